@@ -1,0 +1,65 @@
+# Every target explains itself: `make help`. Everything runs in .venv, which is made from pyproject.toml on first use.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
+PREVIEW0 := witx/preview0/wasi_unstable.witx
+
+.DEFAULT_GOAL := help
+.PHONY: help setup generate check-spec lint types imports drift check test demo bench bench-shapes wheel clean
+
+help:  ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## Make .venv with everything that development needs (the other targets do it themselves)
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --group guests
+	touch $(READY)
+
+WITX ?= witx
+generate: $(READY)  ## Write generated/ anew from the .witx files (WITX=DIR takes them from another folder)
+	$(BIN)/python -m witxgen generate $$(ls $(WITX)/preview1/wasi_snapshot_preview1.witx $(WITX)/preview1/witx/wasi_snapshot_preview1.witx 2>/dev/null) -o generated --package wasi_preview1
+	$(BIN)/python -m witxgen generate $$(ls $(WITX)/preview0/wasi_unstable.witx $(WITX)/preview0/witx/wasi_unstable.witx 2>/dev/null) -o generated --package wasi_preview0
+
+check-spec: $(READY)  ## Compare witx/ with an official copy, declaration by declaration: make check-spec OFFICIAL=DIR
+	$(BIN)/python -m witxgen.compare witx $(if $(OFFICIAL),$(OFFICIAL),$(error say where the official copy is: make check-spec OFFICIAL=DIR))
+
+lint: $(READY)  ## Style: ruff check and ruff format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY)  ## mypy --strict over everything
+	$(BIN)/mypy
+
+imports: $(READY)  ## The one direction of imports
+	$(BIN)/lint-imports
+
+drift: $(READY)  ## Whether generated/ is what the generator writes; prints a diff
+	$(BIN)/python -m witxgen generate --check $(PREVIEW1) -o generated --package wasi_preview1
+	$(BIN)/python -m witxgen generate --check $(PREVIEW0) -o generated --package wasi_preview0
+
+check: lint types imports drift  ## What must be green at every commit, besides the tests
+
+test: $(READY) check  ## The whole suite
+	$(BIN)/python -m pytest
+
+demo: $(READY)  ## Compile a small C program and run it with a preopened folder
+	$(BIN)/python tests/demo/demo.py
+
+bench: $(READY)  ## ns per call: ours, wasmtime's own WASI, node:wasi, Linker.define_func, an empty callback
+	$(BIN)/python -m tests.bench
+
+bench-shapes: $(READY)  ## Why the generated stubs look as they do: the same job in several ways
+	$(BIN)/python tests/bench/stub_shapes.py
+
+wheel: $(READY)  ## Build the wheel and the source distribution into dist/
+	$(BIN)/python -m build --quiet
+
+clean:  ## Remove what the targets made
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

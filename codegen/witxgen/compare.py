@@ -1,0 +1,210 @@
+"""Compares two witx documents: does one declare exactly what the other does? `python -m witxgen.compare OURS OFFICIAL`.
+
+Rules: comments and positions do not count; names, order, types, representations, results, modules and constants do.
+Each difference is one plain sentence that names the declaration it is in. Two types are equal if they are written
+alike, named types standing for themselves: a change inside a named type is told once, where it is declared.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from witxgen.errors import WitxError
+from witxgen.model import (
+    Builtin,
+    Document,
+    Enum,
+    Expected,
+    Flags,
+    Function,
+    Handle,
+    List,
+    Module,
+    Pointer,
+    Record,
+    Ref,
+    String,
+    Type,
+    Variant,
+)
+from witxgen.resolve import load
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A declaration without its comments: what it is, and its members by name, each written out."""
+
+    head: str
+    member: str
+    members: dict[str, str]
+
+
+def compare(ours: Document, official: Document) -> list[str]:
+    """Every difference between two documents as a sentence, first those of the types; empty if there is none."""
+    found = _compare_all("type", "types", _types(ours), _types(official))
+    found += _compare_all("module", "modules", _modules(ours), _modules(official))
+    theirs = {module.name: module for module in official.modules}
+    for module in ours.modules:
+        if module.name in theirs:
+            place = f"functions of the module `{module.name}`"
+            found += _compare_all("function", place, _functions(module), _functions(theirs[module.name]))
+    return found + _compare_all("constant", "constants", _constants(ours), _constants(official))
+
+
+def compare_folders(ours: Path, official: Path) -> list[str]:
+    """The differences between two folders, each sentence led by the subfolder it is about.
+
+    Every subfolder of `ours` with .witx files in it (preview1, preview0) is compared with the official one so named.
+    Raises FileNotFoundError where one of the two has none, and what `load` raises on files that are not valid witx.
+    """
+    folders = [folder for folder in sorted(ours.iterdir()) if folder.is_dir() and _sources(folder)]
+    if not folders:
+        raise FileNotFoundError(f"no .witx files in the subfolders of {ours}")
+    found = []
+    for folder in folders:
+        theirs = official_folder(official, folder.name)
+        found += [f"{folder.name}: {line}" for line in compare(load(_sources(folder)), load(_sources(theirs)))]
+    return found
+
+
+def official_folder(official: Path, name: str) -> Path:
+    """The folder of the official .witx files called `name`, in a plain copy or in a checkout of WebAssembly/WASI.
+
+    Raises FileNotFoundError.
+    """
+    for folder in (official / name, official / name / "witx", official / "legacy" / name / "witx"):
+        if _sources(folder):
+            return folder
+    raise FileNotFoundError(f"no .witx files for {name} in {official}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the differences between two folders; 0 if there are none, 1 if there are, 2 if they cannot be compared."""
+    paths = sys.argv[1:] if arguments is None else arguments
+    if len(paths) != 2:
+        print("usage: python -m witxgen.compare OURS OFFICIAL", file=sys.stderr)
+        return 2
+    try:
+        found = compare_folders(Path(paths[0]), Path(paths[1]))
+    except (OSError, WitxError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    for line in found:
+        print(line)
+    return 1 if found else 0
+
+
+def _sources(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.witx"))
+
+
+def _compare_all(kind: str, place: str, ours: dict[str, _Shape], official: dict[str, _Shape]) -> list[str]:
+    """The differences between the declarations of one kind."""
+    found = _compare_names(place, list(ours), list(official))
+    for name, shape in ours.items():
+        if name in official:
+            found += _compare_one(f"{kind} `{name}`", shape, official[name])
+    return found
+
+
+def _compare_one(where: str, ours: _Shape, official: _Shape) -> list[str]:
+    found = []
+    if ours.head != official.head:
+        found.append(f"The {where} is `{ours.head}`, officially `{official.head}`.")
+    found += _compare_names(f"{ours.member}s of the {where}", list(ours.members), list(official.members))
+    for name, text in ours.members.items():
+        expected = official.members.get(name, text)
+        if text != expected:
+            found.append(f"The {ours.member} `{name}` of the {where} is `{text}`, officially `{expected}`.")
+    return found
+
+
+def _compare_names(place: str, ours: list[str], official: list[str]) -> list[str]:
+    """What is missing, what is too much, and, if the lists differ in nothing else, where their order parts."""
+    found = [f"`{name}` is missing from the {place}." for name in official if name not in ours]
+    found += [f"`{name}` is not official among the {place}." for name in ours if name not in official]
+    if not found:
+        for name, expected in zip(ours, official, strict=True):
+            if name != expected:
+                return [f"The {place} stand in another order: `{name}` comes where `{expected}` officially does."]
+    return found
+
+
+def _types(document: Document) -> dict[str, _Shape]:
+    return {definition.name: _type_shape(definition.type) for definition in document.types}
+
+
+def _modules(document: Document) -> dict[str, _Shape]:
+    return {
+        module.name: _Shape("module", "memory import", dict.fromkeys(module.memories, "memory"))
+        for module in document.modules
+    }
+
+
+def _functions(module: Module) -> dict[str, _Shape]:
+    return {function.name: _function_shape(function) for function in module.functions}
+
+
+def _constants(document: Document) -> dict[str, _Shape]:
+    return {f"{item.type.name}::{item.name}": _Shape(str(item.value), "part", {}) for item in document.constants}
+
+
+def _type_shape(type_: Type) -> _Shape:
+    match type_:
+        case Enum(repr=repr_, cases=cases):
+            return _Shape(f"enum of {repr_}", "case", dict.fromkeys((case.name for case in cases), ""))
+        case Flags(repr=repr_, flags=flags):
+            return _Shape(f"flags of {repr_}", "flag", dict.fromkeys((flag.name for flag in flags), ""))
+        case Record(fields=fields, is_tuple=is_tuple):
+            head = "tuple" if is_tuple else "record"
+            return _Shape(head, "field", {field.name: _text(field.type) for field in fields})
+        case Variant(cases=cases):
+            payloads = {case.name: "empty" if case.type is None else _text(case.type) for case in cases}
+            return _Shape(_variant_head(type_), "case", payloads)
+        case _:
+            return _Shape(_text(type_), "part", {})
+
+
+def _function_shape(function: Function) -> _Shape:
+    head = "function"
+    if function.result is not None:
+        head += f" (result ${function.result.name} {_text(function.result.type)})"
+    if function.noreturn:
+        head += " (@witx noreturn)"
+    return _Shape(head, "parameter", {param.name: _text(param.type) for param in function.params})
+
+
+def _variant_head(type_: Variant) -> str:
+    tag = "" if type_.tag is None else f" ${type_.tag.name}"
+    return f"{'union' if type_.is_union else 'variant'} by{tag} of {type_.tag_repr}"
+
+
+def _text(type_: Type) -> str:
+    """A type as one line of witx-like text."""
+    match type_:
+        case Ref(target=target):
+            return f"${target.name}"
+        case Builtin(name=name):
+            return name
+        case Handle():
+            return "handle"
+        case String():
+            return "string"
+        case List(element=element):
+            return f"(list {_text(element)})"
+        case Pointer(target=pointee, const=const):
+            return f"({'const_pointer' if const else 'pointer'} {_text(pointee)})"
+        case Expected(ok=ok, err=err):
+            parts = ["" if ok is None else f" {_text(ok)}", "" if err is None else f" (error {_text(err)})"]
+            return f"(expected{''.join(parts)})"
+        case Enum() | Flags() | Record() | Variant():
+            shape = _type_shape(type_)
+            members = [f" ({name} {text})" if text else f" {name}" for name, text in shape.members.items()]
+            return f"({shape.head}{''.join(members)})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

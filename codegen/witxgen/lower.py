@@ -1,0 +1,298 @@
+"""What the stub of each function does: raw numbers in, typed values to the handler, its answer back to memory.
+
+Rules of this file: as `plan`, decisions only. One `Step` is one argument; its `kind` names the part of the template
+that lays it out. Raw names end in `_at` (an address), `_len` (a length or a count) or `_raw` (a number to be checked).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from witxgen import names
+from witxgen.abi import signature
+from witxgen.layout import size_align
+from witxgen.model import (
+    Builtin,
+    Document,
+    Enum,
+    Expected,
+    Flags,
+    Function,
+    Handle,
+    List,
+    Module,
+    Param,
+    Pointer,
+    Record,
+    Ref,
+    String,
+    Type,
+    TypeDef,
+    Variant,
+    strip,
+)
+from witxgen.plan import (
+    annotation,
+    codec,
+    is_buffer,
+    is_byte,
+    is_length_of,
+    plan_record,
+    points_at_bytes,
+    refusal,
+    refuse_nameless,
+    struct_char,
+    table,
+)
+
+INVALID_NAMES = ("inval", "invalid_argument", "einval")
+BAD_TEXT_NAMES = ("ilseq", "invalid_encoding", *INVALID_NAMES)
+"""The cases of an error enum that answer a bad value and bad UTF-8. Where there is none, the guest traps."""
+
+RANGES = {
+    "u8": (0, 0xFF), "char8": (0, 0xFF), "u16": (0, 0xFFFF), "s8": (-0x80, 0x7F), "s16": (-0x8000, 0x7FFF),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One core-wasm parameter: its name and how its canonical value is read."""
+
+    name: str
+    char: str  # struct character: I i Q q f d
+
+    @property
+    def annotation(self) -> str:
+        """Its Python type."""
+        return "float" if self.char in "fd" else "int"
+
+    @property
+    def canonical(self) -> str:
+        """The expression that brings any int to the canonical range."""
+        return {"I": "{} & 0xFFFFFFFF", "Q": "{} & 0xFFFFFFFFFFFFFFFF", "i": "s32({})", "q": "s64({})"}.get(
+            self.char, "{}"
+        ).format(self.name)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One argument of the handler."""
+
+    kind: str
+    name: str  # the variable that the handler gets
+    raw: tuple[str, ...]
+    what: str  # "fd_read: iovs", for faults
+    table: str = ""
+    codec: str = ""
+    low: int = 0
+    high: int = 0
+    size: int = 0
+    align: int = 0
+    const: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One value that goes back through a result pointer."""
+
+    raw: str
+    what: str
+    size: int
+    align: int
+    pack: str  # "put_u32" or "_FILESTAT.pack_into", called with (view, at, value); "" where `codec` does it
+    codec: str
+    starred: bool
+    value: str  # "answer" or "answer[0]"
+
+
+@dataclass(frozen=True)
+class FunctionPlan:
+    """Everything that the templates need of one function."""
+
+    function: Function
+    module: str
+    method: str
+    raws: tuple[Raw, ...]
+    steps: tuple[Step, ...]
+    handler_params: tuple[tuple[str, str, str], ...]  # name, annotation, docs
+    handler_result: str
+    answers: tuple[Answer, ...]
+    error: TypeDef | None
+    invalid: int | None
+    bad_text: int | None
+    result_char: str | None
+    params: tuple[str, ...]
+    results: tuple[str, ...]
+
+    @property
+    def handler_class_params(self) -> str:
+        """The parameters of the handler's method, as text."""
+        return ", ".join(["self", *(f"{name}: {kind}" for name, kind, _ in self.handler_params)])
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether an argument can hold a value that its type does not have."""
+        return any(step.kind == "pointer" for step in self.steps)
+
+    @property
+    def uses_view(self) -> bool:
+        """Whether the stub looks at memory itself."""
+        return any(a.pack for a in self.answers) or any(s.kind in ("text", "region", "buffers") for s in self.steps)
+
+    @property
+    def uses_guest(self) -> bool:
+        """Whether the stub needs the guest at all."""
+        known = any(s.kind in ("text", "region", "buffers", "list", "pointer", "value") for s in self.steps)
+        return known or bool(self.answers) or self.error is not None
+
+
+def method_names(document: Document) -> dict[tuple[str, str], str]:
+    """(module, function) -> method; a name that another module has already used gets its module in front."""
+    taken: set[str] = set()
+    out = {}
+    for module in document.modules:
+        for function in module.functions:
+            method = names.function_name(function.name)
+            if method in taken:
+                method = names.function_name(f"{module.name}_{function.name}")
+            taken.add(method)
+            out[module.name, function.name] = method
+    return out
+
+
+def lower(module: Module, function: Function, method: str) -> FunctionPlan:
+    """Plan one function; WitxError where the ABI gives its result no place to go."""
+    raws: list[Raw] = []
+    steps: list[Step] = []
+    shown: list[tuple[str, str, str]] = []
+    params = list(function.params)
+    while params:
+        param = params.pop(0)
+        refuse_nameless(function.span, f"{method}: {param.name}", param.type)
+        bare = strip(param.type)
+        if isinstance(bare, Variant) and all(case.type is None for case in bare.cases):
+            raise refusal(function.span, f"`{param.name}` is a variant without payloads", "declare it as an enum")
+        length = params.pop(0) if params and _pairs(param, params[0]) else None
+        step, more, kind = _step(f"{method}: {param.name}", param, length)
+        steps.append(step)
+        raws += more
+        shown.append((step.name, kind, param.docs))
+    error, values = _result_types(function)
+    answers, result = _answers(function, method, values)
+    raws += [Raw(a.raw, "I") for a in answers]
+    core = signature(function)
+    result_char = None
+    if core.results:
+        result_char = (struct_char(function.result.type) if function.result and error is None else None) or (
+            "Q" if core.results[0] == "i64" else "I"
+        )
+        result_char = {"B": "I", "H": "I", "b": "i", "h": "i"}.get(result_char, result_char)
+    if function.noreturn:
+        result = "NoReturn"
+    return FunctionPlan(function, module.name, method, tuple(raws), tuple(steps), tuple(shown), result, tuple(answers),
+                        error, _case(error, INVALID_NAMES), _case(error, BAD_TEXT_NAMES), result_char,
+                        core.params, core.results)  # fmt: skip
+
+
+def _pairs(param: Param, following: Param) -> bool:
+    return points_at_bytes(param.type) and is_length_of(param.name, following.name, following.type)
+
+
+def _step(what: str, param: Param, length: Param | None) -> tuple[Step, list[Raw], str]:
+    """The step of one parameter, the raw numbers it takes, and the annotation the handler sees."""
+    name, type_ = names.value_name(param.name), param.type
+    at, count, raw = f"{names.value_name(param.name).rstrip('_')}_at", f"{name.rstrip('_')}_len", f"{name}_raw"
+    wide = [Raw(at, "I"), Raw(count, "I")]
+    if length is not None:
+        return Step("region", name, (at, count), what), wide, "memoryview"
+    shown = annotation(type_)
+    match strip(type_):
+        case Builtin("bool"):
+            return Step("bool", name, (raw,), what), [Raw(raw, "I")], shown
+        case Builtin("char"):
+            return Step("char", name, (raw,), what), [Raw(raw, "I")], shown
+        case Builtin(kind):
+            char = {"B": "I", "H": "I", "b": "i", "h": "i"}.get(c := struct_char(type_) or "", c)
+            if kind in RANGES:
+                low, high = RANGES[kind]
+                return Step("range", name, (name,), what, low=low, high=high), [Raw(name, char)], shown
+            return Step("number", name, (name,), what), [Raw(name, char)], shown
+        case Handle():
+            return Step("number", name, (name,), what), [Raw(name, "I")], shown
+        case Enum(repr=width) | Flags(repr=width):
+            char = "Q" if width == "u64" and isinstance(strip(type_), Flags) else "I"
+            return Step("table", name, (raw,), what, table=table(_owner(type_))), [Raw(raw, char)], shown
+        case String():
+            return Step("text", name, (at, count), what), wide, shown
+        case List(element) if is_byte(element):
+            return Step("region", name, (at, count), what), wide, shown
+        case List(element) if is_buffer(element):
+            return Step("buffers", name, (at, count), what), wide, shown
+        case List(element):
+            return Step("list", name, (at, count), what, codec=codec(element)), wide, shown
+        case Pointer(target, const):
+            return Step("pointer", name, (at,), what, codec=codec(target), const=const), [Raw(at, "I")], shown
+        case _:  # a record or a variant, by its address
+            size, align = size_align(type_).size, size_align(type_).align
+            step = Step("value", name, (at,), what, codec=codec(type_), size=size, align=align)
+            return step, [Raw(at, "I")], shown
+
+
+def _owner(type_: Type) -> TypeDef:
+    while isinstance(type_, Ref):
+        owner, type_ = type_.target, type_.target.type
+    return owner
+
+
+def _result_types(function: Function) -> tuple[TypeDef | None, list[Type] | None]:
+    """The error enum, and the values that go through pointers; None where the value is returned itself."""
+    if function.result is None:
+        return None, []
+    bare = strip(function.result.type)
+    if not isinstance(bare, Expected):
+        return None, None
+    error = _owner(bare.err) if isinstance(bare.err, Ref) else None
+    if bare.ok is None:
+        return error, []
+    ok = strip(bare.ok)
+    if isinstance(ok, Record) and ok.is_tuple:
+        return error, [field.type for field in ok.fields]
+    return error, [bare.ok]
+
+
+def _answers(function: Function, method: str, values: list[Type] | None) -> tuple[list[Answer], str]:
+    if values is None:
+        assert function.result is not None
+        return [], annotation(function.result.type)
+    many = len(values) > 1
+    answers = []
+    for i, type_ in enumerate(values):
+        suffix = f"_{i}" if many else ""
+        if isinstance(strip(type_), (List, String)) or is_buffer(type_):
+            raise refusal(
+                function.span,
+                f"`{function.name}` answers a list or text",
+                "take a buffer as a parameter: the ABI has no allocator in the guest",
+            )
+        place = size_align(type_)
+        pack, starred, expression = "", False, ""
+        char = struct_char(type_)
+        bare = strip(type_)
+        if char is not None and not isinstance(bare, Pointer) and bare != Builtin("char"):
+            pack = f"put_{char}"
+        elif isinstance(bare, Record) and plan_record(_owner(type_)).starred:
+            pack, starred = f"{names.constant_name(_owner(type_).name)}_LAYOUT.pack_into", True
+        elif isinstance(bare, (Record, Variant, Pointer, Builtin)):
+            expression = codec(type_)
+        answers.append(Answer(f"result{suffix}_at", f"{method}: result{suffix}", place.size, place.align, pack,
+                              expression, starred, f"answer[{i}]" if many else "answer"))  # fmt: skip
+    kinds = [annotation(type_) for type_ in values]
+    result = f"tuple[{', '.join(kinds)}]" if many else kinds[0] if kinds else "None"
+    return answers, result
+
+
+def _case(error: TypeDef | None, wanted: tuple[str, ...]) -> int | None:
+    if error is None or not isinstance(error.type, Enum):
+        return None
+    cases = [case.name for case in error.type.cases]
+    return next((cases.index(name) for name in wanted if name in cases), None)

@@ -1,0 +1,281 @@
+"""How the checked model lowers into Python: annotations, codecs, and what each stub does.
+
+Rules of this file: it decides, the templates only lay out. No jinja2, no text of more than one line. What Python cannot
+express is refused here with the position of the declaration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from witxgen import names
+from witxgen.errors import Source, WitxError
+from witxgen.layout import record_offsets, size_align, variant_layout
+from witxgen.model import (
+    Builtin,
+    Enum,
+    Expected,
+    Flags,
+    Handle,
+    List,
+    Pointer,
+    Record,
+    Ref,
+    Span,
+    String,
+    Type,
+    TypeDef,
+    Variant,
+    strip,
+)
+
+STRUCT_CHARS = {
+    "u8": "B", "char8": "B", "u16": "H", "u32": "I", "usize": "I", "char": "I", "bool": "I", "u64": "Q",
+    "s8": "b", "s16": "h", "s32": "i", "s64": "q", "f32": "f", "f64": "d",
+}  # fmt: skip
+"""A builtin as a `struct` character."""
+
+TUPLE_BITS = 6
+"""Flags of up to this many bits are looked up in a tuple of all values, wider ones in a bounded dict."""
+
+
+def is_byte(type_: Type) -> bool:
+    """Whether the type is one plain byte, so that a run of them is a memoryview."""
+    bare = strip(type_)
+    return isinstance(bare, Builtin) and bare.name in ("u8", "char8")
+
+
+def is_size(type_: Type) -> bool:
+    """Whether the type can carry a length in bytes."""
+    bare = strip(type_)
+    return isinstance(bare, Builtin) and bare.name in ("u32", "usize")
+
+
+def is_buffer(type_: Type) -> bool:
+    """Whether the type is a record of a byte pointer and its length, as an iovec."""
+    bare = strip(type_)
+    if not isinstance(bare, Record) or bare.is_tuple or len(bare.fields) != 2:
+        return False
+    first, second = bare.fields
+    return points_at_bytes(first.type) and is_length_of(first.name, second.name, second.type)
+
+
+def points_at_bytes(type_: Type) -> bool:
+    """Whether the type is a pointer to bytes."""
+    bare = strip(type_)
+    return isinstance(bare, Pointer) and is_byte(bare.target)
+
+
+def is_length_of(pointer: str, name: str, type_: Type) -> bool:
+    """Whether a parameter or field `name` is the length that belongs to the pointer before it."""
+    return is_size(type_) and name in (f"{pointer}_len", f"{pointer}_size", f"{pointer}_max_size")
+
+
+def struct_char(type_: Type) -> str | None:
+    """The `struct` character of a type that is one number in memory; None for anything else."""
+    match strip(type_):
+        case Builtin(name):
+            return STRUCT_CHARS[name]
+        case Handle() | Pointer():
+            return "I"
+        case Enum(repr=width) | Flags(repr=width):
+            return STRUCT_CHARS[width]
+        case _:
+            return None
+
+
+def annotation(type_: Type) -> str:
+    """The type as a handler author writes it."""
+    match type_:
+        case Ref(target):
+            return names.class_name(target.name)
+        case Builtin(name):
+            return {"f32": "float", "f64": "float", "char": "str", "bool": "bool"}.get(name, "int")
+        case Handle():
+            return "int"
+        case String():
+            return "str"
+        case List(element) if is_byte(element):
+            return "memoryview"
+        case List(element):
+            return f"list[{annotation(element)}]"
+        case Pointer(target, const):
+            return f"{'ConstPointer' if const else 'Pointer'}[{annotation(target)}]"
+        case Record(fields, True):
+            return f"tuple[{', '.join(annotation(f.type) for f in fields)}]"
+        case _:
+            raise TypeError(f"{type_!r} has no annotation without a name")
+
+
+def table(definition: TypeDef) -> str:
+    """The lookup table of an enum or of flags."""
+    return names.constant_name(definition.name) + "_VALUES"
+
+
+def codec(type_: Type) -> str:
+    """The codec of the type, as an expression."""
+    match type_:
+        case Ref(target):
+            if isinstance(target.type, (Enum, Flags, Variant)) or (
+                isinstance(target.type, Record) and not is_buffer(type_)
+            ):
+                return names.constant_name(target.name)
+            return "BYTES" if is_buffer(type_) else codec(target.type)
+        case Builtin(name):
+            return {"char8": "U8", "usize": "U32"}.get(name, name.upper())
+        case Handle():
+            return "U32"
+        case String():
+            return "TEXT"
+        case List(element) if is_byte(element):
+            return "BYTES"
+        case List(element):
+            return f"list_of({codec(element)})"
+        case Pointer(target, _):
+            return f"pointer_to({codec(target)})"
+        case _:
+            raise TypeError(f"{type_!r} has no codec without a name")
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One number of a record's flat part: how to read it from a value, and what its raw number becomes."""
+
+    variable: str
+    char: str
+    offset: int
+    size: int
+    path: str  # "value.fd_readwrite.nbytes"
+
+
+@dataclass(frozen=True)
+class RecordPlan:
+    """A record's codec."""
+
+    layout: str  # the struct format, pads and all
+    leaves: tuple[Leaf, ...]
+    build: str  # the expression that makes the record of the leaves' variables
+    parts: tuple[tuple[str, str, int], ...]  # (path, codec, offset) of what is no number
+    starred: bool  # whether the value itself is the run of leaves, so `*value` packs it
+    table_names: tuple[str, ...]
+
+
+def plan_record(definition: TypeDef) -> RecordPlan:
+    """Flatten nested records into one struct; leave lists, text and variants to their own codecs."""
+    leaves: list[Leaf] = []
+    parts: list[tuple[str, str, int]] = []
+    tables: list[str] = []
+
+    def walk(type_: Type, offset: int, path: str) -> str:
+        bare = strip(type_)
+        if isinstance(bare, Record) and not is_buffer(type_) and isinstance(type_, Ref):
+            offsets = record_offsets(bare)
+            args = [
+                walk(f.type, offset + offsets[f.name], f"{path}.{names.field_name(f.name)}")
+                if not bare.is_tuple
+                else walk(f.type, offset + offsets[f.name], f"{path}[{i}]")
+                for i, f in enumerate(bare.fields)
+            ]
+            if bare.is_tuple:
+                return f"({', '.join(args)},)"
+            return f"types.{names.class_name(type_.target.name)}({', '.join(args)})"
+        char = struct_char(type_)
+        if char is None or isinstance(bare, Pointer) or bare == Builtin("char"):
+            expression = codec(type_)
+            parts.append((path, expression, offset))
+            return f"{expression}.get(guest, at + {offset})"
+        variable = path.removeprefix("value").strip(".").replace(".", "_").replace("[", "item_").replace("]", "")
+        variable = names.value_name(variable)
+        leaves.append(Leaf(variable, char, offset, size_align(type_).size, path))
+        if isinstance(bare, (Enum, Flags)) and isinstance(type_, Ref):
+            owner = type_.target
+            while isinstance(owner.type, Ref):
+                owner = owner.type.target
+            tables.append(table(owner))
+            return f"{table(owner)}[{variable}]"
+        return f"(False, True)[{variable}]" if bare == Builtin("bool") else variable
+
+    build = walk(Ref(definition), 0, "value")
+    size = size_align(Ref(definition)).size
+    layout, at = "", 0
+    for leaf in leaves:
+        layout += _pad(leaf.offset - at) + leaf.char
+        at = leaf.offset + leaf.size
+    nested = any(leaf.path.count(".") > 1 for leaf in leaves)
+    starred = not parts and not nested
+    return RecordPlan("<" + layout + _pad(size - at), tuple(leaves), build, tuple(parts), starred, tuple(tables))
+
+
+def _pad(count: int) -> str:
+    return "" if count == 0 else "x" if count == 1 else f"{count}x"
+
+
+@dataclass(frozen=True)
+class CasePlan:
+    """One case of a variant: its class, its tag and its payload."""
+
+    cls: str
+    member: str  # the literal of its tag
+    value: int
+    codec: str | None
+    annotation: str | None
+    docs: str
+    name: str
+
+
+@dataclass(frozen=True)
+class VariantPlan:
+    """A variant's or a union's codec."""
+
+    tag_codec: str
+    size: int
+    payload: int
+    cases: tuple[CasePlan, ...]
+
+
+def plan_variant(definition: TypeDef, variant: Variant) -> VariantPlan:
+    """One class per case; the tag is the enum's member, or a number."""
+    layout = variant_layout(variant)
+    cases = []
+    for value, case in enumerate(variant.cases):
+        if variant.tag is not None:
+            member = f"{names.class_name(variant.tag.name)}.{names.member_name(case.name)}"
+        else:
+            member = str(value)
+        cls = names.case_class_name(definition.name, case.name)
+        payload = case.type
+        cases.append(CasePlan(cls, member, value, codec(payload) if payload else None,
+                              annotation(payload) if payload else None, case.docs, case.name))  # fmt: skip
+    return VariantPlan(variant.tag_repr.upper(), layout.size, layout.payload_offset, tuple(cases))
+
+
+def refusal(span: Span, message: str, advice: str) -> WitxError:
+    """The error for a declaration that witx allows and a Python host cannot serve."""
+    path = Path(span.file)
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return WitxError(span, f"{message}; {advice}", Source(span.file, text).line(span.line))
+
+
+def refuse_nameless(span: Span, name: str, type_: Type, *, inside: bool = True) -> None:
+    """WitxError for a type that would need a Python class but has no name to give it."""
+    match type_:
+        case Expected():
+            raise refusal(
+                span, f"`{name}` is an `expected` that is no result", "use a variant with the cases ok and err"
+            )
+        case Variant() | Enum() | Flags() if inside:
+            raise refusal(span, f"`{name}` holds a type without a name", "give it a (typename ...) of its own")
+        case Record(fields, is_tuple):
+            if inside and is_tuple:
+                raise refusal(span, f"`{name}` holds a tuple without a name", "give it a (typename ...) of its own")
+            for field in fields:
+                refuse_nameless(span, name, field.type)
+        case Variant(cases=cases):
+            for case in cases:
+                if case.type is not None:
+                    refuse_nameless(span, name, case.type)
+        case List(element) | Pointer(element, _):
+            refuse_nameless(span, name, element)
+        case _:
+            pass

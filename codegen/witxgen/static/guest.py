@@ -1,0 +1,383 @@
+"""What the generated code stands on: a guest's linear memory, its faults, and typed views of it.
+
+Rules of this file: standard library only, and nothing of any one spec. An address is unsigned and is checked before it
+is used; nothing is allocated from a guest's number before it is compared with what exists. The stubs touch `Guest.view`
+directly and come to the methods here when something looks wrong: only these look at the memory again and raise.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, NoReturn, Self, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+T = TypeVar("T")
+
+Stub: TypeAlias = Callable[..., Any]
+"""A function as the engine calls it: canonical numbers in (unsigned unless the witx type is signed), the errno out."""
+
+StructError = struct.error
+"""What `struct` raises where a value would lie outside the buffer."""
+
+MAX_BUFFERS = 1024
+"""How many buffers one call may name, as POSIX' IOV_MAX: more is a bad value, not work for the host."""
+
+_NOTHING = memoryview(bytearray())
+
+
+class Guest:
+    """A guest's linear memory as the stubs see it.
+
+    `view` may be shorter than the memory (it grew since) but never longer. `memory` answers the whole current memory
+    as a writable buffer. `errno_of` turns an `OSError` of a handler into the number the guest gets.
+    """
+
+    __slots__ = ("errno_of", "memory", "view")
+
+    def __init__(self, memory: Callable[[], Buffer], errno_of: Callable[[OSError], int]) -> None:
+        self.memory = memory
+        self.errno_of = errno_of
+        self.view: memoryview = _NOTHING
+
+    def look(self) -> memoryview:
+        """Take the memory as it is now; TypeError if it is not writable bytes."""
+        view = memoryview(self.memory())
+        if view.format != "B":
+            view = view.cast("B")
+        if view.readonly:
+            raise TypeError("the guest's memory must be a writable buffer, such as a bytearray")
+        self.view = view
+        return view
+
+    def forget(self) -> None:
+        """Drop the view, so that whoever owns the memory may resize it."""
+        self.view = _NOTHING
+
+    def reach(self, address: int, size: int, align: int, what: str) -> memoryview:
+        """The view, once `size` bytes at `address` are known to lie in it; GuestFault otherwise."""
+        if address & (align - 1):
+            raise GuestFault(what, address, size, align, len(self.view))
+        view = self.view
+        if address + size > len(view):
+            view = self.look()
+            if address + size > len(view):
+                raise GuestFault(what, address, size, align, len(view))
+        return view
+
+    def region(self, address: int, size: int, what: str) -> memoryview:
+        """`size` bytes at `address`, without a copy."""
+        return self.reach(address, size, 1, what)[address : address + size]
+
+    def buffers(self, address: int, count: int, what: str) -> list[memoryview]:
+        """The buffers that `count` pairs of address and length at `address` name; LookupError above `MAX_BUFFERS`."""
+        if count > MAX_BUFFERS:
+            raise LookupError(f"{what}: {count} buffers, at most {MAX_BUFFERS}")
+        view = self.reach(address, 8 * count, 4, what)
+        pairs = view[address : address + 8 * count]
+        return [self.region(start, size, what) for start, size in _PAIR.iter_unpack(pairs)]
+
+    def text(self, address: int, size: int, what: str) -> str:
+        """UTF-8 text; UnicodeDecodeError if it is not."""
+        return str(self.region(address, size, what), "utf-8")
+
+
+_PAIR = struct.Struct("<II")
+
+
+class GuestFault(Exception):
+    """A pointer that the guest passed is out of bounds or misaligned; by the witx rules the guest traps.
+
+    `what` names the function and the parameter; `address`, `size` and `memory` are in bytes.
+    """
+
+    def __init__(self, what: str, address: int, size: int, align: int, memory: int) -> None:
+        super().__init__(what, address, size, align, memory)
+        self.what = what
+        self.address = address
+        self.size = size
+        self.align = align
+        self.memory = memory
+
+    def __str__(self) -> str:
+        if self.address & (self.align - 1):
+            return f"{self.what}: address {self.address:#x} is not a multiple of {self.align}"
+        end = self.address + self.size
+        return f"{self.what}: bytes {self.address:#x} to {end:#x} are outside the memory of {self.memory:#x} bytes"
+
+
+class BadValue(Exception):
+    """A number in guest memory that its type does not have: an unknown case, an unknown bit."""
+
+
+class Flags(int):
+    """Named bits of one spec type. Strict: a value with a bit that the type does not have cannot be made.
+
+    Test with `flags & Oflags.CREAT`: `&` is int's own and answers a plain int, which is what keeps a handler fast.
+    `|`, `^` and `~` answer the same type; `in` and iteration are there for reading.
+    """
+
+    __slots__ = ()
+    MASK: ClassVar[int] = 0
+
+    def __init_subclass__(cls) -> None:
+        cls.MASK = 0
+        bits = [(name, value) for name, value in vars(cls).items() if isinstance(value, _Bit)]
+        for _, value in bits:
+            cls.MASK |= value
+        for name, value in bits:
+            setattr(cls, name, int.__new__(cls, value))
+
+    def __new__(cls, value: int = 0) -> Self:
+        if value & ~cls.MASK:
+            raise ValueError(f"{value:#x} has bits that {cls.__name__} does not have ({cls.MASK:#x})")
+        return super().__new__(cls, value)
+
+    def __or__(self, other: int) -> Self:
+        return type(self)(int(self) | int(other))
+
+    def __xor__(self, other: int) -> Self:
+        return type(self)(int(self) ^ int(other))
+
+    def __invert__(self) -> Self:
+        return type(self)(self.MASK & ~int(self))
+
+    __ror__ = __or__
+    __rxor__ = __xor__
+
+    def __contains__(self, other: int) -> bool:
+        return int(self) & other == other
+
+    def __iter__(self) -> Iterator[Self]:
+        for _, member in self._named():
+            yield member
+
+    def _named(self) -> list[tuple[str, Self]]:
+        cls = type(self)
+        return [(n, m) for n, m in vars(cls).items() if n.isupper() and isinstance(m, cls) and m & self]
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        return "|".join(f"{name}.{n}" for n, _ in self._named()) or f"{name}(0)"
+
+    __str__ = __repr__
+
+
+class _Bit(int):
+    """A flag in a class body, before the class exists."""
+
+
+def bit(number: int) -> Any:
+    """Flag `number` in the body of a `Flags` class; the class turns it into one of its own values."""
+    return _Bit(1 << number)
+
+
+F = TypeVar("F", bound=Flags)
+
+
+class FlagTable(dict[int, F]):
+    """Value -> flags for sets too wide for a tuple; LookupError for an unknown bit. Keeps at most 256 values."""
+
+    def __init__(self, cls: type[F]) -> None:
+        self.cls = cls
+
+    def __missing__(self, value: int) -> F:
+        if value & ~self.cls.MASK:
+            raise LookupError(value)
+        flags = int.__new__(self.cls, value)
+        if len(self) < 256:
+            self[value] = flags
+        return flags
+
+
+class Codec(NamedTuple, Generic[T]):
+    """How a type lies in memory: its size and alignment in bytes, and its reader and writer.
+
+    Reader and writer expect that the place was reached before.
+    """
+
+    size: int
+    align: int
+    get: Callable[[Guest, int], T]
+    put: Callable[[Guest, int, T], None]
+
+
+class ConstPointer(Generic[T]):
+    """A typed address in guest memory that a handler may read through but never sees as a number."""
+
+    __slots__ = ("_at", "_codec", "_guest", "_what")
+
+    def __init__(self, guest: Guest, at: int, codec: Codec[T], what: str) -> None:
+        self._guest = guest
+        self._at = at
+        self._codec = codec
+        self._what = what
+
+    def read(self, count: int) -> list[T]:
+        """`count` values from here on; BadValue if one is not of its type."""
+        size, align, get, _ = self._codec
+        self._guest.reach(self._at, size * count, align, self._what)
+        try:
+            return [get(self._guest, self._at + size * i) for i in range(count)]
+        except LookupError as error:
+            raise BadValue(f"{self._what}: {error}") from None
+
+    def load(self) -> T:
+        """The value here."""
+        return self.read(1)[0]
+
+    def offset(self, count: int) -> Self:
+        """The address `count` values further on."""
+        return type(self)(self._guest, self._at + self._codec.size * count, self._codec, self._what)
+
+    @property
+    def address(self) -> int:
+        """The number itself, for storing it as a pointer."""
+        return self._at
+
+
+class Pointer(ConstPointer[T]):
+    """A typed address that a handler may also write through."""
+
+    __slots__ = ()
+
+    def write(self, values: list[T]) -> None:
+        """Store `values` from here on."""
+        size, align, _, put = self._codec
+        self._guest.reach(self._at, size * len(values), align, self._what)
+        for i, value in enumerate(values):
+            put(self._guest, self._at + size * i, value)
+
+    def store(self, value: T) -> None:
+        """Store `value` here."""
+        self.write([value])
+
+    def bytes(self, size: int) -> memoryview:
+        """`size` bytes from here on, without a copy."""
+        return self._guest.region(self._at, size, self._what)
+
+
+N = TypeVar("N", int, float)
+
+
+def number(char: str, kind: type[N]) -> Codec[N]:
+    """The codec of a number by its `struct` character."""
+    layout = struct.Struct("<" + char)
+
+    def get(guest: Guest, at: int) -> N:
+        return kind(layout.unpack_from(guest.view, at)[0])
+
+    def put(guest: Guest, at: int, value: N) -> None:
+        layout.pack_into(guest.view, at, value)
+
+    return Codec(layout.size, layout.size, get, put)
+
+
+U8, U16, U32, U64 = (number(c, int) for c in "BHIQ")
+S8, S16, S32, S64 = (number(c, int) for c in "bhiq")
+F32, F64 = (number(c, float) for c in "fd")
+
+
+def _get_bool(guest: Guest, at: int) -> bool:
+    return (False, True)[U32.get(guest, at)]
+
+
+def _get_char(guest: Guest, at: int) -> str:
+    return character(U32.get(guest, at))
+
+
+BOOL: Codec[bool] = Codec(4, 4, _get_bool, lambda guest, at, value: U32.put(guest, at, value))
+CHAR: Codec[str] = Codec(4, 4, _get_char, lambda guest, at, value: U32.put(guest, at, ord(value)))
+
+
+def character(code: int) -> str:
+    """The Unicode scalar value `code`; LookupError if there is none."""
+    if code > 0x10FFFF or 0xD800 <= code < 0xE000:
+        raise LookupError(f"{code:#x} is not a Unicode scalar value")
+    return chr(code)
+
+
+def tabled(base: Codec[int], table: tuple[T, ...] | dict[int, T]) -> Codec[T]:
+    """The codec of an enum or of flags: a number and its table."""
+
+    def get(guest: Guest, at: int) -> T:
+        return table[base.get(guest, at)]
+
+    def put(guest: Guest, at: int, value: Any) -> None:
+        base.put(guest, at, value)
+
+    return Codec(base.size, base.align, get, put)
+
+
+def pointer_to(codec: Codec[T]) -> Codec[Pointer[T]]:
+    """The codec of a pointer that lies in memory itself."""
+
+    def get(guest: Guest, at: int) -> Pointer[T]:
+        return Pointer(guest, U32.get(guest, at), codec, "pointer in memory")
+
+    def put(guest: Guest, at: int, value: Pointer[T]) -> None:
+        U32.put(guest, at, value.address)
+
+    return Codec(4, 4, get, put)
+
+
+def _pair(guest: Guest, at: int) -> tuple[int, int]:
+    start, size = _PAIR.unpack_from(guest.view, at)
+    return start, size
+
+
+def _unwritable(_guest: Guest, _at: int, value: object) -> NoReturn:
+    raise TypeError(f"{value!r:.80} cannot be written to guest memory: the ABI has no place for a list or text")
+
+
+def _get_text(guest: Guest, at: int) -> str:
+    try:
+        return guest.text(*_pair(guest, at), "text in memory")
+    except UnicodeDecodeError as error:
+        raise LookupError(str(error)) from None
+
+
+TEXT: Codec[str] = Codec(8, 4, _get_text, _unwritable)
+BYTES: Codec[memoryview] = Codec(
+    8, 4, lambda guest, at: guest.region(*_pair(guest, at), "bytes in memory"), _unwritable
+)
+
+
+def list_of(codec: Codec[T]) -> Codec[list[T]]:
+    """The codec of a list that lies in memory as address and count; it can only be read."""
+
+    def get(guest: Guest, at: int) -> list[T]:
+        start, count = _pair(guest, at)
+        return ConstPointer(guest, start, codec, "list in memory").read(count)
+
+    return Codec(8, 4, get, _unwritable)
+
+
+class RawCalls:
+    """Base of the generated `RawAbi`: calls a stub with the memory as it is at that moment.
+
+    The view is dropped after each call, so the owner of the memory may grow it in between.
+    """
+
+    guest: Guest
+    stubs: dict[str, dict[str, Stub]]
+
+    def _call(self, module: str, name: str, *args: float) -> Any:
+        guest = self.guest
+        guest.look()
+        try:
+            return self.stubs[module][name](*args)
+        finally:
+            guest.forget()
+
+
+def s32(value: int) -> int:
+    """Any int as a signed 32-bit number."""
+    return ((value & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000
+
+
+def s64(value: int) -> int:
+    """Any int as a signed 64-bit number."""
+    return ((value & 0xFFFFFFFFFFFFFFFF) ^ 0x8000000000000000) - 0x8000000000000000

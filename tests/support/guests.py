@@ -1,0 +1,76 @@
+"""The programs of tests/guests: C sources compiled when they are first needed, and modules in the text format.
+
+Rules: a compiled guest is kept in a cache folder of the user's, under a name made of everything that went into it, so a
+changed source or compiler is a new file and nothing is ever rebuilt in place. It gets there by a rename: test processes
+that run side by side may compile the same guest twice, and never see half of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+GUESTS = Path(__file__).resolve().parents[1] / "guests"
+"""Where the sources are."""
+
+C_FLAGS = ("-target", "wasm32-wasi", "-std=c11", "-Os", "-s", "-Wall", "-Wextra", "-Werror")
+"""How C guests are compiled, with the clang and the wasi-libc of the `ziglang` package."""
+
+
+def cache_dir() -> Path:
+    """The folder for compiled guests: `$WASIHOST_GUEST_CACHE`, or one in the user's cache folder. Made if missing."""
+    chosen = os.environ.get("WASIHOST_GUEST_CACHE")
+    folder = Path(chosen) if chosen else _user_cache() / "wasihost-guests"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def build_c(name: str) -> Path:
+    """The compiled tests/guests/NAME.c.
+
+    Raises RuntimeError with the compiler's messages where it does not compile.
+    """
+    source = GUESTS / f"{name}.c"
+    cache = cache_dir()
+    target = cache / f"{name}-{_key(source)}.wasm"
+    if target.exists():
+        return target
+    with tempfile.TemporaryDirectory(dir=cache, prefix=f"{name}-") as work:
+        made = Path(work) / "guest.wasm"
+        command = [sys.executable, "-m", "ziglang", "cc", *C_FLAGS, "-o", str(made), str(source)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"{source.name} does not compile:\n{done.stderr}")
+        made.replace(target)
+    return target
+
+
+def wat(name: str) -> Path:
+    """The path of tests/guests/NAME.wat. Raises FileNotFoundError where there is none."""
+    source = GUESTS / f"{name}.wat"
+    if not source.is_file():
+        raise FileNotFoundError(source)
+    return source
+
+
+def _key(source: Path) -> str:
+    digest = hashlib.sha256()
+    for part in (importlib.metadata.version("ziglang"), *C_FLAGS):
+        digest.update(part.encode() + b"\0")
+    for path in (source, *sorted(GUESTS.glob("*.h"))):
+        content = path.read_bytes()
+        digest.update(b"%s %d\0" % (path.name.encode(), len(content)) + content)
+    return digest.hexdigest()[:16]
+
+
+def _user_cache() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
