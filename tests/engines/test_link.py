@@ -1,0 +1,108 @@
+"""A module that does not fit is refused before anything runs, by name, with what to do."""
+
+import re
+
+import pytest
+
+from tests.support.engine import Host
+from wasihost.engines.wasmtime import linker, module
+from wasihost.engines.wasmtime.run import execute
+from wasihost.errors import LinkError
+
+COMMAND = '(memory (export "memory") 1) (func (export "_start"))'
+
+
+def refusal(text: str, start: str = "_start") -> str:
+    guest = module.load(f"(module {text})".encode())
+    with pytest.raises(LinkError) as caught:
+        execute(guest, Host(), start)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("imported", "name", "advice"),
+    [
+        ('"wasi_snapshot_preview1" "fd_frobnicate" (func)', "wasi_snapshot_preview1.fd_frobnicate", "no such function"),
+        ('"wasi_unstable" "fd_write" (func)', "wasi_unstable.fd_write", "preview0"),
+        ('"wasi" "thread-spawn" (func)', "wasi.thread-spawn", "wasi-threads"),
+        ('"env" "emscripten_notify_memory_growth" (func)', "env.emscripten_notify_memory_growth", "STANDALONE_WASM"),
+        ('"wasi:cli/exit@0.2.0" "exit" (func)', "wasi:cli/exit@0.2.0.exit", "preview2"),
+        ('"gojs" "runtime.wasmExit" (func)', "gojs.runtime.wasmExit", "GOOS=wasip1"),
+        ('"__wbindgen_placeholder__" "x" (func)', "__wbindgen_placeholder__.x", "wasm-bindgen"),
+        ('"mine" "f" (func)', "mine.f", "provides the modules env, wasi_snapshot_preview1"),
+        ('"env" "memory" (memory 1)', "env.memory", "export its memory"),
+        ('"env" "table" (table 1 funcref)', "env.table", "statically"),
+        ('"env" "base" (global i32)', "env.base", "statically"),
+    ],
+)
+def test_an_import_nobody_provides(imported: str, name: str, advice: str) -> None:
+    text = refusal(f"(import {imported})" + COMMAND.replace("(memory", "(memory $own"))
+    assert f"import {name}: " in text
+    assert advice in text
+
+
+def test_an_import_of_another_type_shows_both() -> None:
+    text = refusal('(import "wasi_snapshot_preview1" "fd_read" (func (param i32 i64)))' + COMMAND)
+    assert text == (
+        "import wasi_snapshot_preview1.fd_read: has type (i32, i64) -> (), "
+        "the specification says (i32, i32, i32, i32) -> i32"
+    )
+
+
+def test_missing_exports() -> None:
+    assert "export memory: missing" in refusal('(func (export "_start"))')
+    assert "export memory: missing" in refusal('(func (export "_start")) (func (export "memory"))')
+    assert re.search(
+        "export _start: missing.*reactor", refusal('(memory (export "memory") 1) (func (export "_initialize"))')
+    )
+    assert "the functions a, b" in refusal('(memory (export "memory") 1) (func (export "b")) (func (export "a"))')
+    assert "exports no function" in refusal('(memory (export "memory") 1)')
+    assert "export other: missing; the module exports the functions _start" in refusal(COMMAND, "other")
+    assert "(i32) -> ()" in refusal('(memory (export "memory") 1) (func (export "_start") (param i32))')
+
+
+def test_all_misfits_are_told_at_once_but_not_hundreds() -> None:
+    text = refusal('(import "a" "one" (func)) (import "b" "two" (func))')
+    assert [name in text for name in ("a.one", "b.two", "export memory")] == [True] * 3
+    text = refusal("".join(f'(import "m" "f{number}" (func))' for number in range(200)))
+    assert len(text.splitlines()) == 12
+    assert "and 191 more" in text
+
+
+def test_the_host_function_of_env_is_provided() -> None:
+    guest = module.load(
+        b"""(module (import "env" "call_host_function" (func $call (param i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "_start")
+          (if (i32.ne (call $call (i32.const 3) (i32.const 4)) (i32.const 7)) (then unreachable))))
+        """
+    )
+    execute(guest, Host())
+
+
+def test_an_instance_that_the_engine_refuses() -> None:
+    big = '(memory (export "memory") 1) (data (i32.const 65536) "x") (func (export "_start"))'
+    with pytest.raises(Exception, match="out of bounds memory access") as caught:
+        execute(module.load(f"(module {big})".encode()), Host())
+    assert type(caught.value).__name__ == "TrapError"
+
+
+@pytest.mark.parametrize("binding", ["unchecked", "define_func"])
+def test_a_name_that_the_users_linker_has_already(binding: str) -> None:
+    import wasmtime
+
+    own = wasmtime.Linker(wasmtime.Engine())
+    own.define_wasi()
+    with pytest.raises(LinkError, match=r"args_get.*allow_shadowing"):
+        linker.define(own, Host(), binding=binding)
+
+
+def test_a_function_imported_twice_is_one_function() -> None:
+    twice = '(import "wasi_snapshot_preview1" "sched_yield" (func {} (result i32)))'
+    guest = module.load(
+        f'(module {twice.format("$a")} {twice.format("$b")} (memory (export "memory") 1)'
+        '(func (export "_start") (drop (call $a)) (drop (call $b))))'.encode()
+    )
+    answers = iter([0, 0])
+    execute(guest, Host(sched_yield=lambda _host: next(answers)))
+    assert list(answers) == []

@@ -1,0 +1,121 @@
+"""What only the door of a user's own `wasmtime.Linker` has; the rest is tested through all doors alike."""
+
+import ctypes
+import gc
+import logging
+
+import pytest
+import wasmtime
+
+from tests.support.engine import Host, fill, telling, wat
+from wasihost.engines.wasmtime import linker, memory
+from wasihost.engines.wasmtime.ffi import c, has
+from wasihost.errors import ExitError
+
+
+class Door:
+    """A user's engine, linker and store with a State defined in it."""
+
+    def __init__(self, host: Host, config: "wasmtime.Config | None" = None, binding: str | None = None) -> None:
+        self.engine = wasmtime.Engine(config) if config else wasmtime.Engine()
+        self.linker = wasmtime.Linker(self.engine)
+        self.run = linker.define(self.linker, host, binding=binding)
+
+    def start(self, name: str) -> "tuple[wasmtime.Store, wasmtime.Func]":
+        store = wasmtime.Store(self.engine)
+        instance = self.linker.instantiate(store, wasmtime.Module.from_file(self.engine, wat(name)))
+        start = instance.exports(store)["_start"]
+        assert isinstance(start, wasmtime.Func)
+        return store, start
+
+
+@pytest.mark.parametrize("binding", ["unchecked", "define_func"])
+def test_the_guest_must_be_entered_through_the_run(binding: str) -> None:
+    door = Door(Host(args_sizes_get=telling(4)), binding=binding)
+    store, start = door.start("exit")
+    with pytest.raises((wasmtime.Trap, wasmtime.WasmtimeError, linker.Stopped), match="stopped by the host"):
+        start(store)
+    with pytest.raises(ExitError):
+        door.run.call(start, store)
+
+
+def test_one_linker_serves_guest_after_guest() -> None:
+    host = Host(args_sizes_get=telling(4))
+    door = Door(host)
+    for _ in range(3):
+        store, start = door.start("exit")
+        with pytest.raises(ExitError) as caught:
+            door.run.call(start, store)
+        assert caught.value.code == 4
+        assert len(host.guest.view) == 0
+
+
+def test_a_trap_of_the_guest_stays_wasmtimes_own() -> None:
+    store, start = (door := Door(Host(args_sizes_get=telling(0)))).start("trap")
+    with pytest.raises(wasmtime.Trap, match="unreachable"):
+        door.run.call(start, store)
+
+
+def test_two_guests_in_one_state_are_refused() -> None:
+    door = Door(Host())
+    with pytest.raises(RuntimeError, match=r"one `run\.call` at a time"):
+        door.run.call(lambda: door.run.call(lambda: None))
+    assert door.run.call(lambda number: number + 1, 2) == 3
+
+
+def test_callbacks_live_as_long_as_the_linker_and_its_stores() -> None:
+    before = len(linker._alive)
+    door = Door(Host(args_sizes_get=telling(9)))
+    assert len(linker._alive) > before
+    store, start = door.start("exit")
+    run = door.run
+    del door
+    with pytest.raises(ExitError):
+        run.call(start, store)
+    del store, start
+    gc.collect()
+    assert len(linker._alive) == before
+
+
+def test_memory_is_looked_up_once_where_it_cannot_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[bool] = []
+    stays = memory.stays
+
+    def watched(base: int, size: int) -> bool:
+        looks.append(stays(base, size))
+        return looks[-1]
+
+    monkeypatch.setattr(memory, "stays", watched)
+    store, start = (door := Door(Host(random_get=fill))).start("grow")
+    door.run.call(start, store)
+    assert looks == [True]
+
+
+def test_memory_that_may_move_is_looked_up_every_time() -> None:
+    config = wasmtime.Config()
+    address = ctypes.cast(config.ptr(), ctypes.c_void_p).value
+    if has("wasmtime_config_memory_reservation_set"):
+        c.wasmtime_config_memory_reservation_set(address, 0)
+    else:
+        c.wasmtime_config_static_memory_maximum_size_set(address, 0)
+    seen: list[bool] = []
+
+    def look_and_fill(host: Host, at: int, size: int) -> int:
+        seen.append(door.run.loose)
+        return fill(host, at, size)
+
+    door = Door(Host(random_get=look_and_fill), config)
+    store, start = door.start("grow")
+    door.run.call(start, store)
+    assert seen == [True, True]
+
+
+def test_the_public_binding_is_told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    with caplog.at_level(logging.INFO, "wasihost"):
+        Door(Host())
+        assert not caplog.records
+        monkeypatch.setenv("WASIHOST_BINDING", "define_func")
+        Door(Host())
+    assert "asked for" in caplog.text
+    with pytest.raises(ValueError, match="'fast'"):
+        Door(Host(), binding="fast")

@@ -1,0 +1,63 @@
+"""wasihost: a WASI snapshot-preview1 host for Python.
+
+`run(module, ...)` runs a WebAssembly command as `subprocess.run` runs a process; `ModuleConfig` says what the guest is
+given; `State` is the host side alone, for an engine of your own.
+"""
+
+from __future__ import annotations
+
+from wasi_preview1.errors import GuestFault, WasiError
+from wasi_preview1.types import Errno
+
+from wasihost.config import (
+    INHERIT,
+    STDERR_FD,
+    STDIN_FD,
+    STDOUT_FD,
+    SYS_CLOCK_RESOLUTION_NANOTIME,
+    SYS_CLOCK_RESOLUTION_WALLTIME,
+    FSConfig,
+    ModuleConfig,
+    Mount,
+)
+from wasihost.errors import (
+    CalledProcessError,
+    ConfigError,
+    ExitError,
+    Frame,
+    LinkError,
+    ModuleError,
+    TrapError,
+    WasihostError,
+)
+from wasihost.run import DEVNULL, PIPE, STDOUT, CompletedProcess, run
+from wasihost.state import State
+
+__all__ = [
+    "DEVNULL",
+    "INHERIT",
+    "PIPE",
+    "STDERR_FD",
+    "STDIN_FD",
+    "STDOUT",
+    "STDOUT_FD",
+    "SYS_CLOCK_RESOLUTION_NANOTIME",
+    "SYS_CLOCK_RESOLUTION_WALLTIME",
+    "CalledProcessError",
+    "CompletedProcess",
+    "ConfigError",
+    "Errno",
+    "ExitError",
+    "FSConfig",
+    "Frame",
+    "GuestFault",
+    "LinkError",
+    "ModuleConfig",
+    "ModuleError",
+    "Mount",
+    "State",
+    "TrapError",
+    "WasiError",
+    "WasihostError",
+    "run",
+]

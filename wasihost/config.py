@@ -1,0 +1,352 @@
+"""What a guest is given: arguments, environment, streams, clocks, randomness, directories.
+
+Rules of this file: a config is immutable; every `with_*` answers a changed copy. Nothing is opened here, so a config
+can be made before its directories exist, kept, shared between threads and pickled. No ambient authority: a bare config
+gives no files, empty input, discarded output, no environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self, TypeAlias
+
+from wasihost.errors import ConfigError
+
+if TYPE_CHECKING:
+    from wasihost.descriptors.stream import Reader, Writer
+    from wasihost.descriptors.tree import Traversable
+
+STDIN_FD: Final = 0
+STDOUT_FD: Final = 1
+STDERR_FD: Final = 2
+"""The descriptors that every guest starts with."""
+
+SYS_CLOCK_RESOLUTION_WALLTIME: Final = 1000
+"""Resolution of the system's wall clock in ns, as `clock_res_get` answers it."""
+SYS_CLOCK_RESOLUTION_NANOTIME: Final = 1
+"""Resolution of the system's monotonic clock in ns."""
+
+
+class RandomSource(Protocol):
+    """Where random bytes come from: anything with `read`, such as an open file or `io.BytesIO`."""
+
+    def read(self, size: int, /) -> bytes:
+        """Exactly `size` bytes, or fewer, and the rest is asked for again; b"" is an error."""
+
+
+class Inherit:
+    """The type of `INHERIT`: `fd` is a descriptor of this process, or None for the one of the same number."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int | None = None) -> None:
+        self.fd = fd
+
+    def __repr__(self) -> str:
+        return "wasihost.INHERIT" if self.fd is None else f"wasihost.config.Inherit({self.fd})"
+
+    def __reduce__(self) -> str | tuple[type[Inherit], tuple[int]]:
+        return "INHERIT" if self.fd is None else (Inherit, (self.fd,))
+
+
+INHERIT: Final = Inherit()
+"""As a stream: this process' own standard input, output or error, by its file descriptor."""
+
+Text: TypeAlias = str | bytes
+Clock: TypeAlias = Callable[[], int]
+Sleep: TypeAlias = Callable[[int], object]
+Stdin: TypeAlias = "bytes | Reader | Inherit"
+Stdout: TypeAlias = "Writer | Callable[[bytes], object] | Inherit"
+
+
+class Mount(NamedTuple):
+    """A preopened directory: the guest's path of it, and a host directory or a read-only tree of Python objects."""
+
+    guest_path: str
+    source: str | Traversable
+    read_only: bool
+
+
+class FSConfig:
+    """The preopened directories, in order: the first becomes descriptor 3."""
+
+    __slots__ = ("_mounts",)
+
+    def __init__(self, mounts: Iterable[Mount] = ()) -> None:
+        self._mounts = tuple(mounts)
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """What is mounted."""
+        return self._mounts
+
+    def with_dir_mount(self, guest_path: str, host_path: str | os.PathLike[str]) -> FSConfig:
+        """Add a writable host directory."""
+        return self._add(guest_path, os.fspath(host_path), False)
+
+    def with_read_only_dir_mount(self, guest_path: str, host_path: str | os.PathLike[str]) -> FSConfig:
+        """Add a host directory that the guest cannot change: ROFS."""
+        return self._add(guest_path, os.fspath(host_path), True)
+
+    def with_fs_mount(self, guest_path: str, root: Traversable | os.PathLike[str]) -> FSConfig:
+        """Add a read-only tree: an `importlib.resources` Traversable, a `zipfile.Path`.
+
+        One that is a path of the host, as a `pathlib.Path` is, is mounted as a read-only directory.
+        """
+        return self._add(guest_path, os.fspath(root) if isinstance(root, os.PathLike) else root, True)
+
+    def _add(self, guest_path: str, source: str | Traversable, read_only: bool) -> FSConfig:
+        if not guest_path or "\0" in guest_path:
+            raise ConfigError(f"a guest path cannot be {guest_path!r}: give a path such as '/' or '/data'")
+        if isinstance(source, str) and (not source or "\0" in source):
+            raise ConfigError(f"a host path cannot be {source!r}")
+        guest_path = guest_path.rstrip("/") or "/"
+        if any(mount.guest_path == guest_path for mount in self._mounts):
+            raise ConfigError(f"guest path {guest_path!r} is mounted twice")
+        return FSConfig((*self._mounts, Mount(guest_path, source, read_only)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FSConfig) and self._mounts == other._mounts
+
+    def __hash__(self) -> int:
+        return hash(self._mounts)
+
+    def __repr__(self) -> str:
+        return f"FSConfig({list(self._mounts)!r})"
+
+
+class ModuleConfig:
+    """Everything one guest is given. Start from `ModuleConfig()` and chain `with_*`."""
+
+    __slots__ = ("_args", "_environ", "_fs", "_name", "_nanosleep", "_nanotime", "_osyield", "_rand", "_stderr",
+                 "_stdin", "_stdout", "_walltime")  # fmt: skip
+
+    def __init__(self) -> None:
+        self._args: tuple[bytes, ...] = ()
+        self._environ: tuple[bytes, ...] = ()
+        self._fs = FSConfig()
+        self._name = ""
+        self._nanosleep: Sleep | None = None
+        self._nanotime: tuple[Clock, int] | None = None
+        self._osyield: Callable[[], object] | None = None
+        self._rand: RandomSource | None = None
+        self._stdin: Stdin | None = None
+        self._stdout: Stdout | None = None
+        self._stderr: Stdout | None = None
+        self._walltime: tuple[Clock, int] | None = None
+
+    def _with(self, name: str, value: Any) -> Self:
+        copy = object.__new__(type(self))
+        for slot in ModuleConfig.__slots__:
+            object.__setattr__(copy, slot, getattr(self, slot))
+        object.__setattr__(copy, name, value)
+        return copy
+
+    # -- arguments and environment ---------------------------------------------------------------------------------
+
+    def with_args(self, *args: Text) -> Self:
+        """The whole argument vector, `argv[0]` included. ConfigError for a NUL."""
+        return self._with("_args", tuple(_bytes(arg, "an argument") for arg in args))
+
+    def with_env(self, key: Text, value: Text) -> Self:
+        """Append one variable. ConfigError for a NUL, or a key that is empty or holds `=`."""
+        name = _bytes(key, "an environment variable")
+        if not name or b"=" in name:
+            raise ConfigError(f"an environment variable cannot be called {key!r}: a name is not empty and holds no '='")
+        return self._with("_environ", (*self._environ, name + b"=" + _bytes(value, "an environment variable")))
+
+    def with_env_raw(self, entry: Text) -> Self:
+        """Append one entry as it stands, usually `KEY=VALUE`."""
+        return self._with("_environ", (*self._environ, _bytes(entry, "an environment entry")))
+
+    def without_env(self) -> Self:
+        """No variable at all."""
+        return self._with("_environ", ())
+
+    def with_name(self, name: str) -> Self:
+        """The module's name, for messages, and `argv[0]` where no arguments are given."""
+        if "\0" in name:
+            raise ConfigError(f"a name cannot hold a NUL: {name!r}")
+        return self._with("_name", name)
+
+    # -- streams ---------------------------------------------------------------------------------------------------
+
+    def with_stdin(self, stdin: Stdin | None) -> Self:
+        """Bytes, an object with `read`, or `INHERIT`; None is empty input."""
+        if not (stdin is None or isinstance(stdin, (bytes, Inherit)) or hasattr(stdin, "read")):
+            raise ConfigError(f"standard input cannot be {stdin!r}: give bytes, an object with read(), or INHERIT")
+        return self._with("_stdin", stdin)
+
+    def with_stdout(self, stdout: Stdout | None) -> Self:
+        """An object with `write`, a callable that takes bytes, or `INHERIT`; None discards."""
+        return self._with("_stdout", _output(stdout, "standard output"))
+
+    def with_stderr(self, stderr: Stdout | None) -> Self:
+        """As `with_stdout`."""
+        return self._with("_stderr", _output(stderr, "standard error"))
+
+    # -- clocks, sleeping, randomness ------------------------------------------------------------------------------
+
+    def with_walltime(self, walltime: Clock, resolution: int) -> Self:
+        """The real-time clock: a function that answers ns since 1970, and its resolution in ns."""
+        return self._with("_walltime", (walltime, _resolution(resolution)))
+
+    def with_sys_walltime(self) -> Self:
+        """The system's wall clock, which is also the default."""
+        return self._with("_walltime", None)
+
+    def with_nanotime(self, nanotime: Clock, resolution: int) -> Self:
+        """The monotonic clock: a function that answers ns since any start, and its resolution in ns."""
+        return self._with("_nanotime", (nanotime, _resolution(resolution)))
+
+    def with_sys_nanotime(self) -> Self:
+        """The system's monotonic clock, which is also the default."""
+        return self._with("_nanotime", None)
+
+    def with_nanosleep(self, nanosleep: Sleep) -> Self:
+        """How a guest sleeps: a function that takes ns."""
+        return self._with("_nanosleep", nanosleep)
+
+    def with_sys_nanosleep(self) -> Self:
+        """Really sleep, which is also the default."""
+        return self._with("_nanosleep", None)
+
+    def with_osyield(self, osyield: Callable[[], object]) -> Self:
+        """What `sched_yield` does; nothing by default, as every call lets other threads of the process run."""
+        return self._with("_osyield", osyield)
+
+    def with_rand_source(self, source: RandomSource | None) -> Self:
+        """Where `random_get` takes its bytes from; None is the system's generator."""
+        if source is not None and not hasattr(source, "read"):
+            raise ConfigError(f"a source of randomness cannot be {source!r}: give an object with read()")
+        return self._with("_rand", source)
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def with_fs(self, fs_config: FSConfig) -> Self:
+        """Replace all preopened directories."""
+        return self._with("_fs", fs_config)
+
+    def with_host_directory_preopen(self, guest_path: str, host_path: str | os.PathLike[str]) -> Self:
+        """Add a writable host directory."""
+        return self._with("_fs", self._fs.with_dir_mount(guest_path, host_path))
+
+    def with_read_only_fs(self, guest_path: str, root: str | os.PathLike[str] | Traversable) -> Self:
+        """Add a host directory, or a tree of Python objects, that the guest cannot change."""
+        if isinstance(root, str):
+            return self._with("_fs", self._fs.with_read_only_dir_mount(guest_path, root))
+        return self._with("_fs", self._fs.with_fs_mount(guest_path, root))
+
+    # -- what was given --------------------------------------------------------------------------------------------
+
+    @property
+    def args(self) -> tuple[bytes, ...]:
+        """The argument vector."""
+        return self._args
+
+    @property
+    def environ(self) -> tuple[bytes, ...]:
+        """The environment as `KEY=VALUE` entries."""
+        return self._environ
+
+    @property
+    def name(self) -> str:
+        """The module's name, or an empty string."""
+        return self._name
+
+    @property
+    def stdin(self) -> Stdin | None:
+        """Standard input as it was given."""
+        return self._stdin
+
+    @property
+    def stdout(self) -> Stdout | None:
+        """Standard output as it was given."""
+        return self._stdout
+
+    @property
+    def stderr(self) -> Stdout | None:
+        """Standard error as it was given."""
+        return self._stderr
+
+    @property
+    def clock_walltime(self) -> tuple[Clock, int] | None:
+        """The wall clock and its resolution in ns; None is the system's."""
+        return self._walltime
+
+    @property
+    def clock_nanotime(self) -> tuple[Clock, int] | None:
+        """The monotonic clock and its resolution in ns; None is the system's."""
+        return self._nanotime
+
+    @property
+    def clock_nanosleep(self) -> Sleep | None:
+        """How a guest sleeps; None is really."""
+        return self._nanosleep
+
+    @property
+    def clock_osyield(self) -> Callable[[], object] | None:
+        """What `sched_yield` does; None is nothing."""
+        return self._osyield
+
+    @property
+    def rand_source(self) -> RandomSource | None:
+        """The source of randomness; None is the system's."""
+        return self._rand
+
+    @property
+    def fs_config(self) -> FSConfig:
+        """The preopened directories."""
+        return self._fs
+
+    @property
+    def fs_preopens(self) -> tuple[Mount, ...]:
+        """The preopened directories, in the order of their descriptors from 3 on."""
+        return self._fs.mounts
+
+    def _key(self) -> tuple[object, ...]:
+        return tuple(getattr(self, slot) for slot in ModuleConfig.__slots__)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ModuleConfig) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash((self._args, self._environ, self._name, self._fs))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if hasattr(self, name):
+            raise AttributeError(f"a {type(self).__name__} does not change: its with_ methods answer changed copies")
+        object.__setattr__(self, name, value)
+
+    def __getstate__(self) -> tuple[object, ...]:
+        return self._key()
+
+    def __setstate__(self, state: tuple[object, ...]) -> None:
+        for slot, value in zip(ModuleConfig.__slots__, state, strict=True):
+            object.__setattr__(self, slot, value)
+
+    def __repr__(self) -> str:
+        fresh = ModuleConfig()
+        shown = [f"{slot[1:]}={value!r}" for slot in ModuleConfig.__slots__
+                 if (value := getattr(self, slot)) != getattr(fresh, slot)]  # fmt: skip
+        return f"ModuleConfig({', '.join(shown)})"
+
+
+def _bytes(text: Text, what: str) -> bytes:
+    data = text if isinstance(text, bytes) else os.fsencode(text)
+    if b"\0" in data:
+        raise ConfigError(f"{what} cannot hold a NUL byte: {text!r}")
+    return data
+
+
+def _output(stream: Stdout | None, what: str) -> Stdout | None:
+    if not (stream is None or isinstance(stream, Inherit) or hasattr(stream, "write") or callable(stream)):
+        raise ConfigError(f"{what} cannot be {stream!r}: give an object with write(), a callable, or INHERIT")
+    return stream
+
+
+def _resolution(resolution: int) -> int:
+    if resolution < 1:
+        raise ConfigError(f"a clock's resolution is at least 1 ns, not {resolution}")
+    return resolution

@@ -1,0 +1,1 @@
+"""What an open descriptor is, one file per kind."""

@@ -1,0 +1,201 @@
+"""What an open descriptor is: the base class of every kind.
+
+Rules of this folder: a descriptor knows its own object (a host fd, a stream, a node) and nothing of the table, of guest
+memory or of other kinds. Every method answers in host terms and raises `WasiError` or `OSError`. A kind overrides what
+it can do; the rest answers the errno of `missing`. Rights are checked by the handlers, before a method is called.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+from wasi_preview1.errors import WasiError
+from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights, Whence
+
+from wasihost import rights as kinds
+
+NO_FLAGS = Fdflags(0)
+
+
+class Descriptor:
+    """An open file, directory, stream or socket.
+
+    `rights` apply to itself, `inheriting` bounds what is opened through it; both are bits of `Rights` and only ever
+    shrink. `KIND` are the rights that make sense for the kind: a missing right outside it answers `missing` instead of
+    NOTCAPABLE.
+    """
+
+    __slots__ = ("flags", "inheriting", "rights")
+
+    KIND: ClassVar[int] = 0
+    missing: ClassVar[Errno] = Errno.NOTSUP
+
+    def __init__(self, rights: int, inheriting: int = 0, flags: Fdflags = NO_FLAGS) -> None:
+        self.rights = rights
+        self.inheriting = inheriting
+        self.flags = flags
+
+    def lacks(self, right: Rights) -> WasiError:
+        """The error for a call that needs `right`: NOTCAPABLE, or what the kind says if it could never have it."""
+        return WasiError(Errno.NOTCAPABLE if self.KIND & right else self.missing)
+
+    def filetype(self) -> Filetype:
+        """What `fd_fdstat_get` calls it."""
+        return Filetype.UNKNOWN
+
+    def close(self) -> None:
+        """Give back what the host holds for it; called once."""
+
+    def host_fd(self) -> int | None:
+        """The host fd to wait on, or None for what is always ready."""
+        return None
+
+    def available(self) -> int:
+        """How many bytes a read would find at once, as far as it is known without reading."""
+        return 0
+
+    # -- reading and writing ---------------------------------------------------------------------------------------
+
+    def read(self, buffers: list[memoryview]) -> int:
+        """readv: fill the buffers from the current position; 0 is the end."""
+        raise WasiError(self.missing)
+
+    def write(self, buffers: list[memoryview]) -> int:
+        """writev at the current position."""
+        raise WasiError(self.missing)
+
+    def pread(self, buffers: list[memoryview], offset: int) -> int:
+        """preadv: the position stays."""
+        raise WasiError(self.missing)
+
+    def pwrite(self, buffers: list[memoryview], offset: int) -> int:
+        """pwritev: the position stays."""
+        raise WasiError(self.missing)
+
+    def seek(self, offset: int, whence: Whence) -> int:
+        """lseek: the new position."""
+        raise WasiError(self.missing)
+
+    def tell(self) -> int:
+        """The position."""
+        raise WasiError(self.missing)
+
+    # -- attributes ------------------------------------------------------------------------------------------------
+
+    def stat(self) -> Filestat:
+        """fstat."""
+        raise WasiError(self.missing)
+
+    def set_flags(self, flags: Fdflags) -> None:
+        """fcntl(F_SETFL)."""
+        raise WasiError(self.missing)
+
+    def set_size(self, size: int) -> None:
+        """ftruncate."""
+        raise WasiError(self.missing)
+
+    def set_times(self, atim: int, mtim: int, which: Fstflags) -> None:
+        """futimens; times in ns since 1970."""
+        raise WasiError(self.missing)
+
+    def advise(self, offset: int, size: int, advice: Advice) -> None:
+        """posix_fadvise."""
+        raise WasiError(self.missing)
+
+    def allocate(self, offset: int, size: int) -> None:
+        """posix_fallocate."""
+        raise WasiError(self.missing)
+
+    def sync(self) -> None:
+        """fsync."""
+        raise WasiError(self.missing)
+
+    def datasync(self) -> None:
+        """fdatasync."""
+        raise WasiError(self.missing)
+
+
+class DirectoryEntry(NamedTuple):
+    """One name of a listing: inode number and type as far as they are known without a stat."""
+
+    name: bytes
+    inode: int
+    filetype: Filetype
+
+
+class Directory(Descriptor):
+    """An open directory of any back end. Paths are guest text, relative to it, not yet resolved.
+
+    `preopen` is the guest path under which it was mounted; None for one that the guest opened itself. `listing` is
+    `fd_readdir`'s, kept from one call to the next: the bytes as the guest gets them, and where each entry begins.
+    """
+
+    __slots__ = ("listing", "preopen", "read_only")
+
+    missing: ClassVar[Errno] = Errno.ISDIR
+
+    def __init__(self, rights: int, inheriting: int, preopen: str | None = None, read_only: bool = False) -> None:
+        super().__init__(rights, inheriting)
+        self.preopen = preopen
+        self.read_only = read_only
+        self.listing: tuple[memoryview, list[int]] | None = None
+
+    def lacks(self, right: Rights) -> WasiError:
+        """BADF for a position, as wasmtime answers; ROFS for a change below a read-only mount."""
+        if right & (Rights.FD_SEEK | Rights.FD_TELL):
+            return WasiError(Errno.BADF)
+        if self.read_only and right & kinds.DIRECTORY_CHANGE:
+            return WasiError(Errno.ROFS)
+        return super().lacks(right)
+
+    def refusal(self) -> WasiError:
+        """The error for a change that is not allowed here: ROFS below a read-only mount, else NOTCAPABLE."""
+        return WasiError(Errno.ROFS if self.read_only else Errno.NOTCAPABLE)
+
+    def filetype(self) -> Filetype:
+        """Always a directory."""
+        return Filetype.DIRECTORY
+
+    def entries(self) -> list[DirectoryEntry]:
+        """A fresh listing, `.` and `..` first."""
+        raise WasiError(Errno.NOTSUP)
+
+    def open(self, path: str, follow: bool, oflags: Oflags, rights: int, inheriting: int, flags: Fdflags) -> Descriptor:
+        """openat: a new descriptor of whatever kind the path leads to, with no more than the given rights."""
+        raise WasiError(Errno.NOTSUP)
+
+    def stat_path(self, path: str, follow: bool) -> Filestat:
+        """fstatat."""
+        raise WasiError(Errno.NOTSUP)
+
+    def create_directory(self, path: str) -> None:
+        """mkdirat."""
+        raise WasiError(Errno.NOTSUP)
+
+    def remove_directory(self, path: str) -> None:
+        """unlinkat(AT_REMOVEDIR)."""
+        raise WasiError(Errno.NOTSUP)
+
+    def unlink(self, path: str) -> None:
+        """unlinkat."""
+        raise WasiError(Errno.NOTSUP)
+
+    def rename(self, path: str, target: Directory, target_path: str) -> None:
+        """renameat; XDEV where the two are of different back ends."""
+        raise WasiError(Errno.NOTSUP)
+
+    def set_times_path(self, path: str, follow: bool, atim: int, mtim: int, which: Fstflags) -> None:
+        """utimensat."""
+        raise WasiError(Errno.NOTSUP)
+
+    def link(self, path: str, follow: bool, target: Directory, target_path: str) -> None:
+        """linkat; XDEV where the two are of different back ends."""
+        raise WasiError(Errno.NOTSUP)
+
+    def symlink(self, content: str, path: str) -> None:
+        """symlinkat."""
+        raise WasiError(Errno.NOTSUP)
+
+    def readlink(self, path: str) -> str:
+        """readlinkat."""
+        raise WasiError(Errno.NOTSUP)

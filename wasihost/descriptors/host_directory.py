@@ -1,0 +1,215 @@
+"""A directory of the host, held as an open fd. Where a path leads is the sandbox's business alone.
+
+A read-only mount is a flag that every directory opened through it inherits: it answers ROFS to whatever would change
+something, whatever rights the guest asks for (GHSA-2r75-cxrj-cmph: TRUNC without a write right; GHSA-4ch3-9j33-3pmj:
+link and rename out of it).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from typing import ClassVar
+
+from wasi_preview1.errors import WasiError
+from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights
+
+from wasihost import rights as kinds
+from wasihost.descriptors.base import Descriptor, Directory, DirectoryEntry
+from wasihost.descriptors.host_file import HostFile, change_status_flags, fdatasync
+from wasihost.descriptors.host_stream import HostStream
+from wasihost.descriptors.hoststat import filestat_of, filetype_of, stamps
+from wasihost.sandbox import operations, resolve
+from wasihost.sandbox.times import set_times
+
+_READS = int(Rights.FD_READ | Rights.FD_READDIR)
+_WRITES = int(Rights.FD_WRITE | Rights.FD_ALLOCATE | Rights.FD_FILESTAT_SET_SIZE)
+_CREAT, _DIRECTORY, _EXCL, _TRUNC = (int(flag) for flag in (Oflags.CREAT, Oflags.DIRECTORY, Oflags.EXCL, Oflags.TRUNC))
+_CHANGES = _CREAT | _TRUNC
+_FORMAT, _REGULAR, _FOLDER = 0o170000, stat.S_IFREG, stat.S_IFDIR
+_FILE, _FOLDER_RIGHTS, _UNCHANGING = int(kinds.FILE), int(kinds.DIRECTORY), int(kinds.READ_ONLY)
+_A_FILE, _A_FOLDER = Filetype.REGULAR_FILE, Filetype.DIRECTORY
+_ENCODING = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()  # os.fsencode, without its call per name
+_make_entry = DirectoryEntry._make
+_HOST_FLAGS = {
+    Fdflags.APPEND: os.O_APPEND,
+    Fdflags.DSYNC: os.O_DSYNC,
+    Fdflags.NONBLOCK: os.O_NONBLOCK,
+    Fdflags.RSYNC: getattr(os, "O_RSYNC", os.O_SYNC),
+    Fdflags.SYNC: os.O_SYNC,
+}
+
+
+class HostDirectory(Directory):
+    """An open host directory. The fd is owned and closed by this object.
+
+    `mount` is device and inode number of the mount it was reached through.
+    """
+
+    __slots__ = ("fd", "mount")
+
+    KIND: ClassVar[int] = kinds.DIRECTORY
+
+    def __init__(
+        self,
+        fd: int,
+        rights: int,
+        inheriting: int,
+        read_only: bool,
+        mount: tuple[int, int],
+        preopen: str | None = None,
+    ) -> None:
+        super().__init__(rights, inheriting, preopen, read_only)
+        self.fd = fd
+        self.mount = mount
+
+    def close(self) -> None:
+        """close(2)."""
+        os.close(self.fd)
+
+    def open(self, path: str, follow: bool, oflags: Oflags, rights: int, inheriting: int, flags: Fdflags) -> Descriptor:
+        """openat(2) through the sandbox. The access mode follows the rights asked for, as guests' libc expects."""
+        how = 0
+        if oflags & _DIRECTORY:
+            how = os.O_DIRECTORY
+        elif rights & _WRITES:
+            how = os.O_RDWR if rights & _READS else os.O_WRONLY
+        if self.read_only and (how & (os.O_WRONLY | os.O_RDWR) or oflags & _CHANGES):
+            raise WasiError(Errno.ROFS)
+        if oflags:
+            how |= (os.O_CREAT if oflags & _CREAT else 0) | (os.O_EXCL if oflags & _EXCL else 0)
+            how |= os.O_TRUNC if oflags & _TRUNC else 0
+        if flags:
+            for flag, host in _HOST_FLAGS.items():
+                how |= host if flags & flag else 0
+        if how & os.O_DIRECTORY and how & os.O_CREAT:
+            raise WasiError(Errno.INVAL)
+        fd = resolve.open_beneath(self.fd, path, how, 0o666, follow)
+        try:
+            mode = os.fstat(fd).st_mode
+            if self.read_only:
+                rights &= _UNCHANGING
+            if mode & _FORMAT == _REGULAR:
+                return HostFile(fd, rights & _FILE, flags, read_only=self.read_only)
+            if mode & _FORMAT == _FOLDER:
+                return HostDirectory(fd, rights & _FOLDER_RIGHTS, inheriting, self.read_only, self.mount)
+            if stat.S_ISBLK(mode):
+                return HostFile(fd, rights & _FILE, flags, Filetype.BLOCK_DEVICE, read_only=self.read_only)
+            return HostStream(fd, rights & kinds.STREAM, filetype_of(mode), flags=flags, owned=True)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def entries(self) -> list[DirectoryEntry]:
+        """scandir(3): the kernel's own inode numbers and types, no stat per entry.
+
+        `..` of a mount names the mount itself: what lies above it is not the guest's to know.
+        """
+        st = os.fstat(self.fd)
+        above = here = st.st_ino
+        if (st.st_dev, here) != self.mount:
+            above = os.stat("..", dir_fd=self.fd).st_ino
+        out = [DirectoryEntry(b".", here, Filetype.DIRECTORY), DirectoryEntry(b"..", above, Filetype.DIRECTORY)]
+        with os.scandir(self.fd) as found:
+            for entry in found:
+                out.append(_make_entry((entry.name.encode(*_ENCODING), entry.inode(), _entry_type(entry))))
+        return out
+
+    def stat(self) -> Filestat:
+        """fstat(2)."""
+        return filestat_of(os.fstat(self.fd))
+
+    def set_flags(self, flags: Fdflags) -> None:
+        """fcntl(F_SETFL)."""
+        change_status_flags(self.fd, flags)
+        self.flags = flags
+
+    def set_times(self, atim: int, mtim: int, which: Fstflags) -> None:
+        """futimens(2)."""
+        self._changes()
+        set_times(self.fd, None, *stamps(atim, mtim, which))
+
+    def sync(self) -> None:
+        """fsync(2)."""
+        os.fsync(self.fd)
+
+    def datasync(self) -> None:
+        """fdatasync(2)."""
+        fdatasync(self.fd)
+
+    def stat_path(self, path: str, follow: bool) -> Filestat:
+        """fstatat(2)."""
+        return filestat_of(resolve.stat_beneath(self.fd, path, follow))
+
+    def set_times_path(self, path: str, follow: bool, atim: int, mtim: int, which: Fstflags) -> None:
+        """utimensat(2)."""
+        self._changes()
+        operations.utime_beneath(self.fd, path, follow, stamps(atim, mtim, which))
+
+    def create_directory(self, path: str) -> None:
+        """mkdirat(2)."""
+        self._changes()
+        operations.mkdir_beneath(self.fd, path, 0o777)
+
+    def remove_directory(self, path: str) -> None:
+        """unlinkat(2) with AT_REMOVEDIR."""
+        self._changes()
+        operations.rmdir_beneath(self.fd, path)
+
+    def unlink(self, path: str) -> None:
+        """unlinkat(2)."""
+        self._changes()
+        operations.unlink_beneath(self.fd, path)
+
+    def rename(self, path: str, target: Directory, target_path: str) -> None:
+        """renameat(2)."""
+        other = self._partner(target)
+        operations.rename_beneath(self.fd, path, other.fd, target_path)
+
+    def link(self, path: str, follow: bool, target: Directory, target_path: str) -> None:
+        """linkat(2)."""
+        other = self._partner(target)
+        operations.link_beneath(self.fd, path, follow, other.fd, target_path)
+
+    def symlink(self, content: str, path: str) -> None:
+        """symlinkat(2)."""
+        self._changes()
+        operations.symlink_beneath(content, self.fd, path)
+
+    def readlink(self, path: str) -> str:
+        """readlinkat(2)."""
+        return operations.readlink_beneath(self.fd, path)
+
+    def _changes(self) -> None:
+        if self.read_only:
+            raise WasiError(Errno.ROFS)
+
+    def _partner(self, target: Directory) -> HostDirectory:
+        """The other end of a link or rename: a host directory too, and neither of them read-only."""
+        self._changes()
+        if not isinstance(target, HostDirectory):
+            raise WasiError(Errno.XDEV)
+        target._changes()
+        return target
+
+
+def open_host_directory(path: str, guest_path: str, read_only: bool) -> HostDirectory:
+    """The preopen of a host directory; OSError if it is not there or is no directory."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    st = os.fstat(fd)
+    rights = (kinds.READ_ONLY if read_only else kinds.ALL) & kinds.DIRECTORY
+    return HostDirectory(fd, rights, kinds.ALL, read_only, (st.st_dev, st.st_ino), guest_path)
+
+
+def _entry_type(entry: os.DirEntry[str]) -> Filetype:
+    if entry.is_file(follow_symlinks=False):
+        return _A_FILE
+    if entry.is_dir(follow_symlinks=False):
+        return _A_FOLDER
+    if entry.is_symlink():
+        return Filetype.SYMBOLIC_LINK
+    try:
+        return filetype_of(entry.stat(follow_symlinks=False).st_mode)
+    except FileNotFoundError:  # removed since it was listed
+        return Filetype.UNKNOWN

@@ -1,0 +1,56 @@
+"""Between a host's stat result and time stamps and the spec's `filestat` and `fstflags`."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from wasi_preview1.errors import WasiError
+from wasi_preview1.types import Errno, Filestat, Filetype, Fstflags
+
+from wasihost.sandbox.times import UTIME_NOW, UTIME_OMIT
+
+_TYPES = {
+    stat.S_IFREG: Filetype.REGULAR_FILE,
+    stat.S_IFDIR: Filetype.DIRECTORY,
+    stat.S_IFLNK: Filetype.SYMBOLIC_LINK,
+    stat.S_IFCHR: Filetype.CHARACTER_DEVICE,
+    stat.S_IFBLK: Filetype.BLOCK_DEVICE,
+    stat.S_IFSOCK: Filetype.SOCKET_STREAM,
+    stat.S_IFIFO: Filetype.UNKNOWN,
+}
+"""The spec has no name for a FIFO."""
+
+_FORMAT = 0o170000
+_U64 = 0xFFFFFFFFFFFFFFFF
+_make = Filestat._make
+
+
+def filetype_of(mode: int) -> Filetype:
+    """The file type that `st_mode` names."""
+    return _TYPES.get(mode & _FORMAT, Filetype.UNKNOWN)
+
+
+def filestat_of(st: os.stat_result) -> Filestat:
+    """All fields, times in ns; a time before 1970 is given as 0, which the spec allows for an unknown one."""
+    atim, mtim, ctim = st.st_atime_ns, st.st_mtime_ns, st.st_ctime_ns
+    if atim < 0 or mtim < 0 or ctim < 0:
+        atim, mtim, ctim = max(atim, 0), max(mtim, 0), max(ctim, 0)
+    return _make(
+        (st.st_dev & _U64, st.st_ino, _TYPES.get(st.st_mode & _FORMAT, Filetype.UNKNOWN), st.st_nlink, st.st_size,
+         atim, mtim, ctim)
+    )  # fmt: skip
+
+
+def stamps(atim: int, mtim: int, which: Fstflags) -> tuple[int, int]:
+    """Access and modification time as `utimensat` takes them; INVAL where a time is to be both given and now."""
+    return (
+        _stamp(atim, which & Fstflags.ATIM, which & Fstflags.ATIM_NOW),
+        _stamp(mtim, which & Fstflags.MTIM, which & Fstflags.MTIM_NOW),
+    )
+
+
+def _stamp(time: int, given: int, now: int) -> int:
+    if given and now:
+        raise WasiError(Errno.INVAL)
+    return time if given else UTIME_NOW if now else UTIME_OMIT

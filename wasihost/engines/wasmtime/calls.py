@@ -1,0 +1,104 @@
+"""From a wasm import to a stub: unchecked callbacks, the hot path of every call.
+
+The engine passes the address of an array of 16-byte slots; the arguments lie in it, and the result goes into the first.
+An i32 fills the lower four bytes of its slot, the rest is garbage. One `Struct` per type reads all arguments at once
+through a view of the whole address space, which spares the ctypes object that reading at an address would cost.
+
+Rule: nothing may be raised out of a callback. What a stub raises is put on the run's list, and the guest is stopped by
+a trap; whoever entered the guest raises it from there.
+
+Chosen by measurement (loop of empty calls with three arguments; ns on CPython 3.11 / 3.13): parameters declared as
+`c_ubyte, c_ubyte, c_size_t` 254 / 333, as four words 266 / 346, a callback that does nothing at all 107 / 147.
+"""
+
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from ctypes import CFUNCTYPE, c_size_t, c_ubyte, c_void_p
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from wasihost.engines.wasmtime.ffi import c, take_error
+from wasihost.engines.wasmtime.shield import shield
+
+if TYPE_CHECKING:
+    from wasihost.engines.base import Signature, Stub
+
+EVERYWHERE = memoryview((c_ubyte * sys.maxsize).from_address(0)).cast("B")
+
+# (environment, caller, slots, count of slots) -> trap. What is not used is declared as the cheapest type, or left out.
+CALLBACK = CFUNCTYPE(c_void_p, c_ubyte, c_ubyte, c_size_t)
+
+TRAP_TEXT = b"stopped by the host"
+
+
+# How the arguments of one type are read from the slots, and how its result is written, if it has one.
+Codec: TypeAlias = tuple[Callable[[memoryview, int], tuple[Any, ...]], Callable[..., None] | None]
+
+_codecs: dict[tuple[str, str], Codec] = {}
+
+
+def codec(signature: "Signature") -> Codec:
+    """The codec of a type, made once."""
+    key = signature.slots, signature.answers
+    if key not in _codecs:
+        slots, answers = key
+        arguments = "".join(f"{one}{16 - struct.calcsize('<' + one)}x" for one in slots[:-1]) + slots[-1:]
+        put = struct.Struct("<" + answers).pack_into if answers else None
+        _codecs[key] = struct.Struct("<" + arguments).unpack_from, put
+    return _codecs[key]
+
+
+def entry(signature: "Signature", stub: "Stub", kept: list[BaseException]) -> FunctionType:
+    """The Python function behind CALLBACK for one stub."""
+    get, put = codec(signature)
+    space, trap, text, size = EVERYWHERE, c.wasmtime_trap_new, TRAP_TEXT, len(TRAP_TEXT)
+
+    if put is None:
+
+        def enter(_environment: int, _caller: int, slots: int) -> int | None:
+            try:
+                stub(*get(space, slots))
+                return None
+            except BaseException as reason:
+                kept.append(reason)
+                return trap(text, size)  # type: ignore[no-any-return]  # a function of the library, see ffi.c
+
+    elif signature.slots:
+
+        def enter(_environment: int, _caller: int, slots: int) -> int | None:
+            try:
+                put(space, slots, stub(*get(space, slots)))
+                return None
+            except BaseException as reason:
+                kept.append(reason)
+                return trap(text, size)  # type: ignore[no-any-return]  # as above
+
+    else:
+
+        def enter(_environment: int, _caller: int, slots: int) -> int | None:
+            try:
+                put(space, slots, stub())
+                return None
+            except BaseException as reason:
+                kept.append(reason)
+                return trap(text, size)  # type: ignore[no-any-return]  # as above
+
+    assert isinstance(enter, FunctionType)
+    return shield(enter)
+
+
+def define(linker: int, module: str, name: str, functype: int, callback: object, *life: object) -> str | None:
+    """Put a callback into a linker under a name. `life` is an environment and the function that the engine calls with
+    it when the callback is not needed any more. The text of the engine's error, if there was one.
+    """
+    first, second = module.encode(), name.encode()
+    error = c.wasmtime_linker_define_func_unchecked(
+        linker, first, len(first), second, len(second), functype, callback, *(life or (None, None))
+    )
+    return take_error(error) if error else None
+
+
+def signed_text(params: Sequence[str], results: Sequence[str]) -> str:
+    """A core wasm type as people write it: `(i32, i64) -> i32`."""
+    return f"({', '.join(params)}) -> {', '.join(results) or '()'}"

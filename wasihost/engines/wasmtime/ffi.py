@@ -1,0 +1,181 @@
+"""The C functions we use, declared on first use, and the few shapes they speak in.
+
+Rules of this file. Every function here has the same C prototype in all wheels from 25 on; where versions differ there
+are two names and `has()` tells. Objects of the engine are plain addresses (`c_void_p`, an int in Python). No structure
+whose layout differs between versions is declared: an extern is an opaque block with its kind in the first byte and its
+payload (func, memory) at offset 8, the same in every version.
+"""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from ctypes import c_bool, c_char_p, c_size_t, c_ubyte, c_uint32, c_uint64, c_void_p
+from typing import Any
+
+from wasihost.engines.wasmtime.library import load
+
+_P, _N, _S = c_void_p, c_size_t, c_char_p
+_Declaration = tuple[type[Any] | None, tuple[type[Any], ...]]
+
+# Take long or may run guest or host code: called without the GIL.
+_FREE: dict[str, _Declaration] = {
+    "wasm_engine_new_with_config": (_P, (_P,)),
+    "wasmtime_wat2wasm": (_P, (_S, _N, _P)),
+    "wasmtime_module_new": (_P, (_P, _S, _N, _P)),
+    "wasmtime_module_serialize": (_P, (_P, _P)),
+    "wasmtime_module_deserialize_file": (_P, (_P, _S, _P)),
+    "wasmtime_module_delete": (None, (_P,)),
+    "wasmtime_store_delete": (None, (_P,)),
+    "wasmtime_linker_instantiate": (_P, (_P, _P, _P, _P, _P)),
+    "wasmtime_func_call": (_P, (_P, _P, _P, _N, _P, _N, _P)),
+}
+
+# Answer in well under a microsecond and never call back: called with the GIL held.
+_HELD: dict[str, _Declaration] = {
+    "wasm_config_new": (_P, ()),
+    "wasmtime_config_parallel_compilation_set": (None, (_P, c_bool)),
+    "wasmtime_config_memory_reservation_set": (None, (_P, c_uint64)),  # newer wheels
+    "wasmtime_config_memory_may_move_set": (None, (_P, c_bool)),  # newer wheels
+    "wasmtime_config_static_memory_maximum_size_set": (None, (_P, c_uint64)),  # older wheels
+    "wasmtime_module_imports": (None, (_P, _P)),
+    "wasmtime_module_exports": (None, (_P, _P)),
+    "wasm_importtype_vec_delete": (None, (_P,)),
+    "wasm_exporttype_vec_delete": (None, (_P,)),
+    "wasm_importtype_module": (_P, (_P,)),
+    "wasm_importtype_name": (_P, (_P,)),
+    "wasm_importtype_type": (_P, (_P,)),
+    "wasm_exporttype_name": (_P, (_P,)),
+    "wasm_exporttype_type": (_P, (_P,)),
+    "wasm_externtype_kind": (c_ubyte, (_P,)),
+    "wasm_externtype_as_functype_const": (_P, (_P,)),
+    "wasm_functype_new": (_P, (_P, _P)),
+    "wasm_functype_delete": (None, (_P,)),
+    "wasm_functype_params": (_P, (_P,)),
+    "wasm_functype_results": (_P, (_P,)),
+    "wasm_valtype_new": (_P, (c_ubyte,)),
+    "wasm_valtype_kind": (c_ubyte, (_P,)),
+    "wasm_valtype_vec_new": (None, (_P, _N, _P)),
+    "wasmtime_store_new": (_P, (_P, _P, _P)),
+    "wasmtime_store_context": (_P, (_P,)),
+    "wasmtime_linker_new": (_P, (_P,)),
+    "wasmtime_linker_delete": (None, (_P,)),
+    "wasmtime_linker_define_func_unchecked": (_P, (_P, _S, _N, _S, _N, _P, _P, _P, _P)),
+    "wasmtime_instance_export_get": (c_bool, (_P, _P, _S, _N, _P)),
+    "wasmtime_caller_export_get": (c_bool, (_P, _S, _N, _P)),
+    "wasmtime_caller_context": (_P, (_P,)),
+    "wasmtime_memory_data": (_P, (_P, _P)),
+    "wasmtime_memory_data_size": (_N, (_P, _P)),
+    "wasmtime_trap_new": (_P, (_S, _N)),
+    "wasmtime_trap_code": (c_bool, (_P, _P)),
+    "wasm_trap_message": (None, (_P, _P)),
+    "wasm_trap_trace": (None, (_P, _P)),
+    "wasm_trap_delete": (None, (_P,)),
+    "wasm_frame_func_index": (c_uint32, (_P,)),
+    "wasm_frame_module_offset": (_N, (_P,)),
+    "wasmtime_frame_func_name": (_P, (_P,)),
+    "wasmtime_frame_module_name": (_P, (_P,)),
+    "wasm_frame_vec_delete": (None, (_P,)),
+    "wasmtime_error_message": (None, (_P, _P)),
+    "wasmtime_error_wasm_trace": (None, (_P, _P)),
+    "wasmtime_error_delete": (None, (_P,)),
+    "wasm_byte_vec_delete": (None, (_P,)),
+}
+
+
+class _Functions:
+    """`c.NAME(...)`: the function NAME of the library. A missing one is an AttributeError."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        library = load()
+        dll = library.free if name in _FREE else library.held
+        result, arguments = _FREE[name] if name in _FREE else _HELD[name]
+        function = dll[name]  # an object of our own, shared with nobody
+        function.restype = result
+        function.argtypes = arguments
+        setattr(self, name, function)
+        return function
+
+
+c = _Functions()
+
+
+def has(name: str) -> bool:
+    """Whether this version of the library has the function."""
+    return hasattr(load().held, name)
+
+
+class Vec(ctypes.Structure):
+    """`wasm_*_vec_t`: a count and an address."""
+
+    _fields_ = (("size", c_size_t), ("data", c_void_p))
+    size: int
+    data: int | None
+
+    def text(self) -> bytes:
+        return ctypes.string_at(self.data, self.size) if self.data else b""
+
+    def pointers(self) -> list[int]:
+        return list((c_void_p * self.size).from_address(self.data)) if self.data else []
+
+
+class Extern:
+    """Room for any `wasmtime_extern_t` (24 bytes in some versions, 32 in others)."""
+
+    FUNC, MEMORY = 0, 3
+    __slots__ = ("_block", "item")
+
+    def __init__(self) -> None:
+        self._block = (c_uint64 * 8)()
+        self.item = ctypes.addressof(self._block) + 8
+
+    @property
+    def kind(self) -> int:
+        return self._block[0] & 0xFF
+
+    @property
+    def block(self) -> "ctypes.Array[c_uint64]":
+        return self._block
+
+
+def name_at(address: int | None) -> str | None:
+    """The text of a `wasm_name_t *`, or `None` for a null pointer."""
+    return Vec.from_address(address).text().decode("utf-8", "replace") if address else None
+
+
+def take_error(error: int) -> str:
+    """The text of a `wasmtime_error_t`, which is freed. Slow if RUST_BACKTRACE makes the engine add its own stack."""
+    message = Vec()
+    c.wasmtime_error_message(error, ctypes.byref(message))
+    text = message.text().decode("utf-8", "replace")
+    c.wasm_byte_vec_delete(ctypes.byref(message))
+    c.wasmtime_error_delete(error)
+    return without_stack(text)
+
+
+def without_stack(text: str) -> str:
+    """A text of the engine without the stack of its own code."""
+    return text.partition("\n\nStack backtrace:")[0].strip()
+
+
+KINDS = {0: "i32", 1: "i64", 2: "f32", 3: "f64", 4: "v128", 128: "externref", 129: "funcref"}
+_NUMBERS = {name: number for number, name in KINDS.items()}
+
+
+def _valtypes_at(address: int) -> tuple[str, ...]:
+    numbers = (c.wasm_valtype_kind(item) for item in Vec.from_address(address).pointers())
+    return tuple(KINDS.get(number, f"type {number}") for number in numbers)
+
+
+def functype_at(address: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Parameters and results of a `wasm_functype_t *`."""
+    return _valtypes_at(c.wasm_functype_params(address)), _valtypes_at(c.wasm_functype_results(address))
+
+
+def new_functype(params: Sequence[str], results: Sequence[str]) -> int:
+    """A new `wasm_functype_t *`. The first engine that uses one owns its insides: never show it to a second."""
+    vecs = []
+    for names in (params, results):
+        vec = Vec()
+        items = (c_void_p * len(names))(*(c.wasm_valtype_new(_NUMBERS[name]) for name in names))
+        c.wasm_valtype_vec_new(ctypes.byref(vec), len(names), items)
+        vecs.append(vec)
+    return c.wasm_functype_new(ctypes.byref(vecs[0]), ctypes.byref(vecs[1]))  # type: ignore[no-any-return]  # see c

@@ -1,0 +1,99 @@
+"""Finds and loads the C library that the wasmtime wheel carries, without importing `wasmtime`.
+
+That import declares thousands of functions and is most of a cold start; the library itself loads in a millisecond. If
+the user's process has imported wasmtime, the loader hands out the same library again, so both share one engine.
+"""
+
+import ctypes
+import importlib.util
+import os
+import sys
+import threading
+
+from wasihost.errors import ConfigError
+
+OLDEST = 25
+_INSTALL = "run: pip install 'wasmtime>=25'"
+_MACHINES = {"AMD64": "x86_64", "amd64": "x86_64", "arm64": "aarch64", "ARM64": "aarch64"}
+_FILES = {
+    "linux": "_libwasmtime.so",
+    "android": "_libwasmtime.so",
+    "darwin": "_libwasmtime.dylib",
+    "win32": "_wasmtime.dll",
+}
+
+
+class Library:
+    """The loaded library. `version` is the wheel's, "" where it cannot be told; `identity` changes whenever another
+    library is installed. `free` gives the GIL back for the time of a call (compile, instantiate, run); `held` keeps it,
+    for calls of less than a microsecond that never call back.
+    """
+
+    def __init__(self, path: str, version: str) -> None:
+        about = os.stat(path)
+        self.path = path
+        self.version = version
+        self.identity = f"wasmtime {version} {about.st_size} {about.st_mtime_ns}"
+        self.free = ctypes.CDLL(path)
+        self.held = ctypes.PyDLL(path)
+
+
+def _machine() -> str:
+    name = os.uname().machine if hasattr(os, "uname") else os.environ.get("PROCESSOR_ARCHITECTURE", "")
+    return _MACHINES.get(name, name)
+
+
+def _version(folder: str) -> str:
+    """The wheel's version from the name of the metadata folder beside the package.
+
+    Reading the metadata itself costs ten times more and is done only where several or none lie there.
+    """
+    site, package = os.path.split(folder)
+    try:
+        names = os.listdir(site)
+    except OSError:
+        names = []
+    found = [name for name in names if name.startswith(f"{package}-") and name.endswith(".dist-info")]
+    if len(found) == 1:
+        return found[0][len(package) + 1 : -len(".dist-info")]
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def find() -> tuple[str, str]:
+    """Path of the library and version of the wheel; ConfigError where there is none, or it is too old."""
+    spec = importlib.util.find_spec("wasmtime")
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(f"the engine 'wasmtime' is not installed; {_INSTALL}")
+    folder = spec.submodule_search_locations[0]
+    version = _version(folder)
+    major = version.partition(".")[0]
+    if major.isdigit() and int(major) < OLDEST:
+        raise ConfigError(f"wasmtime {version} is too old, wasihost needs {OLDEST} or newer; {_INSTALL}")
+    system = "android" if hasattr(sys, "getandroidapilevel") else sys.platform
+    path = os.path.join(folder, f"{system}-{_machine()}", _FILES.get(system, "_libwasmtime.so"))
+    if not os.path.isfile(path):
+        raise ConfigError(f"wasmtime {version} in {folder} has no library for {system} on {_machine()}; {_INSTALL}")
+    return path, version
+
+
+_lock = threading.Lock()
+_loaded: list[Library] = []
+
+
+def load() -> Library:
+    """The library, loaded at the first call and kept for the life of the process."""
+    if _loaded:
+        return _loaded[0]
+    with _lock:
+        if not _loaded:
+            path, version = find()
+            try:
+                _loaded.append(Library(path, version))
+            except OSError as error:
+                raise ConfigError(f"the library of wasmtime {version} does not load: {error}") from error
+    return _loaded[0]

@@ -1,0 +1,106 @@
+"""Views of a guest's memory, and what keeps them valid.
+
+A view is a `memoryview` (format "B") straight onto the engine's pages. On our own door its base never moves
+(`engine.py` reserves all the room) and the view owns the store, so one that somebody keeps reads the guest's last
+bytes, never freed ones. On a user's `Linker` neither is in our hands; see `linker.py`.
+"""
+
+import ctypes
+import sys
+
+from wasihost.engines.wasmtime.engine import Engine
+from wasihost.engines.wasmtime.ffi import Extern, c
+from wasihost.errors import LinkError
+
+EMPTY = memoryview(bytearray())
+
+
+class Store:
+    """A store of the C library, deleted with the last reference to this object."""
+
+    __slots__ = ("_delete", "context", "ptr")
+
+    def __init__(self, owner: Engine) -> None:
+        self.ptr: int = c.wasmtime_store_new(owner.ptr, None, None)
+        self.context: int = c.wasmtime_store_context(self.ptr)
+        self._delete = c.wasmtime_store_delete  # at exit, `c` may be gone before the last store
+
+    def __del__(self) -> None:
+        self._delete(self.ptr)
+
+
+def view(base: int, size: int, owner: object = None) -> memoryview:
+    """A writable view of `size` bytes at `base` that keeps `owner` alive."""
+    if not size:
+        return EMPTY
+    block = (ctypes.c_ubyte * size).from_address(base)
+    block.owner = owner  # type: ignore[attr-defined]  # ctypes arrays take attributes, and a view holds its array
+    return memoryview(block).cast("B")
+
+
+class Memory:
+    """`Guest.memory` of one run on our own door: asks the size again, and makes a new view when it has grown.
+
+    It has a `close` of its own because the frames of an exception that somebody keeps would keep the store with it.
+    """
+
+    __slots__ = ("base", "current", "export", "store")
+
+    def __init__(self, owner: Engine) -> None:
+        self.store: Store | None = Store(owner)
+        self.export: Extern | None = None
+        self.base = 0
+        self.current = EMPTY
+
+    def bind(self, export: Extern) -> memoryview:
+        """The instance exists and this is its memory."""
+        assert self.store
+        self.export = export
+        self.base = c.wasmtime_memory_data(self.store.context, export.item)
+        return self()
+
+    def __call__(self) -> memoryview:
+        if self.store is None:
+            return EMPTY
+        if self.export is None:
+            raise LinkError(
+                "the module's start section calls the host before its memory is known: "
+                "do this work in `_start` (compilers do), not in a wasm start function"
+            )
+        size: int = c.wasmtime_memory_data_size(self.store.context, self.export.item)
+        if size != len(self.current):
+            self.current = view(self.base, size, self.store)
+        return self.current
+
+    def close(self) -> None:
+        """Let go of the store; views that are still held keep it."""
+        self.store, self.export, self.current = None, None, EMPTY
+
+
+def stays(base: int, size: int) -> bool:
+    """Whether the 4 GiB from `base` are reserved for this memory, so that it grows in place.
+
+    The proof is the kernel's list of mappings: accessible pages up to `size`, then one inaccessible mapping to the end.
+    Where there is no such list (other systems than Linux) the answer is no.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    end, reached = base + (1 << 32), base
+    try:
+        with open("/proc/self/maps", "rb") as maps:
+            for line in maps:
+                span, access = line.split(b" ", 2)[:2]
+                low, _, high = span.partition(b"-")
+                start, stop = int(low, 16), int(high, 16)
+                if stop <= reached:
+                    continue
+                if start > reached:
+                    return False
+                if reached >= base + size and access != b"---p":
+                    return False
+                reached = stop
+                if reached >= end:
+                    return True
+    except OSError:
+        pass
+    return False

@@ -1,0 +1,204 @@
+"""From a file or bytes to a compiled module: what is accepted, what is refused and why, and what a module shows.
+
+A Module may be used from many threads at once and for any number of runs. `load` looks in memory, then on disk, then
+compiles.
+"""
+
+import ctypes
+import os
+import threading
+from collections import OrderedDict
+from functools import cached_property
+from typing import NamedTuple, TypeAlias
+
+from wasihost.engines.wasmtime import cache as disk
+from wasihost.engines.wasmtime.engine import Engine, engine
+from wasihost.engines.wasmtime.ffi import Vec, c, functype_at, name_at, take_error
+from wasihost.errors import ModuleError
+
+Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str]
+
+_MAGIC = b"\0asm"
+_CORE = b"\x01\0\0\0"
+_KINDS = {0: "func", 1: "global", 2: "table", 3: "memory", 4: "tag"}
+_KEPT = 16  # compiled modules kept in memory
+
+
+class Item(NamedTuple):
+    """An import or an export (whose `module` is empty). `params` and `results` are empty for all but functions."""
+
+    module: str
+    name: str
+    kind: str  # "func", "global", "table", "memory", "tag"
+    params: tuple[str, ...]
+    results: tuple[str, ...]
+
+
+class Module:
+    """A compiled module and what it shows to the outside."""
+
+    def __init__(self, owner: Engine, ptr: int) -> None:
+        self.engine = owner
+        self.ptr = ptr
+        self._delete = c.wasmtime_module_delete  # at exit, `c` may be gone before the last module
+
+    def __del__(self) -> None:
+        self._delete(self.ptr)
+
+    @cached_property
+    def imports(self) -> tuple[Item, ...]:
+        vec = Vec()
+        c.wasmtime_module_imports(self.ptr, ctypes.byref(vec))
+        items = tuple(
+            _item(c.wasm_importtype_module(one), c.wasm_importtype_name(one), c.wasm_importtype_type(one))
+            for one in vec.pointers()
+        )
+        c.wasm_importtype_vec_delete(ctypes.byref(vec))
+        return items
+
+    @cached_property
+    def exports(self) -> dict[str, Item]:
+        vec = Vec()
+        c.wasmtime_module_exports(self.ptr, ctypes.byref(vec))
+        items = [_item(None, c.wasm_exporttype_name(one), c.wasm_exporttype_type(one)) for one in vec.pointers()]
+        c.wasm_exporttype_vec_delete(ctypes.byref(vec))
+        return {item.name: item for item in items}
+
+
+def _item(module: int | None, name: int, externtype: int) -> Item:
+    kind = _KINDS.get(c.wasm_externtype_kind(externtype), "unknown")
+    params, results = functype_at(c.wasm_externtype_as_functype_const(externtype)) if kind == "func" else ((), ())
+    return Item(name_at(module) or "", name_at(name) or "", kind, params, results)
+
+
+def compile_wasm(code: bytes, label: str = "guest") -> Module:
+    """Compile a core module (binary or text form). ModuleError says what is wrong with it."""
+    if not code.startswith(_MAGIC):
+        code = _assemble(code, label)
+    if code[4:8] != _CORE:
+        _refuse_version(code, label)
+    owner, ptr = engine(), ctypes.c_void_p()
+    if error := c.wasmtime_module_new(owner.ptr, code, len(code), ctypes.byref(ptr)):
+        raise ModuleError(f"{label}: not a valid module: {take_error(error)}")
+    assert ptr.value
+    return Module(owner, ptr.value)
+
+
+def _assemble(text: bytes, label: str) -> bytes:
+    """WebAssembly text to binary."""
+    if not text.lstrip().startswith((b"(", b";;")):
+        begin = bytes(text[:8])
+        raise ModuleError(
+            f"{label}: not WebAssembly: " + (f"begins with {begin!r} instead of {_MAGIC!r}" if begin else "empty")
+        )
+    binary = Vec()
+    if error := c.wasmtime_wat2wasm(text, len(text), ctypes.byref(binary)):
+        raise ModuleError(f"{label}: not valid WebAssembly text: {take_error(error)}")
+    code = binary.text()
+    c.wasm_byte_vec_delete(ctypes.byref(binary))
+    return code
+
+
+def _refuse_version(code: bytes, label: str) -> None:
+    if code[6:8] == b"\x01\0":
+        raise ModuleError(
+            f"{label}: a component (WASI preview2), not a core module: build it for wasm32-wasip1, "
+            "or take the core module out of it with `wasm-tools component unbundle`"
+        )
+    raise ModuleError(f"{label}: unknown WebAssembly version {code[4:8].hex()}, expected {_CORE.hex()}")
+
+
+class _Memory:
+    """Compiled modules by content key, the least recently used dropped first, and the key each file had last."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.modules: OrderedDict[str, Module] = OrderedDict()
+        self.files: OrderedDict[tuple[object, ...], str] = OrderedDict()
+
+    def get(self, key: str) -> Module | None:
+        with self.lock:
+            if module := self.modules.get(key):
+                self.modules.move_to_end(key)
+            return module
+
+    def put(self, key: str, module: Module) -> None:
+        with self.lock:
+            self.modules[key] = module
+            while len(self.modules) > _KEPT:
+                self.modules.popitem(last=False)
+
+    def key_of(self, file: tuple[object, ...]) -> str | None:
+        with self.lock:
+            return self.files.get(file)
+
+    def remember(self, file: tuple[object, ...], key: str) -> None:
+        with self.lock:
+            self.files[file] = key
+            while len(self.files) > 4 * _KEPT:
+                self.files.popitem(last=False)
+
+
+_memory = _Memory()
+
+
+def _after_fork() -> None:
+    _memory.lock = threading.Lock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def clear_memory() -> None:
+    """Forget the modules kept in memory (those in use live on)."""
+    global _memory
+    _memory = _Memory()
+
+
+def load(source: Source, *, cache: bool = True) -> Module:
+    """The module in a file (a path) or in bytes; binary or WebAssembly text.
+
+    With `cache`, an earlier compilation of the same content by the same engine is taken from memory or from disk, and a
+    new one is kept. Raises ModuleError for what cannot be used, OSError for a file that cannot be read, and ConfigError
+    where there is no engine.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        code = bytes(source)
+        if not cache:
+            return compile_wasm(code)
+        return _find(disk.key(code, engine().identity)) or _make(code, "guest")[1]
+    path = os.fspath(source)
+    label = os.path.basename(path)
+    with open(path, "rb") as file:
+        if not cache:
+            return compile_wasm(file.read(), label)
+        about = os.fstat(file.fileno())
+        identity = (path, about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+        key = _memory.key_of(identity) or disk.key(file, engine().identity)
+        module = _find(key)
+        if module is None:
+            file.seek(0)
+            key, module = _make(file.read(), label)
+    _memory.remember(identity, key)
+    return module
+
+
+def _find(key: str) -> Module | None:
+    """A module compiled earlier, by this process or another."""
+    module = _memory.get(key)
+    if module is None:
+        owner = engine()
+        if ptr := disk.fetch(key, owner):
+            module = Module(owner, ptr)
+            _memory.put(key, module)
+    return module
+
+
+def _make(code: bytes, label: str) -> tuple[str, Module]:
+    """Compile and keep. The key is taken from the very bytes that are compiled."""
+    module = compile_wasm(code, label)
+    key = disk.key(code, module.engine.identity)
+    disk.store(key, module.ptr)
+    _memory.put(key, module)
+    return key, module

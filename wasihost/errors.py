@@ -1,0 +1,93 @@
+"""What a caller of wasihost catches: one root, and leaves named as `subprocess` names its own.
+
+Rules of this file: no import from the rest of the package. Errors that a *guest* gets are not here: those are
+`wasi_preview1.WasiError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class WasihostError(Exception):
+    """Root of every error that wasihost raises."""
+
+
+class ConfigError(WasihostError, ValueError):
+    """A configuration that cannot work: a missing host directory, an argument with a NUL, an unknown mount."""
+
+
+class ModuleError(WasihostError):
+    """What was given as a module cannot be used as one: not wasm, a component, damaged, or too new for the engine."""
+
+
+class LinkError(WasihostError):
+    """The module asks for something that this host does not provide, or lacks what a command needs."""
+
+
+class ExitError(WasihostError):
+    """The guest ended itself by `proc_exit`.
+
+    `code` is the exit status as the guest gave it, 0 to 2**32-1.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+    def __str__(self) -> str:
+        return f"the guest exited with status {self.code}"
+
+
+class Frame(NamedTuple):
+    """One wasm frame of a backtrace.
+
+    `function` is its name where the module has names, `number` its index; `offset` its place in the module in bytes.
+    """
+
+    function: str | None
+    number: int
+    module: str | None
+    offset: int
+
+    def __str__(self) -> str:
+        module = f"{self.module}!" if self.module else ""
+        return f"{self.offset:#8x} - {module}{self.function or f'function[{self.number}]'}"
+
+
+class TrapError(WasihostError):
+    """The guest trapped: it did what wasm does not allow, or passed a pointer that does not hold.
+
+    `kind` is short and stable ("unreachable", "out of bounds memory access", "guest fault", ...), `message` one line,
+    `backtrace` the wasm frames, innermost first.
+    """
+
+    def __init__(self, message: str, kind: str = "trap", backtrace: Sequence[Frame] = ()) -> None:
+        super().__init__(message, kind, tuple(backtrace))
+        self.message = message
+        self.kind = kind
+        self.backtrace = tuple(backtrace)
+
+    def __str__(self) -> str:
+        lines = [self.message]
+        if self.backtrace:
+            lines.append("wasm backtrace:")
+            lines += [f"  {number:3}: {frame}" for number, frame in enumerate(self.backtrace)]
+        return "\n".join(lines)
+
+
+class CalledProcessError(WasihostError):
+    """`run(..., check=True)` and the guest's status was not 0; the fields are those of `subprocess`'s."""
+
+    def __init__(
+        self, returncode: int, args: Sequence[str], stdout: bytes | None = None, stderr: bytes | None = None
+    ) -> None:
+        super().__init__(returncode, tuple(args), stdout, stderr)
+        self.returncode = returncode
+        self.cmd = tuple(args)
+        self.stdout = stdout
+        self.stderr = stderr
+
+    def __str__(self) -> str:
+        return f"guest {' '.join(self.cmd)!r} exited with status {self.returncode}"

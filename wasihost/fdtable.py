@@ -1,0 +1,84 @@
+"""The numbers a guest knows its descriptors by.
+
+Numbers are given out lowest first, as POSIX does. The table holds at most `limit` descriptors and answers MFILE beyond.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+
+from wasi_preview1.errors import WasiError
+from wasi_preview1.types import Errno
+
+from wasihost.descriptors.base import Descriptor, Directory
+
+DEFAULT_LIMIT = 1024
+
+
+class FdTable:
+    """Descriptor numbers -> descriptors. `open` may be read directly by the hot path."""
+
+    __slots__ = ("_freed", "_next", "limit", "open")
+
+    def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
+        self.open: dict[int, Descriptor] = {}
+        self.limit = limit
+        self._freed: list[int] = []
+        self._next = 0
+
+    def get(self, fd: int) -> Descriptor:
+        """The descriptor; BADF if the number is not open."""
+        try:
+            return self.open[fd]
+        except KeyError:
+            raise WasiError(Errno.BADF) from None
+
+    def directory(self, fd: int) -> Directory:
+        """The descriptor as a directory; BADF if it is not open, NOTDIR if it is something else."""
+        descriptor = self.get(fd)
+        if not isinstance(descriptor, Directory):
+            raise WasiError(Errno.NOTDIR)
+        return descriptor
+
+    def check_room(self) -> None:
+        """MFILE if no more can be opened: asked before the host opens anything."""
+        if len(self.open) >= self.limit:
+            raise WasiError(Errno.MFILE)
+
+    def insert(self, descriptor: Descriptor) -> int:
+        """Give it the lowest free number."""
+        while self._freed:
+            fd = heappop(self._freed)
+            if fd not in self.open:
+                break
+        else:
+            fd = self._next
+            self._next += 1
+        self.open[fd] = descriptor
+        return fd
+
+    def close(self, fd: int) -> None:
+        """Free the number and close the descriptor; the number is free even if closing fails."""
+        descriptor = self.get(fd)
+        del self.open[fd]
+        heappush(self._freed, fd)
+        descriptor.close()
+
+    def renumber(self, source: int, target: int) -> None:
+        """Move `source` to the open number `target`: check both, equal is nothing, close, move (CVE-2025-53901)."""
+        moved, replaced = self.get(source), self.get(target)
+        if source == target:
+            return
+        self.open[target] = moved
+        del self.open[source]
+        heappush(self._freed, source)
+        replaced.close()
+
+    def close_all(self) -> None:
+        """Close everything, whatever single closes answer."""
+        while self.open:
+            _, descriptor = self.open.popitem()
+            try:
+                descriptor.close()
+            except OSError:
+                continue

@@ -1,0 +1,1 @@
+"""The handlers: one file per witx prefix, each a subclass of a generated abstract class."""

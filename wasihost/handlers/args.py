@@ -1,0 +1,52 @@
+"""`args_*` and, with the same layout, `environ_*`: strings that the guest fetches in two steps."""
+
+from __future__ import annotations
+
+from wasi_preview1.guest import Pointer
+from wasi_preview1.handlers import ArgsHandlers, EnvironHandlers
+from wasi_preview1.types import Size
+
+
+def write_strings(strings: tuple[bytes, ...], table: Pointer[Pointer[int]], text: Pointer[int]) -> None:
+    """Each string with its NUL into `text`, one after the other, and where each begins into `table`."""
+    joined = b"".join(string + b"\0" for string in strings)
+    place = text.bytes(len(joined))
+    starts, at = [], 0
+    for string in strings:
+        starts.append(text.offset(at))
+        at += len(string) + 1
+    table.write(starts)
+    place[:] = joined
+
+
+def sizes(strings: tuple[bytes, ...]) -> tuple[Size, Size]:
+    """How many strings, and how many bytes they take with their NULs."""
+    return len(strings), sum(map(len, strings)) + len(strings)
+
+
+class Args(ArgsHandlers):
+    """The guest's arguments."""
+
+    args: tuple[bytes, ...]
+
+    def args_get(self, argv: Pointer[Pointer[int]], argv_buf: Pointer[int]) -> None:
+        """Write the arguments."""
+        write_strings(self.args, argv, argv_buf)
+
+    def args_sizes_get(self) -> tuple[Size, Size]:
+        """How many, and their bytes."""
+        return sizes(self.args)
+
+
+class Environ(EnvironHandlers):
+    """The guest's environment."""
+
+    environ: tuple[bytes, ...]
+
+    def environ_get(self, environ: Pointer[Pointer[int]], environ_buf: Pointer[int]) -> None:
+        """Write the variables."""
+        write_strings(self.environ, environ, environ_buf)
+
+    def environ_sizes_get(self) -> tuple[Size, Size]:
+        """How many, and their bytes."""
+        return sizes(self.environ)

@@ -1,0 +1,26 @@
+"""`clock_*`: the four clocks, each the system's or the embedder's."""
+
+from __future__ import annotations
+
+from wasi_preview1.errors import WasiError
+from wasi_preview1.handlers import ClockHandlers
+from wasi_preview1.types import Clockid, Errno, Timestamp
+
+from wasihost.clocks import Clocks
+
+
+class Clock(ClockHandlers):
+    """Reads `clocks`; the precision a guest asks for is never less than what it gets."""
+
+    clocks: Clocks
+
+    def clock_res_get(self, id: Clockid) -> Timestamp:
+        """The resolution in ns."""
+        return self.clocks.resolutions[id]
+
+    def clock_time_get(self, id: Clockid, precision: Timestamp) -> Timestamp:
+        """The time in ns; OVERFLOW for a clock that stands before its zero."""
+        now = self.clocks.now[id]()
+        if now < 0:
+            raise WasiError(Errno.OVERFLOW)
+        return now

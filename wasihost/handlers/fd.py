@@ -1,0 +1,230 @@
+"""`fd_*`: what a guest does with an open descriptor.
+
+Rules of this file: look the number up, check the right, call the descriptor. Which errno a kind of descriptor answers
+is the descriptor's business; which right a call needs is said here, by the spec's own text.
+"""
+
+from __future__ import annotations
+
+from wasi_preview1.codecs import DIRENT_LAYOUT, RIGHTS_VALUES
+from wasi_preview1.errors import WasiError
+from wasi_preview1.handlers import FdHandlers
+from wasi_preview1.types import (
+    Advice,
+    CiovecArray,
+    Dircookie,
+    Errno,
+    Fd,
+    Fdflags,
+    Fdstat,
+    Filedelta,
+    Filesize,
+    Filestat,
+    Fstflags,
+    IovecArray,
+    Prestat,
+    PrestatDir,
+    PrestatDirCase,
+    Rights,
+    Size,
+    Timestamp,
+    Whence,
+)
+
+from wasihost.descriptors.base import Descriptor, Directory, DirectoryEntry
+from wasihost.fdtable import FdTable
+
+_READ = Rights.FD_READ
+_WRITE = Rights.FD_WRITE
+_SEEK = Rights.FD_SEEK
+_TELL = Rights.FD_TELL
+_SEEK_OR_TELL = Rights.FD_SEEK | Rights.FD_TELL
+_READ_AND_SEEK = Rights.FD_READ | Rights.FD_SEEK
+_WRITE_AND_SEEK = Rights.FD_WRITE | Rights.FD_SEEK
+_FILESTAT_GET = Rights.FD_FILESTAT_GET
+
+
+class FdFunctions(FdHandlers):
+    """Works on `table`. The hot calls look the number up themselves: a call of `table.get` is a tenth of their time."""
+
+    table: FdTable
+
+    def _with_right(self, fd: Fd, right: Rights) -> Descriptor:
+        descriptor = self.table.get(fd)
+        if not descriptor.rights & right:
+            raise descriptor.lacks(right)
+        return descriptor
+
+    # -- reading and writing ---------------------------------------------------------------------------------------
+
+    def fd_read(self, fd: Fd, iovs: IovecArray) -> Size:
+        """Needs FD_READ."""
+        try:
+            descriptor = self.table.open[fd]
+        except KeyError:
+            raise WasiError(Errno.BADF) from None
+        if not descriptor.rights & _READ:
+            raise descriptor.lacks(_READ)
+        return descriptor.read(iovs)
+
+    def fd_write(self, fd: Fd, iovs: CiovecArray) -> Size:
+        """Needs FD_WRITE."""
+        try:
+            descriptor = self.table.open[fd]
+        except KeyError:
+            raise WasiError(Errno.BADF) from None
+        if not descriptor.rights & _WRITE:
+            raise descriptor.lacks(_WRITE)
+        return descriptor.write(iovs)
+
+    def fd_pread(self, fd: Fd, iovs: IovecArray, offset: Filesize) -> Size:
+        """Needs FD_READ and FD_SEEK."""
+        descriptor = self.table.get(fd)
+        if descriptor.rights & _READ_AND_SEEK != _READ_AND_SEEK:
+            raise descriptor.lacks(_SEEK if descriptor.rights & _READ else _READ)
+        return descriptor.pread(iovs, offset)
+
+    def fd_pwrite(self, fd: Fd, iovs: CiovecArray, offset: Filesize) -> Size:
+        """Needs FD_WRITE and FD_SEEK."""
+        descriptor = self.table.get(fd)
+        if descriptor.rights & _WRITE_AND_SEEK != _WRITE_AND_SEEK:
+            raise descriptor.lacks(_SEEK if descriptor.rights & _WRITE else _WRITE)
+        return descriptor.pwrite(iovs, offset)
+
+    def fd_seek(self, fd: Fd, offset: Filedelta, whence: Whence) -> Filesize:
+        """Needs FD_SEEK, or FD_TELL where the position does not move."""
+        try:
+            descriptor = self.table.open[fd]
+        except KeyError:
+            raise WasiError(Errno.BADF) from None
+        if not descriptor.rights & _SEEK and not (offset == 0 and whence == 1 and descriptor.rights & _TELL):
+            raise descriptor.lacks(_SEEK)
+        return descriptor.seek(offset, whence)
+
+    def fd_tell(self, fd: Fd) -> Filesize:
+        """Needs FD_TELL, which FD_SEEK implies."""
+        try:
+            descriptor = self.table.open[fd]
+        except KeyError:
+            raise WasiError(Errno.BADF) from None
+        if not descriptor.rights & _SEEK_OR_TELL:
+            raise descriptor.lacks(_TELL)
+        return descriptor.tell()
+
+    def fd_advise(self, fd: Fd, offset: Filesize, len: Filesize, advice: Advice) -> None:
+        """Needs FD_ADVISE."""
+        self._with_right(fd, Rights.FD_ADVISE).advise(offset, len, advice)
+
+    def fd_allocate(self, fd: Fd, offset: Filesize, len: Filesize) -> None:
+        """Needs FD_ALLOCATE."""
+        self._with_right(fd, Rights.FD_ALLOCATE).allocate(offset, len)
+
+    def fd_sync(self, fd: Fd) -> None:
+        """Needs FD_SYNC."""
+        self._with_right(fd, Rights.FD_SYNC).sync()
+
+    def fd_datasync(self, fd: Fd) -> None:
+        """Needs FD_DATASYNC."""
+        self._with_right(fd, Rights.FD_DATASYNC).datasync()
+
+    # -- the descriptor itself -------------------------------------------------------------------------------------
+
+    def fd_close(self, fd: Fd) -> None:
+        """Close it; the number is free afterwards whatever the answer."""
+        self.table.close(fd)
+
+    def fd_renumber(self, fd: Fd, to: Fd) -> None:
+        """Move `fd` to the open number `to`."""
+        self.table.renumber(fd, to)
+
+    def fd_fdstat_get(self, fd: Fd) -> Fdstat:
+        """Type, flags and rights."""
+        descriptor = self.table.get(fd)
+        return Fdstat(
+            descriptor.filetype(),
+            descriptor.flags,
+            RIGHTS_VALUES[descriptor.rights],
+            RIGHTS_VALUES[descriptor.inheriting],
+        )
+
+    def fd_fdstat_set_flags(self, fd: Fd, flags: Fdflags) -> None:
+        """Needs FD_FDSTAT_SET_FLAGS."""
+        self._with_right(fd, Rights.FD_FDSTAT_SET_FLAGS).set_flags(flags)
+
+    def fd_fdstat_set_rights(self, fd: Fd, fs_rights_base: Rights, fs_rights_inheriting: Rights) -> None:
+        """Rights only shrink: NOTCAPABLE for one that the descriptor does not hold."""
+        descriptor = self.table.get(fd)
+        if fs_rights_base & ~descriptor.rights or fs_rights_inheriting & ~descriptor.inheriting:
+            raise WasiError(Errno.NOTCAPABLE)
+        descriptor.rights = fs_rights_base
+        descriptor.inheriting = fs_rights_inheriting
+
+    # -- attributes ------------------------------------------------------------------------------------------------
+
+    def fd_filestat_get(self, fd: Fd) -> Filestat:
+        """Needs FD_FILESTAT_GET."""
+        try:
+            descriptor = self.table.open[fd]
+        except KeyError:
+            raise WasiError(Errno.BADF) from None
+        if not descriptor.rights & _FILESTAT_GET:
+            raise descriptor.lacks(_FILESTAT_GET)
+        return descriptor.stat()
+
+    def fd_filestat_set_size(self, fd: Fd, size: Filesize) -> None:
+        """Needs FD_FILESTAT_SET_SIZE."""
+        self._with_right(fd, Rights.FD_FILESTAT_SET_SIZE).set_size(size)
+
+    def fd_filestat_set_times(self, fd: Fd, atim: Timestamp, mtim: Timestamp, fst_flags: Fstflags) -> None:
+        """Needs FD_FILESTAT_SET_TIMES."""
+        self._with_right(fd, Rights.FD_FILESTAT_SET_TIMES).set_times(atim, mtim, fst_flags)
+
+    # -- directories -----------------------------------------------------------------------------------------------
+
+    def _preopen(self, fd: Fd) -> bytes:
+        descriptor = self.table.get(fd)
+        if not isinstance(descriptor, Directory) or descriptor.preopen is None:
+            raise WasiError(Errno.BADF)
+        return descriptor.preopen.encode()
+
+    def fd_prestat_get(self, fd: Fd) -> Prestat:
+        """BADF for what is no preopened directory: that is how a guest's libc finds the end of them."""
+        return PrestatDirCase(PrestatDir(len(self._preopen(fd))))
+
+    def fd_prestat_dir_name(self, fd: Fd, path: memoryview) -> None:
+        """The guest path of the mount; NAMETOOLONG where the buffer is shorter."""
+        name = self._preopen(fd)
+        if len(path) < len(name):
+            raise WasiError(Errno.NAMETOOLONG)
+        path[: len(name)] = name
+
+    def fd_readdir(self, fd: Fd, buf: memoryview, cookie: Dircookie) -> Size:
+        """Needs FD_READDIR. A cookie is the number of entries before it in the listing taken at cookie 0.
+
+        The last entry is cut where the buffer ends: a full buffer means there is more.
+        """
+        directory = self.table.directory(fd)
+        if not directory.rights & Rights.FD_READDIR:
+            raise directory.lacks(Rights.FD_READDIR)
+        if cookie == 0 or directory.listing is None:
+            directory.listing = _packed(directory.entries())
+        packed, starts = directory.listing
+        if cookie >= len(starts):
+            return 0
+        part = packed[starts[cookie] : starts[cookie] + len(buf)]
+        buf[: len(part)] = part
+        return len(part)
+
+
+def _packed(entries: list[DirectoryEntry]) -> tuple[memoryview, list[int]]:
+    """A listing as the guest gets it, end to end, and where each entry begins."""
+    pack, head = DIRENT_LAYOUT.pack, DIRENT_LAYOUT.size
+    pieces: list[bytes] = []
+    starts: list[int] = []
+    at = 0
+    for number, (name, inode, filetype) in enumerate(entries, 1):
+        size = len(name)
+        pieces += (pack(number, inode, size, filetype), name)
+        starts.append(at)
+        at += head + size
+    return memoryview(b"".join(pieces)), starts

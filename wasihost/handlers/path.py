@@ -1,0 +1,123 @@
+"""`path_*`: what a guest does below an open directory.
+
+Rules of this file: look the directory up, check the right, hand the path on as it came. Where it leads is decided by
+the directory's back end through one resolver; no path is taken apart here.
+"""
+
+from __future__ import annotations
+
+from wasi_preview1.errors import WasiError
+from wasi_preview1.handlers import PathHandlers
+from wasi_preview1.types import (
+    Errno,
+    Fd,
+    Fdflags,
+    Filestat,
+    Fstflags,
+    Lookupflags,
+    Oflags,
+    Rights,
+    Size,
+    Timestamp,
+)
+
+from wasihost.descriptors.base import Directory
+from wasihost.fdtable import FdTable
+
+_OPEN = Rights.PATH_OPEN
+_CREATE_FILE = Rights.PATH_CREATE_FILE
+_SET_SIZE = Rights.PATH_FILESTAT_SET_SIZE
+_STAT = Rights.PATH_FILESTAT_GET
+_CREAT = Oflags.CREAT
+_TRUNC = Oflags.TRUNC
+
+
+class PathFunctions(PathHandlers):
+    """Works on `table`."""
+
+    table: FdTable
+
+    def _directory(self, fd: Fd, right: Rights) -> Directory:
+        directory = self.table.directory(fd)
+        if not directory.rights & right:
+            raise WasiError(Errno.NOTCAPABLE)
+        return directory
+
+    def path_open(
+        self,
+        fd: Fd,
+        dirflags: Lookupflags,
+        path: str,
+        oflags: Oflags,
+        fs_rights_base: Rights,
+        fs_rights_inheriting: Rights,
+        fdflags: Fdflags,
+    ) -> Fd:
+        """Needs PATH_OPEN; PATH_CREATE_FILE to create, PATH_FILESTAT_SET_SIZE to truncate.
+
+        The new descriptor gets the rights asked for as far as the directory passes them on and the kind of file has
+        them: programs ask for more than applies, and the spec allows fewer.
+        """
+        directory = self._directory(fd, _OPEN)
+        if oflags and (
+            (oflags & _CREAT and not directory.rights & _CREATE_FILE)
+            or (oflags & _TRUNC and not directory.rights & _SET_SIZE)
+        ):
+            raise directory.refusal()
+        self.table.check_room()
+        passed = directory.inheriting
+        opened = directory.open(
+            path, bool(dirflags), oflags, fs_rights_base & passed, fs_rights_inheriting & passed, fdflags
+        )
+        return self.table.insert(opened)
+
+    def path_filestat_get(self, fd: Fd, flags: Lookupflags, path: str) -> Filestat:
+        """Needs PATH_FILESTAT_GET."""
+        return self._directory(fd, _STAT).stat_path(path, bool(flags))
+
+    def path_filestat_set_times(
+        self, fd: Fd, flags: Lookupflags, path: str, atim: Timestamp, mtim: Timestamp, fst_flags: Fstflags
+    ) -> None:
+        """Needs PATH_FILESTAT_SET_TIMES."""
+        directory = self._changing(fd, Rights.PATH_FILESTAT_SET_TIMES)
+        directory.set_times_path(path, bool(flags), atim, mtim, fst_flags)
+
+    def path_create_directory(self, fd: Fd, path: str) -> None:
+        """Needs PATH_CREATE_DIRECTORY."""
+        self._changing(fd, Rights.PATH_CREATE_DIRECTORY).create_directory(path)
+
+    def path_remove_directory(self, fd: Fd, path: str) -> None:
+        """Needs PATH_REMOVE_DIRECTORY."""
+        self._changing(fd, Rights.PATH_REMOVE_DIRECTORY).remove_directory(path)
+
+    def path_unlink_file(self, fd: Fd, path: str) -> None:
+        """Needs PATH_UNLINK_FILE."""
+        self._changing(fd, Rights.PATH_UNLINK_FILE).unlink(path)
+
+    def path_rename(self, fd: Fd, old_path: str, new_fd: Fd, new_path: str) -> None:
+        """Needs PATH_RENAME_SOURCE of the one directory and PATH_RENAME_TARGET of the other."""
+        source = self._changing(fd, Rights.PATH_RENAME_SOURCE)
+        source.rename(old_path, self._changing(new_fd, Rights.PATH_RENAME_TARGET), new_path)
+
+    def path_link(self, old_fd: Fd, old_flags: Lookupflags, old_path: str, new_fd: Fd, new_path: str) -> None:
+        """Needs PATH_LINK_SOURCE of the one directory and PATH_LINK_TARGET of the other."""
+        source = self._changing(old_fd, Rights.PATH_LINK_SOURCE)
+        source.link(old_path, bool(old_flags), self._changing(new_fd, Rights.PATH_LINK_TARGET), new_path)
+
+    def path_symlink(self, old_path: str, fd: Fd, new_path: str) -> None:
+        """Needs PATH_SYMLINK."""
+        self._changing(fd, Rights.PATH_SYMLINK).symlink(old_path, new_path)
+
+    def path_readlink(self, fd: Fd, path: str, buf: memoryview) -> Size:
+        """Needs PATH_READLINK; what does not fit the buffer is cut, as POSIX has it."""
+        content = self._directory(fd, Rights.PATH_READLINK).readlink(path).encode("utf-8", "surrogateescape")
+        content = content[: len(buf)]
+        buf[: len(content)] = content
+        return len(content)
+
+    def _changing(self, fd: Fd, right: Rights) -> Directory:
+        """A directory for a call that changes something: ROFS below a read-only mount, else NOTCAPABLE."""
+        directory = self.table.directory(fd)
+        if not directory.rights & right:
+            raise directory.refusal()
+        return directory

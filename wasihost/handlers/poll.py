@@ -1,0 +1,109 @@
+"""`poll_oneoff`: wait until a time has come or a descriptor is ready."""
+
+from __future__ import annotations
+
+from wasi_preview1.errors import WasiError
+from wasi_preview1.guest import ConstPointer, Pointer
+from wasi_preview1.handlers import PollHandlers
+from wasi_preview1.types import (
+    Clockid,
+    Errno,
+    Event,
+    EventFdReadwrite,
+    Eventrwflags,
+    Eventtype,
+    Fd,
+    Rights,
+    Size,
+    Subclockflags,
+    Subscription,
+    SubscriptionClock,
+    SubscriptionUClockCase,
+)
+
+from wasihost.clocks import Clocks
+from wasihost.descriptors.base import Descriptor
+from wasihost.fdtable import FdTable
+from wasihost.waiting import wait_for
+
+MAX_SUBSCRIPTIONS = 4096
+"""How many subscriptions one call may have; INVAL beyond, so that a guest's number sizes nothing of the host's."""
+
+_NOTHING = EventFdReadwrite(0, Eventrwflags(0))
+_HANGUP = Eventrwflags.FD_READWRITE_HANGUP
+
+
+class Poll(PollHandlers):
+    """Works on `table` and `clocks`."""
+
+    table: FdTable
+    clocks: Clocks
+
+    def poll_oneoff(self, in_: ConstPointer[Subscription], out: Pointer[Event], nsubscriptions: Size) -> Size:
+        """Answer at least one event. INVAL for no subscription, or more than MAX_SUBSCRIPTIONS."""
+        if not 0 < nsubscriptions <= MAX_SUBSCRIPTIONS:
+            raise WasiError(Errno.INVAL)
+        events: list[Event] = []
+        timers: list[tuple[int, Subscription]] = []
+        waits: list[tuple[int, bool, Subscription]] = []
+        for subscription in in_.read(nsubscriptions):
+            try:
+                if isinstance(subscription.u, SubscriptionUClockCase):
+                    timers.append((self._delay(subscription.u.value), subscription))
+                else:
+                    writes = subscription.u.tag == Eventtype.FD_WRITE
+                    descriptor = self._watched(subscription.u.value.file_descriptor, writes)
+                    fd = descriptor.host_fd()
+                    if fd is None:
+                        events.append(_ready(subscription, descriptor.available() if not writes else 1, False))
+                    else:
+                        waits.append((fd, writes, subscription))
+            except WasiError as error:
+                events.append(Event(subscription.userdata, error.errno, subscription.u.tag, _NOTHING))
+        shortest = min((delay for delay, _ in timers), default=None)
+        waited: int | None = 0 if events else shortest
+        if waits:
+            found = self._wait([(fd, writes) for fd, writes, _ in waits], waited)
+            for (_, _, subscription), answer in zip(waits, found, strict=True):
+                if answer is not None:
+                    events.append(_ready(subscription, *answer))
+        elif waited:
+            self.clocks.sleep(waited)
+        if not events or not waited:
+            for delay, subscription in timers:
+                if delay <= (waited or 0):
+                    events.append(Event(subscription.userdata, Errno.SUCCESS, Eventtype.CLOCK, _NOTHING))
+        out.write(events)
+        return len(events)
+
+    def _delay(self, clock: SubscriptionClock) -> int:
+        """How long until the time has come, in ns; INVAL for a clock that does not go on while one waits."""
+        if clock.id not in (Clockid.REALTIME, Clockid.MONOTONIC):
+            raise WasiError(Errno.INVAL)
+        if clock.flags & Subclockflags.SUBSCRIPTION_CLOCK_ABSTIME:
+            return max(0, clock.timeout - self.clocks.now[clock.id]())
+        return clock.timeout
+
+    def _wait(self, watched: list[tuple[int, bool]], timeout: int | None) -> list[tuple[int, bool] | None]:
+        """`wait_for`. An embedder's way of sleeping has its own idea of time, so it is asked instead of the host."""
+        if not timeout or self.clocks.sleeps_really:
+            return wait_for(watched, timeout)
+        found = wait_for(watched, 0)
+        if any(found):
+            return found
+        self.clocks.sleep(timeout)
+        return wait_for(watched, 0)
+
+    def _watched(self, fd: Fd, writes: bool) -> Descriptor:
+        """The descriptor to wait for; NOTCAPABLE if it may not be waited for, or not be used for that either."""
+        descriptor = self.table.get(fd)
+        if not descriptor.rights & Rights.POLL_FD_READWRITE:
+            raise WasiError(Errno.NOTCAPABLE)
+        if not descriptor.rights & (Rights.FD_WRITE if writes else Rights.FD_READ):
+            raise WasiError(Errno.NOTCAPABLE)
+        return descriptor
+
+
+def _ready(subscription: Subscription, available: int, hangup: bool) -> Event:
+    state = EventFdReadwrite(available, _HANGUP if hangup else Eventrwflags(0))
+    return Event(subscription.userdata, Errno.SUCCESS, subscription.u.tag, state)

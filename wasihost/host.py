@@ -1,0 +1,86 @@
+"""The host: the handlers of every group joined, over one descriptor table, set of clocks and config.
+
+mypy proves here that no function of the spec is missing and none has another type.
+"""
+
+from __future__ import annotations
+
+from wasi_preview1.handlers import Handlers
+from wasi_preview1.types import Rights
+
+from wasihost.clocks import Clocks
+from wasihost.config import Inherit, ModuleConfig, Mount, Stdin, Stdout
+from wasihost.descriptors.base import Descriptor, Directory
+from wasihost.descriptors.host_directory import open_host_directory
+from wasihost.descriptors.host_stream import inherit
+from wasihost.descriptors.stream import BytesInput, NullStream, ReaderInput, WriterOutput
+from wasihost.errors import ConfigError
+from wasihost.fdtable import FdTable
+from wasihost.handlers.args import Args, Environ
+from wasihost.handlers.clock import Clock
+from wasihost.handlers.fd import FdFunctions
+from wasihost.handlers.path import PathFunctions
+from wasihost.handlers.poll import Poll
+from wasihost.handlers.proc import Proc, Sched
+from wasihost.handlers.random import Random
+from wasihost.handlers.sock import Sock
+
+
+class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, Random, Sock, Handlers):
+    """One guest's host. Not to be shared between guests or used from two threads at once."""
+
+    def __init__(self, config: ModuleConfig) -> None:
+        self.args = config.args or ((config.name.encode(),) if config.name else ())
+        self.environ = config.environ
+        self.clocks = Clocks(config)
+        self.osyield = config.clock_osyield
+        self.rand_source = config.rand_source
+        self.table = FdTable()
+        self.table.insert(_input(config.stdin))
+        self.table.insert(_output(config.stdout, 1))
+        self.table.insert(_output(config.stderr, 2))
+        try:
+            for mount in config.fs_preopens:
+                self.table.insert(_open_mount(mount))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close every descriptor."""
+        self.table.close_all()
+
+
+def _input(stdin: Stdin | None) -> Descriptor:
+    if stdin is None:
+        return NullStream(Rights.FD_READ)
+    if isinstance(stdin, Inherit):
+        return _inherited(stdin, 0, Rights.FD_READ)
+    return BytesInput(stdin) if isinstance(stdin, bytes) else ReaderInput(stdin)
+
+
+def _output(stdout: Stdout | None, fd: int) -> Descriptor:
+    if stdout is None:
+        return NullStream(Rights.FD_WRITE)
+    return _inherited(stdout, fd, Rights.FD_WRITE) if isinstance(stdout, Inherit) else WriterOutput(stdout)
+
+
+def _inherited(stream: Inherit, own: int, direction: Rights) -> Descriptor:
+    try:
+        return inherit(own if stream.fd is None else stream.fd, direction)
+    except OSError:  # this process was started with it closed
+        return NullStream(direction)
+
+
+def _open_mount(mount: Mount) -> Directory:
+    try:
+        if isinstance(mount.source, str):
+            return open_host_directory(mount.source, mount.guest_path, mount.read_only)
+        from wasihost.descriptors.tree import mount_tree
+
+        return mount_tree(mount.source, mount.guest_path)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot mount {mount.source!r} as {mount.guest_path!r}: {error.strerror or error}; "
+            "give a directory that exists and can be read"
+        ) from error

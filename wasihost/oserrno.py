@@ -1,0 +1,47 @@
+"""The one place where a host error becomes a WASI errno.
+
+Errors are matched by *name*, never by number, so a code keeps its meaning on every system: NOSPC stays NOSPC. What has
+no name in the spec becomes IO.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from wasi_preview1.types import Errno
+
+_RENAMED = {
+    "E2BIG": "TOOBIG",
+    "EWOULDBLOCK": "AGAIN",
+    "EOPNOTSUPP": "NOTSUP",
+    "ENOTSUP": "NOTSUP",
+    "EDEADLOCK": "DEADLK",
+    "ENOATTR": "NOENT",
+    "ESHUTDOWN": "PIPE",
+    "ETIME": "TIMEDOUT",
+}
+"""Names of hosts that differ from the spec's, beyond the leading E."""
+
+
+def _table() -> dict[int, int]:
+    known = Errno.__members__
+    table = {}
+    for number, name in errno.errorcode.items():
+        spec = _RENAMED.get(name, name[1:])
+        if spec in known:
+            table[number] = int(known[spec])
+    for name, spec in _RENAMED.items():
+        if (code := getattr(errno, name, None)) is not None:
+            table[code] = int(known[spec])
+    return table
+
+
+TABLE = _table()
+"""Host errno number -> WASI errno number."""
+
+_IO = int(Errno.IO)
+
+
+def errno_of(error: OSError) -> int:
+    """The number that tells the guest what `error` says; IO for one without a counterpart."""
+    return TABLE.get(error.errno or 0, _IO)

@@ -1,0 +1,42 @@
+"""Where a guest path leads, and nothing else: every host path operation of `wasihost` goes through this package.
+
+Directories are host descriptors, guest paths are `str` relative to one of them, errors are plain `OSError`. A path
+stays beneath its directory, whatever links, `..` and other processes do, or the call fails with EPERM.
+
+    names        what a path says by itself; the proof of a single name
+    openat2      Linux: the kernel resolves beneath a directory
+    walk         elsewhere: one component at a time
+    resolve      the choice between the two; open, stat, the parent of a name
+    times        utimensat, with 'now' and 'omit'
+    operations   mkdir, rmdir, unlink, rename, readlink, symlink, link, utime
+"""
+
+from .operations import (
+    link_beneath,
+    mkdir_beneath,
+    readlink_beneath,
+    rename_beneath,
+    rmdir_beneath,
+    symlink_beneath,
+    unlink_beneath,
+    utime_beneath,
+)
+from .resolve import DIRECTORY, open_beneath, stat_beneath
+from .times import UTIME_NOW, UTIME_OMIT, set_times
+
+__all__ = [
+    "DIRECTORY",
+    "UTIME_NOW",
+    "UTIME_OMIT",
+    "link_beneath",
+    "mkdir_beneath",
+    "open_beneath",
+    "readlink_beneath",
+    "rename_beneath",
+    "rmdir_beneath",
+    "set_times",
+    "stat_beneath",
+    "symlink_beneath",
+    "unlink_beneath",
+    "utime_beneath",
+]

@@ -1,0 +1,81 @@
+"""Linux `openat2`: the kernel resolves the whole path and promises that it stays beneath the directory.
+
+Rules of this file: one system call, made through libc's `syscall` because neither `os` nor most C libraries have a
+function for it. `ctypes.CDLL` lets other threads run during the call. RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS are
+always set and O_CLOEXEC always added. What the errors mean beyond errno is for `resolve` to say.
+"""
+
+import ctypes
+import errno
+import functools
+import os
+import struct
+
+from .names import failure, host_bytes
+
+_SYS_OPENAT2 = 437  # the same on every architecture, as for all calls added since Linux 5.1
+_AT_FDCWD = -100
+_RESOLVE = 0x02 | 0x08  # RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH
+
+RETRIES = 128
+"""How often EAGAIN is tried again: each rename or mount anywhere on the host can make a path with `..` ask for it."""
+
+_O_PATH: int = getattr(os, "O_PATH", 0)
+_O_LARGEFILE: int = getattr(os, "O_LARGEFILE", 0)
+_PATH_ONLY = _O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_syscall = ctypes.CDLL(None, use_errno=True).syscall
+_syscall.restype = ctypes.c_long
+_syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
+
+_usable: bool | None = None
+
+
+@functools.lru_cache(maxsize=256)
+def open_how(flags: int, mode: int) -> bytes:
+    """The kernel's `struct open_how`: three u64. Unlike `open`, the call refuses what it would have to ignore."""
+    if flags & _O_PATH:
+        flags &= _PATH_ONLY
+    else:
+        flags |= _O_LARGEFILE
+    return struct.pack("=QQQ", flags | os.O_CLOEXEC, mode & 0o7777 if flags & os.O_CREAT else 0, _RESOLVE)
+
+
+def open_path(dirfd: int, path: str, flags: int, mode: int) -> int:
+    """Open `path` beneath `dirfd` and return a new descriptor; a last component that is a link is followed unless
+    `flags` has O_NOFOLLOW.
+
+    Raises: EPERM for a path that leads out (EXDEV in the kernel's words), ELOOP for too many links, for a link under
+    O_NOFOLLOW and for a magic link, EAGAIN when `RETRIES` attempts met a rename, and all that `open` raises.
+    """
+    name = host_bytes(path)
+    how = open_how(flags, mode)
+    attempts = 0
+    while True:
+        fd: int = _syscall(_SYS_OPENAT2, dirfd, name, how, 24)
+        if fd >= 0:
+            return fd
+        code = ctypes.get_errno()
+        if code == errno.EXDEV:
+            raise failure(errno.EPERM, path)
+        if code == errno.EAGAIN and attempts < RETRIES:
+            attempts += 1
+        elif code != errno.EINTR:  # after EINTR the loop goes on, and a signal handler that raises ends it
+            raise failure(code, path)
+
+
+def available() -> bool:
+    """Whether the kernel has the call and lets us make it; asked once.
+
+    The root beneath the current directory must be refused with EXDEV: a kernel without the call says ENOSYS, a seccomp
+    filter mostly EPERM. A full descriptor table is found out first and tells nothing, so it is not remembered.
+    """
+    global _usable
+    if _usable is None:
+        code = 0
+        if _syscall(_SYS_OPENAT2, _AT_FDCWD, b"/", open_how(_O_PATH, 0), 24) < 0:
+            code = ctypes.get_errno()
+        if code in (errno.EMFILE, errno.ENFILE):
+            return True
+        _usable = code == errno.EXDEV
+    return _usable

@@ -1,0 +1,205 @@
+"""The operations that act on a name: each resolves the parent directory and makes one call on one proven name.
+
+Rules of this file: no call follows a link or sees a slash; what a trailing slash demands is decided here, as POSIX does
+for the operation; a path that ends in `.` or `..` is resolved first, so that an escape is EPERM before anything else.
+All raise EPERM for a path that leads out of its directory, ENOENT for an empty one, EINVAL for NUL, EILSEQ for a name
+the host cannot spell, and what the POSIX call raises; the docstrings say what differs.
+"""
+
+import errno
+import os
+import stat
+
+from . import resolve, times
+from .names import failure, is_rooted, names_directory, unspeakable
+from .walk import MAX_LINKS
+
+
+def mkdir_beneath(dirfd: int, path: str, mode: int) -> None:
+    """POSIX `mkdirat`; a trailing slash is allowed. EEXIST for whatever is there, for a dangling link too."""
+    parent, name, _ = resolve.parent_of(dirfd, path, errno.EEXIST)
+    try:
+        os.mkdir(name, mode, dir_fd=parent)
+    except ValueError as reason:
+        raise unspeakable(reason, path) from None
+    finally:
+        if parent != dirfd:
+            os.close(parent)
+
+
+def rmdir_beneath(dirfd: int, path: str) -> None:
+    """POSIX `unlinkat` with AT_REMOVEDIR; a trailing slash is allowed, a link with one is ENOTDIR.
+
+    Raises: EINVAL for a last `.`, ENOTEMPTY for a last `..`.
+    """
+    up = path.rstrip("/").endswith("..")
+    parent, name, _ = resolve.parent_of(dirfd, path, errno.ENOTEMPTY if up else errno.EINVAL)
+    try:
+        os.rmdir(name, dir_fd=parent)
+    except ValueError as reason:
+        raise unspeakable(reason, path) from None
+    finally:
+        if parent != dirfd:
+            os.close(parent)
+
+
+def unlink_beneath(dirfd: int, path: str) -> None:
+    """POSIX `unlinkat` without AT_REMOVEDIR; EISDIR for a directory, on hosts that say EPERM too.
+
+    Raises: for a trailing slash EISDIR if a directory is there, ENOTDIR if anything else is.
+    """
+    parent, name, slash = resolve.parent_of(dirfd, path, errno.EISDIR)
+    try:
+        if slash:
+            raise failure(errno.EISDIR if _is_directory(parent, name) else errno.ENOTDIR, path)
+        os.unlink(name, dir_fd=parent)
+    except PermissionError as error:
+        if error.errno == errno.EPERM and _is_directory(parent, name):
+            raise failure(errno.EISDIR, path) from None
+        raise
+    except ValueError as reason:
+        raise unspeakable(reason, path) from None
+    finally:
+        if parent != dirfd:
+            os.close(parent)
+
+
+def rename_beneath(old_dirfd: int, old_path: str, new_dirfd: int, new_path: str) -> None:
+    """POSIX `renameat`; a trailing slash on either path demands that the source is a directory, ENOTDIR if not.
+
+    Raises: EINVAL for a path that ends in `.` or `..`, as POSIX has it (Linux itself says EBUSY).
+    """
+    old_parent, old_name, old_slash = resolve.parent_of(old_dirfd, old_path, errno.EINVAL)
+    new_parent = new_dirfd
+    try:
+        new_parent, new_name, new_slash = resolve.parent_of(new_dirfd, new_path, errno.EINVAL)
+        if (old_slash or new_slash) and not _is_directory(old_parent, old_name):
+            raise failure(errno.ENOTDIR, old_path if old_slash else new_path)
+        os.rename(old_name, new_name, src_dir_fd=old_parent, dst_dir_fd=new_parent)
+    except ValueError as reason:
+        raise unspeakable(reason, old_path) from None
+    finally:
+        if old_parent != old_dirfd:
+            os.close(old_parent)
+        if new_parent != new_dirfd:
+            os.close(new_parent)
+
+
+def readlink_beneath(dirfd: int, path: str) -> str:
+    """POSIX `readlinkat`: the content of the link, as `os.fsdecode` gives it. EINVAL for anything but a link.
+
+    Raises: EPERM for rooted content: it names a place on the host that the guest must not learn, nor could go to.
+    A trailing slash follows the link, so the result can only be an error (EINVAL for a directory).
+    """
+    if path[-1:] == "/":
+        raise resolve.no_entry(dirfd, path, errno.EINVAL)
+    parent, name, _ = resolve.parent_of(dirfd, path, errno.EINVAL)
+    try:
+        content = os.readlink(name, dir_fd=parent)
+    except ValueError as reason:
+        raise unspeakable(reason, path) from None
+    finally:
+        if parent != dirfd:
+            os.close(parent)
+    if is_rooted(content):
+        raise failure(errno.EPERM, path)
+    return content
+
+
+def symlink_beneath(target: str, dirfd: int, path: str) -> None:
+    """POSIX `symlinkat`: make a link at `path` whose content is `target`, which may name nothing yet or lead out (it is
+    checked when followed).
+
+    Raises: EPERM for a rooted target. With a trailing slash no link can be made: ENOENT if nothing is there, ENOTDIR if
+    what is there is no directory, EEXIST if it is.
+    """
+    if is_rooted(target):
+        raise failure(errno.EPERM, target)
+    if path[-1:] == "/":
+        raise resolve.no_entry(dirfd, path, errno.EEXIST)
+    parent, name, _ = resolve.parent_of(dirfd, path, errno.EEXIST)
+    try:
+        os.symlink(target, name, dir_fd=parent)
+    except ValueError as reason:
+        raise unspeakable(reason, path) from None
+    finally:
+        if parent != dirfd:
+            os.close(parent)
+
+
+def link_beneath(old_dirfd: int, old_path: str, follow: bool, new_dirfd: int, new_path: str) -> None:
+    """POSIX `linkat`: a second name for a file, for a link itself unless `follow`.
+
+    Raises: EPERM for a directory; for a new path with a trailing slash the same as `symlink_beneath`.
+    """
+    if names_directory(old_path):
+        raise resolve.no_entry(old_dirfd, old_path, errno.EPERM)
+    old_parent, old_name = _entry(old_dirfd, old_path, follow)
+    new_parent = new_dirfd
+    try:
+        if new_path[-1:] == "/":
+            raise resolve.no_entry(new_dirfd, new_path, errno.EEXIST)
+        new_parent, new_name, _ = resolve.parent_of(new_dirfd, new_path, errno.EEXIST)
+        os.link(old_name, new_name, src_dir_fd=old_parent, dst_dir_fd=new_parent, follow_symlinks=False)
+    except ValueError as reason:
+        raise unspeakable(reason, new_path) from None
+    finally:
+        if old_parent != old_dirfd:
+            os.close(old_parent)
+        if new_parent != new_dirfd:
+            os.close(new_parent)
+
+
+def utime_beneath(dirfd: int, path: str, follow: bool, stamps: tuple[int, int]) -> None:
+    """POSIX `utimensat`: set the access and modification time of a file, of a link itself unless `follow`.
+
+    `stamps` are nanoseconds since 1970, `times.UTIME_NOW` or `times.UTIME_OMIT`, each for itself.
+    """
+    parent, name = _entry(dirfd, path, follow)
+    try:
+        times.set_times(parent, name, *stamps)
+    finally:
+        if parent != dirfd:
+            os.close(parent)
+
+
+def _is_directory(parent: int, name: str) -> bool:
+    return stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode)
+
+
+def _link_content(parent: int, name: str) -> str | None:
+    try:
+        return os.readlink(name, dir_fd=parent)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return None
+    except ValueError as reason:
+        raise unspeakable(reason, name) from None
+
+
+def _entry(dirfd: int, path: str, follow: bool) -> tuple[int, str]:
+    """The open directory and the proven name behind `path`; with `follow` one that is no link.
+
+    Should it become one before it is used, then the operation is on the link and never on what that names.
+    A path that names a directory, as it may turn out after a link, comes back as the directory and `.`.
+    """
+    for _ in range(MAX_LINKS + 1):
+        if names_directory(path):
+            return resolve.active(dirfd, path, resolve.DIRECTORY, 0, True), "."
+        parent, name, _ = resolve.parent_of(dirfd, path, errno.EINVAL)
+        if not follow:
+            return parent, name
+        keep = False
+        try:
+            content = _link_content(parent, name)
+            keep = content is None
+        finally:
+            if parent != dirfd and not keep:
+                os.close(parent)
+        if content is None:
+            return parent, name
+        if is_rooted(content):
+            raise failure(errno.EPERM, path)
+        path = path[: -len(name)] + content
+    raise failure(errno.ELOOP, path)

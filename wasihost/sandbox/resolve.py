@@ -1,0 +1,148 @@
+"""Where a path leads: the choice between `openat2` and the walk, and the ways every caller reaches a file.
+
+Rules of this file:
+
+- Plain names, by far the most paths, go straight to the host with a flag that never follows. Only a path of several
+  components, or a link that is to be followed, costs a resolver call; no operation makes more than one per path.
+- Everything but opening and `stat` gets `(parent, name)` from `parent_of` and acts on the one proven name.
+- `active` is the strategy in use. It belongs to the process: `use` is there for tests and for measuring.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+
+from . import openat2, walk
+from .names import DOTS, failure, single_name, split_last, unspeakable
+
+Strategy = Callable[[int, str, int, int, bool], int]
+"""`(dirfd, path, flags, mode, follow)` -> a new descriptor of what `path` names beneath `dirfd`."""
+
+_O_PATH: int = getattr(os, "O_PATH", 0)
+_UNFOLLOWED = os.O_NOFOLLOW | os.O_CLOEXEC
+
+HANDLE: int = _O_PATH or (os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_SYMLINK", 0))
+"""Flags that open anything for `fstat`; O_PATH where the host has it, else reading without waiting for a writer."""
+DIRECTORY = (_O_PATH or os.O_RDONLY) | os.O_DIRECTORY
+"""Flags that open a directory to start paths from."""
+
+
+def by_walk(dirfd: int, path: str, flags: int, mode: int, follow: bool) -> int:
+    """The strategy that needs `openat` only."""
+    return walk.open_path(dirfd, path, flags, mode, follow)
+
+
+def by_openat2(dirfd: int, path: str, flags: int, mode: int, follow: bool) -> int:
+    """The strategy that leaves the path to Linux, and the walk for what the kernel will not decide.
+
+    EAGAIN remains when renames go on and on around a path with `..`: the walk does not mind them. ELOOP is said of
+    magic links too, which lead out: the walk, which opens nothing for use here, tells them from loops.
+    """
+    global active
+    try:
+        return openat2.open_path(dirfd, path, flags if follow else flags | os.O_NOFOLLOW, mode)
+    except OSError as error:
+        code = error.errno
+        if code == errno.ELOOP:
+            os.close(by_walk(dirfd, path, HANDLE, 0, follow))
+        if code == errno.EAGAIN:
+            return by_walk(dirfd, path, flags, mode, follow)
+        if code != errno.ENOSYS:
+            raise
+    active = by_walk  # a seccomp filter came later than the first call
+    return by_walk(dirfd, path, flags, mode, follow)
+
+
+def _by_first_choice(dirfd: int, path: str, flags: int, mode: int, follow: bool) -> int:
+    """The strategy before the first call: finds out what the host can do, once."""
+    global active
+    active = by_openat2 if openat2.available() else by_walk
+    return active(dirfd, path, flags, mode, follow)
+
+
+active: Strategy = _by_first_choice
+
+
+class use:
+    """Context manager that makes `strategy` the one in use, for the whole process, until its block ends."""
+
+    def __init__(self, strategy: Strategy) -> None:
+        self._strategy = strategy
+        self._before = active
+
+    def __enter__(self) -> None:
+        global active
+        self._before, active = active, self._strategy
+
+    def __exit__(self, *_: object) -> None:
+        global active
+        active = self._before
+
+
+def open_beneath(dirfd: int, path: str, flags: int, mode: int, follow: bool) -> int:
+    """Open `path` beneath the directory `dirfd` and return a new host descriptor (close-on-exec).
+
+    `flags` and `mode` are those of POSIX `open`; `follow` is about a link as the last component. With O_PATH and
+    without `follow` the result is the link itself. O_CREAT through a dangling link creates what the link names.
+    Raises: EPERM for a path that leads out of `dirfd`, ELOOP for a loop or a link not to be followed, EINVAL for NUL,
+    EILSEQ for a name the host cannot spell, and all that `open` raises.
+    """
+    # The check of `single_name`, inlined: `.` cannot be a link, the host answers for empty names, Python for NUL.
+    if "/" in path or path == ".." or (follow and flags & _O_PATH and not flags & os.O_DIRECTORY):
+        return active(dirfd, path, flags, mode, follow)
+    try:
+        return os.open(path, flags | _UNFOLLOWED, mode, dir_fd=dirfd)
+    except OSError as error:
+        if not follow or error.errno not in walk.LINK_ERRORS:
+            raise
+        if error.errno == errno.ENOTDIR and not flags & os.O_DIRECTORY:
+            raise
+    except ValueError as reason:
+        raise unspeakable(reason, path) from None
+    return active(dirfd, path, flags, mode, True)
+
+
+def stat_beneath(dirfd: int, path: str, follow: bool) -> os.stat_result:
+    """The status of what `path` names beneath `dirfd`, of a link itself when it comes last and `follow` is false.
+
+    Raises: as `open_beneath`; no permission on the file itself is needed where the host has O_PATH.
+    """
+    if "/" not in path and path != "..":
+        try:
+            found = os.stat(path, dir_fd=dirfd, follow_symlinks=False)
+        except ValueError as reason:
+            raise unspeakable(reason, path) from None
+        if not follow or not stat.S_ISLNK(found.st_mode):
+            return found
+    fd = active(dirfd, path, HANDLE, 0, follow)
+    try:
+        return os.fstat(fd)
+    finally:
+        os.close(fd)
+
+
+def parent_of(dirfd: int, path: str, dots: int) -> tuple[int, str, bool]:
+    """The directory that holds the last component of `path`, that component, proven single, and if slashes followed.
+
+    The directory is `dirfd` itself for a plain name, else a new descriptor: whoever calls closes it if it is not
+    `dirfd`. Links on the way are followed beneath `dirfd`; the last component is not looked at.
+    Raises: EPERM for a path that leads out; errno `dots` for one that ends in `.` or `..`, once it is known to exist;
+    ENOENT, EINVAL as `single_name`; and all that opening the directory raises.
+    """
+    if "/" not in path and path not in DOTS:
+        return dirfd, single_name(path), False
+    parent, name, slash = split_last(path)
+    if name in DOTS:
+        raise no_entry(dirfd, path, dots)
+    single_name(name)
+    return (active(dirfd, parent, DIRECTORY, 0, True) if parent else dirfd), name, slash
+
+
+def no_entry(dirfd: int, path: str, code: int) -> OSError:
+    """The error for a `path` that names a directory beneath `dirfd`, but no entry of one: errno `code`.
+
+    Raises: why `path`, followed to its end, is no directory beneath `dirfd` (ENOENT, ENOTDIR, EPERM, ELOOP ...).
+    """
+    os.close(active(dirfd, path, DIRECTORY, 0, True))
+    return failure(code, path)

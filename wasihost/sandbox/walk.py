@@ -1,0 +1,117 @@
+"""The component walk: the same promise as `openat2`, kept with `openat` alone.
+
+Rules of this file:
+
+- A worklist of components and a stack of open directories. Each name is opened by itself, never followed, and `..`
+  goes back on the stack instead of asking the host, so a directory moved meanwhile does not lead to its new parent.
+- A link's content is read and its components go on the worklist. Rooted content leads out, whatever it names; a magic
+  link is nothing but its content. At most `MAX_LINKS` are read for one path, as Linux does.
+- No `*at` call sees a slash (GHSA-hp8f-xmx4-4qrg, CVE-2026-39822): a trailing one becomes O_DIRECTORY on the bare name.
+- Every descriptor opened on the way is closed on every way out.
+
+Errors are the kernel's for the same path under RESOLVE_BENEATH. Two mount and kernel settings are not observed:
+`nosymfollow` and `fs.protected_symlinks` (they stop links, so the walk can follow one that `openat2` would not).
+Without O_PATH (macOS) directories on the way are opened for reading, so one without read permission is EACCES.
+"""
+
+import errno
+import os
+import stat
+import sys
+
+from .names import components, failure, host_bytes
+
+MAX_LINKS = 40
+"""Links read for one path before it counts as a loop (Linux' MAXSYMLINKS)."""
+
+_PATH_MAX = 4096 if sys.platform == "linux" else 1024
+_O_PATH: int = getattr(os, "O_PATH", 0)
+_ON_THE_WAY = (_O_PATH or os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+LINK_ERRORS = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EMLINK})
+"""What opening a link with O_NOFOLLOW can fail with: ELOOP; ENOTDIR if O_DIRECTORY is set too; EMLINK on FreeBSD."""
+
+
+def open_path(dirfd: int, path: str, flags: int, mode: int, follow: bool) -> int:
+    """Open `path` beneath `dirfd` with `flags` and, for O_CREAT, `mode`; return a new descriptor (O_CLOEXEC).
+
+    `follow` is about a link as the last component; with a trailing slash it is followed in any case.
+    Raises: EPERM for a path that leads out, ELOOP for more than `MAX_LINKS` links or for a last link that is not to be
+    followed, and all that `open` raises.
+    """
+    work = components(path)
+    if len(host_bytes(path)) >= _PATH_MAX:
+        raise failure(errno.ENAMETOOLONG, path)
+    work.reverse()
+    slash = path[-1] == "/"
+    flags |= os.O_NOFOLLOW | os.O_CLOEXEC
+    links = 0
+    held: list[int] = []
+    here = dirfd
+    try:
+        while True:
+            name = work.pop()
+            if name == "." or name == "..":
+                if name == "..":
+                    os.stat(".", dir_fd=here)  # needs search permission, as stepping up does
+                    if not held:
+                        raise failure(errno.EPERM, path)
+                    os.close(held.pop())
+                    here = held[-1] if held else dirfd
+                if work:
+                    continue
+                return os.open(".", flags, mode, dir_fd=here)
+            try:
+                if not work:
+                    return _open_last(here, name, flags, mode, follow, slash)
+                here = os.open(name, _ON_THE_WAY, dir_fd=here)
+                held.append(here)
+                continue
+            except OSError as error:
+                if error.errno not in LINK_ERRORS or not (work or follow or slash):
+                    raise
+                links += 1
+                if links > MAX_LINKS:
+                    raise failure(errno.ELOOP, path) from None
+                content = _link_content(here, name, error)
+            if content is None:
+                work.append(name)
+                continue
+            if not work:
+                slash = slash or content[-1:] == "/"
+            work += reversed(components(content))
+    finally:
+        for fd in held:
+            os.close(fd)
+
+
+def _open_last(here: int, name: str, flags: int, mode: int, follow: bool, slash: bool) -> int:
+    """Open the last component, not following it: a link that has to be followed fails with one of `LINK_ERRORS`."""
+    if slash:
+        if flags & os.O_CREAT:
+            raise failure(errno.EISDIR, name)
+        flags |= os.O_DIRECTORY
+    fd = os.open(name, flags, mode, dir_fd=here)
+    # O_PATH with O_NOFOLLOW opens the link itself where any other open fails.
+    if follow and flags & _O_PATH and not flags & os.O_DIRECTORY and stat.S_ISLNK(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise failure(errno.ELOOP, name)
+    return fd
+
+
+def _link_content(here: int, name: str, refusal: OSError) -> str | None:
+    """The content of the link at `name` that could not be opened for `refusal`.
+
+    None when it was no link at that moment and the name is worth another attempt. Raises `refusal` when it was about no
+    link, and what `readlink` raises.
+    """
+    try:
+        return os.readlink(name, dir_fd=here)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    if refusal.errno == errno.ENOTDIR:
+        kind = os.lstat(name, dir_fd=here).st_mode
+        if not stat.S_ISDIR(kind) and not stat.S_ISLNK(kind):  # either means that someone swaps them meanwhile
+            raise refusal
+    return None

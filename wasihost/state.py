@@ -1,0 +1,78 @@
+"""One guest's state, as an engine uses it: the stubs bound to the handlers, over the guest's memory.
+
+`State` has one raw-ABI method per function (`state.fd_write(1, iovs, n, result)`: ints in, errno out) for engines that
+call methods, and `imports()` for adapters that bind the stubs themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
+
+from wasi_preview1 import signatures
+from wasi_preview1.guest import Guest, GuestFault, Stub
+from wasi_preview1.raw import RawAbi
+from wasi_preview1.signatures import Signature
+from wasi_preview1.stubs import bind
+
+from wasihost.config import ModuleConfig
+from wasihost.errors import ConfigError
+from wasihost.host import Host
+from wasihost.oserrno import errno_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+CALL_HOST_FUNCTION = Signature(("i32", "i32", "i32"), ("i32",), "III", "I")
+"""`env.call_host_function`, which some toolchains' modules import as a bridge to a host they do not have."""
+
+
+class State(RawAbi):
+    """A guest's whole host side.
+
+    `memory` answers the guest's linear memory as it is now, a writable buffer; it is asked again at every raw call, so
+    growth needs no care. An adapter that finds the memory itself leaves it out. One guest per State, one thread at a
+    time. ConfigError if a mounted directory cannot be opened.
+    """
+
+    faults: tuple[type[BaseException], ...] = (GuestFault,)
+    """What a raw call raises for a bad pointer: the guest is to trap."""
+
+    def __init__(self, memory: Callable[[], Buffer] | None = None, config: ModuleConfig | None = None) -> None:
+        self.config = config if config is not None else ModuleConfig()
+        self.guest = Guest(memory if memory is not None else _no_memory, errno_of)
+        self.handlers = Host(self.config)
+        self.stubs: dict[str, dict[str, Stub]] = bind(self.handlers, self.guest)
+        self.stubs["env"] = {"call_host_function": self.call_host_function}
+
+    def mem(self) -> memoryview:
+        """The guest's memory as it is now; not to be kept across calls, because it may grow and move."""
+        view = self.guest.look()
+        self.guest.forget()
+        return view
+
+    def call_host_function(self, v0: int, v1: int, v2: int) -> int:
+        """`env.call_host_function`: always 0."""
+        return 0
+
+    def imports(self) -> dict[str, dict[str, tuple[Signature, Stub]]]:
+        """Module name -> function name -> core type and stub: all that a guest may import."""
+        types = {**signatures.SIGNATURES, "env": {"call_host_function": CALL_HOST_FUNCTION}}
+        return {
+            module: {name: (types[module][name], stub) for name, stub in stubs.items()}
+            for module, stubs in self.stubs.items()
+        }
+
+    def close(self) -> None:
+        """Close every descriptor the guest left open. The embedder's own streams stay open."""
+        self.handlers.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _no_memory() -> bytearray:
+    raise ConfigError("this State has no memory: give State(memory=...) a callable that returns the guest's memory")
