@@ -1,0 +1,105 @@
+"""The built wheel, installed where nothing of the checkout is: what a user gets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+USER_CODE = """
+import wasihost
+from wasi_preview1 import Errno, RandomHandlers, WasiError
+
+
+class Zero(RandomHandlers):
+    def random_get(self, buf: memoryview) -> None:
+        if not buf:
+            raise WasiError(Errno.INVAL)
+        buf[:] = bytes(len(buf))
+
+
+done = wasihost.run(b"(module (memory (export \\"memory\\") 1) (func (export \\"_start\\")))", capture_output=True)
+code: int = done.returncode
+text: bytes | None = done.stdout
+config: wasihost.ModuleConfig = wasihost.ModuleConfig().with_args("a").with_stdout(print)
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel."""
+    out = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(out), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (built,) = out.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of a new environment with the wheel, its extra and its dependencies."""
+    home = tmp_path_factory.mktemp("user") / "venv"
+    venv.create(home, with_pip=True)
+    interpreter = home / "bin" / "python"
+    subprocess.run([interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                    f"{wheel}[witxgen]", "mypy==2.4.1"], check=True, capture_output=True)  # fmt: skip
+    return interpreter
+
+
+def test_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {
+        "wasihost",
+        "wasi_preview1",
+        "wasi_preview0",
+        "witxgen",
+    }
+    assert len([top for top in tops if top.endswith(".dist-info")]) == 1
+    for needed in (
+        "wasihost/py.typed",
+        "wasi_preview1/py.typed",
+        "wasi_preview1/abi.json",
+        "wasi_preview0/py.typed",
+        "witxgen/py.typed",
+        "witxgen/grammar.lark",
+        "witxgen/static/guest.py",
+        "witxgen/templates/stubs.py.j2",
+    ):
+        assert needed in names
+
+
+def run(python: Path, *args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([python, *args], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_installed_command_runs_a_guest(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "exit.wat").write_text(
+        '(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))'
+        ' (memory (export "memory") 1) (func (export "_start") (call $exit (i32.const 7))))'
+    )
+    done = run(python, "-m", "wasihost", "run", "exit.wat", cwd=tmp_path)
+    assert done.returncode == 7, done.stderr
+    done = run(python, "-c", "import wasihost; print(wasihost.__file__)", cwd=tmp_path)
+    assert str(ROOT) not in done.stdout
+
+
+def test_installed_generator_works(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.witx").write_text('(module $mine (@interface func (export "ping") (result $pong u32)))')
+    assert run(python, "-m", "witxgen", "generate", "mine.witx", "-o", ".", cwd=tmp_path).returncode == 0
+    done = run(python, "-c", "import mine; print(sorted(mine.SIGNATURES['mine']))", cwd=tmp_path)
+    assert done.stdout == "['ping']\n", done.stderr
+
+
+def test_user_code_passes_mypy_strict_against_the_wheel(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "user.py").write_text(USER_CODE)
+    done = run(python, "-m", "mypy", "--strict", "user.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert run(python, "user.py", cwd=tmp_path).returncode == 0
