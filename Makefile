@@ -20,6 +20,7 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --group guests
+	$(BIN)/python -m compileall -q wasihost generated codegen
 	touch $(READY)
 
 WITX ?= witx

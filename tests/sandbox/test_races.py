@@ -118,7 +118,7 @@ def test_what_always_exists_is_always_found(tree: Tree) -> None:
     os.symlink("../outside", tree.base / "spare")
     secret = os.stat(tree.outside / "secret").st_ino
     seen: Counter[str] = Counter()
-    deadline = time.monotonic() + SECONDS / 2
+    deadline = time.monotonic() + SECONDS
     with beside(EXCHANGING, tree.base):
         while time.monotonic() < deadline:
             for path, flags in (("here/secret", os.O_RDONLY), ("here", os.O_DIRECTORY), ("here/", os.O_PATH)):
@@ -137,7 +137,8 @@ def test_eagain_ends_in_an_answer(tree: Tree) -> None:
     kernel: Counter[object] = Counter()
     ours: Counter[object] = Counter()
     with beside(RENAMING, tree.outside):
-        for _ in range(100):
+        deadline = time.monotonic() + 30  # reached only if the two processes never run at the same time
+        while kernel["EAGAIN"] < 50 and time.monotonic() < deadline:
             for strategy, seen in ((once, kernel), (resolve.by_openat2, ours)):
                 opened = outcome(strategy, tree.fd, path, os.O_RDONLY, 0, True)
                 if isinstance(opened, int):
