@@ -49,43 +49,40 @@ def codec(signature: "Signature") -> Codec:
     return _codecs[key]
 
 
+# One entry per number of arguments: unpacking into names and calling by position costs 30 ns less than
+# `stub(*get(...))`, of 340 for a whole `clock_time_get`.
+_ENTRY = """
+def make(get, put, space, stub, kept, trap, text, size):
+    def enter(_environment, _caller, slots):
+        try:
+            {arguments}
+            return None
+        except BaseException as reason:
+            kept.append(reason)
+            return trap(text, size)
+    return enter
+"""
+_makers: dict[tuple[int, bool], Callable[..., FunctionType]] = {}
+
+
+def _maker(count: int, answers: bool) -> Callable[..., FunctionType]:
+    """What makes the entry of a stub with `count` arguments, with or without a result."""
+    key = count, answers
+    if key not in _makers:
+        names = ", ".join(f"a{number}" for number in range(count))
+        unpack = f"{names}{',' * (count == 1)} = get(space, slots); " if count else ""
+        body = f"put(space, slots, stub({names}))" if answers else f"stub({names})"
+        scope: dict[str, Any] = {}
+        exec(compile(_ENTRY.format(arguments=unpack + body), f"<entry of {count} arguments>", "exec"), scope)
+        _makers[key] = scope["make"]
+    return _makers[key]
+
+
 def entry(signature: "Signature", stub: "Stub", kept: list[BaseException]) -> FunctionType:
     """The Python function behind CALLBACK for one stub."""
     get, put = codec(signature)
-    space, trap, text, size = EVERYWHERE, c.wasmtime_trap_new, TRAP_TEXT, len(TRAP_TEXT)
-
-    if put is None:
-
-        def enter(_environment: int, _caller: int, slots: int) -> int | None:
-            try:
-                stub(*get(space, slots))
-                return None
-            except BaseException as reason:
-                kept.append(reason)
-                return trap(text, size)  # type: ignore[no-any-return]  # a function of the library, see ffi.c
-
-    elif signature.slots:
-
-        def enter(_environment: int, _caller: int, slots: int) -> int | None:
-            try:
-                put(space, slots, stub(*get(space, slots)))
-                return None
-            except BaseException as reason:
-                kept.append(reason)
-                return trap(text, size)  # type: ignore[no-any-return]  # as above
-
-    else:
-
-        def enter(_environment: int, _caller: int, slots: int) -> int | None:
-            try:
-                put(space, slots, stub())
-                return None
-            except BaseException as reason:
-                kept.append(reason)
-                return trap(text, size)  # type: ignore[no-any-return]  # as above
-
-    assert isinstance(enter, FunctionType)
-    return shield(enter)
+    make = _maker(len(signature.slots), put is not None)
+    return shield(make(get, put, EVERYWHERE, stub, kept, c.wasmtime_trap_new, TRAP_TEXT, len(TRAP_TEXT)))
 
 
 def define(linker: int, module: str, name: str, functype: int, callback: object, *life: object) -> str | None:
