@@ -7,7 +7,7 @@ it can do; the rest answers the errno of `missing`. Rights are checked by the ha
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, TypeAlias
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights, Whence
@@ -115,12 +115,9 @@ class Descriptor:
         raise WasiError(self.missing)
 
 
-class DirectoryEntry(NamedTuple):
-    """One name of a listing: inode number and type as far as they are known without a stat."""
-
-    name: bytes
-    inode: int
-    filetype: Filetype
+DirectoryEntry: TypeAlias = tuple[bytes, int, Filetype]
+"""One name of a listing, its inode number and its type, as far as they are known without a stat. No class of its own:
+that would be a sixth of what an entry costs."""
 
 
 class Directory(Descriptor):

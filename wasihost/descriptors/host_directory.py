@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from typing import ClassVar
 
 from wasi_preview1.errors import WasiError
@@ -30,8 +29,6 @@ _CHANGES = _CREAT | _TRUNC
 _FORMAT, _REGULAR, _FOLDER = 0o170000, stat.S_IFREG, stat.S_IFDIR
 _FILE, _FOLDER_RIGHTS, _UNCHANGING = int(kinds.FILE), int(kinds.DIRECTORY), int(kinds.READ_ONLY)
 _A_FILE, _A_FOLDER = Filetype.REGULAR_FILE, Filetype.DIRECTORY
-_ENCODING = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()  # os.fsencode, without its call per name
-_make_entry = DirectoryEntry._make
 _HOST_FLAGS = {
     Fdflags.APPEND: os.O_APPEND,
     Fdflags.DSYNC: os.O_DSYNC,
@@ -110,10 +107,10 @@ class HostDirectory(Directory):
         above = here = st.st_ino
         if (st.st_dev, here) != self.mount:
             above = os.stat("..", dir_fd=self.fd).st_ino
-        out = [DirectoryEntry(b".", here, Filetype.DIRECTORY), DirectoryEntry(b"..", above, Filetype.DIRECTORY)]
+        out = [(b".", here, Filetype.DIRECTORY), (b"..", above, Filetype.DIRECTORY)]
         with os.scandir(self.fd) as found:
             for entry in found:
-                out.append(_make_entry((entry.name.encode(*_ENCODING), entry.inode(), _entry_type(entry))))
+                out.append((os.fsencode(entry.name), entry.inode(), _entry_type(entry)))
         return out
 
     def stat(self) -> Filestat:

@@ -50,6 +50,8 @@ class HostStream(Descriptor):
 
     def write(self, buffers: list[memoryview]) -> int:
         """writev(2)."""
+        if len(buffers) == 1:
+            return os.write(self.fd, buffers[0])
         return os.writev(self.fd, buffers)
 
     def seek(self, offset: int, whence: Whence) -> int:

@@ -23,12 +23,14 @@ _TYPES = {
 
 _FORMAT = 0o170000
 _U64 = 0xFFFFFFFFFFFFFFFF
+_UNKNOWN = Filetype.UNKNOWN
+_type_of = _TYPES.get
 _make = Filestat._make
 
 
 def filetype_of(mode: int) -> Filetype:
     """The file type that `st_mode` names."""
-    return _TYPES.get(mode & _FORMAT, Filetype.UNKNOWN)
+    return _type_of(mode & _FORMAT, _UNKNOWN)
 
 
 def filestat_of(st: os.stat_result) -> Filestat:
@@ -37,7 +39,7 @@ def filestat_of(st: os.stat_result) -> Filestat:
     if atim < 0 or mtim < 0 or ctim < 0:
         atim, mtim, ctim = max(atim, 0), max(mtim, 0), max(ctim, 0)
     return _make(
-        (st.st_dev & _U64, st.st_ino, _TYPES.get(st.st_mode & _FORMAT, Filetype.UNKNOWN), st.st_nlink, st.st_size,
+        (st.st_dev & _U64, st.st_ino, _type_of(st.st_mode & _FORMAT, _UNKNOWN), st.st_nlink, st.st_size,
          atim, mtim, ctim)
     )  # fmt: skip
 

@@ -48,7 +48,8 @@ class Node:
     def __init__(self, item: Traversable, above: Node | None) -> None:
         self.item = item
         self.above = above
-        self.inode: int = hash((above.inode if above else 0, item.name)) & 0x7FFFFFFFFFFFFFFF or 1
+        # The root's name is not asked for: an archive that is no file has none.
+        self.inode: int = hash((above.inode, item.name) if above else id(item)) & 0x7FFFFFFFFFFFFFFF or 1
         self.children: dict[str, Node] | None = None
 
     def listing(self) -> dict[str, Node]:
@@ -67,7 +68,10 @@ class Node:
 def is_link(item: Traversable) -> bool:
     """Whether it is a symbolic link, for items that can tell (a `pathlib.Path` in a namespace package's resources)."""
     tell = getattr(item, "is_symlink", None)
-    return tell is not None and bool(tell())
+    try:
+        return tell is not None and bool(tell())
+    except KeyError:  # zipfile.Path of Python 3.13, for a directory that the archive has no entry of
+        return False
 
 
 def walk(node: Node, path: str) -> Node:
@@ -111,10 +115,9 @@ class TreeDirectory(Directory):
     def entries(self) -> list[DirectoryEntry]:
         """Everything in it."""
         above = self.node.above or self.node
-        out = [DirectoryEntry(b".", self.node.inode, Filetype.DIRECTORY),
-               DirectoryEntry(b"..", above.inode, Filetype.DIRECTORY)]  # fmt: skip
+        out = [(b".", self.node.inode, Filetype.DIRECTORY), (b"..", above.inode, Filetype.DIRECTORY)]
         for name, node in self.node.listing().items():
-            out.append(DirectoryEntry(os.fsencode(name), node.inode, node.filetype()))
+            out.append((os.fsencode(name), node.inode, node.filetype()))
         return out
 
     def open(self, path: str, follow: bool, oflags: Oflags, rights: int, inheriting: int, flags: Fdflags) -> Descriptor:

@@ -1,4 +1,8 @@
-"""`args_*` and, with the same layout, `environ_*`: strings that the guest fetches in two steps."""
+"""`args_*` and, with the same layout, `environ_*`: strings that the guest fetches in two steps.
+
+What is worked out once is kept in plain attributes: a `cached_property` asks the host for its `__dict__`, which makes
+every call of every handler 30 ns slower on CPython 3.11.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +29,10 @@ def sizes(strings: tuple[bytes, ...]) -> tuple[Size, Size]:
 
 
 class Args(ArgsHandlers):
-    """The guest's arguments."""
+    """The guest's arguments, which do not change while it runs."""
 
     args: tuple[bytes, ...]
+    _args_sizes: tuple[Size, Size] | None = None
 
     def args_get(self, argv: Pointer[Pointer[int]], argv_buf: Pointer[int]) -> None:
         """Write the arguments."""
@@ -35,13 +40,16 @@ class Args(ArgsHandlers):
 
     def args_sizes_get(self) -> tuple[Size, Size]:
         """How many, and their bytes."""
-        return sizes(self.args)
+        if self._args_sizes is None:
+            self._args_sizes = sizes(self.args)
+        return self._args_sizes
 
 
 class Environ(EnvironHandlers):
-    """The guest's environment."""
+    """The guest's environment, which does not change while it runs."""
 
     environ: tuple[bytes, ...]
+    _environ_sizes: tuple[Size, Size] | None = None
 
     def environ_get(self, environ: Pointer[Pointer[int]], environ_buf: Pointer[int]) -> None:
         """Write the variables."""
@@ -49,4 +57,6 @@ class Environ(EnvironHandlers):
 
     def environ_sizes_get(self) -> tuple[Size, Size]:
         """How many, and their bytes."""
-        return sizes(self.environ)
+        if self._environ_sizes is None:
+            self._environ_sizes = sizes(self.environ)
+        return self._environ_sizes

@@ -33,12 +33,17 @@ _TRUNC = Oflags.TRUNC
 
 
 class PathFunctions(PathHandlers):
-    """Works on `table`."""
+    """Works on `table`. The two hot calls look the number up themselves, as those of `FdFunctions` do."""
 
     table: FdTable
 
     def _directory(self, fd: Fd, right: Rights) -> Directory:
-        directory = self.table.directory(fd)
+        try:
+            directory = self.table.open[fd]
+        except KeyError:
+            raise WasiError(Errno.BADF) from None
+        if not isinstance(directory, Directory):
+            raise WasiError(Errno.NOTDIR)
         if not directory.rights & right:
             raise WasiError(Errno.NOTCAPABLE)
         return directory

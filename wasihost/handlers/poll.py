@@ -30,6 +30,9 @@ MAX_SUBSCRIPTIONS = 4096
 """How many subscriptions one call may have; INVAL beyond, so that a guest's number sizes nothing of the host's."""
 
 _NOTHING = EventFdReadwrite(0, Eventrwflags(0))
+_SUCCESS, _CLOCK = Errno.SUCCESS, Eventtype.CLOCK
+_ABSOLUTE = Subclockflags.SUBSCRIPTION_CLOCK_ABSTIME
+_GO_ON = (Clockid.REALTIME, Clockid.MONOTONIC)
 _HANGUP = Eventrwflags.FD_READWRITE_HANGUP
 
 
@@ -43,10 +46,14 @@ class Poll(PollHandlers):
         """Answer at least one event. INVAL for no subscription, or more than MAX_SUBSCRIPTIONS."""
         if not 0 < nsubscriptions <= MAX_SUBSCRIPTIONS:
             raise WasiError(Errno.INVAL)
+        subscriptions = in_.read(nsubscriptions)
+        if nsubscriptions == 1 and isinstance(subscriptions[0].u, SubscriptionUClockCase):
+            out.store(self._sleep(subscriptions[0].userdata, subscriptions[0].u.value))
+            return 1
         events: list[Event] = []
         timers: list[tuple[int, Subscription]] = []
         waits: list[tuple[int, bool, Subscription]] = []
-        for subscription in in_.read(nsubscriptions):
+        for subscription in subscriptions:
             try:
                 if isinstance(subscription.u, SubscriptionUClockCase):
                     timers.append((self._delay(subscription.u.value), subscription))
@@ -72,15 +79,25 @@ class Poll(PollHandlers):
         if not events or not waited:
             for delay, subscription in timers:
                 if delay <= (waited or 0):
-                    events.append(Event(subscription.userdata, Errno.SUCCESS, Eventtype.CLOCK, _NOTHING))
+                    events.append(Event(subscription.userdata, _SUCCESS, _CLOCK, _NOTHING))
         out.write(events)
         return len(events)
 
+    def _sleep(self, userdata: int, clock: SubscriptionClock) -> Event:
+        """One timer and nothing else: what a guest's `sleep` asks for, and worth a short way."""
+        try:
+            delay = self._delay(clock)
+        except WasiError as error:
+            return Event(userdata, error.errno, _CLOCK, _NOTHING)
+        if delay:
+            self.clocks.sleep(delay)
+        return Event(userdata, _SUCCESS, _CLOCK, _NOTHING)
+
     def _delay(self, clock: SubscriptionClock) -> int:
         """How long until the time has come, in ns; INVAL for a clock that does not go on while one waits."""
-        if clock.id not in (Clockid.REALTIME, Clockid.MONOTONIC):
+        if clock.id not in _GO_ON:
             raise WasiError(Errno.INVAL)
-        if clock.flags & Subclockflags.SUBSCRIPTION_CLOCK_ABSTIME:
+        if clock.flags & _ABSOLUTE:
             return max(0, clock.timeout - self.clocks.now[clock.id]())
         return clock.timeout
 

@@ -1,4 +1,8 @@
-"""`random_get`: random bytes from the system or from the embedder."""
+"""`random_get`: random bytes from the system or from the embedder.
+
+Small requests are served from a stock, because a system call costs more than all the rest of the call. A byte of the
+stock is given out once, and a forked process throws its copy away.
+"""
 
 from __future__ import annotations
 
@@ -11,29 +15,63 @@ from wasi_preview1.types import Errno
 from wasihost.config import RandomSource
 
 _CHUNK = 1 << 20
+_SMALL = 64
+_STOCK = 4096
+
+_forks = 0
+
+
+def _forked() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+class _Stock:
+    """Random bytes of one guest, the first `used` of them given out; good until the process forks."""
+
+    __slots__ = ("content", "forks", "used")
+
+    def __init__(self) -> None:
+        self.content = os.urandom(_STOCK)
+        self.forks = _forks
+        self.used = 0
 
 
 class Random(RandomHandlers):
     """Fills the guest's buffer in pieces, so a large one costs the host no large copy."""
 
     rand_source: RandomSource | None
+    _stock: _Stock | None = None
 
     def random_get(self, buf: memoryview) -> None:
         """Fill `buf`; IO where the embedder's source has run dry."""
-        if self.rand_source is None:
-            if len(buf) <= _CHUNK:
-                buf[:] = os.urandom(len(buf))
-                return
-            for at in range(0, len(buf), _CHUNK):
+        size = len(buf)
+        if self.rand_source is not None:
+            self._from_source(buf, self.rand_source)
+        elif size <= _SMALL:
+            stock = self._stock
+            if stock is None or stock.used + size > _STOCK or stock.forks != _forks:
+                self._stock = stock = _Stock()
+            at = stock.used
+            stock.used = end = at + size
+            buf[:] = stock.content[at:end]
+        else:
+            for at in range(0, size, _CHUNK):
                 piece = buf[at : at + _CHUNK]
                 piece[:] = os.urandom(len(piece))
-            return
+
+    def _from_source(self, buf: memoryview, source: RandomSource) -> None:
         at = 0
         while at < len(buf):
-            data = self.rand_source.read(min(len(buf) - at, _CHUNK))
+            size = min(len(buf) - at, _CHUNK)
+            data = source.read(size)
             if not data:
                 raise WasiError(Errno.IO)
-            if len(data) > len(buf) - at:
-                raise ValueError(f"the source of randomness gave {len(data)} bytes when asked for {len(buf) - at}")
+            if len(data) > size:
+                raise ValueError(f"the source of randomness gave {len(data)} bytes when asked for {size}")
             buf[at : at + len(data)] = data
             at += len(data)

@@ -1,0 +1,113 @@
+"""One column of the benchmark, in a process of its own.
+
+    python -m tests.bench.columns COLUMN GUEST FOLDER ARGUMENTS...
+
+Rules: only what a column needs is imported, so that none is measured with another's library in the process. The folder
+is descriptor 3 of the guest; its standard input and output are ours, and its standard error goes nowhere. The exit
+status is 0 if the guest's is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import wasmtime
+
+    from wasihost import ModuleConfig
+
+
+def _config(folder: str, args: list[str]) -> ModuleConfig:
+    from wasihost import INHERIT, ModuleConfig
+
+    config = ModuleConfig().with_args("bench", *args)
+    config = config.with_stdin(INHERIT).with_stdout(INHERIT).with_stderr(INHERIT)
+    return config.with_host_directory_preopen("/bench", folder)
+
+
+def ours(guest: str, folder: str, args: list[str]) -> None:
+    """wasihost through its own door."""
+    from wasihost.engines.wasmtime.module import load
+    from wasihost.engines.wasmtime.run import execute
+    from wasihost.state import State
+
+    with State(config=_config(folder, args)) as state:
+        execute(load(guest), state)
+
+
+def naive(guest: str, folder: str, args: list[str]) -> None:
+    """The same handlers and stubs behind wasmtime-py's public `Linker.define_func`."""
+    import wasmtime
+
+    from wasihost.engines.wasmtime.linker import define
+    from wasihost.state import State
+
+    engine = wasmtime.Engine()
+    store, linker = wasmtime.Store(engine), wasmtime.Linker(engine)
+    with State(config=_config(folder, args)) as state:
+        run = define(linker, state, binding="define_func")
+        instance = run.call(linker.instantiate, store, wasmtime.Module.from_file(engine, guest))
+        start = instance.exports(store)["_start"]
+        assert isinstance(start, wasmtime.Func)
+        run.call(start, store)
+
+
+def native(guest: str, folder: str, args: list[str]) -> None:
+    """wasmtime's own WASI, in Rust."""
+    _with_their_wasi(guest, folder, args)
+
+
+def floor(guest: str, folder: str, args: list[str]) -> None:
+    """A Python function that does nothing, as an unchecked callback in the place of `sched_yield`."""
+    from wasihost.engines.wasmtime import calls
+    from wasihost.engines.wasmtime.ffi import new_functype
+
+    nothing = calls.CALLBACK(lambda _environment, _caller, _slots: None)
+
+    def shadow(linker: wasmtime.Linker) -> None:
+        linker.allow_shadowing = True
+        address = ctypes.cast(linker.ptr(), ctypes.c_void_p).value
+        assert address
+        problem = calls.define(address, "wasi_snapshot_preview1", "sched_yield", new_functype((), ("i32",)), nothing)
+        assert not problem, problem
+
+    _with_their_wasi(guest, folder, args, shadow)
+
+
+def _with_their_wasi(
+    guest: str, folder: str, args: list[str], change: Callable[[wasmtime.Linker], None] | None = None
+) -> None:
+    import wasmtime
+
+    engine = wasmtime.Engine()
+    store, linker = wasmtime.Store(engine), wasmtime.Linker(engine)
+    wasi = wasmtime.WasiConfig()
+    wasi.argv = ["bench", *args]
+    wasi.inherit_stdin()
+    wasi.inherit_stdout()
+    wasi.inherit_stderr()
+    wasi.preopen_dir(folder, "/bench")
+    store.set_wasi(wasi)
+    linker.define_wasi()
+    if change:
+        change(linker)
+    instance = linker.instantiate(store, wasmtime.Module.from_file(engine, guest))
+    start = instance.exports(store)["_start"]
+    assert isinstance(start, wasmtime.Func)
+    start(store)
+
+
+def main() -> None:
+    """Run the guest in the column named first."""
+    column, guest, folder, *args = sys.argv[1:]
+    sys.stderr = os.fdopen(os.dup(2), "w")  # for what goes wrong here
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    {"ours": ours, "native": native, "naive": naive, "floor": floor}[column](guest, folder, args)
+
+
+if __name__ == "__main__":
+    main()
