@@ -16,25 +16,35 @@ from wasihost.descriptors.host_stream import inherit
 from wasihost.descriptors.stream import BytesInput, NullStream, ReaderInput, WriterOutput
 from wasihost.errors import ConfigError
 from wasihost.fdtable import FdTable
-from wasihost.handlers.args import Args, Environ
+from wasihost.handlers.args import Args, Environ, sizes
 from wasihost.handlers.clock import Clock
 from wasihost.handlers.fd import FdFunctions
 from wasihost.handlers.path import PathFunctions
 from wasihost.handlers.poll import Poll
 from wasihost.handlers.proc import Proc, Sched
-from wasihost.handlers.random import Random
+from wasihost.handlers.random import Random, Stock
 from wasihost.handlers.sock import Sock
 
 
 class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, Random, Sock, Handlers):
-    """One guest's host. Not to be shared between guests or used from two threads at once."""
+    """One guest's host. Not to be shared between guests or used from two threads at once.
+
+    It has slots because every call of a guest reads them: an instance dict costs each call 15 to 30 ns more.
+    """
+
+    __slots__ = (
+        "args", "args_sizes", "clocks", "environ", "environ_sizes", "osyield", "rand_source", "stock", "table",
+    )  # fmt: skip
 
     def __init__(self, config: ModuleConfig) -> None:
         self.args = config.args or ((config.name.encode(),) if config.name else ())
+        self.args_sizes = sizes(self.args)
         self.environ = config.environ
+        self.environ_sizes = sizes(self.environ)
         self.clocks = Clocks(config)
         self.osyield = config.clock_osyield
         self.rand_source = config.rand_source
+        self.stock = Stock()
         self.table = FdTable()
         self.table.insert(_input(config.stdin))
         self.table.insert(_output(config.stdout, 1))

@@ -138,6 +138,20 @@ def codec(type_: Type) -> str:
             raise TypeError(f"{type_!r} has no codec without a name")
 
 
+def get_call(type_: Type, at: str) -> str:
+    """The expression that reads the type at `at`, in the module of the codecs."""
+    if isinstance(type_, Ref) and isinstance(type_.target.type, (Record, Variant)) and not is_buffer(type_):
+        return f"_get_{names.value_name(type_.target.name)}(guest, {at})"
+    return f"{codec(type_)}.get(guest, {at})"
+
+
+def put_call(type_: Type, at: str, value: str) -> str:
+    """The expression that writes `value` at `at`, in the module of the codecs."""
+    if isinstance(type_, Ref) and isinstance(type_.target.type, (Record, Variant)) and not is_buffer(type_):
+        return f"_put_{names.value_name(type_.target.name)}(guest, {at}, {value})"
+    return f"{codec(type_)}.put(guest, {at}, {value})"
+
+
 @dataclass(frozen=True)
 class Leaf:
     """One number of a record's flat part: how to read it from a value, and what its raw number becomes."""
@@ -156,7 +170,7 @@ class RecordPlan:
     layout: str  # the struct format, pads and all
     leaves: tuple[Leaf, ...]
     build: str  # the expression that makes the record of the leaves' variables
-    parts: tuple[tuple[str, str, int], ...]  # (path, codec, offset) of what is no number
+    parts: tuple[str, ...]  # the expressions that write what is no number
     starred: bool  # whether the value itself is the run of leaves, so `*value` packs it
     table_names: tuple[str, ...]
 
@@ -164,7 +178,7 @@ class RecordPlan:
 def plan_record(definition: TypeDef) -> RecordPlan:
     """Flatten nested records into one struct; leave lists, text and variants to their own codecs."""
     leaves: list[Leaf] = []
-    parts: list[tuple[str, str, int]] = []
+    parts: list[str] = []
     tables: list[str] = []
 
     def walk(type_: Type, offset: int, path: str) -> str:
@@ -179,12 +193,13 @@ def plan_record(definition: TypeDef) -> RecordPlan:
             ]
             if bare.is_tuple:
                 return f"({', '.join(args)},)"
-            return f"types.{names.class_name(type_.target.name)}({', '.join(args)})"
+            fields = f"({', '.join(args)}{',' if len(args) == 1 else ''})"
+            return f"make(types.{names.class_name(type_.target.name)}, {fields})"
         char = struct_char(type_)
         if char is None or isinstance(bare, Pointer) or bare == Builtin("char"):
-            expression = codec(type_)
-            parts.append((path, expression, offset))
-            return f"{expression}.get(guest, at + {offset})"
+            place = f"at + {offset}" if offset else "at"
+            parts.append(put_call(type_, place, path))
+            return get_call(type_, place)
         variable = path.removeprefix("value").strip(".").replace(".", "_").replace("[", "item_").replace("]", "")
         variable = names.value_name(variable)
         leaves.append(Leaf(variable, char, offset, size_align(type_).size, path))
@@ -218,7 +233,8 @@ class CasePlan:
     cls: str
     member: str  # the literal of its tag
     value: int
-    codec: str | None
+    get: str | None  # the expressions that read and write its payload
+    put: str | None
     annotation: str | None
     docs: str
     name: str
@@ -229,6 +245,7 @@ class VariantPlan:
     """A variant's or a union's codec."""
 
     tag_codec: str
+    get_tag: str
     size: int
     payload: int
     cases: tuple[CasePlan, ...]
@@ -244,10 +261,15 @@ def plan_variant(definition: TypeDef, variant: Variant) -> VariantPlan:
         else:
             member = str(value)
         cls = names.case_class_name(definition.name, case.name)
-        payload = case.type
-        cases.append(CasePlan(cls, member, value, codec(payload) if payload else None,
-                              annotation(payload) if payload else None, case.docs, case.name))  # fmt: skip
-    return VariantPlan(variant.tag_repr.upper(), layout.size, layout.payload_offset, tuple(cases))
+        get = put = shown = None
+        if case.type is not None:
+            place = f"at + {layout.payload_offset}"
+            get, put = get_call(case.type, place), put_call(case.type, place, "value.value")
+            shown = annotation(case.type)
+        cases.append(CasePlan(cls, member, value, get, put, shown, case.docs, case.name))
+    tag = variant.tag_repr.upper()
+    get_tag = "guest.view[at]" if tag == "U8" else f"{tag}.get(guest, at)"
+    return VariantPlan(tag, get_tag, layout.size, layout.payload_offset, tuple(cases))
 
 
 def refusal(span: Span, message: str, advice: str) -> WitxError:

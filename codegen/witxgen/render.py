@@ -58,8 +58,8 @@ class _Renderer:
         )  # fmt: skip
         self.env.filters.update(
             cls=names.class_name, member=names.member_name, fieldname=names.field_name, const=names.constant_name,
-            annotation=annotation, codec=codec, codecs=qualify, tuplelit=tuple_literal, prefixed=prefixed,
-            unpacked=unpacked, isorted=isorted,
+            valuename=names.value_name, annotation=annotation, codec=codec, codecs=qualify, tuplelit=tuple_literal,
+            prefixed=prefixed, unpacked=unpacked, isorted=isorted,
         )  # fmt: skip
         self.env.globals.update(
             docstring=self.docs.block, section=self.docs.section, size_align=size_align, table=table,
@@ -204,12 +204,14 @@ def fit(text: str) -> str:
     """Break lines that are too long at the commas of their outermost brackets, and tidy blank lines."""
     out: list[str] = []
     for line in text.split("\n"):
-        out += _break(line.rstrip()) if len(line) > LINE else [line.rstrip()]
+        out += _break(line.rstrip())
     joined = "\n".join(out).strip("\n") + "\n"
     return re.sub(r"\n{4,}", "\n\n\n", joined)
 
 
 def _break(line: str) -> list[str]:
+    if len(line) <= LINE:
+        return [line]
     indent = line[: len(line) - len(line.lstrip())]
     start = line.find("(")
     square = line.find("[")
@@ -228,7 +230,7 @@ def _break(line: str) -> list[str]:
             one = [f"{indent}    {' '.join([*pieces, last])}"]
             many = [f"{indent}    {piece}" for piece in [*pieces, last + "," if last else ""] if piece]
             body = one if len(one[0]) <= LINE and last and "def " not in line else many
-            return [line[: start + 1], *body, indent + line[i:]]
+            return [line[: start + 1], *(part for long in body for part in _break(long)), indent + line[i:]]
     return [line]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from struct import Struct
 
 from . import types
-from .guest import U8, U16, U32, U64, Codec, FlagTable, Guest, tabled
+from .guest import U8, U16, U32, U64, Codec, FlagTable, Guest, make, tabled
 
 CLOCKID_VALUES = tuple(types.Clockid)
 CLOCKID: Codec[types.Clockid] = tabled(U32, CLOCKID_VALUES)
@@ -31,7 +31,7 @@ DIRENT_LAYOUT = Struct("<QQIB3x")
 
 def _get_dirent(guest: Guest, at: int) -> types.Dirent:
     d_next, d_ino, d_namlen, d_type = DIRENT_LAYOUT.unpack_from(guest.view, at)
-    return types.Dirent(d_next, d_ino, d_namlen, FILETYPE_VALUES[d_type])
+    return make(types.Dirent, (d_next, d_ino, d_namlen, FILETYPE_VALUES[d_type]))
 
 
 def _put_dirent(guest: Guest, at: int, value: types.Dirent) -> None:
@@ -51,11 +51,14 @@ FDSTAT_LAYOUT = Struct("<BxH4xQQ")
 
 def _get_fdstat(guest: Guest, at: int) -> types.Fdstat:
     fs_filetype, fs_flags, fs_rights_base, fs_rights_inheriting = FDSTAT_LAYOUT.unpack_from(guest.view, at)
-    return types.Fdstat(
-        FILETYPE_VALUES[fs_filetype],
-        FDFLAGS_VALUES[fs_flags],
-        RIGHTS_VALUES[fs_rights_base],
-        RIGHTS_VALUES[fs_rights_inheriting],
+    return make(
+        types.Fdstat,
+        (
+            FILETYPE_VALUES[fs_filetype],
+            FDFLAGS_VALUES[fs_flags],
+            RIGHTS_VALUES[fs_rights_base],
+            RIGHTS_VALUES[fs_rights_inheriting],
+        ),
     )
 
 
@@ -79,7 +82,7 @@ FILESTAT_LAYOUT = Struct("<QQB3xIQQQQ")
 
 def _get_filestat(guest: Guest, at: int) -> types.Filestat:
     dev, ino, filetype, nlink, size, atim, mtim, ctim = FILESTAT_LAYOUT.unpack_from(guest.view, at)
-    return types.Filestat(dev, ino, FILETYPE_VALUES[filetype], nlink, size, atim, mtim, ctim)
+    return make(types.Filestat, (dev, ino, FILETYPE_VALUES[filetype], nlink, size, atim, mtim, ctim))
 
 
 def _put_filestat(guest: Guest, at: int, value: types.Filestat) -> None:
@@ -99,7 +102,7 @@ EVENT_FD_READWRITE_LAYOUT = Struct("<QH6x")
 
 def _get_event_fd_readwrite(guest: Guest, at: int) -> types.EventFdReadwrite:
     nbytes, flags = EVENT_FD_READWRITE_LAYOUT.unpack_from(guest.view, at)
-    return types.EventFdReadwrite(nbytes, EVENTRWFLAGS_VALUES[flags])
+    return make(types.EventFdReadwrite, (nbytes, EVENTRWFLAGS_VALUES[flags]))
 
 
 def _put_event_fd_readwrite(guest: Guest, at: int, value: types.EventFdReadwrite) -> None:
@@ -113,11 +116,14 @@ EVENT_LAYOUT = Struct("<QHB5xQH6x")
 
 def _get_event(guest: Guest, at: int) -> types.Event:
     userdata, error_, type, fd_readwrite_nbytes, fd_readwrite_flags = EVENT_LAYOUT.unpack_from(guest.view, at)
-    return types.Event(
-        userdata,
-        ERRNO_VALUES[error_],
-        EVENTTYPE_VALUES[type],
-        types.EventFdReadwrite(fd_readwrite_nbytes, EVENTRWFLAGS_VALUES[fd_readwrite_flags]),
+    return make(
+        types.Event,
+        (
+            userdata,
+            ERRNO_VALUES[error_],
+            EVENTTYPE_VALUES[type],
+            make(types.EventFdReadwrite, (fd_readwrite_nbytes, EVENTRWFLAGS_VALUES[fd_readwrite_flags])),
+        ),
     )
 
 
@@ -137,7 +143,9 @@ SUBSCRIPTION_CLOCK_LAYOUT = Struct("<QI4xQQH6x")
 
 def _get_subscription_clock(guest: Guest, at: int) -> types.SubscriptionClock:
     identifier, id, timeout, precision, flags = SUBSCRIPTION_CLOCK_LAYOUT.unpack_from(guest.view, at)
-    return types.SubscriptionClock(identifier, CLOCKID_VALUES[id], timeout, precision, SUBCLOCKFLAGS_VALUES[flags])
+    return make(
+        types.SubscriptionClock, (identifier, CLOCKID_VALUES[id], timeout, precision, SUBCLOCKFLAGS_VALUES[flags])
+    )
 
 
 def _put_subscription_clock(guest: Guest, at: int, value: types.SubscriptionClock) -> None:
@@ -151,7 +159,7 @@ SUBSCRIPTION_FD_READWRITE_LAYOUT = Struct("<I")
 
 def _get_subscription_fd_readwrite(guest: Guest, at: int) -> types.SubscriptionFdReadwrite:
     (file_descriptor,) = SUBSCRIPTION_FD_READWRITE_LAYOUT.unpack_from(guest.view, at)
-    return types.SubscriptionFdReadwrite(file_descriptor)
+    return make(types.SubscriptionFdReadwrite, (file_descriptor,))
 
 
 def _put_subscription_fd_readwrite(guest: Guest, at: int, value: types.SubscriptionFdReadwrite) -> None:
@@ -164,13 +172,13 @@ SUBSCRIPTION_FD_READWRITE: Codec[types.SubscriptionFdReadwrite] = Codec(
 
 
 def _get_subscription_u(guest: Guest, at: int) -> types.SubscriptionU:
-    tag = U8.get(guest, at)
+    tag = guest.view[at]
     if tag == 0:
-        return types.SubscriptionUClockCase(SUBSCRIPTION_CLOCK.get(guest, at + 8))
+        return make(types.SubscriptionUClockCase, (_get_subscription_clock(guest, at + 8),))
     if tag == 1:
-        return types.SubscriptionUFdReadCase(SUBSCRIPTION_FD_READWRITE.get(guest, at + 8))
+        return make(types.SubscriptionUFdReadCase, (_get_subscription_fd_readwrite(guest, at + 8),))
     if tag == 2:
-        return types.SubscriptionUFdWriteCase(SUBSCRIPTION_FD_READWRITE.get(guest, at + 8))
+        return make(types.SubscriptionUFdWriteCase, (_get_subscription_fd_readwrite(guest, at + 8),))
     raise LookupError(f"{tag} is no case of subscription_u")
 
 
@@ -178,9 +186,9 @@ def _put_subscription_u(guest: Guest, at: int, value: types.SubscriptionU) -> No
     guest.view[at : at + 48] = bytes(48)
     U8.put(guest, at, value.tag)
     if isinstance(value, types.SubscriptionUClockCase):
-        SUBSCRIPTION_CLOCK.put(guest, at + 8, value.value)
+        _put_subscription_clock(guest, at + 8, value.value)
     elif isinstance(value, types.SubscriptionUFdReadCase | types.SubscriptionUFdWriteCase):
-        SUBSCRIPTION_FD_READWRITE.put(guest, at + 8, value.value)
+        _put_subscription_fd_readwrite(guest, at + 8, value.value)
 
 
 SUBSCRIPTION_U: Codec[types.SubscriptionU] = Codec(48, 8, _get_subscription_u, _put_subscription_u)
@@ -190,12 +198,12 @@ SUBSCRIPTION_LAYOUT = Struct("<Q48x")
 
 def _get_subscription(guest: Guest, at: int) -> types.Subscription:
     (userdata,) = SUBSCRIPTION_LAYOUT.unpack_from(guest.view, at)
-    return types.Subscription(userdata, SUBSCRIPTION_U.get(guest, at + 8))
+    return make(types.Subscription, (userdata, _get_subscription_u(guest, at + 8)))
 
 
 def _put_subscription(guest: Guest, at: int, value: types.Subscription) -> None:
     SUBSCRIPTION_LAYOUT.pack_into(guest.view, at, value.userdata)
-    SUBSCRIPTION_U.put(guest, at + 8, value.u)
+    _put_subscription_u(guest, at + 8, value.u)
 
 
 SUBSCRIPTION: Codec[types.Subscription] = Codec(56, 8, _get_subscription, _put_subscription)
@@ -220,7 +228,7 @@ PRESTAT_DIR_LAYOUT = Struct("<I")
 
 def _get_prestat_dir(guest: Guest, at: int) -> types.PrestatDir:
     (pr_name_len,) = PRESTAT_DIR_LAYOUT.unpack_from(guest.view, at)
-    return types.PrestatDir(pr_name_len)
+    return make(types.PrestatDir, (pr_name_len,))
 
 
 def _put_prestat_dir(guest: Guest, at: int, value: types.PrestatDir) -> None:
@@ -231,9 +239,9 @@ PRESTAT_DIR: Codec[types.PrestatDir] = Codec(4, 4, _get_prestat_dir, _put_presta
 
 
 def _get_prestat(guest: Guest, at: int) -> types.Prestat:
-    tag = U8.get(guest, at)
+    tag = guest.view[at]
     if tag == 0:
-        return types.PrestatDirCase(PRESTAT_DIR.get(guest, at + 4))
+        return make(types.PrestatDirCase, (_get_prestat_dir(guest, at + 4),))
     raise LookupError(f"{tag} is no case of prestat")
 
 
@@ -241,7 +249,7 @@ def _put_prestat(guest: Guest, at: int, value: types.Prestat) -> None:
     guest.view[at : at + 8] = bytes(8)
     U8.put(guest, at, value.tag)
     if isinstance(value, types.PrestatDirCase):
-        PRESTAT_DIR.put(guest, at + 4, value.value)
+        _put_prestat_dir(guest, at + 4, value.value)
 
 
 PRESTAT: Codec[types.Prestat] = Codec(8, 4, _get_prestat, _put_prestat)

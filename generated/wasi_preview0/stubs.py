@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from . import codecs
 from .errors import BadValue, WasiError
-from .guest import U8, ConstPointer, Guest, Pointer, StructError, Stub, pointer_to
+from .guest import U8, ConstPointer, Guest, Pointer, StructError, Stub, make, pointer_to
 from .handlers import (
     ArgsHandlers,
     ClockHandlers,
@@ -44,8 +44,8 @@ def _args_get(handlers: ArgsHandlers, guest: Guest) -> Callable[[int, int], int]
     handle = handlers.args_get
 
     def args_get(argv_at: int, argv_buf_at: int) -> int:
-        argv = Pointer(guest, argv_at, pointer_to(U8), "args_get: argv")
-        argv_buf = Pointer(guest, argv_buf_at, U8, "args_get: argv_buf")
+        argv = make(Pointer, (guest, argv_at, pointer_to(U8), "args_get: argv"))
+        argv_buf = make(Pointer, (guest, argv_buf_at, U8, "args_get: argv_buf"))
         try:
             handle(argv, argv_buf)
         except WasiError as error:
@@ -93,8 +93,8 @@ def _environ_get(handlers: EnvironHandlers, guest: Guest) -> Callable[[int, int]
     handle = handlers.environ_get
 
     def environ_get(environ_at: int, environ_buf_at: int) -> int:
-        environ = Pointer(guest, environ_at, pointer_to(U8), "environ_get: environ")
-        environ_buf = Pointer(guest, environ_buf_at, U8, "environ_get: environ_buf")
+        environ = make(Pointer, (guest, environ_at, pointer_to(U8), "environ_get: environ"))
+        environ_buf = make(Pointer, (guest, environ_buf_at, U8, "environ_get: environ_buf"))
         try:
             handle(environ, environ_buf)
         except WasiError as error:
@@ -1035,8 +1035,8 @@ def _poll_oneoff(handlers: PollHandlers, guest: Guest) -> Callable[[int, int, in
 
     def poll_oneoff(in_at: int, out_at: int, nsubscriptions: int, result_at: int) -> int:
         view = guest.view
-        in_ = ConstPointer(guest, in_at, codecs.SUBSCRIPTION, "poll_oneoff: in")
-        out = Pointer(guest, out_at, codecs.EVENT, "poll_oneoff: out")
+        in_ = make(ConstPointer, (guest, in_at, codecs.SUBSCRIPTION, "poll_oneoff: in"))
+        out = make(Pointer, (guest, out_at, codecs.EVENT, "poll_oneoff: out"))
         try:
             answer = handle(in_, out, nsubscriptions)
         except WasiError as error:

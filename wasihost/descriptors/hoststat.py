@@ -6,6 +6,7 @@ import os
 import stat
 
 from wasi_preview1.errors import WasiError
+from wasi_preview1.guest import make
 from wasi_preview1.types import Errno, Filestat, Filetype, Fstflags
 
 from wasihost.sandbox.times import UTIME_NOW, UTIME_OMIT
@@ -25,7 +26,6 @@ _FORMAT = 0o170000
 _U64 = 0xFFFFFFFFFFFFFFFF
 _UNKNOWN = Filetype.UNKNOWN
 _type_of = _TYPES.get
-_make = Filestat._make
 
 
 def filetype_of(mode: int) -> Filetype:
@@ -38,7 +38,8 @@ def filestat_of(st: os.stat_result) -> Filestat:
     atim, mtim, ctim = st.st_atime_ns, st.st_mtime_ns, st.st_ctime_ns
     if atim < 0 or mtim < 0 or ctim < 0:
         atim, mtim, ctim = max(atim, 0), max(mtim, 0), max(ctim, 0)
-    return _make(
+    return make(
+        Filestat,
         (st.st_dev & _U64, st.st_ino, _type_of(st.st_mode & _FORMAT, _UNKNOWN), st.st_nlink, st.st_size,
          atim, mtim, ctim)
     )  # fmt: skip

@@ -31,8 +31,10 @@ def sizes(strings: tuple[bytes, ...]) -> tuple[Size, Size]:
 class Args(ArgsHandlers):
     """The guest's arguments, which do not change while it runs."""
 
+    __slots__ = ()
+
     args: tuple[bytes, ...]
-    _args_sizes: tuple[Size, Size] | None = None
+    args_sizes: tuple[Size, Size]
 
     def args_get(self, argv: Pointer[Pointer[int]], argv_buf: Pointer[int]) -> None:
         """Write the arguments."""
@@ -40,16 +42,16 @@ class Args(ArgsHandlers):
 
     def args_sizes_get(self) -> tuple[Size, Size]:
         """How many, and their bytes."""
-        if self._args_sizes is None:
-            self._args_sizes = sizes(self.args)
-        return self._args_sizes
+        return self.args_sizes
 
 
 class Environ(EnvironHandlers):
     """The guest's environment, which does not change while it runs."""
 
+    __slots__ = ()
+
     environ: tuple[bytes, ...]
-    _environ_sizes: tuple[Size, Size] | None = None
+    environ_sizes: tuple[Size, Size]
 
     def environ_get(self, environ: Pointer[Pointer[int]], environ_buf: Pointer[int]) -> None:
         """Write the variables."""
@@ -57,6 +59,4 @@ class Environ(EnvironHandlers):
 
     def environ_sizes_get(self) -> tuple[Size, Size]:
         """How many, and their bytes."""
-        if self._environ_sizes is None:
-            self._environ_sizes = sizes(self.environ)
-        return self._environ_sizes
+        return self.environ_sizes

@@ -12,6 +12,8 @@ from wasihost.clocks import Clocks
 class Clock(ClockHandlers):
     """Reads `clocks`; the precision a guest asks for is never less than what it gets."""
 
+    __slots__ = ()
+
     clocks: Clocks
 
     def clock_res_get(self, id: Clockid) -> Timestamp:

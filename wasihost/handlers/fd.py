@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from wasi_preview1.codecs import DIRENT_LAYOUT, RIGHTS_VALUES
 from wasi_preview1.errors import WasiError
+from wasi_preview1.guest import make
 from wasi_preview1.handlers import FdHandlers
 from wasi_preview1.types import (
     Advice,
@@ -46,6 +47,8 @@ _FILESTAT_GET = Rights.FD_FILESTAT_GET
 
 class FdFunctions(FdHandlers):
     """Works on `table`. The hot calls look the number up themselves: a call of `table.get` is a tenth of their time."""
+
+    __slots__ = ()
 
     table: FdTable
 
@@ -140,12 +143,8 @@ class FdFunctions(FdHandlers):
     def fd_fdstat_get(self, fd: Fd) -> Fdstat:
         """Type, flags and rights."""
         descriptor = self.table.get(fd)
-        return Fdstat(
-            descriptor.filetype(),
-            descriptor.flags,
-            RIGHTS_VALUES[descriptor.rights],
-            RIGHTS_VALUES[descriptor.inheriting],
-        )
+        rights, inheriting = RIGHTS_VALUES[descriptor.rights], RIGHTS_VALUES[descriptor.inheriting]
+        return make(Fdstat, (descriptor.filetype(), descriptor.flags, rights, inheriting))
 
     def fd_fdstat_set_flags(self, fd: Fd, flags: Fdflags) -> None:
         """Needs FD_FDSTAT_SET_FLAGS."""

@@ -35,6 +35,8 @@ _TRUNC = Oflags.TRUNC
 class PathFunctions(PathHandlers):
     """Works on `table`. The two hot calls look the number up themselves, as those of `FdFunctions` do."""
 
+    __slots__ = ()
+
     table: FdTable
 
     def _directory(self, fd: Fd, right: Rights) -> Directory:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wasi_preview1.errors import WasiError
-from wasi_preview1.guest import ConstPointer, Pointer
+from wasi_preview1.guest import ConstPointer, Pointer, make
 from wasi_preview1.handlers import PollHandlers
 from wasi_preview1.types import (
     Clockid,
@@ -29,7 +29,8 @@ from wasihost.waiting import wait_for
 MAX_SUBSCRIPTIONS = 4096
 """How many subscriptions one call may have; INVAL beyond, so that a guest's number sizes nothing of the host's."""
 
-_NOTHING = EventFdReadwrite(0, Eventrwflags(0))
+_QUIET = Eventrwflags(0)
+_NOTHING = EventFdReadwrite(0, _QUIET)
 _SUCCESS, _CLOCK = Errno.SUCCESS, Eventtype.CLOCK
 _ABSOLUTE = Subclockflags.SUBSCRIPTION_CLOCK_ABSTIME
 _GO_ON = (Clockid.REALTIME, Clockid.MONOTONIC)
@@ -39,6 +40,8 @@ _HANGUP = Eventrwflags.FD_READWRITE_HANGUP
 class Poll(PollHandlers):
     """Works on `table` and `clocks`."""
 
+    __slots__ = ()
+
     table: FdTable
     clocks: Clocks
 
@@ -46,10 +49,12 @@ class Poll(PollHandlers):
         """Answer at least one event. INVAL for no subscription, or more than MAX_SUBSCRIPTIONS."""
         if not 0 < nsubscriptions <= MAX_SUBSCRIPTIONS:
             raise WasiError(Errno.INVAL)
+        if nsubscriptions == 1:
+            userdata, wanted = in_.load()
+            if isinstance(wanted, SubscriptionUClockCase):
+                out.store(self._sleep(userdata, wanted.value))
+                return 1
         subscriptions = in_.read(nsubscriptions)
-        if nsubscriptions == 1 and isinstance(subscriptions[0].u, SubscriptionUClockCase):
-            out.store(self._sleep(subscriptions[0].userdata, subscriptions[0].u.value))
-            return 1
         events: list[Event] = []
         timers: list[tuple[int, Subscription]] = []
         waits: list[tuple[int, bool, Subscription]] = []
@@ -79,7 +84,7 @@ class Poll(PollHandlers):
         if not events or not waited:
             for delay, subscription in timers:
                 if delay <= (waited or 0):
-                    events.append(Event(subscription.userdata, _SUCCESS, _CLOCK, _NOTHING))
+                    events.append(make(Event, (subscription.userdata, _SUCCESS, _CLOCK, _NOTHING)))
         out.write(events)
         return len(events)
 
@@ -91,7 +96,7 @@ class Poll(PollHandlers):
             return Event(userdata, error.errno, _CLOCK, _NOTHING)
         if delay:
             self.clocks.sleep(delay)
-        return Event(userdata, _SUCCESS, _CLOCK, _NOTHING)
+        return make(Event, (userdata, _SUCCESS, _CLOCK, _NOTHING))
 
     def _delay(self, clock: SubscriptionClock) -> int:
         """How long until the time has come, in ns; INVAL for a clock that does not go on while one waits."""
@@ -122,5 +127,5 @@ class Poll(PollHandlers):
 
 
 def _ready(subscription: Subscription, available: int, hangup: bool) -> Event:
-    state = EventFdReadwrite(available, _HANGUP if hangup else Eventrwflags(0))
-    return Event(subscription.userdata, Errno.SUCCESS, subscription.u.tag, state)
+    state = make(EventFdReadwrite, (available, _HANGUP if hangup else _QUIET))
+    return make(Event, (subscription.userdata, _SUCCESS, subscription.u.tag, state))

@@ -15,6 +15,8 @@ from wasihost.errors import ExitError
 class Proc(ProcHandlers):
     """The guest's end."""
 
+    __slots__ = ()
+
     def proc_exit(self, rval: Exitcode) -> NoReturn:
         """End the guest: `ExitError` travels to whoever runs it."""
         raise ExitError(rval)
@@ -26,6 +28,8 @@ class Proc(ProcHandlers):
 
 class Sched(SchedHandlers):
     """Yielding."""
+
+    __slots__ = ()
 
     osyield: Callable[[], object] | None
 

@@ -30,12 +30,18 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 
 
-class _Stock:
+class Stock:
     """Random bytes of one guest, the first `used` of them given out; good until the process forks."""
 
     __slots__ = ("content", "forks", "used")
 
     def __init__(self) -> None:
+        self.content = b""
+        self.forks = _forks
+        self.used = _STOCK
+
+    def fill(self) -> None:
+        """Take new bytes from the system."""
         self.content = os.urandom(_STOCK)
         self.forks = _forks
         self.used = 0
@@ -44,8 +50,10 @@ class _Stock:
 class Random(RandomHandlers):
     """Fills the guest's buffer in pieces, so a large one costs the host no large copy."""
 
+    __slots__ = ()
+
     rand_source: RandomSource | None
-    _stock: _Stock | None = None
+    stock: Stock
 
     def random_get(self, buf: memoryview) -> None:
         """Fill `buf`; IO where the embedder's source has run dry."""
@@ -53,9 +61,9 @@ class Random(RandomHandlers):
         if self.rand_source is not None:
             self._from_source(buf, self.rand_source)
         elif size <= _SMALL:
-            stock = self._stock
-            if stock is None or stock.used + size > _STOCK or stock.forks != _forks:
-                self._stock = stock = _Stock()
+            stock = self.stock
+            if stock.used + size > _STOCK or stock.forks != _forks:
+                stock.fill()
             at = stock.used
             stock.used = end = at + size
             buf[:] = stock.content[at:end]

@@ -25,6 +25,8 @@ from wasihost.fdtable import FdTable
 class Sock(SockHandlers):
     """No descriptor is a socket yet."""
 
+    __slots__ = ()
+
     table: FdTable
 
     def sock_accept(self, fd: Fd, flags: Fdflags) -> Fd:

@@ -1,0 +1,113 @@
+"""What mypy tells the author of a handler: nothing about a right one, and the name of the method about a wrong one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+HEAD = """\
+from wasi_preview1.errors import WasiError
+from wasi_preview1.handlers import ClockHandlers, RandomHandlers
+from wasi_preview1.types import Clockid, Errno, Timestamp
+
+
+"""
+
+RIGHT = (
+    HEAD
+    + """\
+class Clock(ClockHandlers):
+    def clock_res_get(self, id: Clockid) -> Timestamp:
+        return 1
+
+    def clock_time_get(self, id: Clockid, precision: Timestamp) -> Timestamp:
+        if id is Clockid.REALTIME:
+            raise WasiError(Errno.NOTCAPABLE)
+        return 42
+
+
+class Random(RandomHandlers):
+    def random_get(self, buf: memoryview) -> None:
+        buf[:] = bytes(len(buf))
+
+
+clock, random = Clock(), Random()
+"""
+)
+
+MISSING = (
+    HEAD
+    + """\
+class Clock(ClockHandlers):
+    def clock_res_get(self, id: Clockid) -> Timestamp:
+        return 1
+
+
+clock = Clock()
+"""
+)
+
+WRONG_PARAMETER = (
+    HEAD
+    + """\
+class Random(RandomHandlers):
+    def random_get(self, buf: bytes) -> None:
+        pass
+"""
+)
+
+WRONG_RESULT = (
+    HEAD
+    + """\
+class Clock(ClockHandlers):
+    def clock_res_get(self, id: Clockid) -> Timestamp:
+        return "1"
+
+    def clock_time_get(self, id: Clockid, precision: Timestamp) -> str:
+        return "now"
+"""
+)
+
+CASES = {"right": RIGHT, "missing": MISSING, "wrong_parameter": WRONG_PARAMETER, "wrong_result": WRONG_RESULT}
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What one mypy says of each file, with the project's configuration."""
+    folder = tmp_path_factory.mktemp("typing")
+    for name, source in CASES.items():
+        (folder / f"{name}.py").write_text(source)
+    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "--no-error-summary",
+               "--no-color-output", "--no-pretty", "--cache-dir", str(ROOT / ".mypy_cache")]  # fmt: skip
+    files = [str(folder / f"{name}.py") for name in CASES]
+    done = subprocess.run([*command, *files], capture_output=True, text=True, cwd=ROOT, check=False, timeout=300)
+    assert (done.returncode, done.stderr) == (1, ""), done.stdout
+    lines = done.stdout.splitlines()
+    return {name: "\n".join(line for line in lines if f"/{name}.py:" in line or line.startswith(f"{name}.py:"))
+            for name in CASES}  # fmt: skip
+
+
+def test_a_right_handler_passes(said: dict[str, str]) -> None:
+    assert said["right"] == ""
+
+
+def test_a_missing_function_is_named(said: dict[str, str]) -> None:
+    assert 'Cannot instantiate abstract class "Clock" with abstract attribute "clock_time_get"' in said["missing"]
+
+
+def test_a_wrong_parameter_is_named_with_what_is_expected(said: dict[str, str]) -> None:
+    assert 'Argument 1 of "random_get" is incompatible with supertype' in said["wrong_parameter"]
+    assert "RandomHandlers" in said["wrong_parameter"]
+    assert 'the argument type as "memoryview' in said["wrong_parameter"]
+
+
+def test_a_wrong_result_is_named_with_what_is_expected(said: dict[str, str]) -> None:
+    text = said["wrong_result"]
+    assert 'Incompatible return value type (got "str", expected "int")' in text
+    assert 'Return type "str" of "clock_time_get" incompatible with return type "int" in supertype' in text
+    assert "ClockHandlers" in text
