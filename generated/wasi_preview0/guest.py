@@ -72,11 +72,15 @@ class Guest:
         return view
 
     def region(self, address: int, size: int, what: str) -> memoryview:
-        """`size` bytes at `address`, without a copy."""
+        """`size` bytes at `address`, without a copy. No byte is nowhere, so its address does not matter."""
+        if not size:
+            return self.view[:0]
         return self.reach(address, size, 1, what)[address : address + size]
 
     def buffers(self, address: int, count: int, what: str) -> list[memoryview]:
         """The buffers that `count` pairs of address and length at `address` name; LookupError above `MAX_BUFFERS`."""
+        if not count:
+            return []
         if count > MAX_BUFFERS:
             raise LookupError(f"{what}: {count} buffers, at most {MAX_BUFFERS}")
         view = self.reach(address, 8 * count, 4, what)
@@ -222,8 +226,10 @@ class ConstPointer(tuple[Guest, int, Codec[T], str], Generic[T]):
     def read(self, count: int) -> list[T]:
         """`count` values from here on; BadValue if one is not of its type."""
         guest, at, (size, align, get, _), what = self
-        guest.reach(at, size * count, align, what)
         values: list[T] = []
+        if not count:
+            return values
+        guest.reach(at, size * count, align, what)
         try:
             for place in range(at, at + size * count, size):
                 values.append(get(guest, place))  # a comprehension is a call more on 3.11

@@ -275,6 +275,19 @@ def test_bad_pointers_are_faults_that_say_where(
     assert set(world.memory[2:]) == {0xAA}
 
 
+def test_nothing_lies_nowhere(world: World) -> None:
+    far = 2**32 - 1
+    world.answer = lambda text, raw, buf: len(text) + len(raw) + len(buf)
+    assert world.stubs["num_text"](far, 0, far, 0, far, 0, 800) == 0
+    assert world.get(800, "I") == (0,)
+    world.calls.clear()
+    world.answer = lambda points, rows, parts: (len(points) + len(rows) + len(parts), 0)
+    assert world.stubs["num_lists"](far, 0, far, 0, far, 0, 800, 804) == 0
+    world.put(600, "4I", far, 0, far, 0)
+    world.answer = lambda _points, _rows, parts: (sum(map(len, parts)), 0)
+    assert world.stubs["num_lists"](far, 0, far, 0, 600, 2, 800, 804) == 0
+
+
 def test_memory_that_grew_is_seen(world: World) -> None:
     world.answer = 1
     world.memory[100:101] = b"x"
