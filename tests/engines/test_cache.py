@@ -3,12 +3,14 @@
 import os
 import sys
 import time
+import zlib
+from io import BufferedReader
 from pathlib import Path
 
 import pytest
 
 from tests.support.engine import Host, wat
-from wasihost.engines.wasmtime import cache, module
+from wasihost.engines.wasmtime import cache, module, seen
 from wasihost.engines.wasmtime.run import execute
 
 
@@ -41,7 +43,7 @@ def again(name: str = "empty") -> None:
 
 
 def only_entry(folder: Path) -> Path:
-    (entry,) = folder.iterdir()
+    (entry,) = folder.glob("*.cwasm")
     return entry
 
 
@@ -79,7 +81,8 @@ def test_an_artifact_of_another_engine_is_replaced(folder: Path, compiled: list[
     again()
     entry = only_entry(folder)
     entry.unlink()
-    cache._write(str(entry), memoryview(b"from another version" * 500))
+    content = b"from another version" * 500
+    cache.write(str(entry), content, cache._TRAILER.pack(cache._MARK, zlib.crc32(content)))
     again()
     assert len(compiled) == 2
     again()
@@ -99,7 +102,7 @@ def test_a_folder_that_others_can_write_to_is_not_used(folder: Path, compiled: l
     again()
     again()
     assert len(compiled) == 3
-    assert len(list(folder.iterdir())) == 1
+    assert len(list(folder.glob("*.cwasm"))) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root to give a folder away")
@@ -129,17 +132,17 @@ def test_the_least_recently_used_goes_first(folder: Path, compiled: list[str], m
     guests = ["empty", "exit", "grow"]
     for age, name in enumerate(guests):
         again_without_run(name)
-        for entry in folder.iterdir():
+        for entry in folder.glob("*.cwasm"):
             if entry.stat().st_mtime > 1e9:
                 os.utime(entry, (1000 + age, 1000 + age))
-    by_age = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime)
+    by_age = sorted(folder.glob("*.cwasm"), key=lambda entry: entry.stat().st_mtime)
     monkeypatch.setattr(cache, "LIMIT", sum(entry.stat().st_size for entry in by_age) + 1000)
     stale, fresh = folder / "a.1.tmp", folder / "b.2.tmp"
     stale.write_text("")
     fresh.write_text("")
     os.utime(stale, (1, 1))
     again_without_run("trap")
-    left = set(folder.iterdir())
+    left = {entry for entry in folder.iterdir() if entry.suffix != ".file"}
     assert by_age[0] not in left
     assert by_age[2] in left
     assert stale not in left
@@ -147,7 +150,7 @@ def test_the_least_recently_used_goes_first(folder: Path, compiled: list[str], m
     monkeypatch.setattr(cache, "LIMIT", 100)
     again_without_run("numbers")
     assert len(compiled) == 5
-    assert set(folder.iterdir()) == left
+    assert {entry for entry in folder.iterdir() if entry.suffix != ".file"} == left
 
 
 def again_without_run(name: str) -> None:
@@ -172,3 +175,52 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
     assert cache.folder() == "/home/me/.cache/wasihost"
+
+
+def test_a_file_is_not_hashed_twice(
+    folder: Path, tmp_path: Path, compiled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest = tmp_path / "guest.wat"
+    guest.write_bytes(Path(wat("empty")).read_bytes())
+    hashed: list[int] = []
+    key = cache.key
+
+    def counted(content: bytes | BufferedReader, identity: str) -> str:
+        hashed.append(1)
+        return key(content, identity)
+
+    monkeypatch.setattr(cache, "key", counted)
+
+    def load() -> None:
+        module.clear_memory()
+        hashed.clear()
+        module.load(guest)
+
+    load()  # compiled, and changed just now: not noted
+    load()
+    assert hashed
+    assert list(folder.glob("*.file")) == []
+    monkeypatch.setattr(seen, "_REST", 0)
+    load()  # noted
+    load()
+    assert not hashed
+    assert compiled == ["guest.wat"]
+
+    (noted,) = folder.glob("*.file")
+    for content in (b"", b"\xff" * 80, b"0" * 64 + b"\nanother engine", noted.read_bytes()[1:]):
+        noted.write_bytes(content)
+        load()
+        assert hashed
+        assert noted.stat().st_mode & 0o777 == 0o600
+        noted = next(folder.glob("*.file"))
+    load()
+    assert not hashed
+
+    guest.write_bytes(Path(wat("exit")).read_bytes())
+    load()
+    assert hashed
+    assert compiled == ["guest.wat", "guest.wat"]
+    for entry in folder.glob("*.cwasm"):
+        entry.unlink()
+    load()
+    assert len(compiled) == 3

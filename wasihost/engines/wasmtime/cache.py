@@ -27,7 +27,8 @@ LIMIT = 1 << 30  # bytes, of all entries together; the least recently used go fi
 _TRAILER = struct.Struct("<12sI")
 _MARK = b"wasihost-1\0\0"
 _SUFFIX = ".cwasm"
-_STALE = 3600  # seconds after which a half-written file of another process is taken for abandoned
+# Seconds after which a half-written file of another process is taken for abandoned, and a note of `seen` for forgotten.
+_LIVES = {".tmp": 3600, "file": 30 * 24 * 3600}
 
 
 def key(content: "bytes | BufferedReader", identity: str) -> str:
@@ -53,12 +54,13 @@ def folder() -> str | None:
     return os.path.join(base, "wasihost") if os.path.isabs(base) else None
 
 
-def _ours(about: os.stat_result) -> bool:
+def ours(about: os.stat_result) -> bool:
     """Owned by this user and writable by nobody else. Windows: the user's profile is private by its own rules."""
     return not hasattr(os, "geteuid") or (about.st_uid == os.geteuid() and not about.st_mode & 0o022)
 
 
-def _private_folder(*, make: bool) -> str | None:
+def private_folder(*, make: bool) -> str | None:
+    """The folder if it is ours alone, made if asked for; `None` where there is no such place."""
     place = folder()
     if place is None:
         return None
@@ -66,7 +68,7 @@ def _private_folder(*, make: bool) -> str | None:
         os.makedirs(os.path.dirname(place) or ".", exist_ok=True)
         if not os.path.isdir(place):
             os.mkdir(place, 0o700)
-    return place if _ours(os.stat(place)) else None
+    return place if ours(os.stat(place)) else None
 
 
 def _whole(path: str) -> bool:
@@ -76,7 +78,7 @@ def _whole(path: str) -> bool:
     with open(path, "rb") as file:
         about = os.fstat(file.fileno())
         size = about.st_size - _TRAILER.size
-        if size <= 0 or not _ours(about):
+        if size <= 0 or not ours(about):
             return False
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             mark, checksum = _TRAILER.unpack_from(content, size)
@@ -87,7 +89,7 @@ def _whole(path: str) -> bool:
 def fetch(name: str, owner: Engine) -> int | None:
     """The module of the entry, or `None`; an entry that is no good is deleted."""
     try:
-        place = _private_folder(make=False)
+        place = private_folder(make=False)
         if place is None:
             return None
         path = os.path.join(place, name + _SUFFIX)
@@ -111,10 +113,10 @@ def store(name: str, module: int) -> None:
         take_error(error)
         return
     try:
-        place = _private_folder(make=True)
+        place = private_folder(make=True)
         if place is not None and artifact.data and artifact.size < LIMIT:
             content = memoryview((ctypes.c_ubyte * artifact.size).from_address(artifact.data)).cast("B")
-            _write(os.path.join(place, name + _SUFFIX), content)
+            write(os.path.join(place, name + _SUFFIX), content, _TRAILER.pack(_MARK, zlib.crc32(content)))
             _trim(place, keep=name + _SUFFIX)
     except (OSError, ValueError):
         pass
@@ -122,12 +124,12 @@ def store(name: str, module: int) -> None:
         c.wasm_byte_vec_delete(ctypes.byref(artifact))
 
 
-def _write(path: str, content: memoryview) -> None:
+def write(path: str, *content: bytes | memoryview) -> None:
+    """A new file in the place of an old one, whole or not at all."""
     scratch = f"{path}.{os.getpid()}.{os.urandom(6).hex()}.tmp"
     try:
         with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-            file.write(_TRAILER.pack(_MARK, zlib.crc32(content)))
+            file.writelines(content)
         os.replace(scratch, path)
     except OSError:
         os.unlink(scratch)
@@ -144,7 +146,7 @@ def _trim(place: str, keep: str) -> None:
             about = entry.stat(follow_symlinks=False)
             if entry.name.endswith(_SUFFIX):
                 entries.append((about.st_mtime, about.st_size, entry.name))
-            elif entry.name.endswith(".tmp") and about.st_mtime < time.time() - _STALE:
+            elif about.st_mtime < time.time() - _LIVES.get(entry.name[-4:], time.time()):
                 os.unlink(entry.path)
     total = sum(size for _, size, _ in entries)
     for _, size, name in sorted(entries):

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 from wasihost.engines.wasmtime import cache as disk
+from wasihost.engines.wasmtime import seen
 from wasihost.engines.wasmtime.engine import Engine, engine
 from wasihost.engines.wasmtime.ffi import Vec, c, functype_at, name_at, take_error
 from wasihost.errors import ModuleError
@@ -175,11 +176,14 @@ def load(source: Source, *, cache: bool = True) -> Module:
             return compile_wasm(file.read(), label)
         about = os.fstat(file.fileno())
         identity = (path, about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
-        key = _memory.key_of(identity) or disk.key(file, engine().identity)
+        known = _memory.key_of(identity) or seen.recall(about, engine().identity)
+        key = known or disk.key(file, engine().identity)
         module = _find(key)
         if module is None:
             file.seek(0)
             key, module = _make(file.read(), label)
+    if key != known:
+        seen.note(about, engine().identity, key)
     _memory.remember(identity, key)
     return module
 
