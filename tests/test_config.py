@@ -165,6 +165,8 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "no key": (lambda: NOTHING.with_env("", "x"), "cannot be called ''"),
     "= in a key": (lambda: NOTHING.with_env("A=B", "x"), "cannot be called 'A=B'"),
     "text as input": (lambda: NOTHING.with_stdin("text"), "standard input cannot be 'text': give bytes"),  # type: ignore[arg-type]  # refused
+    "text stream as input": (lambda: NOTHING.with_stdin(io.StringIO()), "a binary one, such as its .buffer"),  # type: ignore[arg-type]  # refused
+    "text stream as output": (lambda: NOTHING.with_stdout(io.StringIO()), "a binary one, such as its .buffer"),  # type: ignore[arg-type]  # refused
     "number as output": (lambda: NOTHING.with_stdout(1), "standard output cannot be 1"),  # type: ignore[arg-type]  # refused
     "bytes as error": (lambda: NOTHING.with_stderr(b""), "standard error cannot be b''"),  # type: ignore[arg-type]  # refused
     "bytes as randomness": (lambda: NOTHING.with_rand_source(b"x"), "source of randomness"),  # type: ignore[arg-type]  # refused

@@ -6,7 +6,9 @@ guest's own, 134 for a trap (as a shell sees SIGABRT), 2 for bad usage or a modu
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 
 import click
@@ -74,6 +76,10 @@ def run(
       wasihost run --dir . --env LANG=C tool.wasm --verbose input.txt
       wasihost run --ro-dir ~/texts::/in --dir out::/out convert.wasm /in/a.txt /out/a.html
     """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not so where Ctrl-C is ignored
+        # Python's own way waits for the next call of the guest; one that only computes could not be stopped.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _occupy_standard_descriptors()
     from wasihost.run import execute
 
     try:
@@ -87,16 +93,30 @@ def run(
             config = config.with_env(name, value)
         status = execute(module, config)
     except OSError as error:
-        click.echo(f"wasihost: {module}: {error.strerror or error}", err=True)
+        _complain(f"{module}: {error.strerror or error}")
         status = USAGE_STATUS
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
     except TrapError as error:
-        click.echo(f"wasihost: {error}", err=True)
+        _complain(str(error))
         status = TRAP_STATUS
     except WasihostError as error:
-        click.echo(f"wasihost: {error}", err=True)
+        _complain(str(error))
         status = USAGE_STATUS
-    except KeyboardInterrupt:
-        status = 130
     sys.exit(status & 0xFF)
+
+
+def _occupy_standard_descriptors() -> None:
+    """Where this process was started with one of 0, 1 and 2 closed, `/dev/null`: else the next file that is opened
+    takes the number, and the guest has that file as its stream."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+
+
+def _complain(text: str) -> None:
+    """A message on standard error, if there is anyone to read it: the exit status says the same."""
+    with contextlib.suppress(OSError):
+        click.echo(f"wasihost: {text}", err=True)

@@ -7,6 +7,7 @@ gives no files, empty input, discarded output, no environment.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self, TypeAlias
@@ -176,6 +177,7 @@ class ModuleConfig:
         """Bytes, an object with `read`, or `INHERIT`; None is empty input."""
         if not (stdin is None or isinstance(stdin, (bytes, Inherit)) or hasattr(stdin, "read")):
             raise ConfigError(f"standard input cannot be {stdin!r}: give bytes, an object with read(), or INHERIT")
+        _binary(stdin, "standard input")
         return self._with("_stdin", stdin)
 
     def with_stdout(self, stdout: Stdout | None) -> Self:
@@ -343,7 +345,14 @@ def _bytes(text: Text, what: str) -> bytes:
 def _output(stream: Stdout | None, what: str) -> Stdout | None:
     if not (stream is None or isinstance(stream, Inherit) or hasattr(stream, "write") or callable(stream)):
         raise ConfigError(f"{what} cannot be {stream!r}: give an object with write(), a callable, or INHERIT")
+    _binary(stream, what)
     return stream
+
+
+def _binary(stream: object, what: str) -> None:
+    """ConfigError for a text stream: a guest reads and writes bytes."""
+    if isinstance(stream, io.TextIOBase):
+        raise ConfigError(f"{what} cannot be the text stream {stream!r}: give a binary one, such as its .buffer")
 
 
 def _resolution(resolution: int) -> int:

@@ -5,6 +5,8 @@ mypy proves here that no function of the spec is missing and none has another ty
 
 from __future__ import annotations
 
+import os
+
 from wasi_preview1.handlers import Handlers
 from wasi_preview1.types import Rights
 
@@ -37,7 +39,7 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
     )  # fmt: skip
 
     def __init__(self, config: ModuleConfig) -> None:
-        self.args = config.args or ((config.name.encode(),) if config.name else ())
+        self.args = config.args or ((os.fsencode(config.name),) if config.name else ())
         self.args_sizes = sizes(self.args)
         self.environ = config.environ
         self.environ_sizes = sizes(self.environ)

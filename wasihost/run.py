@@ -72,6 +72,8 @@ def run(
     replaces the config's environment. `input` is what the guest reads; `capture_output` keeps what it writes. What is
     given here wins over the config. `cache=False` compiles without looking at compiled modules kept on disk.
 
+    Signal handlers of Python, and so Ctrl-C, run when the guest next calls the host.
+
     Raises CalledProcessError (`check` and a status that is not 0), TrapError, LinkError, ModuleError, ConfigError,
     OSError for a module file that cannot be read, and whatever an object given as a stream raised, but for an OSError:
     that becomes the errno the guest gets.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -162,6 +163,56 @@ def test_a_reader_that_has_gone_is_the_guest_s_to_handle(command: Any) -> None:
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"to error\n")
+
+
+def test_the_status_is_right_where_nobody_reads_the_message(command: Any, tmp_path: Path) -> None:
+    (tmp_path / "trap.wat").write_text('(module (memory (export "memory") 1) (func (export "_start") unreachable))')
+    (tmp_path / "text.wat").write_text("no module")
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        assert command("run", "trap.wat", stdout=subprocess.PIPE, stderr=writer).returncode == 134
+        assert command("run", "text.wat", stdout=subprocess.PIPE, stderr=writer).returncode == 2
+    finally:
+        os.close(writer)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="descriptors closed at the start are of POSIX systems")
+def test_a_closed_standard_stream_is_no_other_file(compiled: str, tmp_path: Path) -> None:
+    """The next file to be opened gets the number: the compiled module, which stays open while it runs."""
+    (tmp_path / "write.wat").write_text(
+        '(module (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))\n'
+        '(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))\n'
+        '(memory (export "memory") 1) (data (i32.const 0) "\\08\\00\\00\\00\\01\\00\\00\\00!")\n'
+        '(func (export "_start") (call $exit (i32.or\n'
+        "(call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16))\n"
+        "(call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 16))))))"
+    )
+    env = {**os.environ, "WASIHOST_CACHE_DIR": compiled}
+    for closed in (">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"):
+        script = f'"{sys.executable}" -m wasihost run write.wat {closed}'
+        done = subprocess.run(["sh", "-c", script], env=env, cwd=tmp_path, check=False, capture_output=True)
+        assert (closed, done.returncode) == (closed, 0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT to one process is of POSIX systems")
+def test_ctrl_c_stops_a_guest_that_only_computes(tmp_path: Path) -> None:
+    (tmp_path / "loop.wat").write_text(
+        '(module (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))\n'
+        '(memory (export "memory") 1) (data (i32.const 0) "\\08\\00\\00\\00\\01\\00\\00\\00!")\n'
+        '(func (export "_start") (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))\n'
+        "(loop $again (br $again))))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "wasihost", "run", "loop.wat"], cwd=tmp_path, stdout=subprocess.PIPE
+    ) as guest:
+        try:
+            assert guest.stdout
+            assert guest.stdout.read(1) == b"!"
+            guest.send_signal(signal.SIGINT)
+            assert guest.wait(20) == -signal.SIGINT
+        finally:
+            guest.kill()
 
 
 def test_help_and_version(command: Any) -> None:

@@ -1,18 +1,22 @@
 """How a guest ends: every end reaches the one who started this guest, as itself, and leaves nothing behind."""
 
+import contextlib
 import gc
 import os
+import random
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from wasi_preview1.guest import GuestFault
 
-from tests.engines.conftest import through_execute
+from tests.engines.conftest import Users, through_execute
 from tests.support.engine import Host, telling, wat
 from wasihost.config import ModuleConfig
 from wasihost.engines.base import HostState
@@ -189,6 +193,45 @@ def test_a_signal_on_entering_a_callback_is_not_lost() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert not seen  # it was raised before the stub, and the guest went no further
+
+
+@pytest.mark.parametrize("door", ["execute", "unchecked"])
+def test_a_signal_at_any_moment_stays_inside(users: Users, monkeypatch: pytest.MonkeyPatch, door: str) -> None:
+    """What a signal handler raises never leaves a callback (ctypes would make an undefined address of it), and the next
+    run goes as if nothing had been."""
+    host = Host(args_sizes_get=telling(3))
+    enter = partial(through_execute, "exit", host) if door == "execute" else users.prepare("exit", host, door)
+    armed: list[float] = []
+    left: list[object] = []
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        if armed:
+            raise KeyboardInterrupt
+
+    def run(delay: float) -> None:
+        try:
+            armed.append(delay)
+            signal.setitimer(signal.ITIMER_REAL, delay)
+            with contextlib.suppress(ExitError):
+                enter()
+            armed.clear()
+        except KeyboardInterrupt:
+            armed.clear()
+
+    monkeypatch.setattr(sys, "unraisablehook", lambda event: left.append(event.object))
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        begin = time.perf_counter()
+        for _ in range(50):
+            run(10)
+        span = (time.perf_counter() - begin) / 50
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            run(random.uniform(span / 3, span))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert [one for one in left if "enter" in repr(one)] == []
 
 
 def test_a_full_python_stack_is_an_exception() -> None:

@@ -29,6 +29,16 @@ def test_mounts_are_found_from_3_on_in_their_order(tmp_path: Path) -> None:
         assert raw.call("fd_prestat_get", 6, 0x80) == Errno.BADF
 
 
+def test_a_guest_path_is_bytes_to_the_guest(tmp_path: Path) -> None:
+    """As every name of the host is: one that is no UTF-8 comes from a command line as surrogates."""
+    with Raw(ModuleConfig().with_host_directory_preopen("/\udcff", tmp_path).with_name("\udcff")) as raw:
+        assert raw.call("fd_prestat_get", 3, 0x80) == 0
+        assert raw.get(0x84) == 2
+        assert raw.call("fd_prestat_dir_name", 3, 0x100, 2) == 0
+        assert raw.memory[0x100:0x102] == b"/\xff"
+        assert raw.state.handlers.args == (b"\xff",)
+
+
 def test_a_closed_number_is_free_and_the_lowest_is_taken_first(raw: Raw, folder: Path) -> None:
     (folder / "f").touch()
     assert [raw.open("f") for _ in range(4)] == [4, 5, 6, 7]

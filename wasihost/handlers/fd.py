@@ -6,6 +6,8 @@ is the descriptor's business; which right a call needs is said here, by the spec
 
 from __future__ import annotations
 
+import os
+
 from wasi_preview1.codecs import DIRENT_LAYOUT, RIGHTS_VALUES
 from wasi_preview1.errors import WasiError
 from wasi_preview1.guest import make
@@ -184,7 +186,7 @@ class FdFunctions(FdHandlers):
         descriptor = self.table.get(fd)
         if not isinstance(descriptor, Directory) or descriptor.preopen is None:
             raise WasiError(Errno.BADF)
-        return descriptor.preopen.encode()
+        return os.fsencode(descriptor.preopen)
 
     def fd_prestat_get(self, fd: Fd) -> Prestat:
         """BADF for what is no preopened directory: that is how a guest's libc finds the end of them."""

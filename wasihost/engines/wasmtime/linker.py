@@ -40,7 +40,7 @@ _R = TypeVar("_R")
 
 # As calls.CALLBACK, but the caller is wanted.
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_ubyte, ctypes.c_size_t, ctypes.c_size_t)
-_TRAP_TEXT = "stopped by the host; run.call(...) raises the reason"
+_TRAP_TEXT = b"stopped by the host; run.call(...) raises the reason"
 _MASKS = {"I": 0xFFFF_FFFF, "Q": 0xFFFF_FFFF_FFFF_FFFF}
 _BINDING = "WASIHOST_BINDING"  # "define_func" asks for the public binding
 
@@ -67,7 +67,13 @@ class Run:
         self._before = state.guest.memory
         self._entered = False
         self.loose = True  # the memory must be looked up (again)
+        self.stop: int | None = None  # a trap for the next callback that has to stop the guest
         self.kept: list[BaseException] = []
+        self._delete = c.wasm_trap_delete  # at exit, `c` may be gone before the last run
+
+    def __del__(self) -> None:
+        if self.stop is not None:
+            self._delete(self.stop)
 
     def call(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """`function(*args, **kwargs)`, which may enter the guest, and whose result is returned.
@@ -77,10 +83,12 @@ class Run:
         """
         if self._entered:
             raise RuntimeError("this State has a guest running already: one `run.call` at a time")
-        self._entered = True
-        self.kept.clear()  # of a guest that was entered behind our back
         raised: BaseException | None = None
+        self._entered = True
         try:
+            self.kept.clear()  # of a guest that was entered behind our back
+            if self.stop is None:
+                self.stop = c.wasmtime_trap_new(_TRAP_TEXT, len(_TRAP_TEXT))
             return function(*args, **kwargs)
         except BaseException as error:
             raised = error
@@ -134,7 +142,7 @@ def _bind(run: Run, caller: int) -> None:
 def _entry(run: Run, signature: "Signature", stub: "Stub") -> FunctionType:
     """As `calls.entry`, with the lookup of the memory before it."""
     get, put = codec(signature)
-    space, trap, kept, text, size = EVERYWHERE, c.wasmtime_trap_new, run.kept, _TRAP_TEXT.encode(), len(_TRAP_TEXT)
+    space, kept = EVERYWHERE, run.kept
 
     if put is None:
 
@@ -145,8 +153,8 @@ def _entry(run: Run, signature: "Signature", stub: "Stub") -> FunctionType:
                 stub(*get(space, slots))
                 return None
             except BaseException as reason:
-                kept.append(reason)
-                return trap(text, size)  # type: ignore[no-any-return]  # a function of the library, see ffi.c
+                kept[:], stop, run.stop = (reason,), run.stop, None
+                return stop or c.wasmtime_trap_new(_TRAP_TEXT, len(_TRAP_TEXT))
 
     else:
 
@@ -157,8 +165,8 @@ def _entry(run: Run, signature: "Signature", stub: "Stub") -> FunctionType:
                 put(space, slots, stub(*get(space, slots)))
                 return None
             except BaseException as reason:
-                kept.append(reason)
-                return trap(text, size)  # type: ignore[no-any-return]  # as above
+                kept[:], stop, run.stop = (reason,), run.stop, None
+                return stop or c.wasmtime_trap_new(_TRAP_TEXT, len(_TRAP_TEXT))
 
     assert isinstance(enter, FunctionType)
     return shield(enter)
@@ -180,7 +188,7 @@ def _checked(run: Run, signature: "Signature", stub: "Stub") -> Callable[..., An
             return stub(*(n if mask is None else n & mask for n, mask in zip(numbers, masks, strict=True)))
         except BaseException as reason:
             run.kept.append(reason)
-        raise Stopped(_TRAP_TEXT)
+        raise Stopped(_TRAP_TEXT.decode())
 
     return function
 

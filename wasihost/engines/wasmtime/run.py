@@ -7,7 +7,7 @@ import ctypes
 from typing import TYPE_CHECKING
 
 from wasihost.engines.wasmtime import memory
-from wasihost.engines.wasmtime.calls import CALLBACK, define, entry
+from wasihost.engines.wasmtime.calls import CALLBACK, TRAP_TEXT, define, entry
 from wasihost.engines.wasmtime.engine import check_signals
 from wasihost.engines.wasmtime.ffi import Extern, c
 from wasihost.engines.wasmtime.link import match
@@ -36,12 +36,13 @@ def execute(module: Module, state: "HostState", start: str = "_start") -> None:
         raise RuntimeError("this State has a guest running already: make a State for each run")
     linker = c.wasmtime_linker_new(module.engine.ptr)
     owner = memory.Memory(module.engine)
-    guest.view, guest.memory = memory.EMPTY, owner
+    stop = c.wasmtime_trap_new(TRAP_TEXT, len(TRAP_TEXT))
     callbacks = []  # the engine holds only their addresses
+    guest.view, guest.memory = memory.EMPTY, owner
     try:
         for item, signature, stub in wanted:
             functype = module.engine.functype(item.params, item.results)
-            callback = CALLBACK(entry(signature, stub, kept))
+            callback = CALLBACK(entry(signature, stub, kept, stop))
             callbacks.append(callback)
             if problem := define(linker, item.module, item.name, functype, callback):
                 raise LinkError(f"import {item.module}.{item.name}: {problem}")
@@ -50,6 +51,8 @@ def execute(module: Module, state: "HostState", start: str = "_start") -> None:
         guest.view, guest.memory = memory.EMPTY, before
         owner.close()
         c.wasmtime_linker_delete(linker)
+        if not kept:
+            c.wasm_trap_delete(stop)
     raise_end(state, kept, error, trap)
 
 
