@@ -1,7 +1,10 @@
-"""The `wasihost` command.
+"""The `wasihost` command: from its arguments to an exit status.
 
 Rules of this file: arguments to a config and errors to messages and exit statuses; nothing else. Exit statuses: the
 guest's own, 134 for a trap (as a shell sees SIGABRT), 2 for bad usage or a module that cannot be run.
+
+A plain `wasihost run` is read here, because importing click takes as long as all the rest of a start; whatever is not
+plain (help, a mistake, an abbreviation, completion) goes to `commands`, which knows the same options.
 """
 
 from __future__ import annotations
@@ -10,72 +13,75 @@ import contextlib
 import os
 import signal
 import sys
-
-import click
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from wasihost.config import INHERIT, ModuleConfig
-from wasihost.errors import ConfigError, TrapError, WasihostError
+from wasihost.errors import TrapError, WasihostError
 
 TRAP_STATUS = 134
 USAGE_STATUS = 2
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="wasihost", prog_name="wasihost")
-def main() -> None:
-    """Run WebAssembly programs made for WASI, with just what you give them."""
+class Order(NamedTuple):
+    """What a `wasihost run` asks for: pairs of guest path and host directory, variables, the module, its arguments."""
+
+    dirs: list[tuple[str, str]]
+    ro_dirs: list[tuple[str, str]]
+    env: list[tuple[str, str]]
+    module: str
+    args: tuple[str, ...]
 
 
-def _mounts(_context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:
-    """HOST[::GUEST] -> (guest path, host directory)."""
-    pairs = []
-    for value in values:
-        host, separator, guest = value.rpartition("::")
+def mount(value: str) -> tuple[str, str] | None:
+    """HOST[::GUEST] -> (guest path, host directory); None for anything else."""
+    host, separator, guest = value.partition("::")
+    if not separator:
+        guest = host
+    return (guest, host) if host and guest else None
+
+
+def variable(value: str) -> tuple[str, str] | None:
+    """NAME=VALUE -> (name, value); None for anything else."""
+    name, separator, content = value.partition("=")
+    return (name, content) if name and separator else None
+
+
+def plain(arguments: Sequence[str]) -> Order | None:
+    """The order, if every argument before the module is a full option with a good value; else None, for click."""
+    if not arguments or arguments[0] != "run":
+        return None
+    order = Order([], [], [], "", ())
+    into = {"--dir": (order.dirs, mount), "--ro-dir": (order.ro_dirs, mount), "--env": (order.env, variable)}
+    at = 1
+    while at < len(arguments) and arguments[at].startswith("-"):
+        name, separator, value = arguments[at].partition("=")
+        at += 1
+        if name == "--" and not separator:
+            break
+        if name not in into or (not separator and at >= len(arguments)):
+            return None
         if not separator:
-            host = guest = value
-        if not host or not guest:
-            raise click.BadParameter(f"{value!r} is not HOST or HOST::GUEST", param=parameter)
-        if not os.path.isdir(host):
-            raise click.BadParameter(f"{host!r} is no directory on this machine", param=parameter)
-        pairs.append((guest, host))
-    return pairs
+            value = arguments[at]
+            at += 1
+        pairs, read = into[name]
+        pair = read(value)
+        if pair is None or (read is mount and not os.path.isdir(pair[1])):
+            return None
+        pairs.append(pair)
+    if at >= len(arguments) or not os.path.isfile(arguments[at]):
+        return None
+    return order._replace(module=arguments[at], args=tuple(arguments[at + 1 :]))
 
 
-def _variables(_context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:
-    """NAME=VALUE -> (name, value)."""
-    pairs = []
-    for value in values:
-        name, separator, content = value.partition("=")
-        if not name or not separator:
-            raise click.BadParameter(f"{value!r} is not NAME=VALUE", param=parameter)
-        pairs.append((name, content))
-    return pairs
-
-
-@main.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
-@click.option("--dir", "dirs", multiple=True, metavar="HOST[::GUEST]", callback=_mounts,
-              help="Give the guest a directory, under its own or another path. Repeatable.")  # fmt: skip
-@click.option("--ro-dir", "ro_dirs", multiple=True, metavar="HOST[::GUEST]", callback=_mounts,
-              help="The same, but the guest cannot change anything in it. Repeatable.")  # fmt: skip
-@click.option("--env", "env", multiple=True, metavar="NAME=VALUE", callback=_variables,
-              help="Set a variable of the guest's environment, which is otherwise empty. Repeatable.")  # fmt: skip
-@click.argument("module", type=click.Path(exists=True, dir_okay=False))
-@click.argument("args", nargs=-1, type=click.UNPROCESSED)
-def run(
+def launch(
     dirs: list[tuple[str, str]],
     ro_dirs: list[tuple[str, str]],
     env: list[tuple[str, str]],
     module: str,
     args: tuple[str, ...],
-) -> None:
-    """Run MODULE, a .wasm or .wat file. Everything after it belongs to the guest.
-
-    \b
-    Examples:
-      wasihost run hello.wasm
-      wasihost run --dir . --env LANG=C tool.wasm --verbose input.txt
-      wasihost run --ro-dir ~/texts::/in --dir out::/out convert.wasm /in/a.txt /out/a.html
-    """
+) -> int:
+    """Run the module and answer the exit status; what went wrong is said on standard error."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not so where Ctrl-C is ignored
         # Python's own way waits for the next call of the guest; one that only computes could not be stopped.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -95,15 +101,13 @@ def run(
     except OSError as error:
         _complain(f"{module}: {error.strerror or error}")
         status = USAGE_STATUS
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from error
     except TrapError as error:
         _complain(str(error))
         status = TRAP_STATUS
     except WasihostError as error:
         _complain(str(error))
         status = USAGE_STATUS
-    sys.exit(status & 0xFF)
+    return status & 0xFF
 
 
 def _occupy_standard_descriptors() -> None:
@@ -118,5 +122,5 @@ def _occupy_standard_descriptors() -> None:
 
 def _complain(text: str) -> None:
     """A message on standard error, if there is anyone to read it: the exit status says the same."""
-    with contextlib.suppress(OSError):
-        click.echo(f"wasihost: {text}", err=True)
+    with contextlib.suppress(OSError, AttributeError, ValueError):  # None or closed where the process began without it
+        print(f"wasihost: {text}", file=sys.stderr, flush=True)

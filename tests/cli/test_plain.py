@@ -1,0 +1,87 @@
+"""What `cli.plain` reads without click is what click would have read; what it does not read is left to click."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from wasihost import cli, commands
+
+GUEST = str(Path(__file__).resolve().parents[1] / "guests" / "empty.wat")
+HERE = str(Path(__file__).parent)
+
+
+def by_click(arguments: list[str]) -> cli.Order:
+    """What click makes of it; click.UsageError where it is a mistake."""
+    context = commands.main.make_context("wasihost", list(arguments))
+    name, command, rest = commands.main.resolve_command(context, [*context._protected_args, *context.args])
+    assert name == "run"
+    assert command is not None
+    params = command.make_context("run", rest, parent=context).params
+    return cli.Order(**params)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [GUEST],
+        ["--", GUEST],
+        [GUEST, "--dir", "x", "--", "-e", "", "--help"],
+        ["--dir", HERE, GUEST],
+        [f"--dir={HERE}::/a::b", GUEST, "a"],
+        ["--dir", f"{HERE}::/a", "--ro-dir", HERE, "--dir", f"{HERE}::b", GUEST],
+        ["--env", "A=1", "--env=B=2=3", "--env", "C=", GUEST],
+        ["--env", "--dir=x", GUEST],
+    ],
+)  # fmt: skip
+def test_both_read_the_same(arguments: list[str]) -> None:
+    order = cli.plain(["run", *arguments])
+    assert order is not None
+    assert order == by_click(["run", *arguments])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--help"],
+        ["run"],
+        ["run", "--help"],
+        ["run", "--dir"],
+        ["run", "--dir", "/nowhere at all", GUEST],
+        ["run", "--dir", f"::{HERE}", GUEST],
+        ["run", "--env", "A", GUEST],
+        ["run", "--env", "=A", GUEST],
+        ["run", "--frob", GUEST],
+        ["run", "-x", GUEST],
+        ["run", "--di", HERE, GUEST],
+        ["run", "/nowhere/guest.wasm"],
+        ["run", HERE],
+        ["walk", GUEST],
+    ],
+)
+def test_the_rest_is_for_click(arguments: list[str]) -> None:
+    assert cli.plain(arguments) is None
+
+
+@pytest.mark.parametrize("arguments", [["run", "--env", "A", GUEST], ["run", "--dir", "/nowhere at all", GUEST]])
+def test_click_says_what_is_wrong(arguments: list[str]) -> None:
+    with pytest.raises(click.UsageError, match=r"is not NAME=VALUE|is no directory"):
+        by_click(arguments)
+
+
+def test_a_plain_run_does_not_import_click() -> None:
+    code = (
+        f"import sys; sys.argv = ['wasihost', 'run', {GUEST!r}]\n"
+        "from wasihost.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "assert not {'click', 'wasmtime', 'hashlib', 'subprocess', 'dataclasses'} & set(sys.modules)"
+    )
+    for _ in range(2):  # the first may have to compile
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
