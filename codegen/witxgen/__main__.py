@@ -18,6 +18,7 @@ from pathlib import Path
 from witxgen.diff import diff
 from witxgen.dump import dump
 from witxgen.errors import WitxError
+from witxgen.model import Span
 from witxgen.output import OutputError, check, write
 from witxgen.resolve import load
 
@@ -47,10 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _generate(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+    document = load(args.files)
     package = args.package or re.sub(r"\W", "_", args.files[0].stem)
     if not package.isidentifier() or keyword.iskeyword(package):
         parser.error(f"{package!r} cannot be the name of a Python package; give one with --package")
-    document = load(args.files)
+    if not any(document.functions()):
+        message = "there is no function in it, so there is nothing to bind; give the file that holds the (module ...)"
+        raise WitxError(Span(str(args.files[0]), 0, 0), message)
     from witxgen.render import render  # jinja2 is needed here only
 
     files = render(document, package)
@@ -88,10 +92,18 @@ def _parser() -> argparse.ArgumentParser:
         "--check", action="store_true", help="write nothing; print what differs and exit 1 if anything"
     )
 
-    dumping = commands.add_parser("dump", help="print the checked model as JSON")
+    dumping = commands.add_parser(
+        "dump",
+        help="print the checked model as JSON",
+        description="Print sizes, alignments, offsets, cases and core signatures of a spec as JSON.",
+    )
     dumping.add_argument("files", nargs="+", type=Path, metavar="FILE.witx")
 
-    comparing = commands.add_parser("diff", help="tell what a change of a spec means; exit 1 if anything")
+    comparing = commands.add_parser(
+        "diff",
+        help="tell what a change of a spec means; exit 1 if anything",
+        description="Print what is added, removed, moved or resized from OLD to NEW; exit 1 if anything is.",
+    )
     comparing.add_argument("old", type=Path, metavar="OLD.witx")
     comparing.add_argument("new", type=Path, metavar="NEW.witx")
     return parser

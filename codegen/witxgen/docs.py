@@ -46,12 +46,12 @@ class Docs:
                 return match.group(0)
 
     def block(self, *paragraphs: str, indent: int) -> str:
-        """A docstring of these paragraphs, each wrapped; empty ones are left out. Lines of a list keep their own."""
+        """A docstring of these paragraphs, wrapped, blank lines between; empty ones are left out.
+
+        The items of a list keep their own lines, and code between fences keeps its lines.
+        """
         width = WIDTH - indent
-        done: list[str] = []
-        for paragraph in paragraphs:
-            if paragraph.strip():
-                done.append("\n".join(_wrap(part, width) for part in self.prose(paragraph).split("\n\n")))
+        done = [text for paragraph in paragraphs for text in _parts(self.prose(paragraph), width)]
         return quote("\n\n".join(done), indent)
 
     def section(self, title: str, entries: list[tuple[str, str]], indent: int) -> str:
@@ -59,26 +59,64 @@ class Docs:
         lines = [f"{title}:"]
         for name, text in entries:
             body = " ".join(self.prose(text).split()) or "see the type."
-            lines.append(textwrap.fill(f"{name}: {body}" if name else body, WIDTH - indent, initial_indent="    ",
-                                       subsequent_indent="        "))  # fmt: skip
+            lines.append(_fill(f"{name}: {body}" if name else body, WIDTH - indent, "    ", "        "))
         return "\n".join(lines)
 
 
+_ITEM = re.compile(r"(\s*)([-*+]|\d+[.)])(\s+)")
+_SECTION = re.compile(r"\w+:\n    ")
+
+
+def _parts(text: str, width: int) -> list[str]:
+    """The paragraphs, lists and pieces of code of a text, each wrapped as its kind is."""
+    if _SECTION.match(text):  # wrapped already
+        return [text]
+    done: list[str] = []
+    for i, piece in enumerate(re.split(r"^([ \t]*```[\s\S]*?^[ \t]*```[^\n]*)$", text, flags=re.M)):
+        if i % 2:
+            lines = textwrap.dedent(piece).rstrip().split("\n")
+            done.append("\n".join(_code(line, width) for line in lines))
+        else:
+            done += [_wrap(part, width) for part in re.split(r"\n\s*\n", piece) if part.strip()]
+    return done
+
+
 def _wrap(text: str, width: int) -> str:
-    if re.match(r"\w+:\n    ", text):  # a section, wrapped already
-        return text
-    return textwrap.fill(" ".join(text.split()), width)
+    """A paragraph as lines of at most `width`; each item of a list, and a heading, starts a line."""
+    items: list[tuple[str, str, list[str]]] = []
+    for line in text.strip("\n").split("\n"):
+        mark = _ITEM.match(line)
+        if mark:
+            items.append((mark.group().expandtabs(4), " " * len(mark.group().expandtabs(4)), [line[mark.end() :]]))
+        elif items and not line.startswith("#"):
+            items[-1][2].append(line)
+        else:
+            items.append(("", "", [line]))
+    return "\n".join(_fill(" ".join(" ".join(words).split()), width, first, rest) for first, rest, words in items)
+
+
+def _code(line: str, width: int) -> str:
+    """A line of code as it is, unless it is too long."""
+    margin = line[: len(line) - len(line.lstrip())]
+    return line if len(line) <= width else _fill(line.strip(), width, margin, margin + "    ")
+
+
+def _fill(text: str, width: int, first: str, rest: str) -> str:
+    """Wrapped text; a word, such as an address, is never broken."""
+    return textwrap.fill(text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False,
+                         break_on_hyphens=False)  # fmt: skip
 
 
 def quote(text: str, indent: int) -> str:
     """`text` as a triple-quoted literal whose later lines are indented."""
     pad = " " * indent
     prefix = "r" if "\\" in text else ""
-    text = text.replace('"""', "'''")
-    if text.endswith('"'):
-        text += " "
+    text = text.replace('"""', "'''").strip()
     lines = text.split("\n")
+    if lines[0].startswith('"'):
+        lines[0] = " " + lines[0]
     if len(lines) == 1:
-        return f'{prefix}"""{text}"""'
-    rest = "\n".join(pad + line if line else "" for line in lines[1:])
+        gap = " " if text.endswith(('"', "\\")) else ""
+        return f'{prefix}"""{lines[0]}{gap}"""'
+    rest = "\n".join(pad + line.rstrip() if line.strip() else "" for line in lines[1:])
     return f'{prefix}"""{lines[0]}\n{rest}\n{pad}"""'

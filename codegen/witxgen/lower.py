@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from witxgen import names
-from witxgen.abi import signature
+from witxgen.abi import ok_types, outcome, signature
 from witxgen.layout import size_align
 from witxgen.model import (
     Builtin,
     Document,
     Enum,
-    Expected,
     Flags,
     Function,
     Handle,
@@ -37,6 +36,7 @@ from witxgen.plan import (
     is_buffer,
     is_byte,
     is_length_of,
+    owner,
     plan_record,
     points_at_bytes,
     refusal,
@@ -89,6 +89,7 @@ class Step:
     size: int = 0
     align: int = 0
     const: bool = False
+    scratch: str = ""  # a variable of the stub's own
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,16 @@ class FunctionPlan:
         return ", ".join(["self", *(f"{name}: {kind}" for name, kind, _ in self.handler_params)])
 
     @property
+    def returned(self) -> str:
+        """How the handler's answer, `%s`, becomes the number that the function returns."""
+        match strip(self.function.result.type) if self.function.result else None:
+            case Builtin("char"):
+                return "ord(%s)"
+            case Pointer():
+                return "%s.address"
+        return "%s"
+
+    @property
     def may_refuse(self) -> bool:
         """Whether an argument can hold a value that its type does not have."""
         return any(step.kind == "pointer" for step in self.steps)
@@ -153,10 +164,9 @@ def method_names(document: Document) -> dict[tuple[str, str], str]:
     for module in document.modules:
         for function in module.functions:
             method = names.function_name(function.name)
-            if method in taken:
+            if method in taken and len(document.modules) > 1:
                 method = names.function_name(f"{module.name}_{function.name}")
-            taken.add(method)
-            out[module.name, function.name] = method
+            out[module.name, function.name] = names.local_name(method, taken)
     return out
 
 
@@ -165,6 +175,8 @@ def lower(module: Module, function: Function, method: str) -> FunctionPlan:
     raws: list[Raw] = []
     steps: list[Step] = []
     shown: list[tuple[str, str, str]] = []
+    error, values = _result_types(function)
+    local = _Locals(function)
     params = list(function.params)
     while params:
         param = params.pop(0)
@@ -173,17 +185,16 @@ def lower(module: Module, function: Function, method: str) -> FunctionPlan:
         if isinstance(bare, Variant) and all(case.type is None for case in bare.cases):
             raise refusal(function.span, f"`{param.name}` is a variant without payloads", "declare it as an enum")
         length = params.pop(0) if params and _pairs(param, params[0]) else None
-        step, more, kind = _step(f"{method}: {param.name}", param, length)
+        step, more, kind = _step(f"{method}: {param.name}", local, param, length)
         steps.append(step)
         raws += more
         shown.append((step.name, kind, param.docs))
-    error, values = _result_types(function)
-    answers, result = _answers(function, method, values)
+    answers, result = _answers(function, method, local, values)
     raws += [Raw(a.raw, "I") for a in answers]
     core = signature(function)
     result_char = None
     if core.results:
-        result_char = (struct_char(function.result.type) if function.result and error is None else None) or (
+        result_char = (struct_char(function.result.type) if function.result and values is None else None) or (
             "Q" if core.results[0] == "i64" else "I"
         )
         result_char = {"B": "I", "H": "I", "b": "i", "h": "i"}.get(result_char, result_char)
@@ -198,69 +209,79 @@ def _pairs(param: Param, following: Param) -> bool:
     return points_at_bytes(param.type) and is_length_of(param.name, following.name, following.type)
 
 
-def _step(what: str, param: Param, length: Param | None) -> tuple[Step, list[Raw], str]:
+class _Locals:
+    """The variables of one stub: those of the handler's parameters first, then what raw numbers are called."""
+
+    def __init__(self, function: Function) -> None:
+        self.taken = set(names.LOCAL_NAMES)
+        self.params = {p.name: names.local_name(names.value_name(p.name), self.taken) for p in function.params}
+
+    def raw(self, name: str, ending: str) -> str:
+        """`fd` and `raw` -> `fd_raw`."""
+        return names.local_name(f"{name.rstrip('_')}_{ending}", self.taken)
+
+
+def _step(what: str, local: _Locals, param: Param, length: Param | None) -> tuple[Step, list[Raw], str]:
     """The step of one parameter, the raw numbers it takes, and the annotation the handler sees."""
-    name, type_ = names.value_name(param.name), param.type
-    at, count, raw = f"{names.value_name(param.name).rstrip('_')}_at", f"{name.rstrip('_')}_len", f"{name}_raw"
-    wide = [Raw(at, "I"), Raw(count, "I")]
+    name, type_ = local.params[param.name], param.type
     if length is not None:
-        return Step("region", name, (at, count), what), wide, "memoryview"
+        at, count = local.raw(name, "at"), local.params[length.name]
+        return Step("region", name, (at, count), what), [Raw(at, "I"), Raw(count, "I")], "memoryview"
     shown = annotation(type_)
     match strip(type_):
         case Builtin("bool"):
-            return Step("bool", name, (raw,), what), [Raw(raw, "I")], shown
+            return Step("bool", name, (raw := local.raw(name, "raw"),), what), [Raw(raw, "I")], shown
         case Builtin("char"):
-            return Step("char", name, (raw,), what), [Raw(raw, "I")], shown
-        case Builtin(kind):
+            return Step("char", name, (raw := local.raw(name, "raw"),), what), [Raw(raw, "I")], shown
+        case Builtin(number):
             char = {"B": "I", "H": "I", "b": "i", "h": "i"}.get(c := struct_char(type_) or "", c)
-            if kind in RANGES:
-                low, high = RANGES[kind]
+            if number in RANGES:
+                low, high = RANGES[number]
                 return Step("range", name, (name,), what, low=low, high=high), [Raw(name, char)], shown
             return Step("number", name, (name,), what), [Raw(name, char)], shown
         case Handle():
             return Step("number", name, (name,), what), [Raw(name, "I")], shown
-        case Enum(repr=width) | Flags(repr=width):
-            char = "Q" if width == "u64" and isinstance(strip(type_), Flags) else "I"
-            return Step("table", name, (raw,), what, table=table(_owner(type_))), [Raw(raw, char)], shown
-        case String():
-            return Step("text", name, (at, count), what), wide, shown
-        case List(element) if is_byte(element):
-            return Step("region", name, (at, count), what), wide, shown
-        case List(element) if is_buffer(element):
-            return Step("buffers", name, (at, count), what), wide, shown
-        case List(element):
-            return Step("list", name, (at, count), what, codec=codec(element)), wide, shown
+        case (Enum() | Flags()) as numbered if isinstance(type_, Ref):
+            char = "Q" if isinstance(numbered, Flags) and numbered.repr == "u64" else "I"
+            raw = local.raw(name, "raw")
+            return Step("table", name, (raw,), what, table=table(owner(type_))), [Raw(raw, char)], shown
         case Pointer(target, const):
+            at = local.raw(name, "at")
             return Step("pointer", name, (at,), what, codec=codec(target), const=const), [Raw(at, "I")], shown
+        case String():
+            form, elements = "text", ""
+        case List(element):
+            form = "region" if is_byte(element) else "buffers" if is_buffer(element) else "list"
+            elements = codec(element)
         case _:  # a record or a variant, by its address
             size, align = size_align(type_).size, size_align(type_).align
+            at = local.raw(name, "at")
             step = Step("value", name, (at,), what, codec=codec(type_), size=size, align=align)
             return step, [Raw(at, "I")], shown
-
-
-def _owner(type_: Type) -> TypeDef:
-    while isinstance(type_, Ref):
-        owner, type_ = type_.target, type_.target.type
-    return owner
+    at, count = local.raw(name, "at"), local.raw(name, "len")
+    scratch = local.raw(name, "bytes") if form == "text" else ""
+    step = Step(form, name, (at, count), what, codec=elements, scratch=scratch)
+    return step, [Raw(at, "I"), Raw(count, "I")], shown
 
 
 def _result_types(function: Function) -> tuple[TypeDef | None, list[Type] | None]:
     """The error enum, and the values that go through pointers; None where the value is returned itself."""
     if function.result is None:
         return None, []
-    bare = strip(function.result.type)
-    if not isinstance(bare, Expected):
+    sides = outcome(function.result.type)
+    if sides is None or isinstance(strip(function.result.type), Enum):
         return None, None
-    error = _owner(bare.err) if isinstance(bare.err, Ref) else None
-    if bare.ok is None:
-        return error, []
-    ok = strip(bare.ok)
-    if isinstance(ok, Record) and ok.is_tuple:
-        return error, [field.type for field in ok.fields]
-    return error, [bare.ok]
+    if not isinstance(sides.err, Ref) or not isinstance(strip(sides.err), Enum):
+        problem = "has no type" if sides.err is None else "is no enum"
+        raise refusal(function.span, f"the error of `{function.name}` {problem}",
+                      "name an enum of the errors, so that a handler can say which")  # fmt: skip
+    values = list(ok_types(function.result.type))
+    for type_ in values:
+        refuse_nameless(function.span, function.name, type_)
+    return owner(sides.err), values
 
 
-def _answers(function: Function, method: str, values: list[Type] | None) -> tuple[list[Answer], str]:
+def _answers(function: Function, method: str, local: _Locals, values: list[Type] | None) -> tuple[list[Answer], str]:
     if values is None:
         assert function.result is not None
         return [], annotation(function.result.type)
@@ -280,11 +301,12 @@ def _answers(function: Function, method: str, values: list[Type] | None) -> tupl
         bare = strip(type_)
         if char is not None and not isinstance(bare, Pointer) and bare != Builtin("char"):
             pack = f"put_{char}"
-        elif isinstance(bare, Record) and plan_record(_owner(type_)).starred:
-            pack, starred = f"{names.constant_name(_owner(type_).name)}_LAYOUT.pack_into", True
+        elif isinstance(bare, Record) and isinstance(type_, Ref) and plan_record(owner(type_)).starred:
+            pack, starred = f"{names.constant_name(owner(type_).name)}_LAYOUT.pack_into", True
         elif isinstance(bare, (Record, Variant, Pointer, Builtin)):
             expression = codec(type_)
-        answers.append(Answer(f"result{suffix}_at", f"{method}: result{suffix}", place.size, place.align, pack,
+        raw = local.raw("result", f"{i}_at" if many else "at")
+        answers.append(Answer(raw, f"{method}: result{suffix}", place.size, place.align, pack,
                               expression, starred, f"answer[{i}]" if many else "answer"))  # fmt: skip
     kinds = [annotation(type_) for type_ in values]
     result = f"tuple[{', '.join(kinds)}]" if many else kinds[0] if kinds else "None"

@@ -1,110 +1,135 @@
 """Every rule by which a spec name becomes a Python name.
 
-Rules of this file: strings in, strings out; no other file changes the case of a name or dodges a keyword.
+Rules of this file: strings in, strings out; no other file changes the case of a name or dodges a name that is taken. A
+name that means something else where it would stand gets an underscore behind it. Two names of a spec that become one
+here are `clashes`' business.
 """
 
 from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Iterable
 
 RUNTIME_NAMES = frozenset(
-    {
-        "ABC",
-        "Any",
-        "BadValue",
-        "Callable",
-        "ClassVar",
-        "Codec",
-        "ConstPointer",
-        "FlagTable",
-        "Flags",
-        "Guest",
-        "GuestFault",
-        "Handlers",
-        "IntEnum",
-        "Literal",
-        "NamedTuple",
-        "NoReturn",
-        "OSError",
-        "Pointer",
-        "RawAbi",
-        "RawCalls",
-        "Self",
-        "Signature",
-        "Struct",
-        "StructError",
-        "Stub",
-        "TypeAlias",
-        "WasiError",
-    }
+    {"ABC", "Any", "BadValue", "Buffer", "Callable", "ClassVar", "Codec", "ConstPointer", "Exception", "FlagTable",
+     "Flags", "Generic", "Guest", "GuestFault", "Handlers", "IntEnum", "Iterator", "Literal", "LookupError",
+     "NamedTuple", "Never", "NoReturn", "OSError", "Pointer", "RawAbi", "RawCalls", "SIGNATURES", "Self", "Signature",
+     "Struct", "StructError", "Stub", "TypeAlias", "TypeVar", "UnicodeDecodeError", "WasiError"}
+)  # fmt: skip
+"""Class names that generated modules import, define or use themselves."""
+
+CODEC_NAMES = frozenset(
+    {"BOOL", "BYTES", "CHAR", "F32", "F64", "S16", "S32", "S64", "S8", "SIGNATURES", "TEXT", "U16", "U32", "U64", "U8"}
 )
-"""Class names that generated modules import or define themselves."""
+"""Constants that generated modules import or define themselves."""
+
+ANNOTATION_NAMES = frozenset({"bool", "float", "int", "list", "memoryview", "property", "str", "tuple"})
+"""What annotations and decorators are written with: no attribute of a class may stand in front of it."""
 
 LOCAL_NAMES = frozenset(
-    {"answer", "buffer_at", "buffer_len", "codecs", "error", "guest", "handle", "handlers", "self", "str", "view"}
-)
-"""What a generated stub calls its own variables."""
+    {"answer", "buffer_at", "buffer_len", "character", "codecs", "const_pointer_to", "error", "float", "guest",
+     "handle", "handlers", "int", "list_of", "make", "ord", "pointer_to", "s32", "s64", "self", "str", "view"}
+)  # fmt: skip
+"""What stubs and raw methods call, and what they call their own variables."""
+
+CODEC_LOCALS = frozenset({"at", "guest", "make", "types", "value"})
+"""The same for the readers and writers of records."""
 
 _TUPLE_METHODS = frozenset({"count", "index"})
+_CLASS_BODY_NAMES = frozenset({"abstractmethod", "stubs"})
 _ODD_MEMBERS = {"2BIG": "TOOBIG"}
+_LOOKS_LIKE_A_DIGIT = frozenset({"I", "O", "l"})
 
 
 def _plain(name: str) -> str:
-    """Only letters, digits and underscores; an id of the text format allows more."""
-    return re.sub(r"\W", "_", name, flags=re.ASCII)
+    """Only letters, digits and underscores, none of these first; an id of the text format allows more."""
+    return re.sub(r"\W", "_", name, flags=re.ASCII).lstrip("_")
+
+
+def _dodge(name: str, *taken: Iterable[str]) -> str:
+    odd = keyword.iskeyword(name) or name in _LOOKS_LIKE_A_DIGIT or any(name in names for names in taken)
+    return name + "_" if odd else name
 
 
 def class_name(name: str) -> str:
     """`event_fd_readwrite` -> `EventFdReadwrite`; a name of the runtime's gets an underscore."""
-    joined = "".join(part[:1].upper() + part[1:] for part in _plain(name).split("_") if part) or "Type"
+    joined = "".join(part[:1].upper() + part[1:] for part in _plain(name).split("_") if part) or "N"
     if joined[0].isdigit():
         joined = "N" + joined
-    return joined + "_" if joined in RUNTIME_NAMES or keyword.iskeyword(joined) else joined
+    return _dodge(joined, RUNTIME_NAMES)
+
+
+def _upper(name: str) -> str:
+    upper = _plain(name).upper()
+    return upper if upper[:1].isalpha() else "N" + upper
 
 
 def member_name(name: str) -> str:
     """A case or a flag: `notcapable` -> `NOTCAPABLE`; the one odd spec name `2big` -> `TOOBIG`."""
-    upper = _plain(name).upper()
-    upper = _ODD_MEMBERS.get(upper, upper)
-    return "N" + upper if upper[:1].isdigit() else upper
+    return _dodge(_ODD_MEMBERS.get(name.upper(), _upper(name)), {"MASK"})
 
 
 def value_name(name: str) -> str:
     """A parameter or a local variable: `in` -> `in_`."""
     plain = _plain(name)
-    if plain[:1].isdigit():
+    if not plain[:1].isalpha():
         plain = "n" + plain
-    return plain + "_" if keyword.iskeyword(plain) or plain in LOCAL_NAMES else plain
+    return _dodge(plain, LOCAL_NAMES, RUNTIME_NAMES, CODEC_NAMES)
+
+
+def local_name(name: str, taken: set[str]) -> str:
+    """`name`, or the first of `name_`, `name__`, ... that is not taken; takes it."""
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
 
 
 def field_name(name: str) -> str:
-    """A field of a record: as a value, and no method of tuple; a number becomes `item_0`."""
+    """A field of a record: no method of tuple and nothing that annotations mean; a number becomes `item_0`."""
     if name.isdigit():
         return f"item_{name}"
-    plain = value_name(name).lstrip("_") or "field"
-    return plain + "_" if plain in _TUPLE_METHODS else plain
+    plain = _plain(name)
+    if not plain[:1].isalpha():
+        plain = "n" + plain
+    return _attribute(plain, _TUPLE_METHODS)
+
+
+def _attribute(plain: str, *taken: Iterable[str]) -> str:
+    """A name in the body of a class: a capital first is made small, as it could be that of a type."""
+    return _dodge(plain[0].lower() + plain[1:], ANNOTATION_NAMES, *taken)
 
 
 def constant_name(name: str) -> str:
     """A module-level constant for a type: `event_fd_readwrite` -> `EVENT_FD_READWRITE`."""
-    upper = _plain(name).upper()
-    return "N" + upper if upper[:1].isdigit() else upper
+    return _dodge(_upper(name), CODEC_NAMES)
 
 
 def function_name(name: str) -> str:
-    """A function as a method: keywords get an underscore."""
+    """A function as a method, and as the stub of that name."""
     plain = _plain(name)
-    if plain[:1].isdigit():
+    if not plain[:1].isalpha():
         plain = "n" + plain
-    return plain + "_" if keyword.iskeyword(plain) else plain
+    return _attribute(plain, LOCAL_NAMES, _CLASS_BODY_NAMES)
 
 
 def group_name(prefix: str) -> str:
     """The abstract class of a group of functions: `fd` -> `FdHandlers`."""
-    return class_name(prefix) + "Handlers"
+    return class_name(prefix).rstrip("_") + "Handlers"
 
 
 def case_class_name(type_name: str, case: str) -> str:
     """The class of one case of a variant or union: `prestat`, `dir` -> `PrestatDirCase`."""
     return class_name(type_name).rstrip("_") + class_name(case).rstrip("_") + "Case"
+
+
+def literal(text: str) -> str:
+    """A string as ruff would quote it."""
+    shown = repr(text)
+    if text.count('"') > text.count("'"):
+        return shown
+    inner = shown[1:-1]
+    if shown[0] == "'":
+        inner = inner.replace("\\'", "'").replace('"', '\\"')
+    return f'"{inner}"'

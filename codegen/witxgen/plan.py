@@ -69,7 +69,7 @@ def points_at_bytes(type_: Type) -> bool:
 
 def is_length_of(pointer: str, name: str, type_: Type) -> bool:
     """Whether a parameter or field `name` is the length that belongs to the pointer before it."""
-    return is_size(type_) and name in (f"{pointer}_len", f"{pointer}_size", f"{pointer}_max_size")
+    return is_size(type_) and name in (f"{pointer}_{word}" for word in ("len", "size", "max_len", "max_size"))
 
 
 def struct_char(type_: Type) -> str | None:
@@ -103,9 +103,16 @@ def annotation(type_: Type) -> str:
         case Pointer(target, const):
             return f"{'ConstPointer' if const else 'Pointer'}[{annotation(target)}]"
         case Record(fields, True):
-            return f"tuple[{', '.join(annotation(f.type) for f in fields)}]"
+            return f"tuple[{', '.join(annotation(f.type) for f in fields) or '()'}]"
         case _:
             raise TypeError(f"{type_!r} has no annotation without a name")
+
+
+def owner(type_: Ref) -> TypeDef:
+    """The definition behind any chain of names."""
+    while isinstance(type_.target.type, Ref):
+        type_ = type_.target.type
+    return type_.target
 
 
 def table(definition: TypeDef) -> str:
@@ -117,11 +124,10 @@ def codec(type_: Type) -> str:
     """The codec of the type, as an expression."""
     match type_:
         case Ref(target):
-            if isinstance(target.type, (Enum, Flags, Variant)) or (
-                isinstance(target.type, Record) and not is_buffer(type_)
-            ):
-                return names.constant_name(target.name)
-            return "BYTES" if is_buffer(type_) else codec(target.type)
+            if is_buffer(type_):
+                return "BYTES"
+            own = isinstance(target.type, (Enum, Flags, Variant, Record))
+            return names.constant_name(target.name) if own else codec(target.type)
         case Builtin(name):
             return {"char8": "U8", "usize": "U32"}.get(name, name.upper())
         case Handle():
@@ -132,23 +138,28 @@ def codec(type_: Type) -> str:
             return "BYTES"
         case List(element):
             return f"list_of({codec(element)})"
-        case Pointer(target, _):
-            return f"pointer_to({codec(target)})"
+        case Pointer(target, const):
+            return f"{'const_' if const else ''}pointer_to({codec(target)})"
         case _:
             raise TypeError(f"{type_!r} has no codec without a name")
 
 
+def function_part(definition: TypeDef) -> str:
+    """What follows `_get_` and `_put_` in the functions of a type: `event_fd_readwrite`."""
+    return names.constant_name(definition.name).lower()
+
+
 def get_call(type_: Type, at: str) -> str:
     """The expression that reads the type at `at`, in the module of the codecs."""
-    if isinstance(type_, Ref) and isinstance(type_.target.type, (Record, Variant)) and not is_buffer(type_):
-        return f"_get_{names.value_name(type_.target.name)}(guest, {at})"
+    if isinstance(type_, Ref) and isinstance(strip(type_), (Record, Variant)) and not is_buffer(type_):
+        return f"_get_{function_part(owner(type_))}(guest, {at})"
     return f"{codec(type_)}.get(guest, {at})"
 
 
 def put_call(type_: Type, at: str, value: str) -> str:
     """The expression that writes `value` at `at`, in the module of the codecs."""
-    if isinstance(type_, Ref) and isinstance(type_.target.type, (Record, Variant)) and not is_buffer(type_):
-        return f"_put_{names.value_name(type_.target.name)}(guest, {at}, {value})"
+    if isinstance(type_, Ref) and isinstance(strip(type_), (Record, Variant)) and not is_buffer(type_):
+        return f"_put_{function_part(owner(type_))}(guest, {at}, {value})"
     return f"{codec(type_)}.put(guest, {at}, {value})"
 
 
@@ -172,54 +183,53 @@ class RecordPlan:
     build: str  # the expression that makes the record of the leaves' variables
     parts: tuple[str, ...]  # the expressions that write what is no number
     starred: bool  # whether the value itself is the run of leaves, so `*value` packs it
-    table_names: tuple[str, ...]
+
+    @property
+    def used(self) -> bool:
+        """Whether there is anything to read."""
+        return bool(self.leaves or self.parts)
 
 
 def plan_record(definition: TypeDef) -> RecordPlan:
     """Flatten nested records into one struct; leave lists, text and variants to their own codecs."""
     leaves: list[Leaf] = []
     parts: list[str] = []
-    tables: list[str] = []
+    taken = set(names.CODEC_LOCALS)
+    deepest = 0
 
-    def walk(type_: Type, offset: int, path: str) -> str:
+    def walk(type_: Type, offset: int, path: str, words: tuple[str, ...]) -> str:
+        nonlocal deepest
         bare = strip(type_)
         if isinstance(bare, Record) and not is_buffer(type_) and isinstance(type_, Ref):
             offsets = record_offsets(bare)
-            args = [
-                walk(f.type, offset + offsets[f.name], f"{path}.{names.field_name(f.name)}")
-                if not bare.is_tuple
-                else walk(f.type, offset + offsets[f.name], f"{path}[{i}]")
-                for i, f in enumerate(bare.fields)
-            ]
-            if bare.is_tuple:
-                return f"({', '.join(args)},)"
-            fields = f"({', '.join(args)}{',' if len(args) == 1 else ''})"
-            return f"make(types.{names.class_name(type_.target.name)}, {fields})"
+            members = []
+            for i, f in enumerate(bare.fields):
+                attribute = names.field_name(f.name)
+                inner = f"{path}[{i}]" if bare.is_tuple else f"{path}.{attribute}"
+                members.append(walk(f.type, offset + offsets[f.name], inner, (*words, attribute)))
+            fields = f"({', '.join(members)}{',' if len(members) == 1 else ''})"
+            return fields if bare.is_tuple else f"make(types.{names.class_name(owner(type_).name)}, {fields})"
+        deepest = max(deepest, len(words))
         char = struct_char(type_)
         if char is None or isinstance(bare, Pointer) or bare == Builtin("char"):
             place = f"at + {offset}" if offset else "at"
             parts.append(put_call(type_, place, path))
             return get_call(type_, place)
-        variable = path.removeprefix("value").strip(".").replace(".", "_").replace("[", "item_").replace("]", "")
-        variable = names.value_name(variable)
+        variable = names.local_name(names.value_name("_".join(words)), taken)
         leaves.append(Leaf(variable, char, offset, size_align(type_).size, path))
         if isinstance(bare, (Enum, Flags)) and isinstance(type_, Ref):
-            owner = type_.target
-            while isinstance(owner.type, Ref):
-                owner = owner.type.target
-            tables.append(table(owner))
-            return f"{table(owner)}[{variable}]"
+            return f"{table(owner(type_))}[{variable}]"
         return f"(False, True)[{variable}]" if bare == Builtin("bool") else variable
 
-    build = walk(Ref(definition), 0, "value")
+    build = walk(Ref(definition), 0, "value", ())
     size = size_align(Ref(definition)).size
     layout, at = "", 0
     for leaf in leaves:
         layout += _pad(leaf.offset - at) + leaf.char
         at = leaf.offset + leaf.size
-    nested = any(leaf.path.count(".") > 1 for leaf in leaves)
-    starred = not parts and not nested
-    return RecordPlan("<" + layout + _pad(size - at), tuple(leaves), build, tuple(parts), starred, tuple(tables))
+    members = definition.type.fields if isinstance(definition.type, Record) else ()
+    starred = not parts and deepest <= 1 and len(leaves) == len(members)
+    return RecordPlan("<" + layout + _pad(size - at), tuple(leaves), build, tuple(parts), starred)
 
 
 def _pad(count: int) -> str:
@@ -282,10 +292,12 @@ def refusal(span: Span, message: str, advice: str) -> WitxError:
 def refuse_nameless(span: Span, name: str, type_: Type, *, inside: bool = True) -> None:
     """WitxError for a type that would need a Python class but has no name to give it."""
     match type_:
-        case Expected():
+        case Expected() | Ref() if inside and isinstance(strip(type_), Expected):
             raise refusal(
-                span, f"`{name}` is an `expected` that is no result", "use a variant with the cases ok and err"
+                span, f"`{name}` holds an `expected`, which only a result can be", "use a variant of the same cases"
             )
+        case Variant(cases=()):
+            raise refusal(span, f"`{name}` has no cases", "a type without values cannot be passed")
         case Variant() | Enum() | Flags() if inside:
             raise refusal(span, f"`{name}` holds a type without a name", "give it a (typename ...) of its own")
         case Record(fields, is_tuple):
@@ -298,6 +310,10 @@ def refuse_nameless(span: Span, name: str, type_: Type, *, inside: bool = True) 
                 if case.type is not None:
                     refuse_nameless(span, name, case.type)
         case List(element) | Pointer(element, _):
+            if not size_align(element).size:
+                raise refusal(
+                    span, f"`{name}` lists or points at values of no bytes", "any number of them would fit nowhere"
+                )
             refuse_nameless(span, name, element)
         case _:
             pass

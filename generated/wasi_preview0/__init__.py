@@ -4,6 +4,7 @@
 The functions that a program imports from its WASI host under this name: the first public form of WASI, which old
 binaries still ask for. It is preview1 without `sock_accept`, and with other layouts of `Filestat` and
 `SubscriptionClock` and another order in `Whence`.
+
 Where not said otherwise, a function answers an `Errno` and leaves its result in the guest's memory; an address
 outside that memory is a trap or `Errno.FAULT`, as the host decides. Paths are UTF-8 without a NUL, and relative
 to a directory that is open.
@@ -14,7 +15,8 @@ Subclass a class of `handlers`, bind an instance with `stubs.bind`, and give the
 from __future__ import annotations
 
 from .errors import BadValue, GuestFault, WasiError
-from .guest import ConstPointer, Flags, Guest, Pointer, Stub
+from .flags import Flags
+from .guest import ConstPointer, Guest, Pointer, Stub
 from .handlers import (
     ArgsHandlers,
     ClockHandlers,

@@ -9,8 +9,8 @@ directly and come to the methods here when something looks wrong: only these loo
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, NoReturn, Self, TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Self, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -90,6 +90,10 @@ class Guest:
             buffers.append(buffer if len(buffer) == size else self.region(start, size, what))
         return buffers
 
+    def values(self, address: int, count: int, codec: Codec[T], what: str) -> list[T]:
+        """`count` values at `address`; BadValue if one is not of its type."""
+        return make(ConstPointer, (self, address, codec, what)).read(count)
+
     def text(self, address: int, size: int, what: str) -> str:
         """UTF-8 text; UnicodeDecodeError if it is not."""
         return str(self.region(address, size, what), "utf-8")
@@ -121,86 +125,6 @@ class GuestFault(Exception):
 
 class BadValue(Exception):
     """A number in guest memory that its type does not have: an unknown case, an unknown bit."""
-
-
-class Flags(int):
-    """Named bits of one spec type. Strict: a value with a bit that the type does not have cannot be made.
-
-    Test with `flags & Oflags.CREAT`: `&` is int's own and answers a plain int, which is what keeps a handler fast.
-    `|`, `^` and `~` answer the same type; `in` and iteration are there for reading.
-    """
-
-    __slots__ = ()
-    MASK: ClassVar[int] = 0
-
-    def __init_subclass__(cls) -> None:
-        cls.MASK = 0
-        bits = [(name, value) for name, value in vars(cls).items() if isinstance(value, _Bit)]
-        for _, value in bits:
-            cls.MASK |= value
-        for name, value in bits:
-            setattr(cls, name, int.__new__(cls, value))
-
-    def __new__(cls, value: int = 0) -> Self:
-        if value & ~cls.MASK:
-            raise ValueError(f"{value:#x} has bits that {cls.__name__} does not have ({cls.MASK:#x})")
-        return super().__new__(cls, value)
-
-    def __or__(self, other: int) -> Self:
-        return type(self)(int(self) | int(other))
-
-    def __xor__(self, other: int) -> Self:
-        return type(self)(int(self) ^ int(other))
-
-    def __invert__(self) -> Self:
-        return type(self)(self.MASK & ~int(self))
-
-    __ror__ = __or__
-    __rxor__ = __xor__
-
-    def __contains__(self, other: int) -> bool:
-        return int(self) & other == other
-
-    def __iter__(self) -> Iterator[Self]:
-        for _, member in self._named():
-            yield member
-
-    def _named(self) -> list[tuple[str, Self]]:
-        cls = type(self)
-        return [(n, m) for n, m in vars(cls).items() if n.isupper() and isinstance(m, cls) and m & self]
-
-    def __repr__(self) -> str:
-        name = type(self).__name__
-        return "|".join(f"{name}.{n}" for n, _ in self._named()) or f"{name}(0)"
-
-    __str__ = __repr__
-
-
-class _Bit(int):
-    """A flag in a class body, before the class exists."""
-
-
-def bit(number: int) -> Any:
-    """Flag `number` in the body of a `Flags` class; the class turns it into one of its own values."""
-    return _Bit(1 << number)
-
-
-F = TypeVar("F", bound=Flags)
-
-
-class FlagTable(dict[int, F]):
-    """Value -> flags for sets too wide for a tuple; LookupError for an unknown bit. Keeps at most 256 values."""
-
-    def __init__(self, cls: type[F]) -> None:
-        self.cls = cls
-
-    def __missing__(self, value: int) -> F:
-        if value & ~self.cls.MASK:
-            raise LookupError(value)
-        flags = int.__new__(self.cls, value)
-        if len(self) < 256:
-            self[value] = flags
-        return flags
 
 
 class Codec(NamedTuple, Generic[T]):
@@ -335,16 +259,24 @@ def tabled(base: Codec[int], table: tuple[T, ...] | dict[int, T]) -> Codec[T]:
     return Codec(base.size, base.align, get, put)
 
 
+P = TypeVar("P", bound=ConstPointer[Any])
+
+
+def _pointers(cls: type[P], codec: Codec[Any]) -> Codec[P]:
+    def get(guest: Guest, at: int) -> P:
+        return make(cls, (guest, U32.get(guest, at), codec, "pointer in memory"))
+
+    return Codec(4, 4, get, lambda guest, at, value: U32.put(guest, at, value.address))
+
+
 def pointer_to(codec: Codec[T]) -> Codec[Pointer[T]]:
     """The codec of a pointer that lies in memory itself."""
+    return _pointers(Pointer, codec)
 
-    def get(guest: Guest, at: int) -> Pointer[T]:
-        return make(Pointer, (guest, U32.get(guest, at), codec, "pointer in memory"))
 
-    def put(guest: Guest, at: int, value: Pointer[T]) -> None:
-        U32.put(guest, at, value.address)
-
-    return Codec(4, 4, get, put)
+def const_pointer_to(codec: Codec[T]) -> Codec[ConstPointer[T]]:
+    """The same of a pointer that is only read through."""
+    return _pointers(ConstPointer, codec)
 
 
 def _pair(guest: Guest, at: int) -> tuple[int, int]:

@@ -51,6 +51,7 @@ class ArgsHandlers(ABC):
     def args_get(self, argv: Pointer[Pointer[int]], argv_buf: Pointer[int]) -> None:
         """Fetch the command line (`argv` of C's `main`). Argument 0 is what the program is called, which need not be
         a path.
+
         The caller asks `args_sizes_get` first how much room to make.
 
         witx `args_get`: (i32, i32) -> (i32).
@@ -79,6 +80,7 @@ class EnvironHandlers(ABC):
     @abstractmethod
     def environ_get(self, environ: Pointer[Pointer[int]], environ_buf: Pointer[int]) -> None:
         """Fetch the environment (C's `environ`), each variable in the form `NAME=value`.
+
         The caller asks `environ_sizes_get` first how much room to make.
 
         witx `environ_get`: (i32, i32) -> (i32).
@@ -204,7 +206,8 @@ class FdHandlers(ABC):
     @abstractmethod
     def fd_fdstat_set_flags(self, fd: Fd, flags: Fdflags) -> None:
         """Change how a descriptor reads and writes (compare POSIX `fcntl` with `F_SETFL`). A host that cannot change
-        one of the flags answers `Errno.NOTSUP` or `Errno.INVAL`.
+        one of the flags, or not for this kind of file, answers an error such as `Errno.NOTSUP`, `Errno.INVAL` or
+        `Errno.SPIPE`.
 
         witx `fd_fdstat_set_flags`: (i32, i32) -> (i32).
 
@@ -307,6 +310,7 @@ class FdHandlers(ABC):
     def fd_pwrite(self, fd: Fd, iovs: CiovecArray, offset: Filesize) -> Size:
         """Write at a given place of a file and leave its position alone (`pwritev` of Linux and the BSDs). A
         descriptor without a position fails with `Errno.SPIPE`.
+
         No other thread's access to the same regular file may fall between the parts of one write.
 
         witx `fd_pwrite`: (i32, i32, i32, i64, i32) -> (i32).
@@ -339,6 +343,7 @@ class FdHandlers(ABC):
     def fd_readdir(self, fd: Fd, buf: memoryview, cookie: Dircookie) -> Size:
         """Read entries of a directory (compare POSIX `readdir`). A descriptor of anything else fails with
         `Errno.NOTDIR`.
+
         The buffer receives as many entries as fit, each a `Dirent` and then its name, with nothing between them:
         a `Dirent` after a name of odd length is not aligned. What does not fit is cut off, in the middle of a
         name or of a `Dirent` if need be. A caller goes on with the `Dirent.d_next` of the last entry it got
@@ -359,6 +364,7 @@ class FdHandlers(ABC):
     def fd_renumber(self, fd: Fd, to: Fd) -> None:
         """Move an open descriptor to another number in one step: whatever was open at `to` is closed, and the old
         number becomes free (compare POSIX `dup2` followed by `close`).
+
         WASI has no `dup2`, because a number chosen by one thread could in the same moment be handed out to
         another. Both numbers must therefore be open already, else the call fails with `Errno.BADF`.
 
@@ -414,6 +420,7 @@ class FdHandlers(ABC):
     def fd_write(self, fd: Fd, iovs: CiovecArray) -> Size:
         """Write at the present position, or at the end with `Fdflags.APPEND`, and move the position on (POSIX
         `writev`). If nobody is left to read, it fails with `Errno.PIPE`.
+
         No other thread's access to the same regular file may fall between the parts of one write.
 
         witx `fd_write`: (i32, i32, i32, i32) -> (i32).
@@ -508,10 +515,12 @@ class PathHandlers(ABC):
         fdflags: Fdflags,
     ) -> Fd:
         """Open a file or a directory, and make it first if asked to (POSIX `openat`).
+
         The path starts at `Fd` and must stay below it: one that begins with `/`, or leads out through `..` or a
         symbolic link, fails with `Errno.PERM` or `Errno.NOTCAPABLE`. A missing file fails with `Errno.NOENT`; a
         symbolic link at the end with `Errno.LOOP` unless `Lookupflags.SYMLINK_FOLLOW` is set; a directory opened
         for writing with `Errno.ISDIR`.
+
         Which number the new descriptor gets is the host's affair. It is below 2^31, and it need not be the
         smallest that is free, so no program may rely on that.
 
@@ -524,8 +533,9 @@ class PathHandlers(ABC):
             path: The path of the file.
             oflags: What to do if it is there, or is not.
             fs_rights_base: What shall be allowed with the new descriptor. `Rights.FD_READ` and `Rights.FD_WRITE`
-                decide whether the host opens the file for reading, writing or both. Rights without a use for this
-                kind of file may be dropped; others that `Fd` cannot pass on fail with `Errno.NOTCAPABLE`.
+                decide whether the host opens the file for reading, writing or both. Rights that `Fd` cannot pass
+                on, or that have no use for this kind of file, are left out, or the call fails with
+                `Errno.NOTCAPABLE`, as the host decides.
             fs_rights_inheriting: What shall be allowed with descriptors that are in turn opened through the new
                 one.
             fdflags: How the new descriptor reads and writes.
@@ -610,8 +620,9 @@ class PollHandlers(ABC):
     def poll_oneoff(self, in_: ConstPointer[Subscription], out: Pointer[Event], nsubscriptions: Size) -> Size:
         """Wait until at least one of several things has happened (compare POSIX `poll`), and report every one that
         has.
+
         With a single `Eventtype.CLOCK` subscription this is how a program sleeps. A subscription that cannot be
-        waited for does not fail the call: it is reported at once, with the reason in `Event.error_`. Zero
+        waited for does not fail the call: it is reported at once, with the reason in `Event.error`. Zero
         subscriptions fail with `Errno.INVAL`.
 
         witx `poll_oneoff`: (i32, i32, i32, i32) -> (i32).
@@ -721,8 +732,9 @@ class SockHandlers(ABC):
 
     @abstractmethod
     def sock_shutdown(self, fd: Fd, how: Sdflags) -> None:
-        """Close one direction of a connection, or both (POSIX `shutdown`). Without a peer it fails with
-        `Errno.NOTCONN`, with no direction named with `Errno.INVAL`.
+        """Close one direction of a connection, or both (POSIX `shutdown`). What is no socket fails with
+        `Errno.NOTSOCK`, a socket without a peer with `Errno.NOTCONN`, and a call that names no direction with
+        `Errno.INVAL`.
 
         witx `sock_shutdown`: (i32, i32) -> (i32).
 

@@ -11,7 +11,8 @@ Subclass a class of `handlers`, bind an instance with `stubs.bind`, and give the
 from __future__ import annotations
 
 from .errors import BadValue, GuestFault, WasiError
-from .guest import ConstPointer, Flags, Guest, Pointer, Stub
+from .flags import Flags
+from .guest import ConstPointer, Guest, Pointer, Stub
 from .handlers import (
     ArgsHandlers,
     ClockHandlers,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from struct import Struct
 
 from . import types
-from .guest import U8, U16, U32, U64, Codec, FlagTable, Guest, make, tabled
+from .flags import FlagTable
+from .guest import U8, U16, U32, U64, Codec, Guest, make, tabled
 
 CLOCKID_VALUES = tuple(types.Clockid)
 CLOCKID: Codec[types.Clockid] = tabled(U32, CLOCKID_VALUES)
@@ -129,7 +130,7 @@ def _get_event(guest: Guest, at: int) -> types.Event:
 
 def _put_event(guest: Guest, at: int, value: types.Event) -> None:
     EVENT_LAYOUT.pack_into(
-        guest.view, at, value.userdata, value.error_, value.type, value.fd_readwrite.nbytes, value.fd_readwrite.flags
+        guest.view, at, value.userdata, value.error, value.type, value.fd_readwrite.nbytes, value.fd_readwrite.flags
     )
 
 

@@ -39,7 +39,7 @@ _ERRNO_INVALID = 28  # inval
 _ERRNO_BAD_TEXT = 25  # ilseq
 
 
-def _args_get(handlers: ArgsHandlers, guest: Guest) -> Callable[[int, int], int]:
+def _bind_args_get(handlers: ArgsHandlers, guest: Guest) -> Callable[[int, int], int]:
     """`args_get`: (i32, i32) -> (i32)."""
     handle = handlers.args_get
 
@@ -59,7 +59,7 @@ def _args_get(handlers: ArgsHandlers, guest: Guest) -> Callable[[int, int], int]
     return args_get
 
 
-def _args_sizes_get(handlers: ArgsHandlers, guest: Guest) -> Callable[[int, int], int]:
+def _bind_args_sizes_get(handlers: ArgsHandlers, guest: Guest) -> Callable[[int, int], int]:
     """`args_sizes_get`: (i32, i32) -> (i32)."""
     handle = handlers.args_sizes_get
 
@@ -88,7 +88,7 @@ def _args_sizes_get(handlers: ArgsHandlers, guest: Guest) -> Callable[[int, int]
     return args_sizes_get
 
 
-def _environ_get(handlers: EnvironHandlers, guest: Guest) -> Callable[[int, int], int]:
+def _bind_environ_get(handlers: EnvironHandlers, guest: Guest) -> Callable[[int, int], int]:
     """`environ_get`: (i32, i32) -> (i32)."""
     handle = handlers.environ_get
 
@@ -108,7 +108,7 @@ def _environ_get(handlers: EnvironHandlers, guest: Guest) -> Callable[[int, int]
     return environ_get
 
 
-def _environ_sizes_get(handlers: EnvironHandlers, guest: Guest) -> Callable[[int, int], int]:
+def _bind_environ_sizes_get(handlers: EnvironHandlers, guest: Guest) -> Callable[[int, int], int]:
     """`environ_sizes_get`: (i32, i32) -> (i32)."""
     handle = handlers.environ_sizes_get
 
@@ -137,7 +137,7 @@ def _environ_sizes_get(handlers: EnvironHandlers, guest: Guest) -> Callable[[int
     return environ_sizes_get
 
 
-def _clock_res_get(handlers: ClockHandlers, guest: Guest) -> Callable[[int, int], int]:
+def _bind_clock_res_get(handlers: ClockHandlers, guest: Guest) -> Callable[[int, int], int]:
     """`clock_res_get`: (i32, i32) -> (i32)."""
     handle = handlers.clock_res_get
 
@@ -164,7 +164,7 @@ def _clock_res_get(handlers: ClockHandlers, guest: Guest) -> Callable[[int, int]
     return clock_res_get
 
 
-def _clock_time_get(handlers: ClockHandlers, guest: Guest) -> Callable[[int, int, int], int]:
+def _bind_clock_time_get(handlers: ClockHandlers, guest: Guest) -> Callable[[int, int, int], int]:
     """`clock_time_get`: (i32, i64, i32) -> (i32)."""
     handle = handlers.clock_time_get
 
@@ -191,7 +191,7 @@ def _clock_time_get(handlers: ClockHandlers, guest: Guest) -> Callable[[int, int
     return clock_time_get
 
 
-def _fd_advise(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int], int]:
+def _bind_fd_advise(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int], int]:
     """`fd_advise`: (i32, i64, i64, i32) -> (i32)."""
     handle = handlers.fd_advise
 
@@ -211,7 +211,7 @@ def _fd_advise(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, i
     return fd_advise
 
 
-def _fd_allocate(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int], int]:
+def _bind_fd_allocate(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int], int]:
     """`fd_allocate`: (i32, i64, i64) -> (i32)."""
     handle = handlers.fd_allocate
 
@@ -227,7 +227,7 @@ def _fd_allocate(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int]
     return fd_allocate
 
 
-def _fd_close(handlers: FdHandlers, guest: Guest) -> Callable[[int], int]:
+def _bind_fd_close(handlers: FdHandlers, guest: Guest) -> Callable[[int], int]:
     """`fd_close`: (i32) -> (i32)."""
     handle = handlers.fd_close
 
@@ -243,7 +243,7 @@ def _fd_close(handlers: FdHandlers, guest: Guest) -> Callable[[int], int]:
     return fd_close
 
 
-def _fd_datasync(handlers: FdHandlers, guest: Guest) -> Callable[[int], int]:
+def _bind_fd_datasync(handlers: FdHandlers, guest: Guest) -> Callable[[int], int]:
     """`fd_datasync`: (i32) -> (i32)."""
     handle = handlers.fd_datasync
 
@@ -259,7 +259,7 @@ def _fd_datasync(handlers: FdHandlers, guest: Guest) -> Callable[[int], int]:
     return fd_datasync
 
 
-def _fd_fdstat_get(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], int]:
+def _bind_fd_fdstat_get(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], int]:
     """`fd_fdstat_get`: (i32, i32) -> (i32)."""
     handle = handlers.fd_fdstat_get
 
@@ -282,7 +282,7 @@ def _fd_fdstat_get(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], i
     return fd_fdstat_get
 
 
-def _fd_fdstat_set_flags(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], int]:
+def _bind_fd_fdstat_set_flags(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], int]:
     """`fd_fdstat_set_flags`: (i32, i32) -> (i32)."""
     handle = handlers.fd_fdstat_set_flags
 
@@ -302,7 +302,7 @@ def _fd_fdstat_set_flags(handlers: FdHandlers, guest: Guest) -> Callable[[int, i
     return fd_fdstat_set_flags
 
 
-def _fd_fdstat_set_rights(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int], int]:
+def _bind_fd_fdstat_set_rights(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int], int]:
     """`fd_fdstat_set_rights`: (i32, i64, i64) -> (i32)."""
     handle = handlers.fd_fdstat_set_rights
 
@@ -326,7 +326,7 @@ def _fd_fdstat_set_rights(handlers: FdHandlers, guest: Guest) -> Callable[[int, 
     return fd_fdstat_set_rights
 
 
-def _fd_filestat_get(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], int]:
+def _bind_fd_filestat_get(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], int]:
     """`fd_filestat_get`: (i32, i32) -> (i32)."""
     handle = handlers.fd_filestat_get
 
@@ -351,7 +351,7 @@ def _fd_filestat_get(handlers: FdHandlers, guest: Guest) -> Callable[[int, int],
     return fd_filestat_get
 
 
-def _fd_filestat_set_size(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], int]:
+def _bind_fd_filestat_set_size(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], int]:
     """`fd_filestat_set_size`: (i32, i64) -> (i32)."""
     handle = handlers.fd_filestat_set_size
 
@@ -367,7 +367,7 @@ def _fd_filestat_set_size(handlers: FdHandlers, guest: Guest) -> Callable[[int, 
     return fd_filestat_set_size
 
 
-def _fd_filestat_set_times(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int], int]:
+def _bind_fd_filestat_set_times(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int], int]:
     """`fd_filestat_set_times`: (i32, i64, i64, i32) -> (i32)."""
     handle = handlers.fd_filestat_set_times
 
@@ -387,7 +387,7 @@ def _fd_filestat_set_times(handlers: FdHandlers, guest: Guest) -> Callable[[int,
     return fd_filestat_set_times
 
 
-def _fd_pread(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int, int], int]:
+def _bind_fd_pread(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int, int], int]:
     """`fd_pread`: (i32, i32, i32, i64, i32) -> (i32)."""
     handle = handlers.fd_pread
 
@@ -422,7 +422,7 @@ def _fd_pread(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, in
     return fd_pread
 
 
-def _fd_prestat_get(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], int]:
+def _bind_fd_prestat_get(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], int]:
     """`fd_prestat_get`: (i32, i32) -> (i32)."""
     handle = handlers.fd_prestat_get
 
@@ -440,7 +440,7 @@ def _fd_prestat_get(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], 
     return fd_prestat_get
 
 
-def _fd_prestat_dir_name(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int], int]:
+def _bind_fd_prestat_dir_name(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int], int]:
     """`fd_prestat_dir_name`: (i32, i32, i32) -> (i32)."""
     handle = handlers.fd_prestat_dir_name
 
@@ -460,7 +460,7 @@ def _fd_prestat_dir_name(handlers: FdHandlers, guest: Guest) -> Callable[[int, i
     return fd_prestat_dir_name
 
 
-def _fd_pwrite(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int, int], int]:
+def _bind_fd_pwrite(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int, int], int]:
     """`fd_pwrite`: (i32, i32, i32, i64, i32) -> (i32)."""
     handle = handlers.fd_pwrite
 
@@ -495,7 +495,7 @@ def _fd_pwrite(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, i
     return fd_pwrite
 
 
-def _fd_read(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int], int]:
+def _bind_fd_read(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int], int]:
     """`fd_read`: (i32, i32, i32, i32) -> (i32)."""
     handle = handlers.fd_read
 
@@ -530,7 +530,7 @@ def _fd_read(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int
     return fd_read
 
 
-def _fd_readdir(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int, int], int]:
+def _bind_fd_readdir(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int, int], int]:
     """`fd_readdir`: (i32, i32, i32, i64, i32) -> (i32)."""
     handle = handlers.fd_readdir
 
@@ -556,7 +556,7 @@ def _fd_readdir(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, 
     return fd_readdir
 
 
-def _fd_renumber(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], int]:
+def _bind_fd_renumber(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], int]:
     """`fd_renumber`: (i32, i32) -> (i32)."""
     handle = handlers.fd_renumber
 
@@ -572,7 +572,7 @@ def _fd_renumber(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], int
     return fd_renumber
 
 
-def _fd_seek(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int], int]:
+def _bind_fd_seek(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int], int]:
     """`fd_seek`: (i32, i64, i32, i32) -> (i32)."""
     handle = handlers.fd_seek
 
@@ -599,7 +599,7 @@ def _fd_seek(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int
     return fd_seek
 
 
-def _fd_sync(handlers: FdHandlers, guest: Guest) -> Callable[[int], int]:
+def _bind_fd_sync(handlers: FdHandlers, guest: Guest) -> Callable[[int], int]:
     """`fd_sync`: (i32) -> (i32)."""
     handle = handlers.fd_sync
 
@@ -615,7 +615,7 @@ def _fd_sync(handlers: FdHandlers, guest: Guest) -> Callable[[int], int]:
     return fd_sync
 
 
-def _fd_tell(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], int]:
+def _bind_fd_tell(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], int]:
     """`fd_tell`: (i32, i32) -> (i32)."""
     handle = handlers.fd_tell
 
@@ -638,7 +638,7 @@ def _fd_tell(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], int]:
     return fd_tell
 
 
-def _fd_write(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int], int]:
+def _bind_fd_write(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, int], int]:
     """`fd_write`: (i32, i32, i32, i32) -> (i32)."""
     handle = handlers.fd_write
 
@@ -673,7 +673,7 @@ def _fd_write(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int, in
     return fd_write
 
 
-def _path_create_directory(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int], int]:
+def _bind_path_create_directory(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int], int]:
     """`path_create_directory`: (i32, i32, i32) -> (i32)."""
     handle = handlers.path_create_directory
 
@@ -697,7 +697,7 @@ def _path_create_directory(handlers: PathHandlers, guest: Guest) -> Callable[[in
     return path_create_directory
 
 
-def _path_filestat_get(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int, int, int], int]:
+def _bind_path_filestat_get(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int, int, int], int]:
     """`path_filestat_get`: (i32, i32, i32, i32, i32) -> (i32)."""
     handle = handlers.path_filestat_get
 
@@ -733,7 +733,7 @@ def _path_filestat_get(handlers: PathHandlers, guest: Guest) -> Callable[[int, i
     return path_filestat_get
 
 
-def _path_filestat_set_times(
+def _bind_path_filestat_set_times(
     handlers: PathHandlers,
     guest: Guest,
 ) -> Callable[[int, int, int, int, int, int, int], int]:
@@ -776,7 +776,7 @@ def _path_filestat_set_times(
     return path_filestat_set_times
 
 
-def _path_link(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int, int, int, int, int], int]:
+def _bind_path_link(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int, int, int, int, int], int]:
     """`path_link`: (i32, i32, i32, i32, i32, i32, i32) -> (i32)."""
     handle = handlers.path_link
 
@@ -819,7 +819,10 @@ def _path_link(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int,
     return path_link
 
 
-def _path_open(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int, int, int, int, int, int, int], int]:
+def _bind_path_open(
+    handlers: PathHandlers,
+    guest: Guest,
+) -> Callable[[int, int, int, int, int, int, int, int, int], int]:
     """`path_open`: (i32, i32, i32, i32, i32, i64, i64, i32, i32) -> (i32)."""
     handle = handlers.path_open
 
@@ -879,7 +882,7 @@ def _path_open(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int,
     return path_open
 
 
-def _path_readlink(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int, int, int, int], int]:
+def _bind_path_readlink(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int, int, int, int], int]:
     """`path_readlink`: (i32, i32, i32, i32, i32, i32) -> (i32)."""
     handle = handlers.path_readlink
 
@@ -912,7 +915,7 @@ def _path_readlink(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, 
     return path_readlink
 
 
-def _path_remove_directory(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int], int]:
+def _bind_path_remove_directory(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int], int]:
     """`path_remove_directory`: (i32, i32, i32) -> (i32)."""
     handle = handlers.path_remove_directory
 
@@ -936,7 +939,7 @@ def _path_remove_directory(handlers: PathHandlers, guest: Guest) -> Callable[[in
     return path_remove_directory
 
 
-def _path_rename(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int, int, int, int], int]:
+def _bind_path_rename(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int, int, int, int], int]:
     """`path_rename`: (i32, i32, i32, i32, i32, i32) -> (i32)."""
     handle = handlers.path_rename
 
@@ -974,7 +977,7 @@ def _path_rename(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, in
     return path_rename
 
 
-def _path_symlink(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int, int, int], int]:
+def _bind_path_symlink(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int, int, int], int]:
     """`path_symlink`: (i32, i32, i32, i32, i32) -> (i32)."""
     handle = handlers.path_symlink
 
@@ -1005,7 +1008,7 @@ def _path_symlink(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, i
     return path_symlink
 
 
-def _path_unlink_file(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int], int]:
+def _bind_path_unlink_file(handlers: PathHandlers, guest: Guest) -> Callable[[int, int, int], int]:
     """`path_unlink_file`: (i32, i32, i32) -> (i32)."""
     handle = handlers.path_unlink_file
 
@@ -1029,7 +1032,7 @@ def _path_unlink_file(handlers: PathHandlers, guest: Guest) -> Callable[[int, in
     return path_unlink_file
 
 
-def _poll_oneoff(handlers: PollHandlers, guest: Guest) -> Callable[[int, int, int, int], int]:
+def _bind_poll_oneoff(handlers: PollHandlers, guest: Guest) -> Callable[[int, int, int, int], int]:
     """`poll_oneoff`: (i32, i32, i32, i32) -> (i32)."""
     handle = handlers.poll_oneoff
 
@@ -1056,7 +1059,7 @@ def _poll_oneoff(handlers: PollHandlers, guest: Guest) -> Callable[[int, int, in
     return poll_oneoff
 
 
-def _proc_exit(handlers: ProcHandlers, _guest: Guest) -> Callable[[int], NoReturn]:
+def _bind_proc_exit(handlers: ProcHandlers, _guest: Guest) -> Callable[[int], NoReturn]:
     """`proc_exit`: (i32) -> ()."""
     handle = handlers.proc_exit
 
@@ -1066,7 +1069,7 @@ def _proc_exit(handlers: ProcHandlers, _guest: Guest) -> Callable[[int], NoRetur
     return proc_exit
 
 
-def _proc_raise(handlers: ProcHandlers, guest: Guest) -> Callable[[int], int]:
+def _bind_proc_raise(handlers: ProcHandlers, guest: Guest) -> Callable[[int], int]:
     """`proc_raise`: (i32) -> (i32)."""
     handle = handlers.proc_raise
 
@@ -1086,7 +1089,7 @@ def _proc_raise(handlers: ProcHandlers, guest: Guest) -> Callable[[int], int]:
     return proc_raise
 
 
-def _sched_yield(handlers: SchedHandlers, guest: Guest) -> Callable[[], int]:
+def _bind_sched_yield(handlers: SchedHandlers, guest: Guest) -> Callable[[], int]:
     """`sched_yield`: () -> (i32)."""
     handle = handlers.sched_yield
 
@@ -1102,7 +1105,7 @@ def _sched_yield(handlers: SchedHandlers, guest: Guest) -> Callable[[], int]:
     return sched_yield
 
 
-def _random_get(handlers: RandomHandlers, guest: Guest) -> Callable[[int, int], int]:
+def _bind_random_get(handlers: RandomHandlers, guest: Guest) -> Callable[[int, int], int]:
     """`random_get`: (i32, i32) -> (i32)."""
     handle = handlers.random_get
 
@@ -1122,7 +1125,7 @@ def _random_get(handlers: RandomHandlers, guest: Guest) -> Callable[[int, int], 
     return random_get
 
 
-def _sock_accept(handlers: SockHandlers, guest: Guest) -> Callable[[int, int, int], int]:
+def _bind_sock_accept(handlers: SockHandlers, guest: Guest) -> Callable[[int, int, int], int]:
     """`sock_accept`: (i32, i32, i32) -> (i32)."""
     handle = handlers.sock_accept
 
@@ -1149,7 +1152,7 @@ def _sock_accept(handlers: SockHandlers, guest: Guest) -> Callable[[int, int, in
     return sock_accept
 
 
-def _sock_recv(handlers: SockHandlers, guest: Guest) -> Callable[[int, int, int, int, int, int], int]:
+def _bind_sock_recv(handlers: SockHandlers, guest: Guest) -> Callable[[int, int, int, int, int, int], int]:
     """`sock_recv`: (i32, i32, i32, i32, i32, i32) -> (i32)."""
     handle = handlers.sock_recv
 
@@ -1201,7 +1204,7 @@ def _sock_recv(handlers: SockHandlers, guest: Guest) -> Callable[[int, int, int,
     return sock_recv
 
 
-def _sock_send(handlers: SockHandlers, guest: Guest) -> Callable[[int, int, int, int, int], int]:
+def _bind_sock_send(handlers: SockHandlers, guest: Guest) -> Callable[[int, int, int, int, int], int]:
     """`sock_send`: (i32, i32, i32, i32, i32) -> (i32)."""
     handle = handlers.sock_send
 
@@ -1238,7 +1241,7 @@ def _sock_send(handlers: SockHandlers, guest: Guest) -> Callable[[int, int, int,
     return sock_send
 
 
-def _sock_shutdown(handlers: SockHandlers, guest: Guest) -> Callable[[int, int], int]:
+def _bind_sock_shutdown(handlers: SockHandlers, guest: Guest) -> Callable[[int, int], int]:
     """`sock_shutdown`: (i32, i32) -> (i32)."""
     handle = handlers.sock_shutdown
 
@@ -1262,51 +1265,51 @@ def bind(handlers: Handlers, guest: Guest) -> dict[str, dict[str, Stub]]:
     """Import module -> function -> stub, over these handlers and this guest's memory."""
     return {
         "wasi_snapshot_preview1": {
-            "args_get": _args_get(handlers, guest),
-            "args_sizes_get": _args_sizes_get(handlers, guest),
-            "environ_get": _environ_get(handlers, guest),
-            "environ_sizes_get": _environ_sizes_get(handlers, guest),
-            "clock_res_get": _clock_res_get(handlers, guest),
-            "clock_time_get": _clock_time_get(handlers, guest),
-            "fd_advise": _fd_advise(handlers, guest),
-            "fd_allocate": _fd_allocate(handlers, guest),
-            "fd_close": _fd_close(handlers, guest),
-            "fd_datasync": _fd_datasync(handlers, guest),
-            "fd_fdstat_get": _fd_fdstat_get(handlers, guest),
-            "fd_fdstat_set_flags": _fd_fdstat_set_flags(handlers, guest),
-            "fd_fdstat_set_rights": _fd_fdstat_set_rights(handlers, guest),
-            "fd_filestat_get": _fd_filestat_get(handlers, guest),
-            "fd_filestat_set_size": _fd_filestat_set_size(handlers, guest),
-            "fd_filestat_set_times": _fd_filestat_set_times(handlers, guest),
-            "fd_pread": _fd_pread(handlers, guest),
-            "fd_prestat_get": _fd_prestat_get(handlers, guest),
-            "fd_prestat_dir_name": _fd_prestat_dir_name(handlers, guest),
-            "fd_pwrite": _fd_pwrite(handlers, guest),
-            "fd_read": _fd_read(handlers, guest),
-            "fd_readdir": _fd_readdir(handlers, guest),
-            "fd_renumber": _fd_renumber(handlers, guest),
-            "fd_seek": _fd_seek(handlers, guest),
-            "fd_sync": _fd_sync(handlers, guest),
-            "fd_tell": _fd_tell(handlers, guest),
-            "fd_write": _fd_write(handlers, guest),
-            "path_create_directory": _path_create_directory(handlers, guest),
-            "path_filestat_get": _path_filestat_get(handlers, guest),
-            "path_filestat_set_times": _path_filestat_set_times(handlers, guest),
-            "path_link": _path_link(handlers, guest),
-            "path_open": _path_open(handlers, guest),
-            "path_readlink": _path_readlink(handlers, guest),
-            "path_remove_directory": _path_remove_directory(handlers, guest),
-            "path_rename": _path_rename(handlers, guest),
-            "path_symlink": _path_symlink(handlers, guest),
-            "path_unlink_file": _path_unlink_file(handlers, guest),
-            "poll_oneoff": _poll_oneoff(handlers, guest),
-            "proc_exit": _proc_exit(handlers, guest),
-            "proc_raise": _proc_raise(handlers, guest),
-            "sched_yield": _sched_yield(handlers, guest),
-            "random_get": _random_get(handlers, guest),
-            "sock_accept": _sock_accept(handlers, guest),
-            "sock_recv": _sock_recv(handlers, guest),
-            "sock_send": _sock_send(handlers, guest),
-            "sock_shutdown": _sock_shutdown(handlers, guest),
+            "args_get": _bind_args_get(handlers, guest),
+            "args_sizes_get": _bind_args_sizes_get(handlers, guest),
+            "environ_get": _bind_environ_get(handlers, guest),
+            "environ_sizes_get": _bind_environ_sizes_get(handlers, guest),
+            "clock_res_get": _bind_clock_res_get(handlers, guest),
+            "clock_time_get": _bind_clock_time_get(handlers, guest),
+            "fd_advise": _bind_fd_advise(handlers, guest),
+            "fd_allocate": _bind_fd_allocate(handlers, guest),
+            "fd_close": _bind_fd_close(handlers, guest),
+            "fd_datasync": _bind_fd_datasync(handlers, guest),
+            "fd_fdstat_get": _bind_fd_fdstat_get(handlers, guest),
+            "fd_fdstat_set_flags": _bind_fd_fdstat_set_flags(handlers, guest),
+            "fd_fdstat_set_rights": _bind_fd_fdstat_set_rights(handlers, guest),
+            "fd_filestat_get": _bind_fd_filestat_get(handlers, guest),
+            "fd_filestat_set_size": _bind_fd_filestat_set_size(handlers, guest),
+            "fd_filestat_set_times": _bind_fd_filestat_set_times(handlers, guest),
+            "fd_pread": _bind_fd_pread(handlers, guest),
+            "fd_prestat_get": _bind_fd_prestat_get(handlers, guest),
+            "fd_prestat_dir_name": _bind_fd_prestat_dir_name(handlers, guest),
+            "fd_pwrite": _bind_fd_pwrite(handlers, guest),
+            "fd_read": _bind_fd_read(handlers, guest),
+            "fd_readdir": _bind_fd_readdir(handlers, guest),
+            "fd_renumber": _bind_fd_renumber(handlers, guest),
+            "fd_seek": _bind_fd_seek(handlers, guest),
+            "fd_sync": _bind_fd_sync(handlers, guest),
+            "fd_tell": _bind_fd_tell(handlers, guest),
+            "fd_write": _bind_fd_write(handlers, guest),
+            "path_create_directory": _bind_path_create_directory(handlers, guest),
+            "path_filestat_get": _bind_path_filestat_get(handlers, guest),
+            "path_filestat_set_times": _bind_path_filestat_set_times(handlers, guest),
+            "path_link": _bind_path_link(handlers, guest),
+            "path_open": _bind_path_open(handlers, guest),
+            "path_readlink": _bind_path_readlink(handlers, guest),
+            "path_remove_directory": _bind_path_remove_directory(handlers, guest),
+            "path_rename": _bind_path_rename(handlers, guest),
+            "path_symlink": _bind_path_symlink(handlers, guest),
+            "path_unlink_file": _bind_path_unlink_file(handlers, guest),
+            "poll_oneoff": _bind_poll_oneoff(handlers, guest),
+            "proc_exit": _bind_proc_exit(handlers, guest),
+            "proc_raise": _bind_proc_raise(handlers, guest),
+            "sched_yield": _bind_sched_yield(handlers, guest),
+            "random_get": _bind_random_get(handlers, guest),
+            "sock_accept": _bind_sock_accept(handlers, guest),
+            "sock_recv": _bind_sock_recv(handlers, guest),
+            "sock_send": _bind_sock_send(handlers, guest),
+            "sock_shutdown": _bind_sock_shutdown(handlers, guest),
         },
     }

@@ -6,7 +6,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
-from .guest import Flags, bit
+from .flags import Flags, bit
 
 Size: TypeAlias = int
 """A number of bytes, or of elements, in the guest's 32-bit memory.
@@ -47,6 +47,7 @@ class Clockid(IntEnum):
 
 class Errno(IntEnum):
     """The outcome of a call: success, or the reason why it failed.
+
     The names are those of POSIX `errno.h` in lower case and without the leading `E`. The list is complete for the
     sake of C libraries; a host has no use for many of the values.
 
@@ -218,6 +219,7 @@ class Errno(IntEnum):
 class Rights(Flags):
     """What may be done with a descriptor, one bit for each kind of use. A call for which a bit is missing fails with
     `Errno.NOTCAPABLE`.
+
     A descriptor has two such sets, see `Fdstat`: one for itself, and one that limits what is opened through it.
     Rights are given when a descriptor is made, and `fd_fdstat_set_rights` can only take some away.
 
@@ -604,7 +606,7 @@ class Event(NamedTuple):
 
     userdata: Userdata
     """Which subscription it answers: the value of its `Subscription.userdata`. Offset 0."""
-    error_: Errno
+    error: Errno
     """`Errno.SUCCESS`, or why this one subscription failed, for instance `Errno.BADF`. Offset 8."""
     type: Eventtype
     """What the subscription was waiting for. Offset 10."""

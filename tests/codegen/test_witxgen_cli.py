@@ -118,6 +118,31 @@ def test_the_name_of_the_package(folder: Path) -> None:
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["chosen", "my_spec_1"]
 
 
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (
+            "types.witx",
+            "types.witx: error: there is no function in it, so there is nothing to bind; give the file that",
+        ),
+        (".", ".: error: cannot read this file: Is a directory"),
+        ("gone.witx", "gone.witx: error: cannot read this file: No such file or directory"),
+    ],
+)
+def test_a_file_that_no_package_can_come_from(folder: Path, file: str, message: str) -> None:
+    (folder / "types.witx").write_text("(typename $x u8)")
+    done = witxgen(folder, "generate", file, "-o", "out")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(message)
+    assert not (folder / "out").exists()
+
+
+def test_a_file_from_another_system(folder: Path) -> None:
+    (folder / "good.witx").write_bytes(b"\xef\xbb\xbf" + GOOD.replace(" ", "\t").replace("\n", "\r\n").encode())
+    assert witxgen(folder, "generate", "good.witx", "-o", "out").returncode == 0
+    assert all(b"\r" not in file.read_bytes() for file in (folder / "out/good").iterdir())
+
+
 def test_a_directory_of_somebody_else_is_refused(folder: Path) -> None:
     (folder / "good").mkdir()
     (folder / "good/notes.txt").write_text("mine")
