@@ -64,6 +64,7 @@ def test_two_guests_in_one_state_are_refused() -> None:
 
 
 def test_callbacks_live_as_long_as_the_linker_and_its_stores() -> None:
+    gc.collect()  # what earlier tests left in cycles
     before = len(linker._alive)
     door = Door(Host(args_sizes_get=telling(9)))
     assert len(linker._alive) > before

@@ -21,12 +21,13 @@ class Store:
     __slots__ = ("_delete", "context", "ptr")
 
     def __init__(self, owner: Engine) -> None:
+        self._delete = c.wasmtime_store_delete  # at exit, `c` may be gone before the last store
         self.ptr: int = c.wasmtime_store_new(owner.ptr, None, None)
         self.context: int = c.wasmtime_store_context(self.ptr)
-        self._delete = c.wasmtime_store_delete  # at exit, `c` may be gone before the last store
 
     def __del__(self) -> None:
-        self._delete(self.ptr)
+        if hasattr(self, "ptr"):  # a signal may have ended `__init__` at any call
+            self._delete(self.ptr)
 
 
 def view(base: int, size: int, owner: object = None) -> memoryview:

@@ -11,12 +11,12 @@ from wasihost.engines.wasmtime.calls import CALLBACK, TRAP_TEXT, define, entry
 from wasihost.engines.wasmtime.engine import check_signals
 from wasihost.engines.wasmtime.ffi import Extern, c
 from wasihost.engines.wasmtime.link import match
-from wasihost.engines.wasmtime.module import Module
+from wasihost.engines.wasmtime.module import Item, Module
 from wasihost.engines.wasmtime.traps import raise_end
 from wasihost.errors import LinkError
 
 if TYPE_CHECKING:
-    from wasihost.engines.base import HostState
+    from wasihost.engines.base import HostState, Signature, Stub
 
 
 def execute(module: Module, state: "HostState", start: str = "_start") -> None:
@@ -37,15 +37,10 @@ def execute(module: Module, state: "HostState", start: str = "_start") -> None:
     linker = c.wasmtime_linker_new(module.engine.ptr)
     owner = memory.Memory(module.engine)
     stop = c.wasmtime_trap_new(TRAP_TEXT, len(TRAP_TEXT))
-    callbacks = []  # the engine holds only their addresses
+    callbacks: list[object] = []  # the engine holds only their addresses
     guest.view, guest.memory = memory.EMPTY, owner
-    try:
-        for item, signature, stub in wanted:
-            functype = module.engine.functype(item.params, item.results)
-            callback = CALLBACK(entry(signature, stub, kept, stop))
-            callbacks.append(callback)
-            if problem := define(linker, item.module, item.name, functype, callback):
-                raise LinkError(f"import {item.module}.{item.name}: {problem}")
+    try:  # no loop in here: what a signal handler raises at the end of a round passes by `finally` (CPython 3.13)
+        _provide(module, linker, wanted, kept, stop, callbacks)
         error, trap = _enter(module, linker, state, owner, start)
     finally:
         guest.view, guest.memory = memory.EMPTY, before
@@ -54,6 +49,23 @@ def execute(module: Module, state: "HostState", start: str = "_start") -> None:
         if not kept:
             c.wasm_trap_delete(stop)
     raise_end(state, kept, error, trap)
+
+
+def _provide(
+    module: Module,
+    linker: int,
+    wanted: "list[tuple[Item, Signature, Stub]]",
+    kept: list[BaseException],
+    stop: int,
+    callbacks: list[object],
+) -> None:
+    """Put a callback for each import into the linker, and into `callbacks`."""
+    for item, signature, stub in wanted:
+        functype = module.engine.functype(item.params, item.results)
+        callback = CALLBACK(entry(signature, stub, kept, stop))
+        callbacks.append(callback)
+        if problem := define(linker, item.module, item.name, functype, callback):
+            raise LinkError(f"import {item.module}.{item.name}: {problem}")
 
 
 def _enter(
