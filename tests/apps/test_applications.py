@@ -52,7 +52,7 @@ Run = Callable[..., Done]
 
 
 def by_command(module: Path, *args: str, folder: Path | None = None, stdin: bytes = b"") -> Done:
-    mounts = ["--dir", f"{folder}::/work"] if folder else []
+    mounts = ["--dir", f"{folder}::/box"] if folder else []
     command = [sys.executable, "-m", "wasihost", "run", *mounts, str(module), *args]
     done = subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=120)
     return Done(done.returncode, done.stdout, done.stderr)
@@ -61,7 +61,7 @@ def by_command(module: Path, *args: str, folder: Path | None = None, stdin: byte
 def by_call(module: Path, *args: str, folder: Path | None = None, stdin: bytes = b"") -> Done:
     config = ModuleConfig()
     if folder:
-        config = config.with_host_directory_preopen("/work", folder)
+        config = config.with_host_directory_preopen("/box", folder)
     done = wasihost.run(module, config, args=args, input=stdin, capture_output=True)
     return Done(done.returncode, done.stdout, done.stderr)
 
@@ -90,13 +90,13 @@ def test_python_reads_its_input(run: Run) -> None:
 
 
 def test_python_has_no_environment_and_no_files_but_its_own(run: Run) -> None:
-    code = "import os; print(dict(os.environ)); print(os.path.exists('/etc/passwd'), os.path.exists('/work'))"
+    code = "import os; print(dict(os.environ)); print(os.path.exists('/etc/passwd'), os.path.exists('/box'))"
     assert run(CPYTHON, "-c", code).stdout.splitlines()[1] == b"False False"
 
 
 FILES = """
 import os, random
-os.chdir("/work")
+os.chdir("/box")
 names = [f"file-{number:03}.txt" for number in range(500)]
 for number, name in enumerate(names):
     with open(name, "w") as file:
@@ -132,8 +132,8 @@ def test_python_works_with_500_files(run: Run, tmp_path: Path) -> None:
 def test_python_runs_a_script_of_the_folder(run: Run, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text("import sys, helper; print(sys.argv, helper.VALUE, __file__)\n")
     (tmp_path / "helper.py").write_text("VALUE = 42\n")
-    done = run(CPYTHON, "/work/script.py", "--help", folder=tmp_path)
-    assert done.stdout == b"['/work/script.py', '--help'] 42 /work/script.py\n"
+    done = run(CPYTHON, "/box/script.py", "--help", folder=tmp_path)
+    assert done.stdout == b"['/box/script.py', '--help'] 42 /box/script.py\n"
 
 
 def test_python_sleeps_and_tells_the_time(run: Run) -> None:
@@ -152,7 +152,7 @@ def test_python_cannot_leave_its_folder(run: Run, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     os.symlink("../secret", tmp_path / "in" / "link")
     code = """
-for path in ("/work/../secret", "/work/link", "/secret"):
+for path in ("/box/../secret", "/box/link", "/secret"):
     try:
         print(open(path).read())
     except OSError as error:
@@ -174,7 +174,7 @@ def test_the_assembler_tells_its_version(run: Run) -> None:
 
 def test_the_assembler_assembles(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.s").write_text("main:\n\tldi r24, 42\n\tret\n")
-    done = run(ASSEMBLER, "-mmcu=atmega328p", "-o", "/work/a.o", "/work/a.s", folder=tmp_path)
+    done = run(ASSEMBLER, "-mmcu=atmega328p", "-o", "/box/a.o", "/box/a.s", folder=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     made = (tmp_path / "a.o").read_bytes()
     assert made.startswith(b"\x7fELF")
@@ -183,7 +183,7 @@ def test_the_assembler_assembles(run: Run, tmp_path: Path) -> None:
 
 def test_the_assembler_tells_of_mistakes(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.s").write_text("\tnonsense r24\n")
-    done = run(ASSEMBLER, "-o", "/work/a.o", "/work/a.s", folder=tmp_path)
+    done = run(ASSEMBLER, "-o", "/box/a.o", "/box/a.s", folder=tmp_path)
     assert done.returncode == 1
     assert b"unknown opcode `nonsense'" in done.stderr
 
