@@ -16,10 +16,16 @@ WIDTH = 114
 
 
 class Docs:
-    """Docstrings for one document."""
+    """Docstrings for one document, or for one function of it, whose parameters come before types of their names."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, params: dict[str, str] | None = None) -> None:
+        self._document = document
         self._types = {definition.name: definition for definition in document.types}
+        self._params = params or {}
+
+    def within(self, params: dict[str, str]) -> Docs:
+        """The docstrings of a function with these parameters: the spec's names to Python's."""
+        return Docs(self._document, params)
 
     def prose(self, text: str) -> str:
         """The text with its references in Python's names."""
@@ -29,6 +35,8 @@ class Docs:
 
     def _reference(self, match: re.Match[str]) -> str:
         name, part = match.group(1), match.group(2)
+        if part is None and name in self._params:
+            return f"`{self._params[name]}`"
         definition = self._types.get(name)
         if definition is None:
             return match.group(0) if part is None else f"`{name}`'s `{names.value_name(part)}`"

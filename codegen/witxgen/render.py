@@ -173,14 +173,15 @@ class _Renderer:
     def function_doc(self, plan: FunctionPlan) -> str:
         """The docstring of a handler."""
         function = plan.function
+        docs_of = self.docs.within({param.name: names.value_name(param.name) for param in function.params})
         args = [(name, docs) for name, _, docs in plan.handler_params]
         answer = function.result.docs if function.result and plan.handler_result != "None" else ""
         parts = [function.docs, f"witx `{function.name}`: {core_text(plan)}."]
         if args:
-            parts.append(self.docs.section("Args", args, 8))
+            parts.append(docs_of.section("Args", args, 8))
         if answer:
-            parts.append(self.docs.section("Returns", [("", answer)], 8))
-        return self.docs.block(*parts, indent=8)
+            parts.append(docs_of.section("Returns", [("", answer)], 8))
+        return docs_of.block(*parts, indent=8)
 
 
 def core_text(plan: FunctionPlan) -> str:

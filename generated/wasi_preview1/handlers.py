@@ -516,7 +516,7 @@ class PathHandlers(ABC):
     ) -> Fd:
         """Open a file or a directory, and make it first if asked to (POSIX `openat`).
 
-        The path starts at `Fd` and must stay below it: one that begins with `/`, or leads out through `..` or a
+        The path starts at `fd` and must stay below it: one that begins with `/`, or leads out through `..` or a
         symbolic link, fails with `Errno.PERM` or `Errno.NOTCAPABLE`. A missing file fails with `Errno.NOENT`; a
         symbolic link at the end with `Errno.LOOP` unless `Lookupflags.SYMLINK_FOLLOW` is set; a directory opened
         for writing with `Errno.ISDIR`.
@@ -533,7 +533,7 @@ class PathHandlers(ABC):
             path: The path of the file.
             oflags: What to do if it is there, or is not.
             fs_rights_base: What shall be allowed with the new descriptor. `Rights.FD_READ` and `Rights.FD_WRITE`
-                decide whether the host opens the file for reading, writing or both. Rights that `Fd` cannot pass
+                decide whether the host opens the file for reading, writing or both. Rights that `fd` cannot pass
                 on, or that have no use for this kind of file, are left out, or the call fails with
                 `Errno.NOTCAPABLE`, as the host decides.
             fs_rights_inheriting: What shall be allowed with descriptors that are in turn opened through the new
@@ -630,7 +630,7 @@ class PollHandlers(ABC):
         Args:
             in_: An array of what to wait for.
             out: Receives an array of what has happened, with room for one `Event` for each subscription.
-            nsubscriptions: How many subscriptions stand at `in`.
+            nsubscriptions: How many subscriptions stand at `in_`.
 
         Returns:
             How many events were put at `out`, from 1 to `nsubscriptions`.
@@ -701,7 +701,7 @@ class SockHandlers(ABC):
     @abstractmethod
     def sock_accept(self, fd: Fd, flags: Fdflags) -> Fd:
         """Take the next connection from a listening socket (POSIX `accept`). If none is waiting it waits for one, or
-        fails with `Errno.AGAIN` where `Fdflags.NONBLOCK` is set on `Fd`. What is no socket fails with
+        fails with `Errno.AGAIN` where `Fdflags.NONBLOCK` is set on `fd`. What is no socket fails with
         `Errno.NOTSOCK`.
 
         witx `sock_accept`: (i32, i32, i32) -> (i32).

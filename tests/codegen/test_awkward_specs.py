@@ -238,3 +238,15 @@ def refused(folder: Path, text: str, message: str) -> None:
         render(load([folder / "bad.witx"]), "bad")
     assert message in caught.value.message
     assert caught.value.source_line == text
+
+
+def test_in_docs_a_parameter_comes_before_a_type_of_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "named.witx"
+    file.write_text(
+        '(typename $fd (handle)) (module $m ;;; Uses `fd`.\n (@interface func (export "go") ;;; As `fd`, or `other`.\n'
+        "  (param $fd $fd) ;;; Of type `fd`.\n (param $other $fd)))"
+    )
+    handlers = render(load([file]), "named")["handlers.py"]
+    text = handlers[handlers.index("def go(") :]
+    assert "or `other`" in text
+    assert "`Fd`" not in text
