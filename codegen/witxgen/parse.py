@@ -8,6 +8,7 @@ know lark.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from functools import cache
 
@@ -21,6 +22,8 @@ from witxgen.errors import Note, Source, WitxError
 from witxgen.expect import describe
 from witxgen.model import Span
 
+_one_at_a_time = threading.Lock()  # the parser puts the doc comments of a text on itself
+
 
 def parse(source: Source) -> tuple[syntax.Item, ...]:
     """The items of one file, in order.
@@ -30,8 +33,9 @@ def parse(source: Source) -> tuple[syntax.Item, ...]:
     text = _blank_block_comments(source)
     parser, doc_comments = _parser()
     try:
-        tree = parser.parse(text)
-        return Builder(source, doc_comments.texts).transform(tree)
+        with _one_at_a_time:
+            tree, comments = parser.parse(text), doc_comments.texts
+        return Builder(source, comments).transform(tree)
     except VisitError as error:
         if isinstance(error.orig_exc, WitxError):
             raise error.orig_exc from None

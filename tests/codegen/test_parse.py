@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -235,3 +236,12 @@ def test_the_model_keeps_docs_and_places(tmp_path: Path) -> None:
     (found,) = load([tmp_path / "a.witx"]).modules
     assert (found.docs, found.memories, found.span.line) == ("A module.", ("memory",), 2)
     assert (found.functions[0].docs, found.functions[0].span.column) == ("A function.", 26)
+
+
+def test_threads_do_not_mix_up_doc_comments() -> None:
+    texts = {name: "\n".join(f";;; {name} {i}\n(typename ${name}{i} u8)" for i in range(60)) for name in ("one", "two")}
+    alone = {name: parse(Source(name, text)) for name, text in texts.items()}
+    order = list(texts) * 12
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda name: parse(Source(name, texts[name])), order))
+    assert together == [alone[name] for name in order]
