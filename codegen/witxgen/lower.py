@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from witxgen import names
-from witxgen.abi import ok_types, outcome, signature
+from witxgen.abi import is_enum_like, ok_types, outcome, signature
 from witxgen.layout import size_align
 from witxgen.model import (
     Builtin,
@@ -33,15 +33,16 @@ from witxgen.model import (
 from witxgen.plan import (
     annotation,
     codec,
+    core_char,
     is_buffer,
     is_byte,
     is_length_of,
+    number_char,
     owner,
     plan_record,
     points_at_bytes,
     refusal,
     refuse_nameless,
-    struct_char,
     table,
 )
 
@@ -181,8 +182,7 @@ def lower(module: Module, function: Function, method: str) -> FunctionPlan:
     while params:
         param = params.pop(0)
         refuse_nameless(function.span, f"{method}: {param.name}", param.type)
-        bare = strip(param.type)
-        if isinstance(bare, Variant) and all(case.type is None for case in bare.cases):
+        if isinstance(strip(param.type), Variant) and is_enum_like(param.type):
             raise refusal(function.span, f"`{param.name}` is a variant without payloads", "declare it as an enum")
         length = params.pop(0) if params and _pairs(param, params[0]) else None
         step, more, kind = _step(f"{method}: {param.name}", local, param, length)
@@ -194,10 +194,8 @@ def lower(module: Module, function: Function, method: str) -> FunctionPlan:
     core = signature(function)
     result_char = None
     if core.results:
-        result_char = (struct_char(function.result.type) if function.result and values is None else None) or (
-            "Q" if core.results[0] == "i64" else "I"
-        )
-        result_char = {"B": "I", "H": "I", "b": "i", "h": "i"}.get(result_char, result_char)
+        own = core_char(function.result.type) if function.result and values is None else None
+        result_char = own or ("Q" if core.results[0] == "i64" else "I")
     if function.noreturn:
         result = "NoReturn"
     return FunctionPlan(function, module.name, method, tuple(raws), tuple(steps), tuple(shown), result, tuple(answers),
@@ -234,7 +232,7 @@ def _step(what: str, local: _Locals, param: Param, length: Param | None) -> tupl
         case Builtin("char"):
             return Step("char", name, (raw := local.raw(name, "raw"),), what), [Raw(raw, "I")], shown
         case Builtin(number):
-            char = {"B": "I", "H": "I", "b": "i", "h": "i"}.get(c := struct_char(type_) or "", c)
+            char = core_char(type_) or ""
             if number in RANGES:
                 low, high = RANGES[number]
                 return Step("range", name, (name,), what, low=low, high=high), [Raw(name, char)], shown
@@ -297,9 +295,9 @@ def _answers(function: Function, method: str, local: _Locals, values: list[Type]
             )
         place = size_align(type_)
         pack, starred, expression = "", False, ""
-        char = struct_char(type_)
+        char = number_char(type_)
         bare = strip(type_)
-        if char is not None and not isinstance(bare, Pointer) and bare != Builtin("char"):
+        if char is not None:
             pack = f"put_{char}"
         elif isinstance(bare, Record) and isinstance(type_, Ref) and plan_record(owner(type_)).starred:
             pack, starred = f"{names.constant_name(owner(type_).name)}_LAYOUT.pack_into", True

@@ -85,6 +85,18 @@ def struct_char(type_: Type) -> str | None:
             return None
 
 
+def number_char(type_: Type) -> str | None:
+    """The same for a type whose value is a number to Python too: not a pointer, not a `char`."""
+    bare = strip(type_)
+    return None if isinstance(bare, Pointer) or bare == Builtin("char") else struct_char(type_)
+
+
+def core_char(type_: Type) -> str | None:
+    """The `struct` character of a number as core wasm passes it, in 32 or 64 bits with its own sign."""
+    char = struct_char(type_)
+    return {"B": "I", "H": "I", "b": "i", "h": "i"}.get(char, char) if char else None
+
+
 def annotation(type_: Type) -> str:
     """The type as a handler author writes it."""
     match type_:
@@ -210,8 +222,8 @@ def plan_record(definition: TypeDef) -> RecordPlan:
             fields = f"({', '.join(members)}{',' if len(members) == 1 else ''})"
             return fields if bare.is_tuple else f"make(types.{names.class_name(owner(type_).name)}, {fields})"
         deepest = max(deepest, len(words))
-        char = struct_char(type_)
-        if char is None or isinstance(bare, Pointer) or bare == Builtin("char"):
+        char = number_char(type_)
+        if char is None:
             place = f"at + {offset}" if offset else "at"
             parts.append(put_call(type_, place, path))
             return get_call(type_, place)

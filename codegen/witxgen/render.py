@@ -93,8 +93,9 @@ class _Renderer:
         if len(BANNER.format(sources=listed)) > LINE:
             listed = f"{next(iter(sources))} and {len(sources) - 1} more"
         banner = BANNER.format(sources=listed)
+        context = self.context()
         out = {
-            name: banner + fit(self.env.get_template(f"{name}.j2").render(self.context()))
+            name: banner + fit(self.env.get_template(f"{name}.j2").render(context))
             for name in ("__init__.py", "__main__.py", "codecs.py", "errors.py", "handlers.py", "raw.py",
                          "signatures.py", "stubs.py", "types.py")
         }  # fmt: skip
