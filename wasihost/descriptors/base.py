@@ -15,6 +15,8 @@ from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstf
 from wasihost import rights as kinds
 
 NO_FLAGS = Fdflags(0)
+MAX_OFFSET = 2**63 - 1
+"""The furthest that a position in a file can be: a signed 64-bit number, as the spec's `filedelta`."""
 
 
 class Descriptor:
@@ -144,10 +146,6 @@ class Directory(Descriptor):
         if self.read_only and right & kinds.DIRECTORY_CHANGE:
             return WasiError(Errno.ROFS)
         return super().lacks(right)
-
-    def refusal(self) -> WasiError:
-        """The error for a change that is not allowed here: ROFS below a read-only mount, else NOTCAPABLE."""
-        return WasiError(Errno.ROFS if self.read_only else Errno.NOTCAPABLE)
 
     def filetype(self) -> Filetype:
         """Always a directory."""

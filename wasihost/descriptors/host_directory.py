@@ -8,7 +8,6 @@ link and rename out of it).
 from __future__ import annotations
 
 import os
-import stat
 from typing import ClassVar
 
 from wasi_preview1.errors import WasiError
@@ -26,9 +25,8 @@ _READS = int(Rights.FD_READ | Rights.FD_READDIR)
 _WRITES = int(Rights.FD_WRITE | Rights.FD_ALLOCATE | Rights.FD_FILESTAT_SET_SIZE)
 _CREAT, _DIRECTORY, _EXCL, _TRUNC = (int(flag) for flag in (Oflags.CREAT, Oflags.DIRECTORY, Oflags.EXCL, Oflags.TRUNC))
 _CHANGES = _CREAT | _TRUNC
-_FORMAT, _REGULAR, _FOLDER = 0o170000, stat.S_IFREG, stat.S_IFDIR
 _FILE, _FOLDER_RIGHTS, _UNCHANGING = int(kinds.FILE), int(kinds.DIRECTORY), int(kinds.READ_ONLY)
-_A_FILE, _A_FOLDER = Filetype.REGULAR_FILE, Filetype.DIRECTORY
+_A_FILE, _A_FOLDER, _A_BLOCK_DEVICE = Filetype.REGULAR_FILE, Filetype.DIRECTORY, Filetype.BLOCK_DEVICE
 _HOST_FLAGS = {
     Fdflags.APPEND: os.O_APPEND,
     Fdflags.DSYNC: os.O_DSYNC,
@@ -84,16 +82,14 @@ class HostDirectory(Directory):
             raise WasiError(Errno.INVAL)
         fd = resolve.open_beneath(self.fd, path, how, 0o666, follow)
         try:
-            mode = os.fstat(fd).st_mode
+            kind = filetype_of(os.fstat(fd).st_mode)
             if self.read_only:
                 rights &= _UNCHANGING
-            if mode & _FORMAT == _REGULAR:
-                return HostFile(fd, rights & _FILE, flags, read_only=self.read_only)
-            if mode & _FORMAT == _FOLDER:
+            if kind is _A_FILE or kind is _A_BLOCK_DEVICE:
+                return HostFile(fd, rights & _FILE, flags, kind, read_only=self.read_only)
+            if kind is _A_FOLDER:
                 return HostDirectory(fd, rights & _FOLDER_RIGHTS, inheriting, self.read_only, self.mount)
-            if stat.S_ISBLK(mode):
-                return HostFile(fd, rights & _FILE, flags, Filetype.BLOCK_DEVICE, read_only=self.read_only)
-            return HostStream(fd, rights & kinds.STREAM, filetype_of(mode), flags=flags, owned=True)
+            return HostStream(fd, rights & kinds.STREAM, kind, flags=flags, owned=True)
         except BaseException:
             os.close(fd)
             raise

@@ -13,13 +13,12 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Rights, Whence
 
 from wasihost import rights as kinds
-from wasihost.descriptors.base import Descriptor
+from wasihost.descriptors.base import MAX_OFFSET, Descriptor
 from wasihost.descriptors.hoststat import filestat_of, stamps
 from wasihost.sandbox.times import set_times
 
 _APPEND = int(Fdflags.APPEND)
 _SYNCHRONOUS = int(Fdflags.DSYNC | Fdflags.SYNC | Fdflags.RSYNC)
-_MAX_OFFSET = 2**63 - 1
 
 _preadv = os.preadv
 _pwritev = os.pwritev
@@ -115,7 +114,7 @@ class HostFile(Descriptor):
             offset += os.fstat(self.fd).st_size
         if offset < 0:
             raise WasiError(Errno.INVAL)
-        if offset > _MAX_OFFSET:
+        if offset > MAX_OFFSET:
             raise WasiError(Errno.OVERFLOW)
         self.position = offset
         return offset
@@ -173,7 +172,7 @@ _ADVICE = {
 
 def file_offset(value: int) -> int:
     """`value` as an `off_t`; INVAL for what does not fit."""
-    if value > _MAX_OFFSET:
+    if value > MAX_OFFSET:
         raise WasiError(Errno.INVAL)
     return value
 

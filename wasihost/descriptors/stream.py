@@ -79,11 +79,10 @@ class BytesInput(PythonStream):
 class ReaderInput(PythonStream):
     """Standard input from an object with `read`."""
 
-    __slots__ = ("_read", "_reader")
+    __slots__ = ("_read",)
 
     def __init__(self, reader: Reader) -> None:
         super().__init__(_OTHERS | Rights.FD_READ)
-        self._reader = reader
         # A buffered reader's read(n) waits for n bytes; read1 answers with what a pipe or a terminal has.
         self._read: Callable[[int], bytes | str | None] = getattr(reader, "read1", None) or reader.read
 

@@ -15,9 +15,7 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Oflags, Rights, Whence
 
 from wasihost import rights as kinds
-from wasihost.descriptors.base import Descriptor, Directory, DirectoryEntry
-
-_MAX_OFFSET = 2**63 - 1
+from wasihost.descriptors.base import MAX_OFFSET, Descriptor, Directory, DirectoryEntry
 
 
 class Traversable(Protocol):
@@ -189,7 +187,7 @@ class TreeFile(Descriptor):
     def seek(self, offset: int, whence: Whence) -> int:
         """The new position; INVAL below 0."""
         offset += (0, self.position, len(self.data))[whence]
-        if not 0 <= offset <= _MAX_OFFSET:
+        if not 0 <= offset <= MAX_OFFSET:
             raise WasiError(Errno.INVAL)
         self.position = offset
         return offset

@@ -48,7 +48,7 @@ _FILESTAT_GET = Rights.FD_FILESTAT_GET
 
 
 class FdFunctions(FdHandlers):
-    """Works on `table`. The hot calls look the number up themselves: a call of `table.get` is a tenth of their time."""
+    """Works on `table`. The hot calls read `table.open` themselves: a call of `table.get` is a tenth of their time."""
 
     __slots__ = ()
 
@@ -64,20 +64,14 @@ class FdFunctions(FdHandlers):
 
     def fd_read(self, fd: Fd, iovs: IovecArray) -> Size:
         """Needs FD_READ."""
-        try:
-            descriptor = self.table.open[fd]
-        except KeyError:
-            raise WasiError(Errno.BADF) from None
+        descriptor = self.table.open[fd]
         if not descriptor.rights & _READ:
             raise descriptor.lacks(_READ)
         return descriptor.read(iovs)
 
     def fd_write(self, fd: Fd, iovs: CiovecArray) -> Size:
         """Needs FD_WRITE."""
-        try:
-            descriptor = self.table.open[fd]
-        except KeyError:
-            raise WasiError(Errno.BADF) from None
+        descriptor = self.table.open[fd]
         if not descriptor.rights & _WRITE:
             raise descriptor.lacks(_WRITE)
         return descriptor.write(iovs)
@@ -98,20 +92,14 @@ class FdFunctions(FdHandlers):
 
     def fd_seek(self, fd: Fd, offset: Filedelta, whence: Whence) -> Filesize:
         """Needs FD_SEEK, or FD_TELL where the position does not move."""
-        try:
-            descriptor = self.table.open[fd]
-        except KeyError:
-            raise WasiError(Errno.BADF) from None
+        descriptor = self.table.open[fd]
         if not descriptor.rights & _SEEK and not (offset == 0 and whence == 1 and descriptor.rights & _TELL):
             raise descriptor.lacks(_SEEK)
         return descriptor.seek(offset, whence)
 
     def fd_tell(self, fd: Fd) -> Filesize:
         """Needs FD_TELL, which FD_SEEK implies."""
-        try:
-            descriptor = self.table.open[fd]
-        except KeyError:
-            raise WasiError(Errno.BADF) from None
+        descriptor = self.table.open[fd]
         if not descriptor.rights & _SEEK_OR_TELL:
             raise descriptor.lacks(_TELL)
         return descriptor.tell()
@@ -164,10 +152,7 @@ class FdFunctions(FdHandlers):
 
     def fd_filestat_get(self, fd: Fd) -> Filestat:
         """Needs FD_FILESTAT_GET."""
-        try:
-            descriptor = self.table.open[fd]
-        except KeyError:
-            raise WasiError(Errno.BADF) from None
+        descriptor = self.table.open[fd]
         if not descriptor.rights & _FILESTAT_GET:
             raise descriptor.lacks(_FILESTAT_GET)
         return descriptor.stat()

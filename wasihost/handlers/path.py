@@ -6,10 +6,8 @@ the directory's back end through one resolver; no path is taken apart here.
 
 from __future__ import annotations
 
-from wasi_preview1.errors import WasiError
 from wasi_preview1.handlers import PathHandlers
 from wasi_preview1.types import (
-    Errno,
     Fd,
     Fdflags,
     Filestat,
@@ -33,21 +31,16 @@ _TRUNC = Oflags.TRUNC
 
 
 class PathFunctions(PathHandlers):
-    """Works on `table`. The two hot calls look the number up themselves, as those of `FdFunctions` do."""
+    """Works on `table`."""
 
     __slots__ = ()
 
     table: FdTable
 
     def _directory(self, fd: Fd, right: Rights) -> Directory:
-        try:
-            directory = self.table.open[fd]
-        except KeyError:
-            raise WasiError(Errno.BADF) from None
-        if not isinstance(directory, Directory):
-            raise WasiError(Errno.NOTDIR)
+        directory = self.table.directory(fd)
         if not directory.rights & right:
-            raise WasiError(Errno.NOTCAPABLE)
+            raise directory.lacks(right)
         return directory
 
     def path_open(
@@ -66,11 +59,10 @@ class PathFunctions(PathHandlers):
         them: programs ask for more than applies, and the spec allows fewer.
         """
         directory = self._directory(fd, _OPEN)
-        if oflags and (
-            (oflags & _CREAT and not directory.rights & _CREATE_FILE)
-            or (oflags & _TRUNC and not directory.rights & _SET_SIZE)
-        ):
-            raise directory.refusal()
+        if oflags & _CREAT and not directory.rights & _CREATE_FILE:
+            raise directory.lacks(_CREATE_FILE)
+        if oflags & _TRUNC and not directory.rights & _SET_SIZE:
+            raise directory.lacks(_SET_SIZE)
         self.table.check_room()
         passed = directory.inheriting
         opened = directory.open(
@@ -86,34 +78,34 @@ class PathFunctions(PathHandlers):
         self, fd: Fd, flags: Lookupflags, path: str, atim: Timestamp, mtim: Timestamp, fst_flags: Fstflags
     ) -> None:
         """Needs PATH_FILESTAT_SET_TIMES."""
-        directory = self._changing(fd, Rights.PATH_FILESTAT_SET_TIMES)
+        directory = self._directory(fd, Rights.PATH_FILESTAT_SET_TIMES)
         directory.set_times_path(path, bool(flags), atim, mtim, fst_flags)
 
     def path_create_directory(self, fd: Fd, path: str) -> None:
         """Needs PATH_CREATE_DIRECTORY."""
-        self._changing(fd, Rights.PATH_CREATE_DIRECTORY).create_directory(path)
+        self._directory(fd, Rights.PATH_CREATE_DIRECTORY).create_directory(path)
 
     def path_remove_directory(self, fd: Fd, path: str) -> None:
         """Needs PATH_REMOVE_DIRECTORY."""
-        self._changing(fd, Rights.PATH_REMOVE_DIRECTORY).remove_directory(path)
+        self._directory(fd, Rights.PATH_REMOVE_DIRECTORY).remove_directory(path)
 
     def path_unlink_file(self, fd: Fd, path: str) -> None:
         """Needs PATH_UNLINK_FILE."""
-        self._changing(fd, Rights.PATH_UNLINK_FILE).unlink(path)
+        self._directory(fd, Rights.PATH_UNLINK_FILE).unlink(path)
 
     def path_rename(self, fd: Fd, old_path: str, new_fd: Fd, new_path: str) -> None:
         """Needs PATH_RENAME_SOURCE of the one directory and PATH_RENAME_TARGET of the other."""
-        source = self._changing(fd, Rights.PATH_RENAME_SOURCE)
-        source.rename(old_path, self._changing(new_fd, Rights.PATH_RENAME_TARGET), new_path)
+        source = self._directory(fd, Rights.PATH_RENAME_SOURCE)
+        source.rename(old_path, self._directory(new_fd, Rights.PATH_RENAME_TARGET), new_path)
 
     def path_link(self, old_fd: Fd, old_flags: Lookupflags, old_path: str, new_fd: Fd, new_path: str) -> None:
         """Needs PATH_LINK_SOURCE of the one directory and PATH_LINK_TARGET of the other."""
-        source = self._changing(old_fd, Rights.PATH_LINK_SOURCE)
-        source.link(old_path, bool(old_flags), self._changing(new_fd, Rights.PATH_LINK_TARGET), new_path)
+        source = self._directory(old_fd, Rights.PATH_LINK_SOURCE)
+        source.link(old_path, bool(old_flags), self._directory(new_fd, Rights.PATH_LINK_TARGET), new_path)
 
     def path_symlink(self, old_path: str, fd: Fd, new_path: str) -> None:
         """Needs PATH_SYMLINK."""
-        self._changing(fd, Rights.PATH_SYMLINK).symlink(old_path, new_path)
+        self._directory(fd, Rights.PATH_SYMLINK).symlink(old_path, new_path)
 
     def path_readlink(self, fd: Fd, path: str, buf: memoryview) -> Size:
         """Needs PATH_READLINK; what does not fit the buffer is cut, as POSIX has it."""
@@ -121,10 +113,3 @@ class PathFunctions(PathHandlers):
         content = content[: len(buf)]
         buf[: len(content)] = content
         return len(content)
-
-    def _changing(self, fd: Fd, right: Rights) -> Directory:
-        """A directory for a call that changes something: ROFS below a read-only mount, else NOTCAPABLE."""
-        directory = self.table.directory(fd)
-        if not directory.rights & right:
-            raise directory.refusal()
-        return directory
