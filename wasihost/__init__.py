@@ -6,6 +6,8 @@ given; `State` is the host side alone, for an engine of your own.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from wasi_preview1.errors import GuestFault, WasiError
 from wasi_preview1.types import Errno
 
@@ -33,6 +35,9 @@ from wasihost.errors import (
 from wasihost.run import DEVNULL, PIPE, STDOUT, CompletedProcess, run
 from wasihost.state import State
 
+if TYPE_CHECKING:
+    from wasihost.vfs import MemoryFS
+
 __all__ = [
     "DEVNULL",
     "INHERIT",
@@ -52,6 +57,7 @@ __all__ = [
     "Frame",
     "GuestFault",
     "LinkError",
+    "MemoryFS",
     "ModuleConfig",
     "ModuleError",
     "Mount",
@@ -61,3 +67,12 @@ __all__ = [
     "WasihostError",
     "run",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """`MemoryFS`, imported when it is first asked for: most runs do without."""
+    if name == "MemoryFS":
+        from wasihost.vfs import MemoryFS
+
+        return MemoryFS
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,7 +16,7 @@ from wasihost.errors import ConfigError
 
 if TYPE_CHECKING:
     from wasihost.descriptors.stream import Reader, Writer
-    from wasihost.descriptors.tree import Traversable
+    from wasihost.vfs.mounting import VirtualSource
 
 STDIN_FD: Final = 0
 STDOUT_FD: Final = 1
@@ -62,10 +62,10 @@ Stdout: TypeAlias = "Writer | Callable[[bytes], object] | Inherit"
 
 
 class Mount(NamedTuple):
-    """A preopened directory: the guest's path of it, and a host directory or a read-only tree of Python objects."""
+    """A preopened directory: the guest's path of it, and a host directory or a file system of Python's."""
 
     guest_path: str
-    source: str | Traversable
+    source: str | VirtualSource
     read_only: bool
 
 
@@ -90,14 +90,22 @@ class FSConfig:
         """Add a host directory that the guest cannot change: ROFS."""
         return self._add(guest_path, os.fspath(host_path), True)
 
-    def with_fs_mount(self, guest_path: str, root: Traversable | os.PathLike[str]) -> FSConfig:
-        """Add a read-only tree: an `importlib.resources` Traversable, a `zipfile.Path`.
+    def with_fs_mount(
+        self, guest_path: str, source: VirtualSource | os.PathLike[str], *, read_only: bool = False
+    ) -> FSConfig:
+        """Add a file system of Python's: a `MemoryFS` or a `wasihost.vfs.Directory`, writable as far as it can be, or
+        to be read only: a dict of path -> bytes, an `importlib.resources` Traversable, a `zipfile.Path`, any fsspec
+        file system.
 
-        One that is a path of the host, as a `pathlib.Path` is, is mounted as a read-only directory.
+        A path of the host, as a `pathlib.Path` is, is mounted as a read-only directory.
         """
-        return self._add(guest_path, os.fspath(root) if isinstance(root, os.PathLike) else root, True)
+        if isinstance(source, os.PathLike):
+            return self._add(guest_path, os.fspath(source), True)
+        from wasihost.vfs.mounting import can_change
 
-    def _add(self, guest_path: str, source: str | Traversable, read_only: bool) -> FSConfig:
+        return self._add(guest_path, source, read_only or not can_change(source))
+
+    def _add(self, guest_path: str, source: str | VirtualSource, read_only: bool) -> FSConfig:
         if not guest_path or "\0" in guest_path:
             raise ConfigError(f"a guest path cannot be {guest_path!r}: give a path such as '/' or '/data'")
         if isinstance(source, str) and (not source or "\0" in source):
@@ -234,11 +242,15 @@ class ModuleConfig:
         """Add a writable host directory."""
         return self._with("_fs", self._fs.with_dir_mount(guest_path, host_path))
 
-    def with_read_only_fs(self, guest_path: str, root: str | os.PathLike[str] | Traversable) -> Self:
-        """Add a host directory, or a tree of Python objects, that the guest cannot change."""
+    def with_mount(self, guest_path: str, source: VirtualSource) -> Self:
+        """Add a file system of Python's, as `FSConfig.with_fs_mount` describes them."""
+        return self._with("_fs", self._fs.with_fs_mount(guest_path, source))
+
+    def with_read_only_fs(self, guest_path: str, root: str | os.PathLike[str] | VirtualSource) -> Self:
+        """Add a host directory, or a file system of Python's, that the guest cannot change: ROFS."""
         if isinstance(root, str):
             return self._with("_fs", self._fs.with_read_only_dir_mount(guest_path, root))
-        return self._with("_fs", self._fs.with_fs_mount(guest_path, root))
+        return self._with("_fs", self._fs.with_fs_mount(guest_path, root, read_only=True))
 
     # -- what was given --------------------------------------------------------------------------------------------
 

@@ -88,11 +88,11 @@ def _open_mount(mount: Mount) -> Directory:
     try:
         if isinstance(mount.source, str):
             return open_host_directory(mount.source, mount.guest_path, mount.read_only)
-        from wasihost.descriptors.tree import mount_tree
+        from wasihost.descriptors.virtual import open_virtual
 
-        return mount_tree(mount.source, mount.guest_path)
-    except OSError as error:
+        return open_virtual(mount.source, mount.guest_path, mount.read_only)
+    except (OSError, TypeError) as error:
         raise ConfigError(
-            f"cannot mount {mount.source!r} as {mount.guest_path!r}: {error.strerror or error}; "
+            f"cannot mount {mount.source!r} as {mount.guest_path!r}: {getattr(error, 'strerror', None) or error}; "
             "give a directory that exists and can be read"
         ) from error

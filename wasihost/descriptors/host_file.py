@@ -18,7 +18,7 @@ from wasihost.descriptors.hoststat import filestat_of, stamps
 from wasihost.sandbox.times import set_times
 
 _APPEND = int(Fdflags.APPEND)
-_SYNCHRONOUS = int(Fdflags.DSYNC | Fdflags.SYNC | Fdflags.RSYNC)
+SYNCHRONOUS = int(Fdflags.DSYNC | Fdflags.SYNC | Fdflags.RSYNC)
 
 _preadv = os.preadv
 _pwritev = os.pwritev
@@ -80,7 +80,8 @@ class HostFile(Descriptor):
         """pwritev at the position kept here; with APPEND the host finds the end, atomically."""
         if self.flags & _APPEND:
             size = os.writev(self.fd, buffers)
-            self.position = os.lseek(self.fd, 0, os.SEEK_CUR)
+            if size:  # a write of nothing leaves the position where it is
+                self.position = os.lseek(self.fd, 0, os.SEEK_CUR)
             return size
         if len(buffers) == 1:  # by far the most; 0.1 us less
             size = _pwrite(self.fd, buffers[0], self.position)
@@ -129,7 +130,7 @@ class HostFile(Descriptor):
 
     def set_flags(self, flags: Fdflags) -> None:
         """fcntl(F_SETFL); NOTSUP to change the synchronous flags, which hosts fix at open."""
-        if (flags ^ self.flags) & _SYNCHRONOUS:
+        if (flags ^ self.flags) & SYNCHRONOUS:
             raise WasiError(Errno.NOTSUP)
         change_status_flags(self.fd, flags)
         self.flags = flags

@@ -1,0 +1,316 @@
+"""Open files and directories of a virtual tree: `MemoryFS`, an archive, a user's own.
+
+A directory is its node, never a path. A read-only mount is a flag that every descriptor opened through it inherits, as
+for host directories. A file's position is kept here.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import ClassVar
+
+from wasi_preview1.errors import WasiError
+from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights, Whence
+
+from wasihost import rights as kinds
+from wasihost.descriptors.base import MAX_OFFSET, Descriptor, Directory, DirectoryEntry
+from wasihost.descriptors.host_file import SYNCHRONOUS, file_offset
+from wasihost.descriptors.hoststat import stamps
+from wasihost.sandbox.times import UTIME_NOW
+from wasihost.vfs import nodes, operations
+from wasihost.vfs.mounting import VirtualSource, root_of
+from wasihost.vfs.resolve import node_at
+
+_APPEND = int(Fdflags.APPEND)
+_U64 = 0xFFFFFFFFFFFFFFFF
+
+
+def filetype_of(node: nodes.Node) -> Filetype:
+    """The file type of a node, which is its class."""
+    if isinstance(node, nodes.File):
+        return Filetype.REGULAR_FILE
+    if isinstance(node, nodes.Directory):
+        return Filetype.DIRECTORY
+    return Filetype.SYMBOLIC_LINK if isinstance(node, nodes.Link) else Filetype.UNKNOWN
+
+
+def filestat_of(node: nodes.Node) -> Filestat:
+    """All fields."""
+    st = node.stat()
+    return Filestat(
+        st.device & _U64, node.inode & _U64, filetype_of(node), st.links, st.size,
+        max(st.atime_ns, 0), max(st.mtime_ns, 0), max(st.ctime_ns, 0),
+    )  # fmt: skip
+
+
+def set_node_times(node: nodes.Node, atim: int, mtim: int, which: Fstflags) -> None:
+    """utimensat(2), with 'now' as the tree has it."""
+    stamp = [node.now() if time == UTIME_NOW else time if time >= 0 else None for time in stamps(atim, mtim, which)]
+    if stamp != [None, None]:
+        node.set_times(*stamp)
+
+
+class VirtualDirectory(Directory):
+    """An open directory of a virtual tree."""
+
+    __slots__ = ("node",)
+
+    KIND: ClassVar[int] = kinds.DIRECTORY
+
+    def __init__(
+        self, node: nodes.Directory, rights: int, inheriting: int, read_only: bool, preopen: str | None = None
+    ) -> None:
+        super().__init__(rights, inheriting, preopen, read_only)
+        self.node = node
+
+    def entries(self) -> list[DirectoryEntry]:
+        """No stat per entry."""
+        above = self.node if self.preopen is not None else self.node.above() or self.node
+        out = [(b".", self.node.inode, Filetype.DIRECTORY), (b"..", above.inode, Filetype.DIRECTORY)]
+        for name, node in self.node.entries():
+            out.append((os.fsencode(name), node.inode, filetype_of(node)))
+        return out
+
+    def open(self, path: str, follow: bool, oflags: Oflags, rights: int, inheriting: int, flags: Fdflags) -> Descriptor:
+        """openat(2); the access mode follows the rights asked for, as with a host directory."""
+        directory, create = bool(oflags & Oflags.DIRECTORY), bool(oflags & Oflags.CREAT)
+        truncate = bool(oflags & Oflags.TRUNC)
+        writing = truncate or (not directory and bool(rights & kinds.FILE_WRITE & ~kinds.READ_ONLY))
+        if self.read_only:
+            if writing or create:
+                raise WasiError(Errno.ROFS)
+            rights &= kinds.READ_ONLY
+        if directory and create:
+            raise WasiError(Errno.INVAL)
+        node = operations.open_node(
+            self.node, path, follow=follow, directory=directory, create=create,
+            exclusive=bool(oflags & Oflags.EXCL), writing=writing,
+        )  # fmt: skip
+        if isinstance(node, nodes.Directory):
+            return VirtualDirectory(node, rights & kinds.DIRECTORY, inheriting, self.read_only)
+        assert isinstance(node, nodes.File)  # all that `open_node` answers besides
+        opened = node.open(writing=writing)
+        try:
+            if truncate:
+                opened.truncate(0)
+        except BaseException:
+            opened.close()
+            raise
+        return VirtualFile(opened, rights & kinds.FILE, flags, read_only=self.read_only)
+
+    def stat(self) -> Filestat:
+        """fstat(2)."""
+        return filestat_of(self.node)
+
+    def set_flags(self, flags: Fdflags) -> None:
+        """Kept; nothing here waits or appends."""
+        self.flags = flags
+
+    def set_times(self, atim: int, mtim: int, which: Fstflags) -> None:
+        """futimens(2)."""
+        self._changes()
+        set_node_times(self.node, atim, mtim, which)
+
+    def sync(self) -> None:
+        """Nothing to do."""
+
+    def datasync(self) -> None:
+        """Nothing to do."""
+
+    def stat_path(self, path: str, follow: bool) -> Filestat:
+        """fstatat(2)."""
+        return filestat_of(node_at(self.node, path, follow=follow))
+
+    def set_times_path(self, path: str, follow: bool, atim: int, mtim: int, which: Fstflags) -> None:
+        """utimensat(2)."""
+        self._changes()
+        set_node_times(node_at(self.node, path, follow=follow), atim, mtim, which)
+
+    def create_directory(self, path: str) -> None:
+        """mkdirat(2)."""
+        self._changes()
+        operations.mkdir(self.node, path)
+
+    def remove_directory(self, path: str) -> None:
+        """unlinkat(2) with AT_REMOVEDIR."""
+        self._changes()
+        operations.rmdir(self.node, path)
+
+    def unlink(self, path: str) -> None:
+        """unlinkat(2)."""
+        self._changes()
+        operations.unlink(self.node, path)
+
+    def rename(self, path: str, target: Directory, target_path: str) -> None:
+        """renameat(2); the tree says XDEV for another tree of the same kind."""
+        other = self._partner(target)
+        operations.rename(self.node, path, other.node, target_path)
+
+    def link(self, path: str, follow: bool, target: Directory, target_path: str) -> None:
+        """linkat(2)."""
+        other = self._partner(target)
+        operations.link(self.node, path, follow, other.node, target_path)
+
+    def symlink(self, content: str, path: str) -> None:
+        """symlinkat(2)."""
+        self._changes()
+        operations.symlink(content, self.node, path)
+
+    def readlink(self, path: str) -> str:
+        """readlinkat(2)."""
+        return operations.readlink(self.node, path)
+
+    def _changes(self) -> None:
+        if self.read_only:
+            raise WasiError(Errno.ROFS)
+
+    def _partner(self, target: Directory) -> VirtualDirectory:
+        """The other end of a link or rename: of a virtual tree too, and neither of them read-only."""
+        self._changes()
+        if not isinstance(target, VirtualDirectory):
+            raise WasiError(Errno.XDEV)
+        target._changes()
+        return target
+
+
+class VirtualFile(Descriptor):
+    """An open file of a virtual tree. `read_only` says that it lies below a read-only mount."""
+
+    __slots__ = ("node", "position", "read_only")
+
+    KIND: ClassVar[int] = kinds.FILE
+
+    def __init__(self, node: nodes.File, rights: int, flags: Fdflags, *, read_only: bool) -> None:
+        super().__init__(rights, 0, flags)
+        self.node = node
+        self.position = 0
+        self.read_only = read_only
+
+    def lacks(self, right: Rights) -> WasiError:
+        """ROFS for a change below a read-only mount."""
+        if self.read_only and right & ~kinds.READ_ONLY:
+            return WasiError(Errno.ROFS)
+        return super().lacks(right)
+
+    def filetype(self) -> Filetype:
+        """A regular file."""
+        return Filetype.REGULAR_FILE
+
+    def close(self) -> None:
+        """Tells the node."""
+        self.node.close()
+
+    def available(self) -> int:
+        """From the position to the end."""
+        return max(0, self.node.stat().size - self.position)
+
+    def read(self, buffers: list[memoryview]) -> int:
+        """The next bytes."""
+        size = self.pread(buffers, self.position)
+        self.position += size
+        return size
+
+    def write(self, buffers: list[memoryview]) -> int:
+        """At the position; at the end with APPEND, each call in one piece."""
+        if self.flags & _APPEND:
+            data = buffers[0] if len(buffers) == 1 else memoryview(b"".join(buffers))
+            if not len(data):
+                return 0
+            at, size = self.node.appendfrom(data)
+            self.position = at + size
+            return size
+        size = self.pwrite(buffers, self.position)
+        self.position += size
+        return size
+
+    def pread(self, buffers: list[memoryview], offset: int) -> int:
+        """The bytes at `offset`; INVAL beyond 2**63-1."""
+        at = start = file_offset(offset)
+        for buffer in buffers:
+            size = self.node.readinto(at, buffer) if len(buffer) else 0
+            at += size
+            if size < len(buffer):
+                break
+        return at - start
+
+    def pwrite(self, buffers: list[memoryview], offset: int) -> int:
+        """To `offset`, also with APPEND. What was written before an error counts; the error comes with the next."""
+        at = start = file_offset(offset)
+        for buffer in buffers:
+            if not len(buffer):
+                continue
+            if at + len(buffer) > MAX_OFFSET:
+                raise WasiError(Errno.FBIG)
+            try:
+                size = self.node.writefrom(at, buffer)
+            except OSError:
+                if at == start:
+                    raise
+                break
+            at += size
+            if size < len(buffer):
+                break
+        return at - start
+
+    def seek(self, offset: int, whence: Whence) -> int:
+        """The new position; INVAL below 0, OVERFLOW above 2**63-1."""
+        if whence == 1:
+            offset += self.position
+        elif whence == 2:
+            offset += self.node.stat().size
+        if offset < 0:
+            raise WasiError(Errno.INVAL)
+        if offset > MAX_OFFSET:
+            raise WasiError(Errno.OVERFLOW)
+        self.position = offset
+        return offset
+
+    def tell(self) -> int:
+        """The position."""
+        return self.position
+
+    def stat(self) -> Filestat:
+        """fstat(2)."""
+        return filestat_of(self.node)
+
+    def set_flags(self, flags: Fdflags) -> None:
+        """NOTSUP to change the synchronous flags, as for a host file."""
+        if (flags ^ self.flags) & SYNCHRONOUS:
+            raise WasiError(Errno.NOTSUP)
+        self.flags = flags
+
+    def set_size(self, size: int) -> None:
+        """ftruncate(2)."""
+        self.node.truncate(file_offset(size))
+
+    def set_times(self, atim: int, mtim: int, which: Fstflags) -> None:
+        """futimens(2)."""
+        if self.read_only:
+            raise WasiError(Errno.ROFS)
+        set_node_times(self.node, atim, mtim, which)
+
+    def advise(self, offset: int, size: int, advice: Advice) -> None:
+        """Nothing to do."""
+        file_offset(offset + size)
+
+    def allocate(self, offset: int, size: int) -> None:
+        """posix_fallocate(2): the file is at least that long then; INVAL for size 0."""
+        end = file_offset(offset + size)
+        if not size:
+            raise WasiError(Errno.INVAL)
+        if end > self.node.stat().size:
+            self.node.truncate(end)
+
+    def sync(self) -> None:
+        """fsync(2)."""
+        self.node.sync()
+
+    def datasync(self) -> None:
+        """fdatasync(2)."""
+        self.node.sync()
+
+
+def open_virtual(source: VirtualSource, guest_path: str, read_only: bool) -> VirtualDirectory:
+    """The preopen of a virtual tree. Raises what `vfs.mounting.root_of` raises."""
+    rights = (kinds.READ_ONLY if read_only else kinds.ALL) & kinds.DIRECTORY
+    return VirtualDirectory(root_of(source), rights, kinds.ALL, read_only, guest_path)

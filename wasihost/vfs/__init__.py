@@ -1,0 +1,21 @@
+"""File systems that are Python objects: one of its own in memory, and the means to mount whatever else.
+
+Rules of this package: nodes and names, never descriptors, rights or guest memory; every failure is an `OSError`, as
+the host's own file system would raise it. Path rules are those of `wasihost.sandbox`, kept by one resolver.
+
+    nodes        what a tree is made of: `Directory`, `File`, `Link`, with a default for all that a tree cannot do
+    resolve      where a path leads in a tree
+    operations   what POSIX calls do with a path: open, mkdir, rename, link ... on any tree
+    budget       what a `MemoryFS` may hold; lazy content
+    memory       the nodes of `MemoryFS`
+    memoryfs     `MemoryFS`, which is also a dict of its files
+    traversable  read-only: `importlib.resources`, `zipfile.Path`
+    remote       read-only: any fsspec file system
+    mounting     from what a user hands over to the root of a tree
+"""
+
+from .budget import Lazy
+from .memoryfs import MemoryFS
+from .nodes import Directory, File, Link, Node, Stat
+
+__all__ = ["Directory", "File", "Lazy", "Link", "MemoryFS", "Node", "Stat"]

@@ -1,0 +1,55 @@
+"""What a file system in memory may hold, and content that is fetched when it is first used."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from wasihost.sandbox.names import failure
+
+
+class Lazy(NamedTuple):
+    """Content that is fetched when it is first used: `size` in bytes, known before, and what answers the bytes."""
+
+    size: int
+    load: Callable[[], bytes]
+
+
+class Budget:
+    """What one file system may hold, and its clock, lock and device number; a limit that is None is no limit.
+
+    `bytes` counts the content of files and links, `entries` every name of a file, directory or link.
+    """
+
+    __slots__ = ("bytes", "clock", "device", "entries", "lock", "max_bytes", "max_entries", "max_file_size")
+
+    def __init__(
+        self,
+        max_bytes: int | None,
+        max_entries: int | None,
+        max_file_size: int | None,
+        clock: Callable[[], int],
+        device: int,
+    ) -> None:
+        self.max_bytes = max_bytes
+        self.max_entries = max_entries
+        self.max_file_size = max_file_size
+        self.clock = clock
+        self.device = device
+        self.bytes = 0
+        self.entries = 0
+        self.lock = threading.RLock()
+
+    def charge(self, size: int) -> None:
+        """Count `size` bytes more, or fewer if it is negative. Raises: ENOSPC."""
+        if size > 0 and self.max_bytes is not None and self.bytes + size > self.max_bytes:
+            raise failure(errno.ENOSPC, f"more than {self.max_bytes} bytes")
+        self.bytes += size
+
+    def charge_entry(self) -> None:
+        """Count one name more. Raises: ENOSPC."""
+        if self.max_entries is not None and self.entries >= self.max_entries:
+            raise failure(errno.ENOSPC, f"more than {self.max_entries} names")
+        self.entries += 1

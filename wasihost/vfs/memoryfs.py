@@ -1,0 +1,181 @@
+"""`MemoryFS`: a file system in memory that a guest can do everything with, and a dict of its files to Python."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Final
+
+from wasihost.sandbox.names import failure
+from wasihost.vfs import operations
+from wasihost.vfs.budget import Budget, Lazy
+from wasihost.vfs.memory import MemoryDirectory, MemoryFile
+from wasihost.vfs.nodes import Directory, Stat
+from wasihost.vfs.resolve import node_at
+
+DEFAULT_MAX_BYTES: Final = 1 << 30
+DEFAULT_MAX_ENTRIES: Final = 250_000
+"""What a `MemoryFS` holds at most if nothing else is said: bytes of content, and names."""
+
+_devices = itertools.count(1)
+
+
+class MemoryFS(MutableMapping[str, bytes]):
+    """Files, directories and links in memory.
+
+    As a mapping it is path -> content of every regular file: `MemoryFS({"a/b.txt": b"..."})`, `fs["a/b.txt"]`,
+    `dict(fs)`. Setting a file makes its directories. Content can be `Lazy`. Paths are relative to the root, one leading
+    slash is allowed; links are followed; a path that leads out of the root is PermissionError.
+
+    A write that would exceed a limit fails with ENOSPC (`max_bytes` of content in all, `max_entries` names) or EFBIG
+    (`max_file_size` bytes); None lifts a limit. `clock` gives ns since 1970 for the times of files. Several guests, in
+    several threads too, may share one.
+    """
+
+    __slots__ = ("budget", "root")
+
+    def __init__(
+        self,
+        files: Mapping[str, bytes | Lazy] | None = None,
+        *,
+        max_bytes: int | None = DEFAULT_MAX_BYTES,
+        max_entries: int | None = DEFAULT_MAX_ENTRIES,
+        max_file_size: int | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.budget = Budget(max_bytes, max_entries, max_file_size, clock, next(_devices))
+        self.root = MemoryDirectory(self.budget, None)
+        for path, content in (files or {}).items():
+            self.put(path, content)
+
+    # -- as a dict of files ----------------------------------------------------------------------------------------
+
+    def __getitem__(self, path: str) -> bytes:
+        try:
+            node = node_at(self.root, _relative(path), follow=True)
+        except (FileNotFoundError, NotADirectoryError):
+            raise KeyError(path) from None
+        if not isinstance(node, MemoryFile):
+            raise KeyError(path)
+        return bytes(node.content())
+
+    def __setitem__(self, path: str, content: bytes) -> None:
+        self.put(path, content)
+
+    def __delitem__(self, path: str) -> None:
+        try:
+            self.remove(path)
+        except FileNotFoundError:
+            raise KeyError(path) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return (path for path, _ in self._files())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, path: object) -> bool:
+        try:
+            return isinstance(path, str) and isinstance(node_at(self.root, _relative(path), follow=True), MemoryFile)
+        except OSError:
+            return False
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"<MemoryFS of {len(self)} files, {self.budget.bytes} bytes>"
+
+    # -- as a file system ------------------------------------------------------------------------------------------
+
+    def put(self, path: str, content: bytes | Lazy) -> None:
+        """Make a file, with the directories that it needs, or replace the content of the one that is there."""
+        if not isinstance(content, Lazy):
+            content = bytes(memoryview(content))  # says what is wrong with a str or a number
+        path = _relative(path)
+        folder = path.rpartition("/")[0]
+        if folder:
+            self.mkdir(folder, parents=True, exist_ok=True)
+        node = operations.open_node(self.root, path, follow=True, create=True, writing=True)
+        assert isinstance(node, MemoryFile)  # a directory is EISDIR
+        node.replace(content)
+
+    def mkdir(self, path: str, *, parents: bool = False, exist_ok: bool = False) -> None:
+        """Make a directory, as `pathlib.Path.mkdir` does."""
+        path = _relative(path)
+        if parents and "/" in path.strip("/"):
+            self.mkdir(path.strip("/").rpartition("/")[0], parents=True, exist_ok=True)
+        try:
+            operations.mkdir(self.root, path)
+        except FileExistsError:
+            if not exist_ok or not isinstance(node_at(self.root, path, follow=True), Directory):
+                raise
+
+    def listdir(self, path: str = ".") -> list[str]:
+        """The names in a directory, in the order they were made."""
+        node = node_at(self.root, _relative(path), follow=True)
+        if not isinstance(node, Directory):
+            raise failure(errno.ENOTDIR, path)
+        return [name for name, _ in node.entries()]
+
+    def is_dir(self, path: str) -> bool:
+        """Whether it is a directory, links followed."""
+        try:
+            return isinstance(node_at(self.root, _relative(path), follow=True), Directory)
+        except OSError:
+            return False
+
+    def stat(self, path: str, *, follow: bool = True) -> Stat:
+        """Size, times and the rest; of a link itself unless `follow`."""
+        return node_at(self.root, _relative(path), follow=follow).stat()
+
+    def set_times(self, path: str, atime_ns: int | None, mtime_ns: int | None) -> None:
+        """Set the times, in ns since 1970; None leaves one."""
+        node_at(self.root, _relative(path), follow=True).set_times(atime_ns, mtime_ns)
+
+    def symlink(self, target: str, path: str) -> None:
+        """Make a link at `path`; its target is relative."""
+        operations.symlink(target, self.root, _relative(path))
+
+    def readlink(self, path: str) -> str:
+        """What a link was made with."""
+        return operations.readlink(self.root, _relative(path))
+
+    def link(self, old: str, new: str) -> None:
+        """Give a file a second name."""
+        operations.link(self.root, _relative(old), False, self.root, _relative(new))
+
+    def rename(self, old: str, new: str) -> None:
+        """Move a file, link or directory, over what POSIX lets it replace."""
+        operations.rename(self.root, _relative(old), self.root, _relative(new))
+
+    def remove(self, path: str) -> None:
+        """Remove a file or a link."""
+        operations.unlink(self.root, _relative(path))
+
+    def rmdir(self, path: str) -> None:
+        """Remove an empty directory."""
+        operations.rmdir(self.root, _relative(path))
+
+    def _files(self) -> Iterator[tuple[str, MemoryFile]]:
+        """Every regular file with its path, one level of directories after the other."""
+        level = [("", self.root)]
+        while level:
+            below: list[tuple[str, MemoryDirectory]] = []
+            for at, directory in level:
+                for name, node in directory.entries():
+                    if isinstance(node, MemoryFile):
+                        yield at + name, node
+                    elif isinstance(node, MemoryDirectory):
+                        below.append((f"{at}{name}/", node))
+            level = below
+
+
+def _relative(path: str) -> str:
+    """`path` below the root: without one leading slash, and `.` for the root itself."""
+    return (path[1:] if path[:1] == "/" else path) or "."

@@ -1,0 +1,40 @@
+"""From what a user hands over as a file system to the root of a virtual tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from wasihost.vfs.budget import Lazy
+from wasihost.vfs.memoryfs import MemoryFS
+from wasihost.vfs.nodes import Directory
+from wasihost.vfs.remote import FsspecDirectory, FsspecFileSystem, is_fsspec
+from wasihost.vfs.traversable import Traversable, TraversableDirectory, is_traversable
+
+VirtualSource: TypeAlias = MemoryFS | Directory | Mapping[str, bytes | Lazy] | Traversable | FsspecFileSystem
+"""What can be mounted besides a directory of the host."""
+
+
+def can_change(source: VirtualSource) -> bool:
+    """Whether a guest may write to it at all. Not to a plain dict: nothing that it writes could be found in it."""
+    return isinstance(source, (MemoryFS, Directory))
+
+
+def root_of(source: VirtualSource) -> Directory:
+    """The root of the tree.
+
+    Raises: NotADirectoryError for a Traversable that is a file, TypeError for what is nothing that can be mounted.
+    """
+    if isinstance(source, MemoryFS):
+        return source.root
+    if isinstance(source, Directory):
+        return source
+    if isinstance(source, Mapping):
+        return MemoryFS(source, max_bytes=None, max_entries=None).root
+    if is_fsspec(source):
+        return FsspecDirectory(source)
+    if not is_traversable(source):
+        raise TypeError("not a MemoryFS, dict, Traversable, zipfile.Path, fsspec file system or wasihost.vfs.Directory")
+    if not source.is_dir():
+        raise NotADirectoryError(f"{source!r} is no directory")
+    return TraversableDirectory(source)

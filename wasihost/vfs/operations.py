@@ -1,0 +1,185 @@
+"""What POSIX calls do with a path, on any virtual tree: the counterpart of `wasihost.sandbox.operations`.
+
+Rules of this file: resolve, decide what slashes, dots and kinds demand, then one method of one directory on one name.
+Nothing here knows a kind of tree. All raise what `resolve` raises; the docstrings say what differs.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from wasihost.sandbox.names import failure, is_rooted, names_directory
+from wasihost.vfs.nodes import Directory, File, Link, Node
+from wasihost.vfs.resolve import Place, no_entry, node_at, resolve
+
+
+def open_node(
+    start: Directory,
+    path: str,
+    *,
+    follow: bool,
+    directory: bool = False,
+    create: bool = False,
+    exclusive: bool = False,
+    writing: bool = False,
+) -> Node:
+    """openat(2) up to the node itself, a file or a directory; a new file if `create` and nothing is there.
+
+    Raises: EEXIST for `create` with `exclusive` where anything is; ELOOP for a link not to be followed; EISDIR for a
+    directory to be written, or created by a path with a trailing slash; ENOTDIR for `directory` and something else.
+    """
+    exclusive = exclusive and create
+    place = resolve(start, path, follow=not exclusive and (follow or path[-1:] == "/"), creating=create)
+    node = place.node
+    if node is None:
+        if not create:
+            raise failure(errno.ENOENT, path)
+        return place.directory.create_file(place.name)
+    if exclusive:
+        raise failure(errno.EEXIST, path)
+    if isinstance(node, Directory):
+        if create or writing:
+            raise failure(errno.EISDIR, path)
+    elif directory or place.slash:
+        raise failure(errno.ENOTDIR, path)
+    elif isinstance(node, Link):
+        raise failure(errno.ELOOP, path)
+    return node
+
+
+def mkdir(start: Directory, path: str) -> None:
+    """mkdirat(2); a trailing slash is allowed. EEXIST for whatever is there, for a dangling link too."""
+    place = resolve(start, path, follow=False)
+    if place.node is not None:
+        raise failure(errno.EEXIST, path)
+    place.directory.create_directory(place.name)
+
+
+def rmdir(start: Directory, path: str) -> None:
+    """unlinkat(2) with AT_REMOVEDIR; EINVAL for a last `.`, ENOTEMPTY for a last `..`."""
+    place = resolve(start, path, follow=False)
+    if not place.name:
+        raise failure(errno.ENOTEMPTY if path.rstrip("/").endswith("..") else errno.EINVAL, path)
+    if not isinstance(_there(place, path), Directory):
+        raise failure(errno.ENOTDIR, path)
+    place.directory.remove_directory(place.name)
+
+
+def unlink(start: Directory, path: str) -> None:
+    """unlinkat(2); EISDIR for a directory, ENOTDIR for anything else with a trailing slash."""
+    place = resolve(start, path, follow=False)
+    if isinstance(_there(place, path), Directory):
+        raise failure(errno.EISDIR, path)
+    if place.slash:
+        raise failure(errno.ENOTDIR, path)
+    place.directory.remove(place.name)
+
+
+def rename(start: Directory, path: str, new_start: Directory, new_path: str) -> None:
+    """renameat(2) over whatever POSIX allows.
+
+    Raises: EINVAL for a path that ends in `.` or `..`, and for a directory into itself; ENOTDIR for a trailing slash
+    where the source is no directory, and for a directory over something else; EISDIR for the reverse.
+    """
+    old = resolve(start, path, follow=False)
+    if not old.name:
+        raise failure(errno.EINVAL, path)
+    new = resolve(new_start, new_path, follow=False)
+    if not new.name:
+        raise failure(errno.EINVAL, new_path)
+    source = _there(old, path)
+    if (old.slash or new.slash) and not isinstance(source, Directory):
+        raise failure(errno.ENOTDIR, path if old.slash else new_path)
+    if source is new.directory or _is_above(source, new.directory):
+        raise failure(errno.EINVAL, new_path)
+    if new.node is not None and (new.node is old.directory or _is_above(new.node, old.directory)):
+        raise failure(errno.ENOTEMPTY, new_path)
+    if isinstance(source, Directory):
+        if new.node is not None and not isinstance(new.node, Directory):
+            raise failure(errno.ENOTDIR, new_path)
+    elif isinstance(new.node, Directory):
+        raise failure(errno.EISDIR, new_path)
+    if new.node is not source:
+        old.directory.rename(old.name, new.directory, new.name)
+
+
+def link(start: Directory, path: str, follow: bool, new_start: Directory, new_path: str) -> None:
+    """linkat(2): a second name for a file, for a link itself unless `follow`.
+
+    Raises: EPERM for a directory, EEXIST for a name that is taken; for a new path with a trailing slash as `symlink`.
+    """
+    if names_directory(path):
+        raise no_entry(start, path, errno.EPERM)
+    old = resolve(start, path, follow=follow)
+    if follow and not isinstance(_there(old, path), Directory) and old.slash:
+        raise failure(errno.ENOTDIR, path)
+    place = _place_of_new(new_start, new_path)
+    node = _there(old, path)
+    if place.node is not None:
+        raise failure(errno.EEXIST, new_path)
+    if isinstance(node, Directory):
+        raise failure(errno.EPERM, path)
+    place.directory.link(place.name, node)
+
+
+def symlink(target: str, start: Directory, path: str) -> None:
+    """symlinkat(2): a link that may name nothing yet, or lead out, which is checked when it is followed.
+
+    Raises: EPERM for a rooted target, ENOENT for an empty one, ENAMETOOLONG, EINVAL for a NUL; with a trailing slash
+    ENOENT if nothing is there, ENOTDIR if it is no directory, EEXIST if it is.
+    """
+    if is_rooted(target):
+        raise failure(errno.EPERM, target)
+    place = _place_of_new(start, path)
+    if "\0" in target:
+        raise failure(errno.EINVAL, target)
+    if not target:
+        raise failure(errno.ENOENT, target)
+    if place.node is not None:
+        raise failure(errno.EEXIST, path)
+    place.directory.create_link(place.name, target)
+
+
+def readlink(start: Directory, path: str) -> str:
+    """readlinkat(2). EINVAL for anything but a link, EPERM for rooted content, which names a place of the host."""
+    if names_directory(path):
+        raise no_entry(start, path, errno.EINVAL)
+    node = node_at(start, path, follow=False)
+    if not isinstance(node, Link):
+        raise failure(errno.EINVAL, path)
+    content = node.target()
+    if is_rooted(content):
+        raise failure(errno.EPERM, path)
+    return content
+
+
+def file_at(start: Directory, path: str) -> File:
+    """The file at `path`, links followed. EISDIR for a directory."""
+    node = node_at(start, path, follow=True)
+    if not isinstance(node, File):
+        raise failure(errno.EISDIR, path)
+    return node
+
+
+def _there(place: Place, path: str) -> Node:
+    if place.node is None:
+        raise failure(errno.ENOENT, path)
+    return place.node
+
+
+def _is_above(node: Node, directory: Directory) -> bool:
+    """Whether `node` is one of the directories that `directory` lies in, as far as the tree knows them."""
+    above = directory.above()
+    while above is not None and above is not node:
+        above = above.above()
+    return above is not None
+
+
+def _place_of_new(start: Directory, path: str) -> Place:
+    """The place for a name that is to be no directory's: EEXIST for a path that names a directory."""
+    if path[-1:] == "/":
+        raise no_entry(start, path, errno.EEXIST)
+    place = resolve(start, path, follow=False)
+    if not place.name:
+        raise failure(errno.EEXIST, path)
+    return place

@@ -1,0 +1,125 @@
+"""A read-only tree of any fsspec file system. fsspec itself is not imported: whoever has a file system has it loaded.
+
+A listing is asked for once per directory and file system, an open file is one handle of fsspec's, which buffers.
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime
+from collections.abc import Iterable
+from typing import Any, Protocol, TypeGuard
+
+from wasihost.sandbox.names import is_single
+from wasihost.vfs.nodes import Directory, File, Node, Stat
+
+
+class FsspecFileSystem(Protocol):
+    """What is used of `fsspec.AbstractFileSystem`."""
+
+    def ls(self, path: str, detail: bool = True) -> Any:
+        """A directory's entries: dicts with `name`, `type` and `size`."""
+
+    def info(self, path: str) -> Any:
+        """One entry."""
+
+    def open(self, path: str, mode: str = "rb") -> Any:
+        """A binary file object."""
+
+
+def is_fsspec(source: object) -> TypeGuard[FsspecFileSystem]:
+    """Whether it looks like an fsspec file system."""
+    return all(hasattr(source, name) for name in ("ls", "info", "open", "protocol"))
+
+
+class FsspecDirectory(Directory):
+    """A directory of an fsspec file system: `FsspecDirectory(fs, "bucket/prefix")`."""
+
+    __slots__ = ("_above", "_fs", "_nodes", "_path")
+
+    def __init__(self, fs: FsspecFileSystem, path: str = "", above: FsspecDirectory | None = None) -> None:
+        self._fs = fs
+        self._path = path
+        self._above = above
+        self._nodes: dict[str, Node] | None = None
+
+    def lookup(self, name: str) -> Node | None:
+        """From the listing."""
+        return self._listing().get(name)
+
+    def entries(self) -> Iterable[tuple[str, Node]]:
+        """The listing."""
+        return self._listing().items()
+
+    def above(self) -> Directory | None:
+        """The directory it was found in."""
+        return self._above
+
+    def _listing(self) -> dict[str, Node]:
+        if self._nodes is None:
+            here = self._path.strip("/")
+            self._nodes = {}
+            for entry in self._fs.ls(self._path, detail=True):
+                name = str(entry["name"]).rstrip("/").rpartition("/")[2]
+                # Some object stores list the directory itself; none may smuggle in a name that is a path.
+                if is_single(name) and str(entry["name"]).strip("/") != here:
+                    self._nodes[name] = self._node(entry)
+        return self._nodes
+
+    def _node(self, entry: dict[str, Any]) -> Node:
+        if entry["type"] == "directory":
+            return FsspecDirectory(self._fs, entry["name"], self)
+        return FsspecFile(self._fs, entry)
+
+
+class FsspecFile(File):
+    """A file as it was listed."""
+
+    __slots__ = ("_entry", "_fs")
+
+    def __init__(self, fs: FsspecFileSystem, entry: dict[str, Any]) -> None:
+        self._fs = fs
+        self._entry = entry
+
+    def stat(self) -> Stat:
+        """As listed; a size that the listing lacks is asked for."""
+        if self._entry.get("size") is None:
+            self._entry = {**self._entry, **self._fs.info(self._entry["name"])}
+        time = _nanoseconds(self._entry.get("mtime", self._entry.get("LastModified", self._entry.get("created"))))
+        return Stat(int(self._entry.get("size") or 0), time, time, time)
+
+    def open(self, *, writing: bool) -> File:
+        """One handle of fsspec's."""
+        return FsspecOpenFile(self, self._fs.open(self._entry["name"], "rb"))
+
+
+class FsspecOpenFile(File):
+    """An open file; to the guest it is the file it was opened from."""
+
+    __slots__ = ("_file", "_handle")
+
+    def __init__(self, file: File, handle: Any) -> None:
+        self._file = file
+        self._handle = handle
+        self.inode = file.inode
+
+    def stat(self) -> Stat:
+        """The file's."""
+        return self._file.stat()
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Seeks first: the guest's position is not the handle's."""
+        self._handle.seek(offset)
+        data: bytes = self._handle.read(size)
+        return data
+
+    def close(self) -> None:
+        """Closes the handle."""
+        self._handle.close()
+
+
+def _nanoseconds(time: object) -> int:
+    """What back ends give as a time: seconds since 1970 or a datetime; 0 for what is not known."""
+    if isinstance(time, datetime.datetime):
+        return max(calendar.timegm(time.utctimetuple()), 0) * 1_000_000_000
+    return max(int(time * 1_000_000_000), 0) if isinstance(time, (int, float)) else 0

@@ -1,0 +1,107 @@
+"""Where a path leads in a virtual tree, by the rules that `wasihost.sandbox` keeps on the host.
+
+Rules of this file: a path stays beneath the directory that it starts from. `..` goes back on a stack of the directories
+passed, so one that was moved meanwhile does not lead to its new parent; stepping back past the start is EPERM, even if
+the path returns, and so is a rooted path or link. Components are looked up one at a time; at most `MAX_LINKS` links are
+followed. Errors are Linux' for the same path under RESOLVE_BENEATH.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import NamedTuple
+
+from wasihost.sandbox.names import components, failure
+from wasihost.sandbox.walk import MAX_LINKS
+from wasihost.vfs.nodes import Directory, Link, Node
+
+NAME_MAX = 255
+"""Bytes of one name."""
+PATH_MAX = 4096
+"""Bytes of one path, a NUL at the end included."""
+
+
+class Place(NamedTuple):
+    """Where a path ends: the directory, the name in it, and what that is, if anything.
+
+    `name` is empty where the path ends in `.` or `..`: then `node` is `directory`. `slash` says that the path, or the
+    link at its end, demands a directory.
+    """
+
+    directory: Directory
+    name: str
+    node: Node | None
+    slash: bool
+
+
+def resolve(start: Directory, path: str, *, follow: bool, creating: bool = False) -> Place:
+    """Where `path` ends beneath `start`; `follow` is about a link as the last component.
+
+    `creating` refuses a slash after the last component, of a link at the end too, with EISDIR.
+
+    Raises: ENOENT for an empty path and for a missing directory on the way, ENOTDIR for a file on the way, EPERM for a
+    way out, ELOOP for more than `MAX_LINKS` links, EINVAL for a NUL, ENAMETOOLONG.
+    """
+    if "\0" in path:
+        raise failure(errno.EINVAL, path)
+    if len(path) * 4 >= PATH_MAX and len(os.fsencode(path)) >= PATH_MAX:
+        raise failure(errno.ENAMETOOLONG, path)
+    work = components(path)
+    work.reverse()
+    slash = path[-1] == "/"
+    here, passed = start, [start]
+    links = 0
+    while True:
+        name = work.pop()
+        if name == "." or name == "..":
+            if name == "..":
+                passed.pop()
+                if not passed:
+                    raise failure(errno.EPERM, path)
+                here = passed[-1]
+            if work:
+                continue
+            return Place(here, "", here, True)
+        if len(name) * 4 > NAME_MAX and len(os.fsencode(name)) > NAME_MAX:
+            raise failure(errno.ENAMETOOLONG, path)
+        if creating and slash and not work:
+            raise failure(errno.EISDIR, path)
+        node = here.lookup(name)
+        if isinstance(node, Link) and (work or follow):
+            links += 1
+            if links > MAX_LINKS:
+                raise failure(errno.ELOOP, path)
+            content = node.target()
+            if not work and content[-1:] == "/":
+                slash = True
+            work += reversed(components(content))
+        elif not work:
+            return Place(here, name, node, slash)
+        elif node is None:
+            raise failure(errno.ENOENT, path)
+        elif not isinstance(node, Directory):
+            raise failure(errno.ENOTDIR, path)
+        else:
+            here = node
+            passed.append(here)
+
+
+def node_at(start: Directory, path: str, *, follow: bool) -> Node:
+    """What is at `path`; a trailing slash follows in any case. ENOENT, ENOTDIR for a slash after no directory."""
+    place = resolve(start, path, follow=follow or path[-1:] == "/")
+    if place.node is None:
+        raise failure(errno.ENOENT, path)
+    if place.slash and not isinstance(place.node, Directory):
+        raise failure(errno.ENOTDIR, path)
+    return place.node
+
+
+def no_entry(start: Directory, path: str, code: int) -> OSError:
+    """The error for a `path` that names a directory but no entry of one: errno `code`.
+
+    Raises: why `path`, followed to its end, is no directory (ENOENT, ENOTDIR, EPERM, ELOOP ...).
+    """
+    if not isinstance(node_at(start, path, follow=True), Directory):
+        raise failure(errno.ENOTDIR, path)
+    return failure(code, path)
