@@ -119,7 +119,7 @@ class FSConfig:
         return isinstance(other, FSConfig) and self._mounts == other._mounts
 
     def __hash__(self) -> int:
-        return hash(self._mounts)
+        return hash(tuple(mount.guest_path for mount in self._mounts))  # a dict, as a source, has no hash
 
     def __repr__(self) -> str:
         return f"FSConfig({list(self._mounts)!r})"

@@ -77,6 +77,46 @@ class TrapError(WasihostError):
         return "\n".join(lines)
 
 
+class LimitExceeded(WasihostError):
+    """The guest wanted more than it was given. `limit` names what: "memory", "fuel", ..."""
+
+    def __init__(self, limit: str, message: str = "") -> None:
+        super().__init__(limit, message)
+        self.limit = limit
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message or f"the guest exceeded its limit of {self.limit}"
+
+
+class TimeoutExpired(WasihostError):
+    """The guest was ended because its time was over; the fields are those of `subprocess`'s.
+
+    `timeout` is in seconds; `stdout` and `stderr` are what was captured until then, or None.
+    """
+
+    def __init__(
+        self,
+        args: Sequence[str],
+        timeout: float,
+        stdout: bytes | str | None = None,
+        stderr: bytes | str | None = None,
+    ) -> None:
+        super().__init__(tuple(args), timeout, stdout, stderr)
+        self.cmd = tuple(args)
+        self.timeout = timeout
+        self.stdout = stdout
+        self.stderr = stderr
+
+    @property
+    def output(self) -> bytes | str | None:
+        """Another name of `stdout`, as `subprocess` has it."""
+        return self.stdout
+
+    def __str__(self) -> str:
+        return f"guest {' '.join(self.cmd)!r} was ended after {self.timeout} seconds"
+
+
 class CalledProcessError(WasihostError):
     """`run(..., check=True)` and the guest's status was not 0; the fields are those of `subprocess`'s."""
 

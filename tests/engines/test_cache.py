@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.engine import Host, wat
 from wasihost.engines.wasmtime import cache, module, seen
+from wasihost.engines.wasmtime.engine import PLAIN, Kind
 from wasihost.engines.wasmtime.run import execute
 
 
@@ -28,9 +29,9 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     labels: list[str] = []
     compile_wasm = module.compile_wasm
 
-    def counted(code: bytes, label: str = "guest") -> module.Module:
+    def counted(code: bytes, label: str = "guest", kind: Kind = PLAIN) -> module.Module:
         labels.append(label)
-        return compile_wasm(code, label)
+        return compile_wasm(code, label, kind)
 
     monkeypatch.setattr(module, "compile_wasm", counted)
     return labels

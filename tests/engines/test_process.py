@@ -88,11 +88,17 @@ def test_a_forked_child_runs_and_compiles() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="traps are signals there")
-def test_faulthandler_after_the_engine_is_refused_not_fatal() -> None:
-    text = said(
-        "import faulthandler; print(go('trap', 0).kind); faulthandler.enable(); print(type(go('trap', 0)).__name__); "
-        "faulthandler.disable(); print(go('trap', 0).kind)"
-    )
-    assert text.split() == ["unreachable", "ConfigError", "unreachable"]
-    text = said("import faulthandler; faulthandler.enable(); print(go('trap', 0).kind)")
-    assert text == "unreachable"
+def test_faulthandler_may_be_enabled_before_and_after_the_engine_starts() -> None:
+    """After it, its handlers would be first to see a trap, and end the process."""
+    trap = "print(go('trap', 0).kind)\n"
+    on, off = "faulthandler.enable()\n", "faulthandler.disable()\n"
+    for code in (on + trap, trap + on + trap + trap + off + trap + on + trap):
+        assert set(said("import faulthandler\n" + code).split()) == {"unreachable"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="traps are signals there")
+def test_faulthandler_still_reports_a_crash_after_a_run() -> None:
+    crash = "print(go('trap', 0).kind, flush=True); import ctypes; ctypes.string_at(0)"
+    done = python(RUN + "import faulthandler\ngo()\nfaulthandler.enable()\n" + crash)
+    assert done.stdout == "unreachable\n"
+    assert "Fatal Python error: Segmentation fault" in done.stderr

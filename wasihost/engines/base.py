@@ -40,6 +40,17 @@ class Guest(Protocol):
     memory: "Callable[[], Buffer]"
 
 
+class Ending(Protocol):
+    """When a guest has to end; see `wasihost.deadline`."""
+
+    @property
+    def expires(self) -> int | None:
+        """In ns of `time.monotonic_ns`; None for never."""
+
+    def check(self) -> None:
+        """Raises the reason if the time has come: it ends the guest and is raised from the run."""
+
+
 class HostState(Protocol):
     """One process of a guest."""
 

@@ -24,7 +24,7 @@ from wasihost.engines.wasmtime.ffi import c, take_error
 from wasihost.engines.wasmtime.shield import shield
 
 if TYPE_CHECKING:
-    from wasihost.engines.base import Signature, Stub
+    from wasihost.engines.base import Ending, Signature, Stub
 
 EVERYWHERE = memoryview((c_ubyte * sys.maxsize).from_address(0)).cast("B")
 
@@ -61,7 +61,8 @@ def make(get, put, space, stub, kept, stop):
             return None
         except BaseException as reason:
             kept[:] = (reason,)
-            return stop
+            trap, stop[0] = stop[0], 0
+            return trap
     return enter
 """
 _makers: dict[tuple[int, bool], Callable[..., FunctionType]] = {}
@@ -80,14 +81,42 @@ def _maker(count: int, answers: bool) -> Callable[..., FunctionType]:
     return _makers[key]
 
 
-def entry(signature: "Signature", stub: "Stub", kept: list[BaseException], stop: int) -> FunctionType:
+def entry(signature: "Signature", stub: "Stub", kept: list[BaseException], stop: list[int]) -> FunctionType:
     """The Python function behind CALLBACK for one stub.
 
-    `stop` is a trap, which the engine takes over when something is put on `kept`.
+    `stop` holds a trap, which the engine takes over when something is put on `kept`.
     """
     get, put = codec(signature)
     make = _maker(len(signature.slots), put is not None)
     return shield(make(get, put, EVERYWHERE, stub, kept, stop))
+
+
+# (context, data, where the next deadline goes, where the kind of going on goes) -> error.
+EPOCH_CALLBACK = CFUNCTYPE(c_void_p, c_ubyte, c_ubyte, c_size_t, c_size_t)
+_put_u64 = struct.Struct("<Q").pack_into
+_GO_ON = 0  # WASMTIME_UPDATE_DEADLINE_CONTINUE
+
+
+def epoch_entry(ending: "Ending", kept: list[BaseException], halt: list[int]) -> FunctionType:
+    """The Python function behind EPOCH_CALLBACK: a guest goes on unless `ending` or a signal handler raises.
+
+    `halt` holds an error, which the engine takes over when something is put on `kept`.
+    """
+    space, check = EVERYWHERE, ending.check
+
+    def enter(_context: int, _data: int, delta: int, kind: int) -> int | None:
+        try:
+            check()
+            _put_u64(space, delta, 1)
+            space[kind] = _GO_ON
+            return None
+        except BaseException as reason:
+            kept[:] = (reason,)
+            error, halt[0] = halt[0], 0
+            return error
+
+    assert isinstance(enter, FunctionType)
+    return shield(enter)
 
 
 def define(linker: int, module: str, name: str, functype: int, callback: object, *life: object) -> str | None:

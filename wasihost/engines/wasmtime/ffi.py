@@ -8,7 +8,7 @@ payload (func, memory) at offset 8, the same in every version.
 
 import ctypes
 from collections.abc import Callable, Sequence
-from ctypes import c_bool, c_char_p, c_size_t, c_ubyte, c_uint32, c_uint64, c_void_p
+from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_ubyte, c_uint32, c_uint64, c_void_p
 from typing import Any
 
 from wasihost.engines.wasmtime.library import load
@@ -26,7 +26,7 @@ _FREE: dict[str, _Declaration] = {
     "wasmtime_module_delete": (None, (_P,)),
     "wasmtime_store_delete": (None, (_P,)),
     "wasmtime_linker_instantiate": (_P, (_P, _P, _P, _P, _P)),
-    "wasmtime_func_call": (_P, (_P, _P, _P, _N, _P, _N, _P)),
+    "wasmtime_func_call_unchecked": (_P, (_P, _P, _P, _N, _P)),
 }
 
 # Answer in well under a microsecond and never call back: called with the GIL held.
@@ -36,6 +36,15 @@ _HELD: dict[str, _Declaration] = {
     "wasmtime_config_memory_reservation_set": (None, (_P, c_uint64)),  # newer wheels
     "wasmtime_config_memory_may_move_set": (None, (_P, c_bool)),  # newer wheels
     "wasmtime_config_static_memory_maximum_size_set": (None, (_P, c_uint64)),  # older wheels
+    "wasmtime_config_epoch_interruption_set": (None, (_P, c_bool)),
+    "wasmtime_config_consume_fuel_set": (None, (_P, c_bool)),
+    "wasmtime_engine_increment_epoch": (None, (_P,)),
+    "wasmtime_store_epoch_deadline_callback": (None, (_P, _P, _P, _P)),
+    "wasmtime_store_limiter": (None, (_P, c_int64, c_int64, c_int64, c_int64, c_int64)),
+    "wasmtime_context_set_epoch_deadline": (None, (_P, c_uint64)),
+    "wasmtime_context_set_fuel": (_P, (_P, c_uint64)),
+    "wasmtime_context_get_fuel": (_P, (_P, _P)),
+    "wasmtime_error_new": (_P, (_S,)),
     "wasmtime_module_imports": (None, (_P, _P)),
     "wasmtime_module_exports": (None, (_P, _P)),
     "wasm_importtype_vec_delete": (None, (_P,)),

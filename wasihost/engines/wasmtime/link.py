@@ -56,11 +56,15 @@ def _misfit(item: Item, provided: "Imports") -> str:
     return ""
 
 
-def _missing(module: Module, entry: str) -> str:
-    """What is wrong with the exports, or an empty text."""
-    memory, start = module.exports.get("memory"), module.exports.get(entry)
+def _missing(module: Module, entry: str | None) -> str:
+    """What is wrong with the exports, or an empty text. A library that imports nothing needs no memory."""
+    if entry is None and not module.imports:
+        return ""
+    memory, start = module.exports.get("memory"), module.exports.get(entry or "")
     if memory is None or memory.kind != "memory":
         return "export memory: missing; a WASI guest exports its linear memory under this name"
+    if entry is None:
+        return ""
     if start is None or start.kind != "func":
         if "_initialize" in module.exports and entry == "_start":
             return "export _start: missing; the module is a library (a reactor, with `_initialize`), not a command"
@@ -74,10 +78,11 @@ def _missing(module: Module, entry: str) -> str:
     return ""
 
 
-def match(module: Module, provided: "Imports", entry: str) -> "list[tuple[Item, Signature, Stub]]":
+def match(module: Module, provided: "Imports", entry: str | None) -> "list[tuple[Item, Signature, Stub]]":
     """Each import of the module, once, with its type and stub. LinkError names every import and export that misfits.
 
-    A module may import one function several times; a name can be defined in a linker only once.
+    `entry` is the export that has to be there as a `() -> ()`, if any. A module may import one function several times;
+    a name can be defined in a linker only once.
     """
     misfits = [text for item in module.imports if (text := _misfit(item, provided))]
     if text := _missing(module, entry):

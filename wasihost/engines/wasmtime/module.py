@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 from wasihost.engines.wasmtime import cache as disk
 from wasihost.engines.wasmtime import seen
-from wasihost.engines.wasmtime.engine import Engine, engine
+from wasihost.engines.wasmtime.engine import PLAIN, Engine, Kind, engine
 from wasihost.engines.wasmtime.ffi import Vec, c, functype_at, name_at, take_error
 from wasihost.errors import ModuleError
 
@@ -72,13 +72,13 @@ def _item(module: int | None, name: int, externtype: int) -> Item:
     return Item(name_at(module) or "", name_at(name) or "", kind, params, results)
 
 
-def compile_wasm(code: bytes, label: str = "guest") -> Module:
+def compile_wasm(code: bytes, label: str = "guest", kind: Kind = PLAIN) -> Module:
     """Compile a core module (binary or text form). ModuleError says what is wrong with it."""
     if not code.startswith(_MAGIC):
         code = _assemble(code, label)
     if code[4:8] != _CORE:
         _refuse_version(code, label)
-    owner, ptr = engine(), ctypes.c_void_p()
+    owner, ptr = engine(kind), ctypes.c_void_p()
     if error := c.wasmtime_module_new(owner.ptr, code, len(code), ctypes.byref(ptr)):
         raise ModuleError(f"{label}: not a valid module: {take_error(error)}")
     assert ptr.value
@@ -157,51 +157,58 @@ def clear_memory() -> None:
     _memory = _Memory()
 
 
-def load(source: Source, *, cache: bool = True) -> Module:
-    """The module in a file (a path) or in bytes; binary or WebAssembly text.
+def load(source: Source, *, cache: bool = True, kind: Kind = PLAIN) -> Module:
+    """The module in a file (a path) or in bytes, binary or WebAssembly text, compiled by the engine of this kind.
 
     With `cache`, an earlier compilation of the same content by the same engine is taken from memory or from disk, and a
     new one is kept. Raises ModuleError for what cannot be used, OSError for a file that cannot be read, and ConfigError
     where there is no engine.
     """
+    owner = engine(kind)
     if isinstance(source, (bytes, bytearray, memoryview)):
         code = bytes(source)
         if not cache:
-            return compile_wasm(code)
-        return _find(disk.key(code, engine().identity)) or _make(code, "guest")[1]
+            return compile_wasm(code, kind=kind)
+        return _find(disk.key(code, owner.identity), owner) or _make(code, "guest", kind)[1]
     path = os.fspath(source)
     label = os.path.basename(path)
     with open(path, "rb") as file:
         if not cache:
-            return compile_wasm(file.read(), label)
+            return compile_wasm(file.read(), label, kind)
         about = os.fstat(file.fileno())
-        identity = (path, about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
-        known = _memory.key_of(identity) or seen.recall(about, engine().identity)
-        key = known or disk.key(file, engine().identity)
-        module = _find(key)
+        identity = (
+            owner.identity,
+            path,
+            about.st_dev,
+            about.st_ino,
+            about.st_size,
+            about.st_mtime_ns,
+            about.st_ctime_ns,
+        )
+        known = _memory.key_of(identity) or seen.recall(about, owner.identity)
+        key = known or disk.key(file, owner.identity)
+        module = _find(key, owner)
         if module is None:
             file.seek(0)
-            key, module = _make(file.read(), label)
+            key, module = _make(file.read(), label, kind)
     if key != known:
-        seen.note(about, engine().identity, key)
+        seen.note(about, owner.identity, key)
     _memory.remember(identity, key)
     return module
 
 
-def _find(key: str) -> Module | None:
+def _find(key: str, owner: Engine) -> Module | None:
     """A module compiled earlier, by this process or another."""
     module = _memory.get(key)
-    if module is None:
-        owner = engine()
-        if ptr := disk.fetch(key, owner):
-            module = Module(owner, ptr)
-            _memory.put(key, module)
+    if module is None and (ptr := disk.fetch(key, owner)):
+        module = Module(owner, ptr)
+        _memory.put(key, module)
     return module
 
 
-def _make(code: bytes, label: str) -> tuple[str, Module]:
+def _make(code: bytes, label: str, kind: Kind) -> tuple[str, Module]:
     """Compile and keep. The key is taken from the very bytes that are compiled."""
-    module = compile_wasm(code, label)
+    module = compile_wasm(code, label, kind)
     key = disk.key(code, module.engine.identity)
     disk.store(key, module.ptr)
     _memory.put(key, module)

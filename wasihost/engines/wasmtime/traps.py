@@ -4,7 +4,7 @@ import ctypes
 from typing import TYPE_CHECKING
 
 from wasihost.engines.wasmtime.ffi import Vec, c, name_at, take_error
-from wasihost.errors import Frame, LinkError, TrapError
+from wasihost.errors import Frame, LimitExceeded, LinkError, TrapError
 
 if TYPE_CHECKING:
     from wasihost.engines.base import HostState
@@ -84,6 +84,8 @@ def raise_end(state: "HostState", kept: list[BaseException], error: int | None, 
                 raise TrapError(str(kept[0]), "guest fault", frames) from kept[0]
             raise kept[0]  # no local name for it: its traceback holds this frame
         if told:
+            if told.kind == "all fuel consumed by WebAssembly":
+                raise LimitExceeded("fuel", "the guest used up its fuel") from told
             raise told
         if error:
             raise LinkError(f"the engine cannot run this module here: {text}")

@@ -1,0 +1,90 @@
+"""When a guest has to end before it wants to, and how whatever waits on its behalf learns of it.
+
+Rules of this file: a deadline belongs to one guest; `end` may be called from any thread, the rest from the guest's own.
+Whoever waits for longer than an instant on behalf of a guest waits through here; what a guest computes is the engine's
+to interrupt. Times are in ns of `time.monotonic_ns`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+SLEEP_MAX = 2**62
+"""Hosts cannot express every u64 as a time to sleep: 146 years."""
+
+
+class Deadline:
+    """When, if ever, a guest has to end. `reason` is raised then by whatever waits, and out of the run."""
+
+    __slots__ = ("_asleep", "_ended", "_lock", "_wake", "expires", "reason")
+
+    def __init__(self) -> None:
+        self.expires: int | None = None
+        self.reason: BaseException | None = None
+        self._ended = False
+        self._lock = threading.Lock()
+        self._asleep: threading.Lock | None = None  # held; released by `end`
+        self._wake: tuple[int, int] | None = None  # a pipe; `end` writes to it
+
+    def start(self, expires: int | None, reason: BaseException | None) -> None:
+        """The guest begins: it has until `expires`, and nobody has ended it yet."""
+        self.expires, self.reason, self._ended = expires, reason, False
+
+    def end(self, reason: BaseException) -> None:
+        """End the guest now; whatever waits for it raises `reason`."""
+        with self._lock:
+            if not self._ended:
+                self.reason, self._ended = reason, True
+            if self._asleep is not None:
+                self._asleep.release()
+                self._asleep = None
+            if self._wake is not None:
+                os.write(self._wake[1], b"!")
+
+    def check(self) -> None:
+        """Raises `reason` if the time has come."""
+        if self._ended or (self.expires is not None and time.monotonic_ns() >= self.expires):
+            assert self.reason is not None
+            raise self.reason
+
+    def left(self) -> int | None:
+        """How much time there is, in ns; None for any. Raises `reason` if there is none."""
+        self.check()
+        return None if self.expires is None else max(1, self.expires - time.monotonic_ns())
+
+    def sleep(self, duration: int) -> None:
+        """Sleep at least `duration` ns, or until the time has come: `reason` is raised then."""
+        left = self.left()
+        wanted = min(duration, SLEEP_MAX if left is None else left)
+        gate = threading.Lock()
+        gate.acquire()
+        with self._lock:
+            if not self._ended:
+                self._asleep = gate
+        try:
+            until = time.monotonic_ns() + wanted
+            while not self._ended and (rest := until - time.monotonic_ns()) > 0:
+                if gate.acquire(timeout=min(rest / 1_000_000_000, threading.TIMEOUT_MAX)):
+                    break
+        finally:
+            self._asleep = None
+        if self._ended or wanted == left:
+            self.check()
+
+    def wake_fd(self) -> int:
+        """A descriptor that becomes readable when `end` is called, for waits on other descriptors."""
+        with self._lock:
+            if self._wake is None:
+                self._wake = os.pipe()
+                if self._ended:
+                    os.write(self._wake[1], b"!")
+            return self._wake[0]
+
+    def close(self) -> None:
+        """The guest is gone."""
+        with self._lock:
+            wake, self._wake = self._wake, None
+        for fd in wake or ():
+            os.close(fd)

@@ -1,0 +1,272 @@
+"""Our own door: an instance of a module, its calls, and its end.
+
+An instance belongs to one State and is used by one thread at a time; nothing of it is shared with others but the
+compiled module. Whatever ends a call (a handler's exception, a deadline, a trap) is kept here and raised from here.
+"""
+
+import ctypes
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from wasihost.engines.wasmtime import memory, signals
+from wasihost.engines.wasmtime.calls import CALLBACK, EPOCH_CALLBACK, TRAP_TEXT, define, entry, epoch_entry
+from wasihost.engines.wasmtime.ffi import Extern, c, take_error
+from wasihost.engines.wasmtime.link import match
+from wasihost.engines.wasmtime.module import Module
+from wasihost.engines.wasmtime.traps import raise_end
+from wasihost.engines.wasmtime.watch import watch
+from wasihost.errors import LimitExceeded, LinkError
+
+if TYPE_CHECKING:
+    from wasihost.engines.base import Ending, HostState
+
+_FORMATS = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
+_MASKS = {"i32": 0xFFFF_FFFF, "i64": 0xFFFF_FFFF_FFFF_FFFF}
+_ANY = -1  # to the engine: no limit of ours
+
+
+class Limits(NamedTuple):
+    """What an instance may use: bytes of linear memory, units of work; None is no limit."""
+
+    memory: int | None = None
+    fuel: int | None = None
+
+
+NO_LIMITS = Limits()
+
+
+class Instance:
+    """A module with the imports of `state`, in its own store.
+
+    `start` is the export that the module must have, if any. `ending` can end its calls, if the module was compiled to
+    be interruptible. Raises LinkError where module and host do not fit.
+
+    Making one does not touch the guest: `open` does, and `close` has to follow. A signal handler may raise between any
+    two steps, so whoever opens restores `state.guest` by a plain assignment first, and `__del__` sees to the rest.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        state: "HostState",
+        start: str | None = None,
+        *,
+        ending: "Ending | None" = None,
+        limits: Limits = NO_LIMITS,
+    ) -> None:
+        self._linker: int | None = None
+        # At exit, `c` may be gone before the last instance.
+        self._delete = c.wasmtime_linker_delete, c.wasm_trap_delete, c.wasmtime_error_delete
+        self._wanted = match(module, state.imports(), start)
+        self._limits = limits
+        self.module = module
+        self._state = state
+        self.before = state.guest.memory
+        self._kept: list[BaseException] = []
+        self._callbacks: list[object] = []  # the engine holds only their addresses
+        self._handle = (ctypes.c_uint64 * 2)()
+        self._functions: dict[str, Callable[..., Any]] = {}
+        self.depth = 0
+        self._ending = ending if module.engine.kind.interruptible else None
+        self._stop = [0]
+        self._halt = [0]
+        self.memory = memory.Memory(module.engine)
+
+    def open(self) -> None:
+        """Make the instance, in whose start section the guest may run already: raises what `call` raises."""
+        guest = self._state.guest
+        if isinstance(guest.memory, memory.Memory):
+            raise RuntimeError("this State has a guest running already: make a State for each run")
+        guest.view, guest.memory = memory.EMPTY, self.memory
+        self._linker = c.wasmtime_linker_new(self.module.engine.ptr)
+        self._renew()
+        self._provide()
+        self._limit(self._limits)
+        self._instantiate()
+
+    def _provide(self) -> None:
+        """Put a callback for each import into the linker."""
+        for item, signature, stub in self._wanted:
+            functype = self.module.engine.functype(item.params, item.results)
+            callback = CALLBACK(entry(signature, stub, self._kept, self._stop))
+            self._callbacks.append(callback)
+            if problem := define(self._linker or 0, item.module, item.name, functype, callback):
+                raise LinkError(f"import {item.module}.{item.name}: {problem}")
+
+    def _limit(self, limits: Limits) -> None:
+        store = self.memory.store
+        assert store
+        if limits.memory is not None:
+            c.wasmtime_store_limiter(store.ptr, limits.memory, _ANY, _ANY, _ANY, _ANY)
+        if self.module.engine.kind.fuel:
+            self.set_fuel(limits.fuel if limits.fuel is not None else _MASKS["i64"] >> 1)
+        if self._ending:
+            callback = EPOCH_CALLBACK(epoch_entry(self._ending, self._kept, self._halt))
+            self._callbacks.append(callback)
+            c.wasmtime_store_epoch_deadline_callback(store.ptr, callback, None, None)
+        if self.module.engine.kind.interruptible:
+            c.wasmtime_context_set_epoch_deadline(store.context, 1 if self._ending else 1 << 62)
+
+    def _instantiate(self) -> None:
+        linker, module, handle = self._linker, self.module.ptr, self._handle
+
+        def instantiate(context: int, trap: object) -> int | None:
+            error: int | None = c.wasmtime_linker_instantiate(linker, context, module, handle, trap)
+            return error
+
+        try:
+            self._enter(instantiate)
+        except LinkError as error:
+            if "exceeds memory limits" in str(error):
+                raise LimitExceeded("memory", f"the module asks for more memory than it is given: {error}") from None
+            raise
+        exported = self.module.exports.get("memory")
+        if exported is not None and exported.kind == "memory":
+            assert self.memory.store
+            found = self._export(self.memory.store.context, "memory", Extern.MEMORY)
+            self._state.guest.view = self.memory.bind(found)
+
+    # -- calling ---------------------------------------------------------------------------------------------------
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """The exported function of this name, callable with numbers; see `call`. LinkError if there is none."""
+        if name not in self._functions:
+            self._functions[name] = self._bound(name)
+        return self._functions[name]
+
+    def call(self, name: str, *numbers: int | float) -> Any:
+        """Call an export. Its result (integers are signed), None if it has none, a tuple if it has several.
+
+        Raises what the stubs raised (ExitError for `proc_exit`; a handler's exception as it is, with its traceback),
+        what ended the guest, TrapError for a trap or a guest fault, TypeError for the wrong arguments.
+        """
+        return self.function(name)(*numbers)
+
+    def _bound(self, name: str) -> Callable[..., Any]:
+        item = self.module.exports.get(name)
+        if item is None or item.kind != "func":
+            raise LinkError(f"export {name}: missing, or no function")
+        if self.memory.store is None:
+            raise RuntimeError("this instance is closed")
+        types = item.params + item.results
+        if any(one not in _FORMATS for one in types):
+            raise LinkError(f"export {name}: has types that cannot be passed here: {', '.join(types)}")
+        take = struct.Struct("<" + "".join(_FORMATS[one].upper() if one[0] == "i" else _FORMATS[one]
+                                           for one in item.params).replace("X", "x"))  # fmt: skip
+        give = struct.Struct("<" + "".join(_FORMATS[one] for one in item.results))
+        masks = [_MASKS.get(one) for one in item.params]
+        count = max(len(item.params), len(item.results))
+        extern = self._export(self.memory.store.context, name, Extern.FUNC)
+
+        def function(*numbers: int | float) -> Any:
+            if len(numbers) != len(masks):
+                raise TypeError(
+                    f"{name} takes {len(masks)} numbers ({', '.join(item.params)}), {len(numbers)} were given"
+                )
+            slots = (ctypes.c_uint64 * (2 * max(count, 1)))()
+            take.pack_into(slots, 0, *(one if mask is None else _masked(one, mask)
+                                       for one, mask in zip(numbers, masks, strict=True)))  # fmt: skip
+
+            def call(context: int, trap: object) -> int | None:
+                error: int | None = c.wasmtime_func_call_unchecked(context, extern.item, slots, count, trap)
+                return error
+
+            self._enter(call)
+            results = give.unpack_from(slots)
+            return results if len(results) > 1 else results[0] if results else None
+
+        return function
+
+    def _enter(self, call: Callable[[int, object], int | None]) -> None:
+        """Let the engine do `call` with the context and room for a trap; raise how it ended."""
+        if self.memory.store is None:
+            raise RuntimeError("this instance is closed")
+        context = self.memory.store.context  # no local name for the store: a kept traceback would keep it
+        deep(8)
+        trap = ctypes.c_void_p()
+        swapped = signals.before_run()
+        watched = self._ending is not None and not self.depth
+        self.depth += 1
+        try:  # no loop in here: what a signal handler raises at the end of a round passes by `finally` (CPython 3.13)
+            if watched:
+                assert self._ending
+                watch.enter(self, self.module.engine, self._ending)
+            error = call(context, ctypes.byref(trap))
+        finally:
+            self.depth -= 1
+            if watched:
+                watch.leave(self)
+            if swapped:
+                signals.after_run()
+            self._renew()
+        raise_end(self._state, self._kept, error, trap.value)
+
+    def _renew(self) -> None:
+        """What a callback has given to the engine, made again for the next."""
+        if not self._stop[0]:
+            self._stop[0] = c.wasmtime_trap_new(TRAP_TEXT, len(TRAP_TEXT))
+        if self._ending and not self._halt[0]:
+            self._halt[0] = c.wasmtime_error_new(TRAP_TEXT)
+
+    def _export(self, context: int, name: str, kind: int) -> Extern:
+        export, encoded = Extern(), name.encode()
+        found = c.wasmtime_instance_export_get(context, self._handle, encoded, len(encoded), export.block)
+        if not found or export.kind != kind:
+            raise LinkError(f"export {name}: of a kind that this host cannot use (a shared memory?)")
+        return export
+
+    # -- what it uses ----------------------------------------------------------------------------------------------
+
+    def view(self) -> memoryview:
+        """The linear memory as it is now. Empty for a module without one."""
+        return self.memory() if self.memory.export is not None else memory.EMPTY
+
+    def set_fuel(self, fuel: int) -> None:
+        """How many units of work it has from now on; the module must be compiled to count them."""
+        assert self.memory.store
+        if error := c.wasmtime_context_set_fuel(self.memory.store.context, fuel):
+            raise LinkError(take_error(error))
+
+    def fuel(self) -> int:
+        """How many units of work are left."""
+        assert self.memory.store
+        left = ctypes.c_uint64()
+        if error := c.wasmtime_context_get_fuel(self.memory.store.context, ctypes.byref(left)):
+            raise LinkError(take_error(error))
+        return left.value
+
+    def close(self) -> None:
+        """Let go of everything; views of the memory that somebody holds stay valid."""
+        guest = self._state.guest
+        if guest.memory is self.memory:
+            guest.view, guest.memory = memory.EMPTY, self.before
+        self._functions.clear()
+        self.memory.close()
+        linker, self._linker = self._linker, None
+        if linker:
+            self._delete[0](linker)
+        trap, self._stop[0] = self._stop[0], 0
+        if trap:
+            self._delete[1](trap)
+        error, self._halt[0] = self._halt[0], 0
+        if error:
+            self._delete[2](error)
+
+    def __del__(self) -> None:
+        if hasattr(self, "memory"):
+            self.close()
+
+
+def _masked(number: int | float, mask: int) -> int:
+    if not isinstance(number, int):
+        raise TypeError(f"an integer is needed, not {number!r}")
+    if not -(mask >> 1) - 1 <= number <= mask:
+        raise OverflowError(f"{number} does not fit {mask.bit_length()} bits")
+    return number & mask
+
+
+def deep(levels: int) -> None:
+    """RecursionError here and now, where it is an ordinary exception, rather than on entering a callback."""
+    if levels:
+        deep(levels - 1)
