@@ -8,7 +8,7 @@ PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generate check-spec lint types imports drift check test demo bench bench-shapes wheel clean
+.PHONY: help setup generate check-spec lint types imports drift check test demo bench bench-shapes testsuite wheel clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench: $(READY)  ## ns per call: ours, wasmtime's own WASI, node:wasi, Linker.de
 
 bench-shapes: $(READY)  ## Why the generated stubs look as they do: the same job in several ways
 	$(BIN)/python tests/bench/stub_shapes.py
+
+testsuite: $(READY)  ## The public wasi-testsuite on this host: make testsuite SUITE=DIR
+	$(BIN)/python -m tests.testsuite $(if $(SUITE),$(SUITE),$(error say where it is: make testsuite SUITE=DIR; git clone --branch prod/testsuite-base https://github.com/WebAssembly/wasi-testsuite DIR gets it))
 
 wheel: $(READY)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --quiet

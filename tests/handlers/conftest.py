@@ -1,5 +1,6 @@
-"""A folder of the host, and Raw states that give it to a guest as descriptor 3."""
+"""A folder of the host, Raw states that give it to a guest as descriptor 3, and a limit for tests that may wait."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,3 +23,17 @@ def raw(folder: Path) -> Iterator[Raw]:
     """A State that may change the folder."""
     with Raw(ModuleConfig().with_host_directory_preopen("/", folder)) as made:
         yield made
+
+
+@pytest.fixture
+def in_time() -> Iterator[None]:
+    """What waits for ever is a failure."""
+
+    def late(*_: object) -> None:
+        pytest.fail("it still waits")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, 20)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)

@@ -59,7 +59,7 @@ def test_a_directory_is_opened_as_one(raw: Raw, folder: Path) -> None:
     (folder / "d" / "e").mkdir(parents=True)
     (folder / "d" / "f").write_bytes(b"x")
     assert try_open(raw, "d/f", DIRECTORY) == Errno.NOTDIR
-    assert try_open(raw, "d") == Errno.ISDIR  # to write, as POSIX has it
+    assert try_open(raw, "d") == try_open(raw, "d", DIRECTORY) == Errno.ISDIR  # to write, as POSIX has it
     plain = raw.open("d", rights=rights("path_open", "fd_readdir"))
     assert raw.fdstat(plain)["fs_filetype"] == 3
     assert try_open(raw, "d", DIRECTORY | CREAT) == Errno.INVAL
@@ -67,6 +67,8 @@ def test_a_directory_is_opened_as_one(raw: Raw, folder: Path) -> None:
     assert raw.read(raw.open("f", fd=below), 9) == b"x"
     assert try_open(raw, "../d/f", fd=below) == Errno.PERM
     assert raw.call("fd_prestat_get", below, 0x80) == Errno.BADF
+    with Raw(ModuleConfig().with_read_only_fs("/", str(folder))) as read_only:
+        assert try_open(read_only, "d", DIRECTORY) == Errno.ISDIR
 
 
 def test_links_are_followed_where_that_is_asked_for(raw: Raw, folder: Path) -> None:

@@ -227,7 +227,7 @@ def test_inherited_files(tmp_path: Path) -> None:
     with (tmp_path / "in").open("rb") as stdin, (tmp_path / "out").open("wb") as stdout:
         stats = report("copy", stdin=stdin, stdout=stdout)
         assert stdin.tell() == 1  # the position is shared, and the guest has sought
-    both = COMMON | SEEK | TELL
+    both = COMMON | SEEK | TELL | rights("fd_sync", "fd_datasync")
     assert kinds(stats)[:2] == [(REGULAR_FILE, both | READ), (REGULAR_FILE, both | WRITE)]
     assert stats[3] == [0, 0, "at"]
     assert (tmp_path / "out").read_bytes() == b"copied: data"

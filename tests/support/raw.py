@@ -154,12 +154,16 @@ class Raw:
         fd: int = 3,
         follow: bool = True,
         oflags: int = 0,
-        rights: int = (1 << 30) - 1,
+        rights: int | None = None,
         inheriting: int = (1 << 30) - 1,
         flags: int = 0,
     ) -> int:
-        """`path_open` that has to succeed: the new descriptor."""
+        """`path_open` that has to succeed: the new descriptor. By default with all rights that can be asked for."""
         result = self.new(4)
+        if rights is None:
+            every = abi()["types"]["rights"]["flags"]
+            unfit = ("fd_write",) if oflags & 2 else ()  # to write a directory is ISDIR
+            rights = sum(1 << bit for bit, name in enumerate(every) if name not in unfit)
         got = self.call("path_open", fd, int(follow), *self.text(path), oflags, rights, inheriting, flags, result)
         assert got == 0, (path, got)
         return self.get(result)

@@ -22,11 +22,13 @@ from wasihost.sandbox import operations, resolve
 from wasihost.sandbox.times import set_times
 
 _READS = int(Rights.FD_READ | Rights.FD_READDIR)
+_WRITE = int(Rights.FD_WRITE)
 _WRITES = int(Rights.FD_WRITE | Rights.FD_ALLOCATE | Rights.FD_FILESTAT_SET_SIZE)
 _CREAT, _DIRECTORY, _EXCL, _TRUNC = (int(flag) for flag in (Oflags.CREAT, Oflags.DIRECTORY, Oflags.EXCL, Oflags.TRUNC))
 _CHANGES = _CREAT | _TRUNC
 _FILE, _FOLDER_RIGHTS, _UNCHANGING = int(kinds.FILE), int(kinds.DIRECTORY), int(kinds.READ_ONLY)
 _A_FILE, _A_FOLDER, _A_BLOCK_DEVICE = Filetype.REGULAR_FILE, Filetype.DIRECTORY, Filetype.BLOCK_DEVICE
+_AT_ONCE = os.O_NONBLOCK | os.O_NOCTTY
 _HOST_FLAGS = {
     Fdflags.APPEND: os.O_APPEND,
     Fdflags.DSYNC: os.O_DSYNC,
@@ -64,13 +66,19 @@ class HostDirectory(Directory):
         os.close(self.fd)
 
     def open(self, path: str, follow: bool, oflags: Oflags, rights: int, inheriting: int, flags: Fdflags) -> Descriptor:
-        """openat(2) through the sandbox. The access mode follows the rights asked for, as guests' libc expects."""
+        """openat(2) through the sandbox. The access mode follows the rights asked for, as guests' libc expects.
+
+        It never waits. POSIX has a FIFO's first end wait in open for the other, and a terminal for its carrier: one
+        file of that kind in a mount would hold the host for as long as nobody comes. So a FIFO opens for reading at
+        once, and is at its end while it has no writer; for writing it is NXIO while it has no reader. Reading and
+        writing then wait as ever, unless the guest asked for NONBLOCK.
+        """
         how = 0
         if oflags & _DIRECTORY:
-            how = os.O_DIRECTORY
+            how = os.O_DIRECTORY | (os.O_RDWR if rights & _WRITE else 0)  # which is ISDIR
         elif rights & _WRITES:
             how = os.O_RDWR if rights & _READS else os.O_WRONLY
-        if self.read_only and (how & (os.O_WRONLY | os.O_RDWR) or oflags & _CHANGES):
+        if self.read_only and (oflags & _CHANGES or (how and not oflags & _DIRECTORY)):
             raise WasiError(Errno.ROFS)
         if oflags:
             how |= (os.O_CREAT if oflags & _CREAT else 0) | (os.O_EXCL if oflags & _EXCL else 0)
@@ -80,7 +88,10 @@ class HostDirectory(Directory):
                 how |= host if flags & flag else 0
         if how & os.O_DIRECTORY and how & os.O_CREAT:
             raise WasiError(Errno.INVAL)
-        fd = resolve.open_beneath(self.fd, path, how, 0o666, follow)
+        try:
+            fd = resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow)
+        except BlockingIOError:  # a regular file with a lease of another process, which it is now asked to give back
+            fd = resolve.open_beneath(self.fd, path, how | os.O_NOCTTY, 0o666, follow)
         try:
             kind = filetype_of(os.fstat(fd).st_mode)
             if self.read_only:
@@ -89,7 +100,8 @@ class HostDirectory(Directory):
                 return HostFile(fd, rights & _FILE, flags, kind, read_only=self.read_only)
             if kind is _A_FOLDER:
                 return HostDirectory(fd, rights & _FOLDER_RIGHTS, inheriting, self.read_only, self.mount)
-            return HostStream(fd, rights & kinds.STREAM, kind, flags=flags, owned=True)
+            change_status_flags(fd, flags)  # O_NONBLOCK changes nothing for the other kinds, and stays
+            return HostStream(fd, rights & kinds.STREAM, kind, flags)
         except BaseException:
             os.close(fd)
             raise

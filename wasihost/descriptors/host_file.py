@@ -1,4 +1,4 @@
-"""A regular file of the host, or a device or FIFO opened by path.
+"""A regular file of the host, or a block device.
 
 The position is kept here and passed with every call (`preadv`, `pwritev`), so seek and tell cost no system call and the
 host's own offset is never shared. What has no position (a FIFO, a terminal) is a `HostStream` instead.
@@ -176,6 +176,14 @@ def file_offset(value: int) -> int:
     if value > MAX_OFFSET:
         raise WasiError(Errno.INVAL)
     return value
+
+
+def status_flags(fd: int) -> Fdflags:
+    """fcntl(F_GETFL): APPEND and NONBLOCK as they are."""
+    import fcntl
+
+    mode = fcntl.fcntl(fd, fcntl.F_GETFL)
+    return Fdflags((_APPEND if mode & os.O_APPEND else 0) | (Fdflags.NONBLOCK if mode & os.O_NONBLOCK else 0))
 
 
 def change_status_flags(fd: int, flags: Fdflags) -> None:

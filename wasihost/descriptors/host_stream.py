@@ -6,39 +6,40 @@ Reads and writes go by the host's own offset, because it is shared with whoever 
 from __future__ import annotations
 
 import os
+import select
 from typing import ClassVar
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Rights, Whence
 
 from wasihost import rights as kinds
-from wasihost.descriptors.base import NO_FLAGS, Descriptor
-from wasihost.descriptors.host_file import change_status_flags, file_offset
+from wasihost.descriptors.base import Descriptor
+from wasihost.descriptors.host_file import SYNCHRONOUS, change_status_flags, fdatasync, file_offset, status_flags
 from wasihost.descriptors.hoststat import filestat_of, filetype_of
+
+_APPEND, _NONBLOCK = int(Fdflags.APPEND), int(Fdflags.NONBLOCK)
 
 
 class HostStream(Descriptor):
-    """readv and writev on a host fd; `owned` says whether close closes it."""
+    """readv and writev on a host fd, which is owned and closed by this object."""
 
-    __slots__ = ("fd", "kind", "owned")
+    __slots__ = ("fd", "kind")
 
     KIND: ClassVar[int] = kinds.STREAM
     missing: ClassVar[Errno] = Errno.SPIPE
 
-    def __init__(self, fd: int, rights: int, kind: Filetype, *, flags: Fdflags = NO_FLAGS, owned: bool = False) -> None:
+    def __init__(self, fd: int, rights: int, kind: Filetype, flags: Fdflags) -> None:
         super().__init__(rights, 0, flags)
         self.fd = fd
         self.kind = kind
-        self.owned = owned
 
     def filetype(self) -> Filetype:
         """As it was when it was opened."""
         return self.kind
 
     def close(self) -> None:
-        """close(2) if this object owns the fd."""
-        if self.owned:
-            os.close(self.fd)
+        """close(2)."""
+        os.close(self.fd)
 
     def host_fd(self) -> int | None:
         """The fd, unless it is a regular file, which is always ready."""
@@ -50,9 +51,73 @@ class HostStream(Descriptor):
 
     def write(self, buffers: list[memoryview]) -> int:
         """writev(2)."""
-        if len(buffers) == 1:
-            return os.write(self.fd, buffers[0])
-        return os.writev(self.fd, buffers)
+        return os.write(self.fd, buffers[0]) if len(buffers) == 1 else os.writev(self.fd, buffers)
+
+    def stat(self) -> Filestat:
+        """fstat(2)."""
+        return filestat_of(os.fstat(self.fd))
+
+    def set_flags(self, flags: Fdflags) -> None:
+        """fcntl(F_SETFL); NOTSUP to change the synchronous flags, as for a file."""
+        if (flags ^ self.flags) & SYNCHRONOUS:
+            raise WasiError(Errno.NOTSUP)
+        change_status_flags(self.fd, flags)
+        self.flags = flags
+
+
+class InheritedStream(HostStream):
+    """A stream of this process, which stays open, and as it is, when the guest closes it.
+
+    Its status flags belong to everyone who has it open: a shell whose terminal is left with NONBLOCK fails to read it.
+    So they are never changed. What a guest sets is done here, call by call: it is asked whether the fd is ready before
+    a call that must not wait, and waited for after one that would not. APPEND that is there stays: a `>>` of the
+    user's is to protect a file.
+    """
+
+    __slots__ = ("_appends",)
+
+    def __init__(self, fd: int, rights: int, kind: Filetype) -> None:
+        super().__init__(fd, rights, kind, status_flags(fd))
+        self._appends = self.flags & _APPEND
+
+    def close(self) -> None:
+        """Nothing: it is not ours."""
+
+    def read(self, buffers: list[memoryview]) -> int:
+        """readv(2); with NONBLOCK, AGAIN where it would wait."""
+        if self.flags & _NONBLOCK:
+            self._wait(select.POLLIN, 0)
+        while True:
+            try:
+                return os.readv(self.fd, buffers)
+            except BlockingIOError:
+                if self.flags & _NONBLOCK:
+                    raise
+                self._wait(select.POLLIN, None)
+
+    def write(self, buffers: list[memoryview]) -> int:
+        """writev(2); with NONBLOCK, AGAIN where it would wait, else as much as goes for certain without waiting."""
+        if self.flags:
+            if self.kind == Filetype.REGULAR_FILE:
+                if self.flags & _APPEND and not self._appends:
+                    os.lseek(self.fd, 0, os.SEEK_END)
+            elif self.flags & _NONBLOCK:
+                self._wait(select.POLLOUT, 0)
+                buffers = [next((buffer for buffer in buffers if len(buffer)), memoryview(b""))[: select.PIPE_BUF]]
+        while True:
+            try:
+                return os.write(self.fd, buffers[0]) if len(buffers) == 1 else os.writev(self.fd, buffers)
+            except BlockingIOError:
+                if self.flags & _NONBLOCK:
+                    raise
+                self._wait(select.POLLOUT, None)
+
+    def _wait(self, event: int, timeout: int | None) -> None:
+        """poll(2) for `event`; AGAIN if it has not come in `timeout` ms."""
+        poller = select.poll()
+        poller.register(self.fd, event)
+        if not poller.poll(timeout):
+            raise WasiError(Errno.AGAIN)
 
     def seek(self, offset: int, whence: Whence) -> int:
         """lseek(2): SPIPE for a pipe or a terminal."""
@@ -77,23 +142,30 @@ class HostStream(Descriptor):
             raise WasiError(Errno.SPIPE)
         return file_offset(offset)
 
-    def stat(self) -> Filestat:
-        """fstat(2)."""
-        return filestat_of(os.fstat(self.fd))
-
     def set_flags(self, flags: Fdflags) -> None:
-        """fcntl(F_SETFL). The flags belong to the open file, so whoever shares it sees them too."""
-        change_status_flags(self.fd, flags)
-        self.flags = flags
+        """Kept here; NOTSUP for the synchronous flags."""
+        if flags & SYNCHRONOUS:
+            raise WasiError(Errno.NOTSUP)
+        self.flags = flags | self._appends
+
+    def sync(self) -> None:
+        """fsync(2)."""
+        os.fsync(self.fd)
+
+    def datasync(self) -> None:
+        """fdatasync(2)."""
+        fdatasync(self.fd)
 
 
-def inherit(fd: int, direction: Rights) -> HostStream:
-    """A host fd of this process, such as 0, 1 or 2, for reading or writing; it stays open when the guest closes it.
+def inherit(fd: int, direction: Rights) -> InheritedStream:
+    """A host fd of this process, such as 0, 1 or 2, for reading or writing.
 
     A character device that is no terminal gets SEEK and TELL, so that a guest's isatty tells the truth.
     """
     kind = filetype_of(os.fstat(fd).st_mode)
     rights = kinds.STREAM & ~(Rights.FD_READ | Rights.FD_WRITE) | direction
-    if kind == Filetype.REGULAR_FILE or (kind == Filetype.CHARACTER_DEVICE and not os.isatty(fd)):
+    if kind == Filetype.REGULAR_FILE:
+        rights |= Rights.FD_SEEK | Rights.FD_TELL | Rights.FD_SYNC | Rights.FD_DATASYNC
+    elif kind == Filetype.CHARACTER_DEVICE and not os.isatty(fd):
         rights |= Rights.FD_SEEK | Rights.FD_TELL
-    return HostStream(fd, rights, kind)
+    return InheritedStream(fd, rights, kind)

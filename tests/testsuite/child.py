@@ -1,0 +1,70 @@
+"""The process that runs one test: `python -m tests.testsuite.child`, told what to do by a JSON object as its argument.
+
+Standard streams are the guest's own, as they are for the command. How the run ended goes to the file `report`: the exit
+status, or what was raised, in one line. No such file means that this process died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import TypedDict
+
+from wasihost import INHERIT, MemoryFS, ModuleConfig, run
+from wasihost.sandbox import resolve
+
+
+class Order(TypedDict):
+    """What is to be run: `root` is a folder that may be changed, mounted as `/`."""
+
+    module: str
+    args: list[str]
+    env: dict[str, str]
+    root: str | None
+    backend: str
+    report: str
+
+
+BACKENDS = ("host", "walk", "memory")
+"""What `/` is to the guest: a host folder as usual, one without `openat2`, a `MemoryFS` with the same content."""
+
+
+def in_memory(root: Path) -> MemoryFS:
+    """A `MemoryFS` with what is in the folder."""
+    fs = MemoryFS()
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if path.is_symlink():
+            fs.symlink(str(path.readlink()), name)
+        elif path.is_dir():
+            fs.mkdir(name)
+        else:
+            fs[name] = path.read_bytes()
+    return fs
+
+
+def main(order: Order) -> None:
+    """Run it and write the report."""
+    config = ModuleConfig()
+    if (root := order["root"]) is not None:
+        if order["backend"] == "memory":
+            config = config.with_mount("/", in_memory(Path(root)))
+        else:
+            config = config.with_host_directory_preopen("/", root)
+    walking = resolve.use(resolve.by_walk) if order["backend"] == "walk" else contextlib.nullcontext()
+    try:
+        with walking:
+            done = run(
+                order["module"], config, args=order["args"], env=order["env"],
+                stdin=INHERIT, stdout=INHERIT, stderr=INHERIT,
+            )  # fmt: skip
+        report = str(done.returncode)
+    except Exception as error:
+        report = f"{type(error).__name__}: {error}".partition("\n")[0]
+    Path(order["report"]).write_text(report, "utf-8")
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
