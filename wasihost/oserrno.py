@@ -42,6 +42,22 @@ TABLE = _table()
 _IO = int(Errno.IO)
 
 
+_BY_CLASS: tuple[tuple[type[OSError], Errno], ...] = (
+    (FileNotFoundError, Errno.NOENT),
+    (FileExistsError, Errno.EXIST),
+    (NotADirectoryError, Errno.NOTDIR),
+    (IsADirectoryError, Errno.ISDIR),
+    (PermissionError, Errno.ACCES),
+    (BlockingIOError, Errno.AGAIN),
+    (InterruptedError, Errno.INTR),
+    (BrokenPipeError, Errno.PIPE),
+    (TimeoutError, Errno.TIMEDOUT),
+)
+"""For errors that Python code raised by class, without a number: `FileNotFoundError(path)`."""
+
+
 def errno_of(error: OSError) -> int:
     """The number that tells the guest what `error` says; IO for one without a counterpart."""
-    return TABLE.get(error.errno or 0, _IO)
+    if error.errno is None:
+        return next((int(code) for kind, code in _BY_CLASS if isinstance(error, kind)), _IO)
+    return TABLE.get(error.errno, _IO)

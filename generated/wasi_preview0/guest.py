@@ -28,6 +28,8 @@ StructError = struct.error
 
 MAX_BUFFERS = 1024
 """How many buffers one call may name, as POSIX' IOV_MAX: more is a bad value, not work for the host."""
+MAX_TOTAL = 2**31 - 1
+"""How many bytes several buffers of one call may be together, as POSIX' SSIZE_MAX on 32 bits."""
 
 _NOTHING = memoryview(bytearray())
 
@@ -78,7 +80,11 @@ class Guest:
         return self.reach(address, size, 1, what)[address : address + size]
 
     def buffers(self, address: int, count: int, what: str) -> list[memoryview]:
-        """The buffers that `count` pairs of address and length at `address` name; LookupError above `MAX_BUFFERS`."""
+        """The buffers that `count` pairs of address and length at `address` name.
+
+        LookupError above `MAX_BUFFERS`, and where they are more than `MAX_TOTAL` bytes together: they may overlap, so a
+        small guest could ask for any amount.
+        """
         if not count:
             return []
         if count > MAX_BUFFERS:
@@ -88,6 +94,8 @@ class Guest:
         for start, size in _PAIR.iter_unpack(view[address : address + 8 * count]):
             buffer = view[start : start + size]
             buffers.append(buffer if len(buffer) == size else self.region(start, size, what))
+        if count > 1 and sum(map(len, buffers)) > MAX_TOTAL:
+            raise LookupError(f"{what}: more than {MAX_TOTAL} bytes")
         return buffers
 
     def values(self, address: int, count: int, codec: Codec[T], what: str) -> list[T]:

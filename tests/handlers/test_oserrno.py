@@ -34,8 +34,15 @@ def test_every_error_of_the_spec_has_a_host_s(name: str) -> None:
     assert TABLE[getattr(errno, f"E{name}")] == Errno[name]
 
 
-def test_an_error_without_a_number_is_io() -> None:
-    assert errno_of(OSError("no number")) == errno_of(TimeoutError()) == errno_of(OSError(0, "none")) == Errno.IO
+def test_an_error_without_a_number_goes_by_its_class() -> None:
+    assert errno_of(FileNotFoundError("f")) == Errno.NOENT
+    assert errno_of(PermissionError()) == Errno.ACCES
+    assert errno_of(TimeoutError()) == Errno.TIMEDOUT
+    assert errno_of(FileNotFoundError(2, "with a number")) == Errno.NOENT
+
+
+def test_an_error_that_says_nothing_is_io() -> None:
+    assert errno_of(OSError("no number")) == errno_of(OSError(0, "none")) == Errno.IO
     assert errno_of(OSError(99999, "unheard of")) == Errno.IO
 
 

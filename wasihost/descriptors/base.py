@@ -194,3 +194,19 @@ class Directory(Descriptor):
     def readlink(self, path: str) -> str:
         """readlinkat."""
         raise WasiError(Errno.NOTSUP)
+
+
+ONE_PIECE = 1 << 20
+"""Bytes of several buffers that are joined at most: they may overlap, so a small guest could name any amount."""
+
+
+def one_piece(buffers: list[memoryview]) -> memoryview:
+    """The buffers joined, or as many of the first as are not too much: the guest asks for the rest again."""
+    total = 0
+    filled = [buffer for buffer in buffers if len(buffer)]
+    for number, buffer in enumerate(filled):
+        total += len(buffer)
+        if total > ONE_PIECE:
+            filled = filled[: max(number, 1)]
+            break
+    return filled[0] if len(filled) == 1 else memoryview(b"".join(filled))

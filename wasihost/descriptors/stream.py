@@ -12,7 +12,7 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Filestat, Filetype, Rights
 
 from wasihost import rights as kinds
-from wasihost.descriptors.base import Descriptor
+from wasihost.descriptors.base import Descriptor, one_piece
 
 _OTHERS = kinds.STREAM & ~(Rights.FD_READ | Rights.FD_WRITE)
 
@@ -115,7 +115,7 @@ class WriterOutput(PythonStream):
 
     def write(self, buffers: list[memoryview]) -> int:
         """One `write` of the object; its flush, if it has one, so that the bytes are there when the call returns."""
-        data = bytes(buffers[0]) if len(buffers) == 1 else b"".join(buffers)
+        data = bytes(buffers[0] if len(buffers) == 1 else one_piece(buffers))
         taken = self._write(data)
         if self._flush is not None:
             self._flush()

@@ -13,7 +13,7 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights, Whence
 
 from wasihost import rights as kinds
-from wasihost.descriptors.base import MAX_OFFSET, Descriptor, Directory, DirectoryEntry
+from wasihost.descriptors.base import MAX_OFFSET, Descriptor, Directory, DirectoryEntry, one_piece
 from wasihost.descriptors.host_file import SYNCHRONOUS, file_offset
 from wasihost.descriptors.hoststat import stamps
 from wasihost.sandbox.times import UTIME_NOW
@@ -75,9 +75,9 @@ class VirtualDirectory(Directory):
         """openat(2); the access mode follows the rights asked for, as with a host directory."""
         directory, create = bool(oflags & Oflags.DIRECTORY), bool(oflags & Oflags.CREAT)
         truncate = bool(oflags & Oflags.TRUNC)
-        writing = truncate or (not directory and bool(rights & kinds.FILE_WRITE & ~kinds.READ_ONLY))
+        writing = truncate or bool(rights & (Rights.FD_WRITE if directory else kinds.FILE_WRITE & ~kinds.READ_ONLY))
         if self.read_only:
-            if writing or create:
+            if create or truncate or (writing and not directory):
                 raise WasiError(Errno.ROFS)
             rights &= kinds.READ_ONLY
         if directory and create:
@@ -213,7 +213,7 @@ class VirtualFile(Descriptor):
     def write(self, buffers: list[memoryview]) -> int:
         """At the position; at the end with APPEND, each call in one piece."""
         if self.flags & _APPEND:
-            data = buffers[0] if len(buffers) == 1 else memoryview(b"".join(buffers))
+            data = buffers[0] if len(buffers) == 1 else one_piece(buffers)
             if not len(data):
                 return 0
             at, size = self.node.appendfrom(data)
@@ -298,8 +298,7 @@ class VirtualFile(Descriptor):
         end = file_offset(offset + size)
         if not size:
             raise WasiError(Errno.INVAL)
-        if end > self.node.stat().size:
-            self.node.truncate(end)
+        self.node.allocate(end)
 
     def sync(self) -> None:
         """fsync(2)."""

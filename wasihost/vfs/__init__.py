@@ -9,6 +9,7 @@ the host's own file system would raise it. Path rules are those of `wasihost.san
     budget       what a `MemoryFS` may hold; lazy content
     memory       the nodes of `MemoryFS`
     memoryfs     `MemoryFS`, which is also a dict of its files
+    snapshot     a `MemoryFS` as a flat value, for pickle and copy
     traversable  read-only: `importlib.resources`, `zipfile.Path`
     remote       read-only: any fsspec file system
     mounting     from what a user hands over to the root of a tree

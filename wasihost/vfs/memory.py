@@ -57,23 +57,32 @@ class MemoryFile(MemoryNode, File):
     """`data` is what was given until the first write, and a `bytearray` from then on: it grows by more than is asked
     for, so that appending costs O(1) on the average. It is never exported beyond a step, else it could not grow."""
 
-    __slots__ = ("data", "opens")
+    __slots__ = ("data", "opens", "version")
 
     def __init__(self, budget: Budget, data: bytes | Lazy = b"") -> None:
         super().__init__(budget)
         self.data: bytes | bytearray | Lazy = b""
         self.opens = 0
+        self.version = 0
         self._fit(data.size if isinstance(data, Lazy) else len(data))
         self.data = data
 
+    def changed(self) -> None:
+        """Counted too, since a clock may stand still."""
+        super().changed()
+        self.version += 1
+
     def size(self) -> int:
         """In bytes; nothing is loaded for it."""
-        return self.data.size if isinstance(self.data, Lazy) else len(self.data)
+        data = self.data  # looked at once: another thread may be loading it
+        return data.size if isinstance(data, Lazy) else len(data)
 
     def open(self, *, writing: bool) -> File:
         """Counted: a file without a name keeps its bytes until the last one that opened it closes it."""
         with self.budget.lock:
             self.content()
+            if self.links <= 0 and self.opens <= 0:  # its last name went after it was looked up: no longer charged
+                self.budget.charge(self.size())
             self.opens += 1
         return self
 
@@ -126,9 +135,13 @@ class MemoryFile(MemoryNode, File):
         if size:
             with self.budget.lock:
                 data, end = self._writable(), offset + size
-                if end > len(data):
-                    self._grow(data, end)
-                data[offset:end] = buffer
+                if offset == len(data):
+                    self._grow(data, end, buffer)
+                else:
+                    if end > len(data):
+                        self._grow(data, end)
+                    with memoryview(data) as view:
+                        view[offset:end] = buffer
                 self.changed()
         return size
 
@@ -153,18 +166,26 @@ class MemoryFile(MemoryNode, File):
                     del data[size:]
             self.changed()
 
+    def allocate(self, size: int) -> None:
+        """In one step."""
+        with self.budget.lock:
+            super().allocate(size)
+
     def _writable(self) -> bytearray:
         data = self.content()
         if not isinstance(data, bytearray):
-            self.data = data = bytearray(data)
+            try:
+                self.data = data = bytearray(data)
+            except MemoryError:
+                raise failure(errno.ENOSPC, f"{len(data)} bytes") from None
         return data
 
-    def _grow(self, data: bytearray, size: int) -> None:
-        """Zeros up to `size`, once they are charged; ENOSPC too where this process has no room for them."""
+    def _grow(self, data: bytearray, size: int, tail: memoryview | None = None) -> None:
+        """`tail` or zeros at the end, once `size` is charged; ENOSPC too where this process has no room for them."""
         old = len(data)
         self._fit(size)
         try:
-            data.extend(bytes(size - old))
+            data.extend(bytes(size - old) if tail is None else tail)
         except (MemoryError, OverflowError):
             self.budget.charge(old - size)
             raise failure(errno.ENOSPC, f"{size} bytes") from None
@@ -177,9 +198,9 @@ class MemoryFile(MemoryNode, File):
         budget.charge(size - self.size())
 
     def _release(self) -> None:
+        """Give the bytes back with the last name and open. They stay for another thread that is about to open it."""
         if self.links <= 0 and self.opens <= 0:
-            self._fit(0)
-            self.data = b""
+            self.budget.charge(-self.size())
 
 
 class MemoryLink(MemoryNode, Link):
@@ -212,11 +233,11 @@ class MemoryDirectory(MemoryNode, Directory):
 
     __slots__ = ("children", "parent")
 
-    def __init__(self, budget: Budget, parent: MemoryDirectory | None) -> None:
+    def __init__(self, budget: Budget) -> None:
         super().__init__(budget)
         self.links = 2
         self.children: dict[str, MemoryNode] = {}
-        self.parent = parent
+        self.parent: MemoryDirectory | None = None
 
     def lookup(self, name: str) -> Node | None:
         """One look into a dict."""
@@ -231,17 +252,20 @@ class MemoryDirectory(MemoryNode, Directory):
         """The parent."""
         return self.parent
 
-    def create_file(self, name: str) -> File:
-        """An empty file. Raises: ENOSPC."""
-        node = MemoryFile(self.budget)
-        self.add(name, node)
+    def create_file(self, name: str, content: bytes | Lazy = b"") -> File:
+        """A file, or nothing if its content is too much. Raises: ENOSPC, EFBIG."""
+        with self.budget.lock:
+            node = MemoryFile(self.budget, content)
+            try:
+                self.add(name, node)
+            except OSError:
+                node.dropped()
+                raise
         return node
 
     def create_directory(self, name: str) -> None:
         """An empty directory. Raises: ENOSPC."""
-        with self.budget.lock:
-            self.add(name, MemoryDirectory(self.budget, self))
-            self.links += 1
+        self.add(name, MemoryDirectory(self.budget))
 
     def create_link(self, name: str, target: str) -> None:
         """Raises: ENAMETOOLONG for content that no path could have, ENOSPC."""
@@ -273,7 +297,10 @@ class MemoryDirectory(MemoryNode, Directory):
                 raise failure(errno.EEXIST, name)
             self.budget.charge_entry()
             self.children[name] = node
-            if not isinstance(node, MemoryDirectory):
+            if isinstance(node, MemoryDirectory):
+                node.parent = self
+                self.links += 1
+            else:
                 node.links += 1
             self.changed()
 
@@ -313,10 +340,10 @@ class MemoryDirectory(MemoryNode, Directory):
                 raise failure(errno.EISDIR, new_name)
             if isinstance(replaced, MemoryDirectory) and replaced.children:
                 raise failure(errno.ENOTEMPTY, new_name)
-            if replaced is not None:
-                target._forget(new_name)
+            target.children[new_name] = node  # before the other goes: no one finds neither
             del self.children[name]
-            target.children[new_name] = node
+            if replaced is not None:
+                target._drop(replaced)
             if isinstance(node, MemoryDirectory):
                 node.parent = target
                 self.links -= 1
@@ -343,7 +370,11 @@ class MemoryDirectory(MemoryNode, Directory):
         return node
 
     def _forget(self, name: str) -> None:
-        node = self.children.pop(name)
+        self._drop(self.children.pop(name))
+        self.changed()
+
+    def _drop(self, node: MemoryNode) -> None:
+        """A name of it is gone from here."""
         self.budget.entries -= 1
         if isinstance(node, MemoryDirectory):
             node.parent = None
@@ -351,4 +382,3 @@ class MemoryDirectory(MemoryNode, Directory):
             self.links -= 1
         else:
             node.dropped()
-        self.changed()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from wasihost.sandbox.names import failure
 from wasihost.vfs import operations
 from wasihost.vfs.budget import Budget, Lazy
 from wasihost.vfs.memory import MemoryDirectory, MemoryFile
 from wasihost.vfs.nodes import Directory, Stat
-from wasihost.vfs.resolve import node_at
+from wasihost.vfs.resolve import node_at, resolve
+from wasihost.vfs.snapshot import Snapshot, capture, restore
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 DEFAULT_MAX_BYTES: Final = 1 << 30
 DEFAULT_MAX_ENTRIES: Final = 250_000
@@ -31,14 +36,14 @@ class MemoryFS(MutableMapping[str, bytes]):
 
     A write that would exceed a limit fails with ENOSPC (`max_bytes` of content in all, `max_entries` names) or EFBIG
     (`max_file_size` bytes); None lifts a limit. `clock` gives ns since 1970 for the times of files. Several guests, in
-    several threads too, may share one.
+    several threads too, may share one. Pickling or copying it takes a snapshot, which is a file system of its own.
     """
 
     __slots__ = ("budget", "root")
 
     def __init__(
         self,
-        files: Mapping[str, bytes | Lazy] | None = None,
+        files: Mapping[str, Buffer | Lazy] | None = None,
         *,
         max_bytes: int | None = DEFAULT_MAX_BYTES,
         max_entries: int | None = DEFAULT_MAX_ENTRIES,
@@ -46,7 +51,7 @@ class MemoryFS(MutableMapping[str, bytes]):
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.budget = Budget(max_bytes, max_entries, max_file_size, clock, next(_devices))
-        self.root = MemoryDirectory(self.budget, None)
+        self.root = MemoryDirectory(self.budget)
         for path, content in (files or {}).items():
             self.put(path, content)
 
@@ -59,19 +64,19 @@ class MemoryFS(MutableMapping[str, bytes]):
             raise KeyError(path) from None
         if not isinstance(node, MemoryFile):
             raise KeyError(path)
-        return bytes(node.content())
+        return node.read(0, node.size())
 
-    def __setitem__(self, path: str, content: bytes) -> None:
+    def __setitem__(self, path: str, content: Buffer) -> None:
         self.put(path, content)
 
     def __delitem__(self, path: str) -> None:
         try:
             self.remove(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise KeyError(path) from None
 
     def __iter__(self) -> Iterator[str]:
-        return (path for path, _ in self._files())
+        return (path for path, _ in self.nodes())
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -88,33 +93,56 @@ class MemoryFS(MutableMapping[str, bytes]):
     def __hash__(self) -> int:
         return id(self)
 
+    def __getstate__(self) -> tuple[int | None, int | None, int | None, Callable[[], int], Snapshot]:
+        limits = self.budget
+        with limits.lock:
+            return limits.max_bytes, limits.max_entries, limits.max_file_size, limits.clock, capture(self.root)
+
+    def __setstate__(self, state: tuple[int | None, int | None, int | None, Callable[[], int], Snapshot]) -> None:
+        *limits, clock, snapshot = state
+        self.budget = Budget(None, None, None, clock, next(_devices))
+        self.root = MemoryDirectory(self.budget)
+        restore(self.root, snapshot)
+        self.budget.max_bytes, self.budget.max_entries, self.budget.max_file_size = limits
+
     def __repr__(self) -> str:
         return f"<MemoryFS of {len(self)} files, {self.budget.bytes} bytes>"
 
     # -- as a file system ------------------------------------------------------------------------------------------
 
-    def put(self, path: str, content: bytes | Lazy) -> None:
+    def put(self, path: str, content: Buffer | Lazy) -> None:
         """Make a file, with the directories that it needs, or replace the content of the one that is there."""
-        if not isinstance(content, Lazy):
+        if not isinstance(content, (bytes, Lazy)):
             content = bytes(memoryview(content))  # says what is wrong with a str or a number
         path = _relative(path)
-        folder = path.rpartition("/")[0]
-        if folder:
-            self.mkdir(folder, parents=True, exist_ok=True)
-        node = operations.open_node(self.root, path, follow=True, create=True, writing=True)
-        assert isinstance(node, MemoryFile)  # a directory is EISDIR
-        node.replace(content)
+        with self.budget.lock:
+            try:
+                place = resolve(self.root, path, follow=True, creating=True)
+            except FileNotFoundError:
+                self.mkdir(path.rpartition("/")[0], parents=True, exist_ok=True)
+                place = resolve(self.root, path, follow=True, creating=True)
+            if isinstance(place.node, MemoryFile):
+                place.node.replace(content)
+            elif place.node is None and isinstance(place.directory, MemoryDirectory):
+                place.directory.create_file(place.name, content)
+            else:
+                raise failure(errno.EISDIR, path)
 
     def mkdir(self, path: str, *, parents: bool = False, exist_ok: bool = False) -> None:
         """Make a directory, as `pathlib.Path.mkdir` does."""
         path = _relative(path)
-        if parents and "/" in path.strip("/"):
-            self.mkdir(path.strip("/").rpartition("/")[0], parents=True, exist_ok=True)
         try:
             operations.mkdir(self.root, path)
         except FileExistsError:
-            if not exist_ok or not isinstance(node_at(self.root, path, follow=True), Directory):
+            if not exist_ok or not self.is_dir(path):
                 raise
+        except FileNotFoundError:
+            if not parents:
+                raise
+            for end in (at for at, character in enumerate(path) if character == "/" and at):
+                with contextlib.suppress(FileExistsError):
+                    operations.mkdir(self.root, path[:end])
+            self.mkdir(path, exist_ok=True)
 
     def listdir(self, path: str = ".") -> list[str]:
         """The names in a directory, in the order they were made."""
@@ -162,7 +190,7 @@ class MemoryFS(MutableMapping[str, bytes]):
         """Remove an empty directory."""
         operations.rmdir(self.root, _relative(path))
 
-    def _files(self) -> Iterator[tuple[str, MemoryFile]]:
+    def nodes(self) -> Iterator[tuple[str, MemoryFile]]:
         """Every regular file with its path, one level of directories after the other."""
         level = [("", self.root)]
         while level:

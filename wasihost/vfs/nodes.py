@@ -102,12 +102,20 @@ class File(Node):
 
     def writefrom(self, offset: int, buffer: memoryview) -> int:
         """`write` from `buffer`."""
-        return self.write(offset, bytes(buffer))
+        size = self.write(offset, bytes(buffer))
+        if not 0 <= size <= len(buffer):
+            raise ValueError(f"{type(self).__name__}.write took {size} bytes of {len(buffer)}")
+        return size
 
     def appendfrom(self, buffer: memoryview) -> tuple[int, int]:
         """`write` at the end: where it went and how many bytes were taken."""
         end = self.stat().size
         return end, self.writefrom(end, buffer)
+
+    def allocate(self, size: int) -> None:
+        """posix_fallocate(2): `truncate` to `size` if it is shorter."""
+        if size > self.stat().size:
+            self.truncate(size)
 
 
 class Link(Node):

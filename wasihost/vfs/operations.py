@@ -29,12 +29,19 @@ def open_node(
     directory to be written, or created by a path with a trailing slash; ENOTDIR for `directory` and something else.
     """
     exclusive = exclusive and create
-    place = resolve(start, path, follow=not exclusive and (follow or path[-1:] == "/"), creating=create)
+    follow = not exclusive and (follow or path[-1:] == "/")
+    place = resolve(start, path, follow=follow, creating=create)
     node = place.node
     if node is None:
         if not create:
             raise failure(errno.ENOENT, path)
-        return place.directory.create_file(place.name)
+        try:
+            return place.directory.create_file(place.name)
+        except FileExistsError:  # another thread was faster
+            place = resolve(start, path, follow=follow, creating=create)
+            node = place.node
+            if node is None:
+                raise
     if exclusive:
         raise failure(errno.EEXIST, path)
     if isinstance(node, Directory):

@@ -1,6 +1,8 @@
 """A read-only tree of any fsspec file system. fsspec itself is not imported: whoever has a file system has it loaded.
 
-A listing is asked for once per directory and file system, an open file is one handle of fsspec's, which buffers.
+A listing is asked for once per directory and file system, an open file is one handle of fsspec's, which buffers. What
+is neither a file nor a directory is a link here, and reading it is refused with EPERM: some back ends would follow one
+to wherever it leads.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Any, Protocol, TypeGuard
 
 from wasihost.sandbox.names import is_single
 from wasihost.vfs.nodes import Directory, File, Node, Stat
+from wasihost.vfs.traversable import SealedLink
 
 
 class FsspecFileSystem(Protocol):
@@ -58,15 +61,18 @@ class FsspecDirectory(Directory):
     def _listing(self) -> dict[str, Node]:
         if self._nodes is None:
             here = self._path.strip("/")
-            self._nodes = {}
+            nodes: dict[str, Node] = {}
             for entry in self._fs.ls(self._path, detail=True):
                 name = str(entry["name"]).rstrip("/").rpartition("/")[2]
                 # Some object stores list the directory itself; none may smuggle in a name that is a path.
                 if is_single(name) and str(entry["name"]).strip("/") != here:
-                    self._nodes[name] = self._node(entry)
+                    nodes[name] = self._node(entry)
+            self._nodes = nodes
         return self._nodes
 
     def _node(self, entry: dict[str, Any]) -> Node:
+        if entry.get("islink") or entry["type"] not in ("file", "directory"):
+            return SealedLink()
         if entry["type"] == "directory":
             return FsspecDirectory(self._fs, entry["name"], self)
         return FsspecFile(self._fs, entry)

@@ -1,0 +1,297 @@
+"""Fixtures for tests of guests: time that does not pass, randomness that repeats, files that fail when told to.
+
+    clock = FakeClock()
+    fs = FaultyFS(MemoryFS({"in.txt": b"..."}))
+    fs.fail("write", errno.ENOSPC, after=2)
+    config = clock.configure(ModuleConfig()).with_mount("/", fs).with_rand_source(random_bytes(1))
+    run("guest.wasm", config)
+    assert clock.sleeps == [3600 * 10**9]
+
+Rules of this file: it stands on the public interface, as tests of embedders do; nothing in wasihost imports it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final, Literal, NamedTuple, TypeAlias
+from weakref import WeakValueDictionary
+
+from wasihost.config import ModuleConfig, RandomSource
+from wasihost.vfs import Directory, File, Link, MemoryFS, Node, Stat
+from wasihost.vfs.mounting import VirtualSource, root_of
+
+__all__ = ["FakeClock", "FaultyFS", "MemoryFS", "Operation", "random_bytes"]
+
+NEW_YEAR_2026: Final = 1_767_225_600_000_000_000
+"""2026-01-01 00:00 UTC in ns since 1970: where a `FakeClock` starts."""
+
+
+# -- time --------------------------------------------------------------------------------------------------------------
+
+
+class FakeClock:
+    """A clock that stands still, but for sleeping, which jumps, and `tick_ns` after each look, so that a guest which
+    waits by looking comes to an end. Both clocks go together; the monotonic one starts at 0.
+
+    `sleeps` are the guest's, in ns. For the times of files, `MemoryFS(clock=clock.walltime)`.
+    """
+
+    def __init__(self, start_ns: int = NEW_YEAR_2026, tick_ns: int = 0) -> None:
+        self.start_ns = start_ns
+        self.tick_ns = tick_ns
+        self.sleeps: list[int] = []
+        self._passed = 0
+
+    def walltime(self) -> int:
+        """Ns since 1970."""
+        return self.start_ns + self.nanotime()
+
+    def nanotime(self) -> int:
+        """Ns since this clock was made."""
+        now = self._passed
+        self._passed += self.tick_ns
+        return now
+
+    def sleep(self, ns: int) -> None:
+        """What the guest's sleeping is: it takes no time, and afterwards it is later."""
+        self.sleeps.append(ns)
+        self._passed += ns
+
+    def advance(self, ns: int) -> None:
+        """Let time pass for the guest."""
+        self._passed += ns
+
+    def configure(self, config: ModuleConfig) -> ModuleConfig:
+        """`config` with this clock for both of the guest's, and for its sleep."""
+        config = config.with_walltime(self.walltime, 1).with_nanotime(self.nanotime, 1)
+        return config.with_nanosleep(self.sleep)
+
+
+# -- randomness --------------------------------------------------------------------------------------------------------
+
+
+class _RandomBytes:
+    _CHUNK = 4096
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._rest = b""
+
+    def read(self, size: int, /) -> bytes:
+        missing = size - len(self._rest)
+        if missing > 0:
+            self._rest += self._random.randbytes(-(-missing // self._CHUNK) * self._CHUNK)
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+
+def random_bytes(seed: int) -> RandomSource:
+    """A source for `with_rand_source`: for one seed always the same bytes, however they are asked for."""
+    return _RandomBytes(seed)
+
+
+# -- failing files -----------------------------------------------------------------------------------------------------
+
+Operation: TypeAlias = Literal[
+    "stat", "set_times",
+    "open", "close", "read", "write", "truncate", "sync",
+    "target",
+    "lookup", "entries", "create_file", "create_directory", "create_link", "link", "remove", "remove_directory",
+    "rename",
+]  # fmt: skip
+"""What can fail: the methods of `wasihost.vfs.File`, `Link` and `Directory` that a tree of one's own may override."""
+
+
+class _Fault(NamedTuple):
+    """The calls of `operation` from number `first` up to `end`, without it, raise `code`."""
+
+    operation: Operation
+    code: int
+    first: int
+    end: float
+
+
+class _Plan:
+    """What is to go wrong in one tree, what was asked of it, and its wrapped nodes, each wrapped once."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[Operation] = Counter()
+        self.faults: list[_Fault] = []
+        self.most: dict[Operation, int] = {}
+        self.wrapped: WeakValueDictionary[Node, Node] = WeakValueDictionary()
+
+    def step(self, operation: Operation) -> None:
+        """Count the call, and raise what is due."""
+        number = self.calls[operation]
+        self.calls[operation] += 1
+        for fault in self.faults:
+            if fault.operation == operation and fault.first <= number < fault.end:
+                raise OSError(fault.code, os.strerror(fault.code), operation)
+
+    def wrap(self, node: Node) -> Node:
+        """The node that fails as planned, in place of `node`."""
+        made = self.wrapped.get(node)
+        if made is None:
+            if isinstance(node, Directory):
+                made = _FaultyDirectory(self, node)
+            elif isinstance(node, File):
+                made = _FaultyFile(self, node)
+            elif isinstance(node, Link):
+                made = _FaultyLink(self, node)
+            else:
+                return node
+            self.wrapped[node] = made
+        return made
+
+
+class _FaultyNode(Node):
+    def __init__(self, plan: _Plan, node: Node) -> None:
+        self._plan = plan
+        self._node = node
+        self.inode = node.inode
+
+    def stat(self) -> Stat:
+        self._plan.step("stat")
+        return self._node.stat()
+
+    def set_times(self, atime_ns: int | None, mtime_ns: int | None) -> None:
+        self._plan.step("set_times")
+        self._node.set_times(atime_ns, mtime_ns)
+
+    def now(self) -> int:
+        return self._node.now()
+
+
+class _FaultyFile(_FaultyNode, File):
+    def __init__(self, plan: _Plan, file: File) -> None:
+        super().__init__(plan, file)
+        self._file = file
+
+    def open(self, *, writing: bool) -> File:
+        self._plan.step("open")
+        return _FaultyFile(self._plan, self._file.open(writing=writing))
+
+    def close(self) -> None:
+        self._file.close()  # it is closed in any case, as POSIX has it
+        self._plan.step("close")
+
+    def read(self, offset: int, size: int) -> bytes:
+        self._plan.step("read")
+        return self._file.read(offset, min(size, self._plan.most.get("read", size)))
+
+    def write(self, offset: int, data: bytes) -> int:
+        self._plan.step("write")
+        return self._file.write(offset, data[: self._plan.most.get("write")])
+
+    def truncate(self, size: int) -> None:
+        self._plan.step("truncate")
+        self._file.truncate(size)
+
+    def sync(self) -> None:
+        self._plan.step("sync")
+        self._file.sync()
+
+
+class _FaultyLink(_FaultyNode, Link):
+    def __init__(self, plan: _Plan, link: Link) -> None:
+        super().__init__(plan, link)
+        self._link = link
+
+    def target(self) -> str:
+        self._plan.step("target")
+        return self._link.target()
+
+
+class _FaultyDirectory(_FaultyNode, Directory):
+    def __init__(self, plan: _Plan, directory: Directory) -> None:
+        super().__init__(plan, directory)
+        self._directory = directory
+
+    def lookup(self, name: str) -> Node | None:
+        self._plan.step("lookup")
+        node = self._directory.lookup(name)
+        return None if node is None else self._plan.wrap(node)
+
+    def entries(self) -> Iterable[tuple[str, Node]]:
+        self._plan.step("entries")
+        return [(name, self._plan.wrap(node)) for name, node in self._directory.entries()]
+
+    def above(self) -> Directory | None:
+        above = self._directory.above()
+        wrapped = None if above is None else self._plan.wrap(above)
+        return wrapped if isinstance(wrapped, Directory) else None
+
+    def create_file(self, name: str) -> File:
+        self._plan.step("create_file")
+        made = self._plan.wrap(self._directory.create_file(name))
+        assert isinstance(made, File)
+        return made
+
+    def create_directory(self, name: str) -> None:
+        self._plan.step("create_directory")
+        self._directory.create_directory(name)
+
+    def create_link(self, name: str, target: str) -> None:
+        self._plan.step("create_link")
+        self._directory.create_link(name, target)
+
+    def link(self, name: str, node: Node) -> None:
+        self._plan.step("link")
+        self._directory.link(name, self._bare(node))
+
+    def remove(self, name: str) -> None:
+        self._plan.step("remove")
+        self._directory.remove(name)
+
+    def remove_directory(self, name: str) -> None:
+        self._plan.step("remove_directory")
+        self._directory.remove_directory(name)
+
+    def rename(self, name: str, target: Directory, new_name: str) -> None:
+        self._plan.step("rename")
+        bare = self._bare(target)
+        self._directory.rename(name, bare if isinstance(bare, Directory) else target, new_name)
+
+    def _bare(self, node: Node) -> Node:
+        """What is wrapped, if it is of this tree: another tree's is for the tree below to refuse."""
+        return node._node if isinstance(node, _FaultyNode) and node._plan is self._plan else node
+
+
+class FaultyFS(_FaultyDirectory):
+    """Whatever can be mounted, failing where it is told to. What is not told goes through to it.
+
+        fs = FaultyFS(MemoryFS())
+        fs.fail("write", errno.ENOSPC, after=3)          # the fourth write and all after it
+        fs.fail("read", errno.EINTR, times=1)            # the next read
+        fs.shorten("write", 10)                          # writes take 10 bytes at most
+
+    `calls` counts what was asked of the tree, by operation, failed or not.
+    """
+
+    def __init__(self, source: VirtualSource) -> None:
+        root = root_of(source)
+        super().__init__(_Plan(), root)
+        self._plan.wrapped[root] = self
+
+    @property
+    def calls(self) -> Counter[Operation]:
+        """How often each operation was asked for."""
+        return self._plan.calls
+
+    def fail(self, operation: Operation, code: int, *, after: int = 0, times: int | None = None) -> None:
+        """Let `operation` raise the OSError of errno `code`: after so many more calls, so many times (None: always)."""
+        first = self.calls[operation] + after
+        self._plan.faults.append(_Fault(operation, code, first, math.inf if times is None else first + times))
+
+    def shorten(self, operation: Literal["read", "write"], most: int) -> None:
+        """Let each read or write of a file move at most that many bytes."""
+        self._plan.most[operation] = most
+
+    def heal(self) -> None:
+        """Let everything succeed again."""
+        self._plan.faults.clear()
+        self._plan.most.clear()
