@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import traceback
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,12 @@ from wasihost import (
     CompletedProcess,
     ConfigError,
     LinkError,
+    Module,
     ModuleConfig,
     ModuleError,
     TrapError,
     run,
 )
-from wasihost.engines.wasmtime.module import load
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +44,11 @@ NAME = ECHO.name
 # -- arguments and environment -----------------------------------------------------------------------------------------
 
 
-def lines(done: CompletedProcess) -> list[str]:
+def outputs(done: CompletedProcess[bytes]) -> tuple[object, object]:
+    return done.stdout, done.stderr
+
+
+def lines(done: CompletedProcess[bytes]) -> list[str]:
     assert done.returncode == 0
     assert done.stdout is not None
     return done.stdout.decode().splitlines()
@@ -92,7 +97,7 @@ def test_input(given: dict[str, Any]) -> None:
 
 def test_nothing_is_read_or_kept_unless_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
     done = run(ECHO, args=["cat"])
-    assert (done.stdout, done.stderr) == (None, None)
+    assert outputs(done) == (None, None)
     run(ECHO, args=["both"])
     assert capfd.readouterr() == ("", "")
 
@@ -110,11 +115,11 @@ def test_what_is_given_wins_over_the_config() -> None:
 
 def test_capturing() -> None:
     done = run(ECHO, args=["both"], capture_output=True)
-    assert (done.stdout, done.stderr) == (b"to output\n", b"to error\n")
+    assert outputs(done) == (b"to output\n", b"to error\n")
     done = run(ECHO, args=["both"], stderr=PIPE)
-    assert (done.stdout, done.stderr) == (None, b"to error\n")
+    assert outputs(done) == (None, b"to error\n")
     done = run(ECHO, args=["both"], stdout=PIPE, stderr=STDOUT)
-    assert (done.stdout, done.stderr) == (b"to output\nto error\n", None)
+    assert outputs(done) == (b"to output\nto error\n", None)
 
 
 def test_callables_and_files(tmp_path: Path) -> None:
@@ -260,7 +265,7 @@ MODULES: dict[str, Callable[[], Any]] = {
     "Path": lambda: ECHO,
     "str": lambda: str(ECHO),
     "bytes": ECHO.read_bytes,
-    "Module": lambda: load(ECHO),
+    "Module": lambda: Module(ECHO),
 }
 
 
@@ -268,13 +273,21 @@ MODULES: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("cache", [True, False])
 def test_every_kind_of_module(kind: str, cache: bool) -> None:
     done = run(MODULES[kind](), args=["args"], capture_output=True, cache=cache)
-    assert lines(done) == [NAME if kind in ("Path", "str") else "guest", "args"]
+    assert lines(done) == ["guest" if kind == "bytes" else NAME, "args"]
+
+
+def test_a_file_of_a_package_or_an_archive(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(ECHO, "in/echo.wasm")
+    done = run(zipfile.Path(tmp_path / "a.zip", "in/echo.wasm"), args=["args"], capture_output=True)
+    assert lines(done) == ["echo.wasm", "args"]
 
 
 def test_text_form(tmp_path: Path) -> None:
     assert run(wat("empty")).returncode == 0
     text = '(module (memory (export "memory") 1) (func (export "_start")))'
     assert run(text.encode()).returncode == 0
+    assert run(text).returncode == 0
     (tmp_path / "guest").write_text(text)
     assert run(tmp_path / "guest").returncode == 0
 

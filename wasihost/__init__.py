@@ -1,11 +1,12 @@
 """wasihost: a WASI snapshot-preview1 host for Python.
 
-`run(module, ...)` runs a WebAssembly command as `subprocess.run` runs a process; `ModuleConfig` says what the guest is
-given; `State` is the host side alone, for an engine of your own.
+`run(module, ...)` runs a WebAssembly command as `subprocess.run` runs a process; `instantiate` keeps a guest to call;
+`ModuleConfig` says what a guest is given; `State` is the host side alone, for an engine of your own.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 from wasi_preview1.errors import GuestFault, WasiError
@@ -18,25 +19,32 @@ from wasihost.config import (
     STDOUT_FD,
     SYS_CLOCK_RESOLUTION_NANOTIME,
     SYS_CLOCK_RESOLUTION_WALLTIME,
-    FSConfig,
     ModuleConfig,
-    Mount,
 )
 from wasihost.errors import (
     CalledProcessError,
     ConfigError,
     ExitError,
     Frame,
+    LimitExceeded,
     LinkError,
     ModuleError,
+    TimeoutExpired,
     TrapError,
     WasihostError,
 )
-from wasihost.run import DEVNULL, PIPE, STDOUT, CompletedProcess, run
-from wasihost.state import State
+from wasihost.fsconfig import FSConfig, Mount
+from wasihost.limits import Limits
 
 if TYPE_CHECKING:
-    from wasihost.vfs import MemoryFS
+    from wasihost.instance import Instance, instantiate
+    from wasihost.module import Module
+    from wasihost.options import DEVNULL, PIPE, STDOUT
+    from wasihost.runs import CompletedProcess, run
+    from wasihost.runs_async import run_async
+    from wasihost.state import State
+    from wasihost.stats import Stats
+    from wasihost.vfs import Lazy, MemoryFS
 
 __all__ = [
     "DEVNULL",
@@ -56,23 +64,52 @@ __all__ = [
     "FSConfig",
     "Frame",
     "GuestFault",
+    "Instance",
+    "Lazy",
+    "LimitExceeded",
+    "Limits",
     "LinkError",
     "MemoryFS",
+    "Module",
     "ModuleConfig",
     "ModuleError",
     "Mount",
     "State",
+    "Stats",
+    "TimeoutExpired",
     "TrapError",
     "WasiError",
     "WasihostError",
+    "instantiate",
     "run",
+    "run_async",
 ]
+
+# Imported when they are first asked for, so that the command starts without them.
+_LATER = {
+    "DEVNULL": "options",
+    "PIPE": "options",
+    "STDOUT": "options",
+    "CompletedProcess": "runs",
+    "Instance": "instance",
+    "Lazy": "vfs",
+    "MemoryFS": "vfs",
+    "Module": "module",
+    "State": "state",
+    "Stats": "stats",
+    "instantiate": "instance",
+    "run": "runs",
+    "run_async": "runs_async",
+}
 
 
 def __getattr__(name: str) -> object:
-    """`MemoryFS`, imported when it is first asked for: most runs do without."""
-    if name == "MemoryFS":
-        from wasihost.vfs import MemoryFS
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = found
+    return found
 
-        return MemoryFS
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

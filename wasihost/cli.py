@@ -86,9 +86,9 @@ def launch(
         # Python's own way waits for the next call of the guest; one that only computes could not be stopped.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     _occupy_standard_descriptors()
-    from wasihost.run import execute
-
     try:
+        from wasihost.execute import execute
+
         config = ModuleConfig().with_args(os.path.basename(module), *args)
         config = config.with_stdin(INHERIT).with_stdout(INHERIT).with_stderr(INHERIT)
         for guest, host in dirs:

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 
 from wasihost.errors import ConfigError
+from wasihost.fsconfig import FSConfig, Mount
+from wasihost.limits import DEFAULT_LIMITS, LimitChanges, Limits, changed
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from wasihost.descriptors.stream import Reader, Writer
     from wasihost.vfs.mounting import VirtualSource
 
@@ -57,84 +61,21 @@ INHERIT: Final = Inherit()
 Text: TypeAlias = str | bytes
 Clock: TypeAlias = Callable[[], int]
 Sleep: TypeAlias = Callable[[int], object]
-Stdin: TypeAlias = "bytes | Reader | Inherit"
-Stdout: TypeAlias = "Writer | Callable[[bytes], object] | Inherit"
-
-
-class Mount(NamedTuple):
-    """A preopened directory: the guest's path of it, and a host directory or a file system of Python's."""
-
-    guest_path: str
-    source: str | VirtualSource
-    read_only: bool
-
-
-class FSConfig:
-    """The preopened directories, in order: the first becomes descriptor 3."""
-
-    __slots__ = ("_mounts",)
-
-    def __init__(self, mounts: Iterable[Mount] = ()) -> None:
-        self._mounts = tuple(mounts)
-
-    @property
-    def mounts(self) -> tuple[Mount, ...]:
-        """What is mounted."""
-        return self._mounts
-
-    def with_dir_mount(self, guest_path: str, host_path: str | os.PathLike[str]) -> FSConfig:
-        """Add a writable host directory."""
-        return self._add(guest_path, os.fspath(host_path), False)
-
-    def with_read_only_dir_mount(self, guest_path: str, host_path: str | os.PathLike[str]) -> FSConfig:
-        """Add a host directory that the guest cannot change: ROFS."""
-        return self._add(guest_path, os.fspath(host_path), True)
-
-    def with_fs_mount(
-        self, guest_path: str, source: VirtualSource | os.PathLike[str], *, read_only: bool = False
-    ) -> FSConfig:
-        """Add a file system of Python's: a `MemoryFS` or a `wasihost.vfs.Directory`, writable as far as it can be, or
-        to be read only: a dict of path -> bytes, an `importlib.resources` Traversable, a `zipfile.Path`, any fsspec
-        file system.
-
-        A path of the host, as a `pathlib.Path` is, is mounted as a read-only directory.
-        """
-        if isinstance(source, os.PathLike):
-            return self._add(guest_path, os.fspath(source), True)
-        from wasihost.vfs.mounting import can_change
-
-        return self._add(guest_path, source, read_only or not can_change(source))
-
-    def _add(self, guest_path: str, source: str | VirtualSource, read_only: bool) -> FSConfig:
-        if not guest_path or "\0" in guest_path:
-            raise ConfigError(f"a guest path cannot be {guest_path!r}: give a path such as '/' or '/data'")
-        if isinstance(source, str) and (not source or "\0" in source):
-            raise ConfigError(f"a host path cannot be {source!r}")
-        guest_path = guest_path.rstrip("/") or "/"
-        if any(mount.guest_path == guest_path for mount in self._mounts):
-            raise ConfigError(f"guest path {guest_path!r} is mounted twice")
-        return FSConfig((*self._mounts, Mount(guest_path, source, read_only)))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, FSConfig) and self._mounts == other._mounts
-
-    def __hash__(self) -> int:
-        return hash(tuple(mount.guest_path for mount in self._mounts))  # a dict, as a source, has no hash
-
-    def __repr__(self) -> str:
-        return f"FSConfig({list(self._mounts)!r})"
+Stdin: TypeAlias = "bytes | Reader | Callable[[int], bytes | None] | io.TextIOBase | Inherit"
+Stdout: TypeAlias = "Writer | Callable[[bytes], object] | io.TextIOBase | Inherit"
 
 
 class ModuleConfig:
     """Everything one guest is given. Start from `ModuleConfig()` and chain `with_*`."""
 
-    __slots__ = ("_args", "_environ", "_fs", "_name", "_nanosleep", "_nanotime", "_osyield", "_rand", "_stderr",
-                 "_stdin", "_stdout", "_walltime")  # fmt: skip
+    __slots__ = ("_args", "_environ", "_fs", "_limits", "_name", "_nanosleep", "_nanotime", "_osyield", "_rand",
+                 "_stderr", "_stdin", "_stdout", "_walltime")  # fmt: skip
 
     def __init__(self) -> None:
         self._args: tuple[bytes, ...] = ()
         self._environ: tuple[bytes, ...] = ()
         self._fs = FSConfig()
+        self._limits = DEFAULT_LIMITS
         self._name = ""
         self._nanosleep: Sleep | None = None
         self._nanotime: tuple[Clock, int] | None = None
@@ -182,14 +123,15 @@ class ModuleConfig:
     # -- streams ---------------------------------------------------------------------------------------------------
 
     def with_stdin(self, stdin: Stdin | None) -> Self:
-        """Bytes, an object with `read`, or `INHERIT`; None is empty input."""
-        if not (stdin is None or isinstance(stdin, (bytes, Inherit)) or hasattr(stdin, "read")):
-            raise ConfigError(f"standard input cannot be {stdin!r}: give bytes, an object with read(), or INHERIT")
-        _binary(stdin, "standard input")
+        """Bytes, an object with `read` (of bytes or text), a callable that takes a size, or `INHERIT`; None: empty."""
+        if not (stdin is None or isinstance(stdin, (bytes, Inherit)) or hasattr(stdin, "read") or callable(stdin)):
+            raise ConfigError(
+                f"standard input cannot be {stdin!r}: give bytes, an object with read(), a callable, or INHERIT"
+            )
         return self._with("_stdin", stdin)
 
     def with_stdout(self, stdout: Stdout | None) -> Self:
-        """An object with `write`, a callable that takes bytes, or `INHERIT`; None discards."""
+        """An object with `write` (of bytes or text), a callable that takes bytes, or `INHERIT`; None discards."""
         return self._with("_stdout", _output(stdout, "standard output"))
 
     def with_stderr(self, stderr: Stdout | None) -> Self:
@@ -252,6 +194,15 @@ class ModuleConfig:
             return self._with("_fs", self._fs.with_read_only_dir_mount(guest_path, root))
         return self._with("_fs", self._fs.with_fs_mount(guest_path, root, read_only=True))
 
+    # -- limits ----------------------------------------------------------------------------------------------------
+
+    def with_limits(self, **limits: Unpack[LimitChanges]) -> Self:
+        """Change what the guest may use, as `Limits` names it: `with_limits(memory=64 << 20, output=None)`.
+
+        None lifts a limit, what is not named stays. ConfigError for a limit that nothing could run in.
+        """
+        return self._with("_limits", changed(self._limits, limits))
+
     # -- what was given --------------------------------------------------------------------------------------------
 
     @property
@@ -263,6 +214,11 @@ class ModuleConfig:
     def environ(self) -> tuple[bytes, ...]:
         """The environment as `KEY=VALUE` entries."""
         return self._environ
+
+    @property
+    def limits(self) -> Limits:
+        """What the guest may use."""
+        return self._limits
 
     @property
     def name(self) -> str:
@@ -357,14 +313,7 @@ def _bytes(text: Text, what: str) -> bytes:
 def _output(stream: Stdout | None, what: str) -> Stdout | None:
     if not (stream is None or isinstance(stream, Inherit) or hasattr(stream, "write") or callable(stream)):
         raise ConfigError(f"{what} cannot be {stream!r}: give an object with write(), a callable, or INHERIT")
-    _binary(stream, what)
     return stream
-
-
-def _binary(stream: object, what: str) -> None:
-    """ConfigError for a text stream: a guest reads and writes bytes."""
-    if isinstance(stream, io.TextIOBase):
-        raise ConfigError(f"{what} cannot be the text stream {stream!r}: give a binary one, such as its .buffer")
 
 
 def _resolution(resolution: int) -> int:

@@ -121,7 +121,11 @@ class CalledProcessError(WasihostError):
     """`run(..., check=True)` and the guest's status was not 0; the fields are those of `subprocess`'s."""
 
     def __init__(
-        self, returncode: int, args: Sequence[str], stdout: bytes | None = None, stderr: bytes | None = None
+        self,
+        returncode: int,
+        args: Sequence[str],
+        stdout: bytes | str | None = None,
+        stderr: bytes | str | None = None,
     ) -> None:
         super().__init__(returncode, tuple(args), stdout, stderr)
         self.returncode = returncode

@@ -1,10 +1,12 @@
 """The numbers a guest knows its descriptors by.
 
-Numbers are given out lowest first, as POSIX does. The table holds at most `limit` descriptors and answers MFILE beyond.
+Numbers are given out lowest first, as POSIX does. The table holds at most `limit` descriptors, if there is a
+limit, and answers MFILE beyond.
 """
 
 from __future__ import annotations
 
+import sys
 from heapq import heappop, heappush
 from typing import NoReturn
 
@@ -30,9 +32,9 @@ class FdTable:
 
     __slots__ = ("_freed", "_next", "limit", "open")
 
-    def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
+    def __init__(self, limit: int | None = DEFAULT_LIMIT) -> None:
         self.open = _Open()
-        self.limit = limit
+        self.limit = sys.maxsize if limit is None else limit
         self._freed: list[int] = []
         self._next = 0
 

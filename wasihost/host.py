@@ -5,19 +5,25 @@ mypy proves here that no function of the spec is missing and none has another ty
 
 from __future__ import annotations
 
+import io
 import os
+import reprlib
+import sys
 
 from wasi_preview1.handlers import Handlers
 from wasi_preview1.types import Rights
 
 from wasihost.clocks import Clocks
-from wasihost.config import Inherit, ModuleConfig, Mount, Stdin, Stdout
+from wasihost.config import Inherit, ModuleConfig, Stdin, Stdout
+from wasihost.deadline import Deadline
+from wasihost.descriptors.adapted import CallableReader, TextReader, TextWriter
 from wasihost.descriptors.base import Descriptor, Directory
 from wasihost.descriptors.host_directory import open_host_directory
 from wasihost.descriptors.host_stream import inherit
 from wasihost.descriptors.stream import BytesInput, NullStream, ReaderInput, WriterOutput
 from wasihost.errors import ConfigError
 from wasihost.fdtable import FdTable
+from wasihost.fsconfig import Mount
 from wasihost.handlers.args import Args, Environ, sizes
 from wasihost.handlers.clock import Clock
 from wasihost.handlers.fd import FdFunctions
@@ -35,19 +41,22 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
     """
 
     __slots__ = (
-        "args", "args_sizes", "clocks", "environ", "environ_sizes", "osyield", "rand_source", "stock", "table",
+        "args", "args_sizes", "clocks", "deadline", "environ", "environ_sizes", "max_path", "osyield", "rand_source",
+        "stock", "table",
     )  # fmt: skip
 
     def __init__(self, config: ModuleConfig) -> None:
+        self.deadline = Deadline()
         self.args = config.args or ((os.fsencode(config.name),) if config.name else ())
         self.args_sizes = sizes(self.args)
         self.environ = config.environ
         self.environ_sizes = sizes(self.environ)
+        self.max_path = sys.maxsize if config.limits.path is None else config.limits.path
         self.clocks = Clocks(config)
         self.osyield = config.clock_osyield
         self.rand_source = config.rand_source
         self.stock = Stock()
-        self.table = FdTable()
+        self.table = FdTable(config.limits.open_files)
         self.table.insert(_input(config.stdin))
         self.table.insert(_output(config.stdout, 1))
         self.table.insert(_output(config.stderr, 2))
@@ -61,6 +70,7 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
     def close(self) -> None:
         """Close every descriptor."""
         self.table.close_all()
+        self.deadline.close()
 
 
 def _input(stdin: Stdin | None) -> Descriptor:
@@ -68,13 +78,19 @@ def _input(stdin: Stdin | None) -> Descriptor:
         return NullStream(Rights.FD_READ)
     if isinstance(stdin, Inherit):
         return _inherited(stdin, 0, Rights.FD_READ)
-    return BytesInput(stdin) if isinstance(stdin, bytes) else ReaderInput(stdin)
+    if isinstance(stdin, bytes):
+        return BytesInput(stdin)
+    if isinstance(stdin, io.TextIOBase):
+        return ReaderInput(TextReader(stdin))
+    return ReaderInput(stdin if hasattr(stdin, "read") else CallableReader(stdin))
 
 
 def _output(stdout: Stdout | None, fd: int) -> Descriptor:
     if stdout is None:
         return NullStream(Rights.FD_WRITE)
-    return _inherited(stdout, fd, Rights.FD_WRITE) if isinstance(stdout, Inherit) else WriterOutput(stdout)
+    if isinstance(stdout, Inherit):
+        return _inherited(stdout, fd, Rights.FD_WRITE)
+    return WriterOutput(TextWriter(stdout) if isinstance(stdout, io.TextIOBase) else stdout)
 
 
 def _inherited(stream: Inherit, own: int, direction: Rights) -> Descriptor:
@@ -92,7 +108,8 @@ def _open_mount(mount: Mount) -> Directory:
 
         return open_virtual(mount.source, mount.guest_path, mount.read_only)
     except (OSError, TypeError) as error:
+        advice = "; give a directory that exists and can be read" if isinstance(mount.source, str) else ""
+        reason = getattr(error, "strerror", None) or error
         raise ConfigError(
-            f"cannot mount {mount.source!r} as {mount.guest_path!r}: {getattr(error, 'strerror', None) or error}; "
-            "give a directory that exists and can be read"
+            f"cannot mount {reprlib.repr(mount.source)} as {mount.guest_path!r}: {reason}{advice}"
         ) from error

@@ -23,6 +23,8 @@ from wasihost.oserrno import errno_of
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from wasihost.stats import Stats
+
 CALL_HOST_FUNCTION = Signature(("i32", "i32", "i32"), ("i32",), "III", "I")
 """`env.call_host_function`, which some toolchains' modules import as a bridge to a host they do not have."""
 
@@ -32,16 +34,22 @@ class State(RawAbi):
 
     `memory` answers the guest's linear memory as it is now, a writable buffer; it is asked again at every raw call, so
     growth needs no care. An adapter that finds the memory itself leaves it out. One guest per State, one thread at a
-    time. ConfigError if a mounted directory cannot be opened.
+    time. ConfigError if a mounted directory cannot be opened. `stats` are counted into by every call.
     """
 
     faults: tuple[type[BaseException], ...] = (GuestFault,)
     """What a raw call raises for a bad pointer: the guest is to trap."""
 
-    def __init__(self, memory: Callable[[], Buffer] | None = None, config: ModuleConfig | None = None) -> None:
+    def __init__(
+        self,
+        memory: Callable[[], Buffer] | None = None,
+        config: ModuleConfig | None = None,
+        *,
+        stats: Stats | None = None,
+    ) -> None:
         self.config = config if config is not None else ModuleConfig()
         self.guest = Guest(memory if memory is not None else _no_memory, errno_of)
-        self.handlers = Host(self.config)
+        self.handlers = Host(self.config) if stats is None else _counting(self.config, stats)
         self.stubs: dict[str, dict[str, Stub]] = bind(self.handlers, self.guest)
         self.stubs["env"] = {"call_host_function": self.call_host_function}
 
@@ -72,6 +80,12 @@ class State(RawAbi):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _counting(config: ModuleConfig, stats: Stats) -> Host:
+    from wasihost.stats import CountingHost
+
+    return CountingHost(config, stats)
 
 
 def _no_memory() -> bytearray:

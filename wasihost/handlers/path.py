@@ -6,8 +6,12 @@ the directory's back end through one resolver; no path is taken apart here.
 
 from __future__ import annotations
 
+import os
+
+from wasi_preview1.errors import WasiError
 from wasi_preview1.handlers import PathHandlers
 from wasi_preview1.types import (
+    Errno,
     Fd,
     Fdflags,
     Filestat,
@@ -31,16 +35,20 @@ _TRUNC = Oflags.TRUNC
 
 
 class PathFunctions(PathHandlers):
-    """Works on `table`."""
+    """Works on `table`; a path of more than `max_path` bytes is NAMETOOLONG."""
 
     __slots__ = ()
 
     table: FdTable
+    max_path: int
 
-    def _directory(self, fd: Fd, right: Rights) -> Directory:
+    def _directory(self, fd: Fd, right: Rights, path: str) -> Directory:
         directory = self.table.directory(fd)
         if not directory.rights & right:
             raise directory.lacks(right)
+        # A character is four bytes at most, so short paths need not be encoded to be measured.
+        if len(path) * 4 > self.max_path and len(os.fsencode(path)) > self.max_path:
+            raise WasiError(Errno.NAMETOOLONG)
         return directory
 
     def path_open(
@@ -58,7 +66,7 @@ class PathFunctions(PathHandlers):
         The new descriptor gets the rights asked for as far as the directory passes them on and the kind of file has
         them: programs ask for more than applies, and the spec allows fewer.
         """
-        directory = self._directory(fd, _OPEN)
+        directory = self._directory(fd, _OPEN, path)
         if oflags & _CREAT and not directory.rights & _CREATE_FILE:
             raise directory.lacks(_CREATE_FILE)
         if oflags & _TRUNC and not directory.rights & _SET_SIZE:
@@ -72,44 +80,44 @@ class PathFunctions(PathHandlers):
 
     def path_filestat_get(self, fd: Fd, flags: Lookupflags, path: str) -> Filestat:
         """Needs PATH_FILESTAT_GET."""
-        return self._directory(fd, _STAT).stat_path(path, bool(flags))
+        return self._directory(fd, _STAT, path).stat_path(path, bool(flags))
 
     def path_filestat_set_times(
         self, fd: Fd, flags: Lookupflags, path: str, atim: Timestamp, mtim: Timestamp, fst_flags: Fstflags
     ) -> None:
         """Needs PATH_FILESTAT_SET_TIMES."""
-        directory = self._directory(fd, Rights.PATH_FILESTAT_SET_TIMES)
+        directory = self._directory(fd, Rights.PATH_FILESTAT_SET_TIMES, path)
         directory.set_times_path(path, bool(flags), atim, mtim, fst_flags)
 
     def path_create_directory(self, fd: Fd, path: str) -> None:
         """Needs PATH_CREATE_DIRECTORY."""
-        self._directory(fd, Rights.PATH_CREATE_DIRECTORY).create_directory(path)
+        self._directory(fd, Rights.PATH_CREATE_DIRECTORY, path).create_directory(path)
 
     def path_remove_directory(self, fd: Fd, path: str) -> None:
         """Needs PATH_REMOVE_DIRECTORY."""
-        self._directory(fd, Rights.PATH_REMOVE_DIRECTORY).remove_directory(path)
+        self._directory(fd, Rights.PATH_REMOVE_DIRECTORY, path).remove_directory(path)
 
     def path_unlink_file(self, fd: Fd, path: str) -> None:
         """Needs PATH_UNLINK_FILE."""
-        self._directory(fd, Rights.PATH_UNLINK_FILE).unlink(path)
+        self._directory(fd, Rights.PATH_UNLINK_FILE, path).unlink(path)
 
     def path_rename(self, fd: Fd, old_path: str, new_fd: Fd, new_path: str) -> None:
         """Needs PATH_RENAME_SOURCE of the one directory and PATH_RENAME_TARGET of the other."""
-        source = self._directory(fd, Rights.PATH_RENAME_SOURCE)
-        source.rename(old_path, self._directory(new_fd, Rights.PATH_RENAME_TARGET), new_path)
+        source = self._directory(fd, Rights.PATH_RENAME_SOURCE, old_path)
+        source.rename(old_path, self._directory(new_fd, Rights.PATH_RENAME_TARGET, new_path), new_path)
 
     def path_link(self, old_fd: Fd, old_flags: Lookupflags, old_path: str, new_fd: Fd, new_path: str) -> None:
         """Needs PATH_LINK_SOURCE of the one directory and PATH_LINK_TARGET of the other."""
-        source = self._directory(old_fd, Rights.PATH_LINK_SOURCE)
-        source.link(old_path, bool(old_flags), self._directory(new_fd, Rights.PATH_LINK_TARGET), new_path)
+        source = self._directory(old_fd, Rights.PATH_LINK_SOURCE, old_path)
+        source.link(old_path, bool(old_flags), self._directory(new_fd, Rights.PATH_LINK_TARGET, new_path), new_path)
 
     def path_symlink(self, old_path: str, fd: Fd, new_path: str) -> None:
         """Needs PATH_SYMLINK."""
-        self._directory(fd, Rights.PATH_SYMLINK).symlink(old_path, new_path)
+        self._directory(fd, Rights.PATH_SYMLINK, new_path).symlink(old_path, new_path)
 
     def path_readlink(self, fd: Fd, path: str, buf: memoryview) -> Size:
         """Needs PATH_READLINK; what does not fit the buffer is cut, as POSIX has it."""
-        content = self._directory(fd, Rights.PATH_READLINK).readlink(path).encode("utf-8", "surrogateescape")
+        content = self._directory(fd, Rights.PATH_READLINK, path).readlink(path).encode("utf-8", "surrogateescape")
         content = content[: len(buf)]
         buf[: len(content)] = content
         return len(content)

@@ -222,6 +222,16 @@ class Instance:
         """The linear memory as it is now. Empty for a module without one."""
         return self.memory() if self.memory.export is not None else memory.EMPTY
 
+    @property
+    def interruptible(self) -> bool:
+        """Whether a guest that computes can be ended."""
+        return self._ending is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is an instance."""
+        return self.memory.store is not None
+
     def set_fuel(self, fuel: int) -> None:
         """How many units of work it has from now on; the module must be compiled to count them."""
         assert self.memory.store

@@ -1,0 +1,83 @@
+"""The preopened directories of a guest.
+
+Rules of this file: nothing is opened here; a configuration can be made before its directories exist.
+"""
+
+from __future__ import annotations
+
+import os
+import reprlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from wasihost.errors import ConfigError
+
+if TYPE_CHECKING:
+    from wasihost.vfs.mounting import VirtualSource
+
+
+class Mount(NamedTuple):
+    """A preopened directory: the guest's path of it, and a host directory or a file system of Python's."""
+
+    guest_path: str
+    source: str | VirtualSource
+    read_only: bool
+
+    def __repr__(self) -> str:
+        return f"Mount({self.guest_path!r}, {reprlib.repr(self.source)}, read_only={self.read_only})"
+
+
+class FSConfig:
+    """The preopened directories, in order: the first becomes descriptor 3."""
+
+    __slots__ = ("_mounts",)
+
+    def __init__(self, mounts: Iterable[Mount] = ()) -> None:
+        self._mounts = tuple(mounts)
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """What is mounted."""
+        return self._mounts
+
+    def with_dir_mount(self, guest_path: str, host_path: str | os.PathLike[str]) -> FSConfig:
+        """Add a writable host directory."""
+        return self._add(guest_path, os.fspath(host_path), False)
+
+    def with_read_only_dir_mount(self, guest_path: str, host_path: str | os.PathLike[str]) -> FSConfig:
+        """Add a host directory that the guest cannot change: ROFS."""
+        return self._add(guest_path, os.fspath(host_path), True)
+
+    def with_fs_mount(
+        self, guest_path: str, source: VirtualSource | os.PathLike[str], *, read_only: bool = False
+    ) -> FSConfig:
+        """Add a file system of Python's: a `MemoryFS` or a `wasihost.vfs.Directory`, writable as far as it can be, or
+        to be read only: a dict of path -> bytes, an `importlib.resources` Traversable, a `zipfile.Path`, any fsspec
+        file system.
+
+        A path of the host, as a `pathlib.Path` is, is mounted as a read-only directory.
+        """
+        if isinstance(source, os.PathLike):
+            return self._add(guest_path, os.fspath(source), True)
+        from wasihost.vfs.mounting import can_change
+
+        return self._add(guest_path, source, read_only or not can_change(source))
+
+    def _add(self, guest_path: str, source: str | VirtualSource, read_only: bool) -> FSConfig:
+        if not guest_path or "\0" in guest_path:
+            raise ConfigError(f"a guest path cannot be {guest_path!r}: give a path such as '/' or '/data'")
+        if isinstance(source, str) and (not source or "\0" in source):
+            raise ConfigError(f"a host path cannot be {source!r}")
+        guest_path = guest_path.rstrip("/") or "/"
+        if any(mount.guest_path == guest_path for mount in self._mounts):
+            raise ConfigError(f"guest path {guest_path!r} is mounted twice")
+        return FSConfig((*self._mounts, Mount(guest_path, source, read_only)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FSConfig) and self._mounts == other._mounts
+
+    def __hash__(self) -> int:
+        return hash(tuple(mount.guest_path for mount in self._mounts))  # a dict, as a source, has no hash
+
+    def __repr__(self) -> str:
+        return f"FSConfig({list(self._mounts)!r})"

@@ -1,0 +1,234 @@
+"""`instantiate`: a guest that stays, to be called as often as one likes.
+
+Rules of this file: the one place that joins a State, a compiled module and a deadline; `run` is an instance whose
+`_start` is called. No engine is imported before an instance is made.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from wasihost.config import ModuleConfig
+from wasihost.errors import ConfigError, ExitError, TimeoutExpired
+from wasihost.module import Module, ModuleSource, in_reach_of_signals
+from wasihost.options import Options, Prepared
+from wasihost.state import State
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from wasihost.stats import Stats
+    from wasihost.vfs.changes import Changes
+
+
+class Exports:
+    """An instance's exported functions as methods: `inst.exports.add(1, 2, timeout=1.0)`."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name not in self:
+            raise AttributeError(f"the module exports no function {name!r}: it exports {', '.join(self) or 'none'}")
+
+        def call(*numbers: int | float, timeout: float | None = None) -> Any:
+            return self._instance.call(name, *numbers, timeout=timeout)
+
+        return call
+
+    def __contains__(self, name: object) -> bool:
+        return any(name == one for one in self)
+
+    def __iter__(self) -> Iterator[str]:
+        return (item.name for item in self._instance.module.exports.values() if item.kind == "func")
+
+    def __dir__(self) -> list[str]:
+        return list(self)
+
+
+class Instance:
+    """A guest with its own memory, files and streams. One thread at a time; close it, or use it in a `with` block.
+
+    What is captured of its streams is in `stdout` and `stderr`. It cannot be pickled or copied.
+    """
+
+    def __init__(
+        self, module: Module, prepared: Prepared, start: str | None, timeout: float | None, interruptible: bool = False
+    ) -> None:
+        from wasihost.engines.wasmtime.instance import Instance as Engine
+        from wasihost.engines.wasmtime.instance import Limits
+
+        config = prepared.config
+        limits = Limits(config.limits.memory, config.limits.fuel)
+        compiled = module.compiled(
+            interruptible=interruptible or timeout is not None or in_reach_of_signals(), fuel=limits.fuel is not None
+        )
+        self.module = module
+        self._prepared = prepared
+        self._started = False
+        self._stats = _new_stats()
+        self._pid = os.getpid()
+        self.state = State(config=config, stats=self._stats if prepared.stats else None)
+        self._deadline = self.state.handlers.deadline
+        try:
+            self._engine = Engine(compiled, self.state, start, ending=self._deadline, limits=limits)
+            with self._within(timeout):
+                self._engine.open()
+                if start is None and "_start" not in module.exports and "_initialize" in module.exports:
+                    self._engine.call("_initialize")
+        except BaseException:
+            self.close()
+            raise
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    @property
+    def exports(self) -> Exports:
+        """The exported functions as methods."""
+        return Exports(self)
+
+    def call(self, name: str, *numbers: int | float, timeout: float | None = None) -> Any:
+        """Call an exported function: its result (integers are signed), None, or a tuple of several.
+
+        Raises TimeoutExpired after `timeout` seconds, ExitError if the guest exits, TrapError, LinkError if there is no
+        such export, TypeError or OverflowError for numbers that do not fit, and what a host function raised.
+        """
+        with self._within(timeout):
+            return self._engine.call(name, *numbers)
+
+    def run(self, timeout: float | None = None) -> int:
+        """Run a command: call its `_start`, once, and answer its exit status, 0 to 2**32-1."""
+        if self._started:
+            raise RuntimeError("a command runs once: make another instance to run it again")
+        self._started = True
+        try:
+            self.call("_start", timeout=timeout)
+        except ExitError as end:
+            return end.code
+        return 0
+
+    def end(self, reason: BaseException) -> None:
+        """From any other thread: end what the guest is doing; the call raises `reason`.
+
+        A guest that computes can be ended only if it was made to be interruptible (with a timeout, or in the main
+        thread).
+        """
+        from wasihost.engines.wasmtime.watch import watch
+
+        self._deadline.end(reason)
+        watch.interrupt()
+
+    @contextmanager
+    def _within(self, timeout: float | None) -> Iterator[None]:
+        """The guest has so many seconds for what is done in here."""
+        if os.getpid() != self._pid:
+            raise RuntimeError("this instance belongs to the process that was forked: make one in this process")
+        if timeout is not None and not self._engine.interruptible:
+            raise ConfigError("this instance cannot be interrupted: give `timeout` when it is made, too")
+        wall, cpu = time.monotonic_ns(), time.thread_time()
+        if timeout is not None:
+            end = wall + int(max(timeout, 0) * 1_000_000_000)
+            self._deadline.start(end, TimeoutExpired(_text(self._prepared.config.args), timeout))
+        else:
+            self._deadline.start(None, None)
+        try:
+            yield
+        except TimeoutExpired as error:
+            decode = self._prepared.decoding.decode
+            error.stdout, error.stderr = decode(self._prepared.out), decode(self._prepared.err)
+            raise
+        finally:
+            self._stats.wall += (time.monotonic_ns() - wall) / 1_000_000_000
+            self._stats.cpu += time.thread_time() - cpu
+
+    # -- what there is of it ---------------------------------------------------------------------------------------
+
+    @property
+    def stdout(self) -> bytes | str | None:
+        """What the guest wrote until now, if it is captured."""
+        return self._prepared.decoding.decode(self._prepared.out)
+
+    @property
+    def stderr(self) -> bytes | str | None:
+        """What the guest wrote until now, if it is captured."""
+        return self._prepared.decoding.decode(self._prepared.err)
+
+    @property
+    def files(self) -> Changes | None:
+        """What became of the files in memory until now; None where there are none."""
+        return self._prepared.changes()
+
+    @property
+    def truncated(self) -> tuple[str, ...]:
+        """The captured streams that the guest wrote more to than is kept."""
+        return self._prepared.truncated
+
+    @property
+    def stats(self) -> Stats:
+        """What the guest used until now."""
+        self._note_use()
+        return self._stats
+
+    def _note_use(self) -> None:
+        stats, limits = self._stats, self._prepared.config.limits
+        if self._engine.is_open:
+            stats.peak_memory = len(self._engine.view())
+            if limits.fuel is not None:
+                stats.fuel = limits.fuel - self._engine.fuel()
+        met = ["output"] if self.truncated else []
+        if limits.fuel is not None and stats.fuel == limits.fuel:
+            met.append("fuel")
+        stats.limits = tuple(met)
+
+    def close(self) -> None:
+        """End the guest: its files are closed, its memory given back."""
+        if hasattr(self, "_engine"):
+            self._note_use()
+            self._engine.close()
+        self.state.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a running guest cannot be pickled or copied: pickle its Module and its config")
+
+
+def _new_stats() -> Stats:
+    from wasihost.stats import Stats
+
+    return Stats()
+
+
+def _text(args: tuple[bytes, ...]) -> list[str]:
+    return [os.fsdecode(arg) for arg in args]
+
+
+def instantiate(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    text: bool | None = None,
+    encoding: str | None = None,
+    timeout: float | None = None,
+    **options: Unpack[Options],
+) -> Instance:
+    """Make an instance of a module and keep it: for reactors, whose `_initialize` is called now, and libraries.
+
+    The options are those of `Options`. `timeout` is in seconds, for what the module does now; given here, calls can
+    have timeouts in any thread.
+    """
+    prepared = Prepared(module, config, options, text, encoding)
+    return Instance(as_module(module, options), prepared, None, timeout)
+
+
+def as_module(module: ModuleSource, options: Mapping[str, Any]) -> Module:
+    """The module itself, or one made of its source."""
+    return module if isinstance(module, Module) else Module(module, cache=options.get("cache", True))

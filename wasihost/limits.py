@@ -1,0 +1,67 @@
+"""What a guest may use of its host, with safe defaults.
+
+A guest that goes beyond gets the errno or the refusal that the spec has for it where it has one; what it has none for
+ends the run with `LimitExceeded`, which names the limit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
+
+from wasihost.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Limits(NamedTuple):
+    """None lifts a limit.
+
+    | limit | unit | beyond it |
+    | --- | --- | --- |
+    | `memory` | bytes of linear memory | `memory.grow` fails; a module that needs more at once is LimitExceeded |
+    | `fuel` | units of work, about one per wasm instruction | LimitExceeded |
+    | `output` | bytes kept of each captured stream | the rest is dropped and the result says so |
+    | `open_files` | descriptors, the standard streams and preopens included | MFILE |
+    | `path` | bytes of a path | NAMETOOLONG |
+    | `sleep` | seconds of one wait | LimitExceeded |
+    | `subscriptions` | of one `poll_oneoff` | INVAL |
+    """
+
+    memory: int | None = 4 << 30
+    fuel: int | None = None
+    output: int | None = 16 << 20
+    open_files: int | None = 1024
+    path: int | None = 4096
+    sleep: float | None = None
+    subscriptions: int | None = 4096
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+class LimitChanges(TypedDict, total=False):
+    """The fields of `Limits`, each of them optional."""
+
+    memory: int | None
+    fuel: int | None
+    output: int | None
+    open_files: int | None
+    path: int | None
+    sleep: float | None
+    subscriptions: int | None
+
+
+_LEAST = Limits(memory=0, fuel=0, output=0, open_files=3, path=1, sleep=0, subscriptions=1)
+
+
+def changed(limits: Limits, changes: Mapping[str, object]) -> Limits:
+    """`limits` with some of them changed. ConfigError for an unknown one, and for one that nothing could run in."""
+    for name, value in changes.items():
+        if name not in Limits._fields:
+            raise ConfigError(f"there is no limit {name!r}: the limits are {', '.join(Limits._fields)}")
+        kinds = (int, float) if name == "sleep" else (int,)
+        least = getattr(_LEAST, name)
+        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool) or value < least):
+            raise ConfigError(f"the limit {name!r} cannot be {value!r}: give at least {least}, or None for no limit")
+    return limits._replace(**changes)  # type: ignore[arg-type]  # checked just now

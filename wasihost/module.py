@@ -1,0 +1,109 @@
+"""`Module`: a WebAssembly module, compiled once and shared by any number of runs, threads and configs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+
+if TYPE_CHECKING:
+    from wasihost.engines.wasmtime.engine import Kind
+    from wasihost.engines.wasmtime.module import Item
+    from wasihost.engines.wasmtime.module import Module as Compiled
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A file of a package or an archive: an `importlib.resources` Traversable, a `zipfile.Path`."""
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+
+    def read_bytes(self) -> bytes:
+        """Its content."""
+
+
+ModuleSource: TypeAlias = "str | os.PathLike[str] | bytes | Readable | Module"
+"""A path; a module in binary or text form; the text itself, if it begins with `(`; or a module compiled before."""
+
+
+class Module:
+    """A compiled module.
+
+    `source` is a path, the module's bytes, its text (a str that begins with `(`), or a file of a package. It is
+    compiled now, and once more when it is used in a way that needs other code: a run with a timeout or in the main
+    thread can be interrupted, one with fuel is counted. `cache=False` leaves the compiled modules on disk alone.
+
+    Raises ModuleError for what cannot be used, OSError for a file that cannot be read, ConfigError where there is no
+    engine. A Module may be used from many threads at once; it pickles as its source.
+    """
+
+    def __init__(self, source: ModuleSource, *, cache: bool = True) -> None:
+        if isinstance(source, Module):
+            source = source._source
+        self.name = name_of(source)
+        if isinstance(source, str) and source.lstrip()[:1] == "(":
+            source = source.encode()
+        elif not isinstance(source, (str, bytes, os.PathLike)):
+            source = source.read_bytes()
+        self._source: str | bytes | os.PathLike[str] = source
+        self._cache = cache
+        self._lock = threading.Lock()
+        self._compiled: dict[Kind, Compiled] = {}
+        self.compiled(interruptible=in_reach_of_signals())
+
+    def compiled(self, *, interruptible: bool = False, fuel: bool = False) -> Compiled:
+        """The engine's module for this way of running."""
+        from wasihost.engines.wasmtime.engine import Kind
+        from wasihost.engines.wasmtime.module import load
+
+        kind = Kind(interruptible, fuel)
+        with self._lock:
+            found = self._compiled.get(kind)
+            if found is None:
+                found = self._compiled[kind] = load(self._source, cache=self._cache, kind=kind)
+            return found
+
+    def _any(self) -> Compiled:
+        with self._lock:
+            return next(iter(self._compiled.values()))
+
+    @property
+    def imports(self) -> tuple[Item, ...]:
+        """What the module wants from its host: (module, name, kind, params, results) each."""
+        return self._any().imports
+
+    @property
+    def exports(self) -> dict[str, Item]:
+        """What it shows, by name."""
+        return self._any().exports
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _unpickled, (self._source, self._cache, self.name)
+
+    def __repr__(self) -> str:
+        return f"<wasihost.Module {self.name!r}>"
+
+
+def _unpickled(source: str | bytes, cache: bool, name: str) -> Module:
+    module = Module(source, cache=cache)
+    module.name = name
+    return module
+
+
+def name_of(source: ModuleSource) -> str:
+    """What a guest is called where it is given no name: the file's base name."""
+    if isinstance(source, Module):
+        return source.name
+    if isinstance(source, bytes) or (isinstance(source, str) and source.lstrip()[:1] == "("):
+        return "guest"
+    if isinstance(source, (str, os.PathLike)):
+        return os.path.basename(os.fspath(source))
+    return source.name
+
+
+def in_reach_of_signals() -> bool:
+    """Whether a signal handler of Python (Ctrl-C) could have something to say while a guest runs on this thread."""
+    return threading.current_thread() is threading.main_thread() and callable(signal.getsignal(signal.SIGINT))

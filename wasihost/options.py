@@ -1,0 +1,179 @@
+"""The options that `run`, `run_async` and `instantiate` share, and what becomes of them: a config and what is kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any, Final, TypedDict
+
+from wasihost.config import Inherit, ModuleConfig
+from wasihost.errors import ConfigError
+from wasihost.module import ModuleSource, name_of
+from wasihost.output import Captured, Decoding
+
+if TYPE_CHECKING:
+    from wasihost.config import Stdin, Stdout
+    from wasihost.vfs import Lazy, MemoryFS
+    from wasihost.vfs.changes import Changes, Picture
+    from wasihost.vfs.mounting import VirtualSource
+
+PIPE: Final = -1
+"""As stdout or stderr: keep what the guest writes."""
+STDOUT: Final = -2
+"""As stderr: where stdout goes."""
+DEVNULL: Final = -3
+"""As a stream: empty, or discarded."""
+
+
+class Options(TypedDict, total=False):
+    """What a guest is given and what is kept of it; what is given here wins over the config.
+
+    - `args` follow `argv[0]`, which is the config's name or the module's; without them the config's vector is used.
+    - `input` is what the guest reads; `stdin` an object with `read`, bytes, text or binary, `INHERIT` or `DEVNULL`.
+    - `stdout`, `stderr`: an object with `write`, a callable, `INHERIT`, `PIPE`, `DEVNULL`; `stderr` also `STDOUT`.
+    - `capture_output` keeps both; `text`, `encoding`, `errors` make text of what is kept and of `input`.
+    - `env` replaces the config's environment.
+    - `dirs`, `ro_dirs`: guest path -> host directory, writable and not.
+    - `files`: path -> content, put into a file system in memory at the guest's `/`; `fs`: one to be mounted there.
+    - `max_memory`, `fuel`, `max_output`: limits, as `Limits` has them; the config has more.
+    - `cache=False` leaves the compiled modules on disk alone.
+    - `stats=True` also counts calls and bytes per function, and notes paths; that costs a part of each call.
+    """
+
+    args: Sequence[str | bytes] | None
+    input: bytes | str | None
+    stdin: Stdin | IO[str] | int | None
+    stdout: Stdout | IO[str] | int | None
+    stderr: Stdout | IO[str] | int | None
+    capture_output: bool
+    errors: str | None
+    env: Mapping[str, str] | None
+    dirs: Mapping[str, str | os.PathLike[str]] | None
+    ro_dirs: Mapping[str, str | os.PathLike[str]] | None
+    files: Mapping[str, bytes | Lazy] | None
+    fs: VirtualSource | None
+    max_memory: int | None
+    fuel: int | None
+    max_output: int | None
+    cache: bool
+    stats: bool
+
+
+class Prepared:
+    """A config with the options put in, and what they keep of the guest."""
+
+    def __init__(
+        self,
+        module: ModuleSource,
+        config: ModuleConfig | None,
+        options: Mapping[str, Any],
+        text: bool | None,
+        encoding: str | None,
+    ) -> None:
+        given = dict(options)
+        unknown = given.keys() - Options.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
+        self.decoding = Decoding(text, encoding, given.get("errors"))
+        self.cache: bool = given.get("cache", True)
+        self.stats: bool = given.get("stats", False)
+        self.out: Captured | None = None
+        self.err: Captured | None = None
+        self.fs: MemoryFS | None = None
+        self._before: Picture | None = None
+        config = config if config is not None else ModuleConfig()
+        config = _with_arguments(config, module, given.get("args"), given.get("env"))
+        limits = {name: given[option] for option, name in _LIMITS.items() if option in given}
+        if limits:
+            config = config.with_limits(**limits)
+        config = self._with_streams(config, given)
+        self.config = self._with_files(config, given)
+
+    def _with_streams(self, config: ModuleConfig, given: Mapping[str, Any]) -> ModuleConfig:
+        stdin, stdout, stderr = given.get("stdin"), given.get("stdout"), given.get("stderr")
+        if (text := given.get("input")) is not None:
+            if stdin is not None:
+                raise ConfigError("give either input or stdin, not both")
+            stdin = self.decoding.encode(text)
+        if given.get("capture_output"):
+            if stdout is not None or stderr is not None:
+                raise ConfigError("capture_output keeps both outputs: leave out stdout and stderr")
+            stdout = stderr = PIPE
+        if isinstance(stdin, int):
+            if stdin != DEVNULL:
+                raise ConfigError(f"stdin cannot be {stdin}: give input=..., an object with read(), INHERIT or DEVNULL")
+            config = config.with_stdin(None)
+        elif stdin is not None:
+            config = config.with_stdin(stdin)
+        if stdout is not None:
+            taken, self.out = _output(stdout, "stdout", config.limits.output)
+            config = config.with_stdout(taken)
+        if isinstance(stderr, int) and stderr == STDOUT:
+            config = config.with_stderr(Inherit(1) if isinstance(config.stdout, Inherit) else config.stdout)
+        elif stderr is not None:
+            taken, self.err = _output(stderr, "stderr", config.limits.output)
+            config = config.with_stderr(taken)
+        return config
+
+    def _with_files(self, config: ModuleConfig, given: Mapping[str, Any]) -> ModuleConfig:
+        for guest, host in (given.get("dirs") or {}).items():
+            config = config.with_host_directory_preopen(guest, host)
+        for guest, host in (given.get("ro_dirs") or {}).items():
+            config = config.with_read_only_fs(guest, os.fspath(host))
+        files, fs = given.get("files"), given.get("fs")
+        if files is not None:
+            if fs is not None:
+                raise ConfigError("give either files or fs: put the files into the file system, fs['a.txt'] = b'...'")
+            from wasihost.vfs import MemoryFS
+
+            fs = MemoryFS(files)
+        if fs is not None:
+            from wasihost.vfs import MemoryFS
+            from wasihost.vfs.changes import Picture
+
+            config = config.with_mount("/", fs)
+            if isinstance(fs, MemoryFS):
+                self.fs, self._before = fs, Picture(fs)
+        return config
+
+    def changes(self) -> Changes | None:
+        """What has become of the files until now; None where the guest has no file system in memory."""
+        if self.fs is None or self._before is None:
+            return None
+        from wasihost.vfs.changes import Changes
+
+        return Changes(self._before, self.fs)
+
+    @property
+    def truncated(self) -> tuple[str, ...]:
+        """The captured streams that the guest wrote more to than is kept."""
+        return tuple(name for name, kept in (("stdout", self.out), ("stderr", self.err)) if kept and kept.truncated)
+
+
+_LIMITS = {"max_memory": "memory", "fuel": "fuel", "max_output": "output"}
+
+
+def _with_arguments(
+    config: ModuleConfig, module: ModuleSource, args: Sequence[str | bytes] | None, env: Mapping[str, str] | None
+) -> ModuleConfig:
+    if isinstance(args, (str, bytes)):
+        raise ConfigError(f"args is a sequence of arguments, not one string: args=[{args!r}]")
+    if args is not None or not config.args:
+        config = config.with_args(config.name or name_of(module), *(args or ()))
+    if env is not None:
+        config = config.without_env()
+        for key, value in env.items():
+            config = config.with_env(key, value)
+    return config
+
+
+def _output(stream: Any, name: str, limit: int | None) -> tuple[Any, Captured | None]:
+    """The stream for the config, and where the bytes go if they are kept."""
+    if not isinstance(stream, int):
+        return stream, None
+    if stream == DEVNULL:
+        return None, None
+    if stream == PIPE:
+        kept = Captured(limit)
+        return kept, kept
+    raise ConfigError(f"{name} cannot be {stream}: give PIPE, DEVNULL, INHERIT, an object with write() or a callable")

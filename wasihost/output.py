@@ -1,0 +1,52 @@
+"""Output that is kept: bounded, and decoded as `subprocess` decodes it."""
+
+from __future__ import annotations
+
+from wasihost.errors import ConfigError
+
+
+class Captured:
+    """What a guest wrote to a stream, up to `limit` bytes; the rest is dropped and `truncated` set."""
+
+    __slots__ = ("_limit", "data", "truncated")
+
+    def __init__(self, limit: int | None) -> None:
+        self.data = bytearray()
+        self.truncated = False
+        self._limit = limit
+
+    def __call__(self, data: bytes) -> None:
+        """Keep what there is room for."""
+        if self._limit is not None and len(self.data) + len(data) > self._limit:
+            data = data[: self._limit - len(self.data)]
+            self.truncated = True
+        self.data += data
+
+
+class Decoding:
+    """From bytes to the text that the caller asked for, and back; bytes stay bytes if no text was asked for."""
+
+    __slots__ = ("encoding", "errors")
+
+    def __init__(self, text: bool | None, encoding: str | None, errors: str | None) -> None:
+        self.encoding = encoding or ("utf-8" if text or errors else None)
+        self.errors = errors or "strict"
+
+    def decode(self, captured: Captured | None) -> bytes | str | None:
+        """With newlines as Python has them. UnicodeDecodeError as `errors` says."""
+        if captured is None:
+            return None
+        if self.encoding is None:
+            return bytes(captured.data)
+        data: bytes | bytearray = captured.data
+        # A character cut in two by the limit is not the guest's mistake.
+        errors = "ignore" if captured.truncated and self.errors == "strict" else self.errors
+        return data.decode(self.encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
+
+    def encode(self, text: bytes | str) -> bytes:
+        """What the guest is to read. ConfigError for text that nobody said would be given."""
+        if isinstance(text, str):
+            if self.encoding is None:
+                raise ConfigError("input is text: give bytes, or text=True, or an encoding")
+            return text.encode(self.encoding, self.errors)
+        return text

@@ -1,0 +1,154 @@
+"""`run`: a guest as `subprocess.run` would have it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+
+from wasihost.config import ModuleConfig
+from wasihost.errors import CalledProcessError
+from wasihost.instance import Instance, as_module
+from wasihost.module import Module, ModuleSource
+from wasihost.options import Options, Prepared
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from wasihost.stats import Stats
+    from wasihost.vfs.changes import Changes
+
+T = TypeVar("T", bytes, str)
+
+
+class CompletedProcess(Generic[T]):
+    """How a run ended.
+
+    `args` is the argument vector, `returncode` the guest's exit status (0 to 2**32-1), `stdout` and `stderr` what it
+    wrote, or None where that was not captured. `files` is what became of the files in memory that it was given (None if
+    it was given none): path -> content of what it made or changed. `truncated` names captured streams that it wrote
+    more to than is kept, `stats` is what it used.
+    """
+
+    __slots__ = ("args", "files", "returncode", "stats", "stderr", "stdout", "truncated")
+
+    def __init__(
+        self,
+        args: list[str],
+        returncode: int,
+        stdout: T | None = None,
+        stderr: T | None = None,
+        *,
+        files: Changes | None = None,
+        truncated: tuple[str, ...] = (),
+        stats: Stats | None = None,
+    ) -> None:
+        self.args = args
+        self.returncode = returncode
+        self.stdout: T = stdout  # type: ignore[assignment]  # typed for whoever captures, as subprocess' is
+        self.stderr: T = stderr  # type: ignore[assignment]  # the same
+        self.files: Changes = files  # type: ignore[assignment]  # the same for whoever gives files
+        self.truncated = truncated
+        self.stats: Stats = stats  # type: ignore[assignment]  # None only where a caller makes a result by hand
+
+    def check_returncode(self) -> None:
+        """CalledProcessError unless the status is 0."""
+        if self.returncode:
+            raise CalledProcessError(self.returncode, self.args, self.stdout, self.stderr)
+
+    def __repr__(self) -> str:
+        parts = [f"args={self.args!r}", f"returncode={self.returncode!r}"]
+        parts += [f"{name}={value!r}" for name in ("stdout", "stderr") if (value := getattr(self, name)) is not None]
+        return f"CompletedProcess({', '.join(parts)})"
+
+
+@overload
+def run(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    text: Literal[False] | None = None,
+    encoding: None = None,
+    timeout: float | None = None,
+    check: bool = False,
+    **options: Unpack[Options],
+) -> CompletedProcess[bytes]: ...
+@overload
+def run(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    text: Literal[True],
+    encoding: str | None = None,
+    timeout: float | None = None,
+    check: bool = False,
+    **options: Unpack[Options],
+) -> CompletedProcess[str]: ...
+@overload
+def run(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    text: bool | None = None,
+    encoding: str,
+    timeout: float | None = None,
+    check: bool = False,
+    **options: Unpack[Options],
+) -> CompletedProcess[str]: ...
+@overload
+def run(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    text: bool | None = None,
+    encoding: str | None = None,
+    timeout: float | None = None,
+    check: bool = False,
+    **options: Unpack[Options],
+) -> CompletedProcess[Any]: ...
+
+
+def run(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    text: bool | None = None,
+    encoding: str | None = None,
+    timeout: float | None = None,
+    check: bool = False,
+    **options: Unpack[Options],
+) -> CompletedProcess[Any]:
+    """Run a command module (one with `_start`) to its end.
+
+    `module` is a path, the module's bytes or text, a file of a package, or a compiled `Module`. `timeout` is in seconds
+    from the moment that the module is compiled; it ends a guest that computes, sleeps or waits. `check` raises
+    CalledProcessError for a status that is not 0. `text` and `encoding` ask for str instead of bytes. All the other
+    options are described with `Options`.
+
+    Raises TimeoutExpired, CalledProcessError, TrapError, LimitExceeded, LinkError, ModuleError, ConfigError, OSError
+    for a module file that cannot be read, KeyboardInterrupt, and whatever an object given as a stream raised, but for
+    an OSError: that becomes the errno the guest gets.
+    """
+    prepared = Prepared(module, config, options, text, encoding)
+    return finish(as_module(module, options), prepared, timeout, check)
+
+
+def finish(
+    module: Module,
+    prepared: Prepared,
+    timeout: float | None,
+    check: bool,
+    made: Callable[[Instance], None] | None = None,
+) -> CompletedProcess[Any]:
+    """Run what is prepared; `made`, if given, is called with the instance before it runs."""
+    with Instance(module, prepared, "_start", timeout, interruptible=made is not None) as guest:
+        if made is not None:
+            made(guest)
+        code = guest.run(timeout)
+    args = [os.fsdecode(arg) for arg in prepared.config.args]
+    done: CompletedProcess[Any] = CompletedProcess(
+        args, code, guest.stdout, guest.stderr, files=guest.files, truncated=guest.truncated, stats=guest.stats
+    )
+    if check:
+        done.check_returncode()
+    return done
