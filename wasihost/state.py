@@ -6,8 +6,8 @@ call methods, and `imports()` for adapters that bind the stubs themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from wasi_preview1 import signatures
 from wasi_preview1.guest import Guest, GuestFault, Stub
@@ -27,6 +27,26 @@ if TYPE_CHECKING:
 
 CALL_HOST_FUNCTION = Signature(("i32", "i32", "i32"), ("i32",), "III", "I")
 """`env.call_host_function`, which some toolchains' modules import as a bridge to a host they do not have."""
+
+
+Functions: TypeAlias = Mapping[str, tuple[Signature, Stub]]
+Imports: TypeAlias = Mapping[str, Functions]
+UNSTABLE = "wasi_unstable"
+"""The import module of preview0."""
+
+
+class _Provided(dict[str, Functions]):
+    """What is provided, by module; preview0's, which is not listed, is made when it is asked for."""
+
+    def __init__(self, bound: Imports, unstable: Callable[[], Functions]) -> None:
+        super().__init__(bound)
+        self._unstable = unstable
+
+    def __missing__(self, module: str) -> Functions:
+        if module != UNSTABLE:
+            raise KeyError(module)
+        self[module] = made = self._unstable()
+        return made
 
 
 class State(RawAbi):
@@ -63,13 +83,26 @@ class State(RawAbi):
         """`env.call_host_function`: always 0."""
         return 0
 
-    def imports(self) -> dict[str, dict[str, tuple[Signature, Stub]]]:
-        """Module name -> function name -> core type and stub: all that a guest may import."""
+    def imports(self) -> Imports:
+        """Module name -> function name -> core type and stub: all that a guest may import.
+
+        `wasi_unstable`, the older spec, is bound when it is first looked up.
+        """
         types = {**signatures.SIGNATURES, "env": {"call_host_function": CALL_HOST_FUNCTION}}
-        return {
+        bound = {
             module: {name: (types[module][name], stub) for name, stub in stubs.items()}
             for module, stubs in self.stubs.items()
         }
+        return _Provided(bound, self._unstable)
+
+    def _unstable(self) -> Functions:
+        import wasi_preview0
+
+        from wasihost import preview0
+
+        self.faults = (GuestFault, wasi_preview0.GuestFault)
+        guest = wasi_preview0.guest.Guest(self.guest.look, errno_of)
+        return preview0.bind(self.handlers, guest)
 
     def close(self) -> None:
         """Close every descriptor the guest left open. The embedder's own streams stay open."""

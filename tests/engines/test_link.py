@@ -23,7 +23,6 @@ def refusal(text: str, start: str = "_start") -> str:
     ("imported", "name", "advice"),
     [
         ('"wasi_snapshot_preview1" "fd_frobnicate" (func)', "wasi_snapshot_preview1.fd_frobnicate", "no such function"),
-        ('"wasi_unstable" "fd_write" (func)', "wasi_unstable.fd_write", "preview0"),
         ('"wasi" "thread-spawn" (func)', "wasi.thread-spawn", "wasi-threads"),
         ('"env" "emscripten_notify_memory_growth" (func)', "env.emscripten_notify_memory_growth", "STANDALONE_WASM"),
         ('"wasi:cli/exit@0.2.0" "exit" (func)', "wasi:cli/exit@0.2.0.exit", "preview2"),

@@ -13,7 +13,6 @@ _SHOWN = 10  # misfits in one message
 
 # Modules of imports that guests are known to ask for and this host may not have.
 _ADVICE = {
-    "wasi_unstable": "the guest was built for WASI preview0: build it with a toolchain that targets preview1",
     "wasi": "the guest was built for wasi-threads, which this host does not have: build it for wasm32-wasip1",
     "env": "the guest was linked with undefined symbols, or built for Emscripten's JavaScript host "
     "(`emcc -sSTANDALONE_WASM` builds for WASI)",

@@ -193,17 +193,19 @@ def _checked(run: Run, signature: "Signature", stub: "Stub") -> Callable[..., An
     return function
 
 
-def _all(state: "HostState") -> "Iterator[tuple[str, str, Signature, Stub]]":
-    for module, functions in state.imports().items():
-        for name, (signature, stub) in functions.items():
+def _all(state: "HostState", unstable: bool) -> "Iterator[tuple[str, str, Signature, Stub]]":
+    provided = state.imports()
+    for module in [*provided, *(["wasi_unstable"] if unstable else [])]:
+        for name, (signature, stub) in provided[module].items():
             yield module, name, signature, stub
 
 
-def define(linker: "wasmtime.Linker", state: "HostState", *, binding: str | None = None) -> Run:
+def define(linker: "wasmtime.Linker", state: "HostState", *, binding: str | None = None, unstable: bool = False) -> Run:
     """Put every import of `state` into `linker`; enter the guest through the `Run` that comes back.
 
     `binding` is "unchecked" or "define_func"; without it the environment variable `WASIHOST_BINDING` decides, then what
-    the library can do. Raises LinkError if the linker has one of the names already (`linker.define_wasi()`).
+    the library can do. `unstable` also puts in the older spec, `wasi_unstable`. Raises LinkError if the linker has one
+    of the names already (`linker.define_wasi()`).
     """
     run = Run(state)
     wanted = binding or os.environ.get(_BINDING) or "unchecked"
@@ -216,11 +218,11 @@ def define(linker: "wasmtime.Linker", state: "HostState", *, binding: str | None
         reason = "asked for" if asked else "this wasmtime has no wasmtime_linker_define_func_unchecked"
         level = logging.INFO if asked else logging.WARNING
         logging.getLogger("wasihost").log(level, "slow binding through Linker.define_func: %s", reason)
-        _define_checked(linker, run, state)
+        _define_checked(linker, run, state, unstable)
     else:
         address = ctypes.cast(linker.ptr(), ctypes.c_void_p).value
         assert address
-        for module, name, signature, stub in _all(state):
+        for module, name, signature, stub in _all(state, unstable):
             callback = _CALLBACK(_entry(run, signature, stub))
             _alive[key := id(callback)] = callback
             functype = new_functype(signature.params, signature.results)
@@ -231,11 +233,11 @@ def define(linker: "wasmtime.Linker", state: "HostState", *, binding: str | None
     return run
 
 
-def _define_checked(linker: "wasmtime.Linker", run: Run, state: "HostState") -> None:
+def _define_checked(linker: "wasmtime.Linker", run: Run, state: "HostState", unstable: bool) -> None:
     import wasmtime
 
     types = {name: getattr(wasmtime.ValType, name) for name in ("i32", "i64", "f32", "f64")}
-    for module, name, signature, stub in _all(state):
+    for module, name, signature, stub in _all(state, unstable):
         type_ = wasmtime.FuncType(
             [types[one]() for one in signature.params], [types[one]() for one in signature.results]
         )

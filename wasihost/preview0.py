@@ -1,0 +1,137 @@
+"""`wasi_unstable`, the spec before preview1, served by the same handlers.
+
+Rules of this file: what differs between the two specs is a typed method here, in terms of both generated packages; what
+does not is passed on. No offset and no number: the layouts come from the older spec's own bindings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import wasi_preview0 as old
+import wasi_preview1 as new
+from wasi_preview0 import stubs
+from wasi_preview0.guest import ConstPointer, Guest, Pointer, Stub
+from wasi_preview0.signatures import SIGNATURES
+from wasi_preview1.handlers import Handlers
+from wasi_preview1.signatures import Signature
+
+MODULE = "wasi_unstable"
+
+_WHENCE = {old.Whence.CUR: new.Whence.CUR, old.Whence.END: new.Whence.END, old.Whence.SET: new.Whence.SET}
+_NLINK_MAX = 2**32 - 1
+
+
+class _Subscriptions:
+    """What `poll_oneoff` reads its subscriptions through: the old ones, given as new ones."""
+
+    def __init__(self, pointer: ConstPointer[old.Subscription]) -> None:
+        self._pointer = pointer
+
+    def load(self) -> new.Subscription:
+        """The first."""
+        return _subscription(self._pointer.load())
+
+    def read(self, count: int) -> list[new.Subscription]:
+        """So many from here on."""
+        return [_subscription(one) for one in self._pointer.read(count)]
+
+
+def _subscription(one: old.Subscription) -> new.Subscription:
+    wanted = one.u
+    if isinstance(wanted, old.SubscriptionUClockCase):
+        clock = wanted.value  # its `identifier` is the guest's own and answered by nothing
+        return new.Subscription(
+            one.userdata,
+            new.SubscriptionUClockCase(
+                new.SubscriptionClock(
+                    new.Clockid(clock.id), clock.timeout, clock.precision, new.Subclockflags(clock.flags)
+                )
+            ),
+        )
+    fd = new.SubscriptionFdReadwrite(wanted.value.file_descriptor)
+    if isinstance(wanted, old.SubscriptionUFdReadCase):
+        return new.Subscription(one.userdata, new.SubscriptionUFdReadCase(fd))
+    return new.Subscription(one.userdata, new.SubscriptionUFdWriteCase(fd))
+
+
+class _Differences:
+    """The functions of which something differs."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self.handlers = handlers
+
+    def fd_seek(self, fd: old.Fd, offset: old.Filedelta, whence: old.Whence) -> old.Filesize:
+        """The numbers of `whence` stand in another order."""
+        return self.handlers.fd_seek(fd, offset, _WHENCE[whence])
+
+    def fd_fdstat_get(self, fd: old.Fd) -> old.Fdstat:
+        """There was no right to accept connections."""
+        kind, flags, base, inheriting = self.handlers.fd_fdstat_get(fd)
+        mask = old.Rights.MASK
+        return old.Fdstat(
+            old.Filetype(kind), old.Fdflags(flags), old.Rights(base & mask), old.Rights(inheriting & mask)
+        )
+
+    def fd_filestat_get(self, fd: old.Fd) -> old.Filestat:
+        """The link count has 32 bits."""
+        return _filestat(self.handlers.fd_filestat_get(fd))
+
+    def path_filestat_get(self, fd: old.Fd, flags: old.Lookupflags, path: str) -> old.Filestat:
+        """The link count has 32 bits."""
+        return _filestat(self.handlers.path_filestat_get(fd, new.Lookupflags(flags), path))
+
+    def poll_oneoff(
+        self, in_: ConstPointer[old.Subscription], out: Pointer[old.Event], nsubscriptions: old.Size
+    ) -> old.Size:
+        """A subscription to a clock has a field more."""
+        subscriptions: Any = _Subscriptions(in_)  # as much of a pointer as is used
+        events: Any = out  # an event is the same in both packages
+        return self.handlers.poll_oneoff(subscriptions, events, nsubscriptions)
+
+
+def _filestat(stat: new.Filestat) -> old.Filestat:
+    dev, ino, filetype, nlink, size, atim, mtim, ctim = stat
+    return old.Filestat(dev, ino, old.Filetype(filetype), min(nlink, _NLINK_MAX), size, atim, mtim, ctim)
+
+
+def _translated(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The errno that the function raises, as an error of the older package; both have the same numbers."""
+
+    def call(*args: Any) -> Any:
+        try:
+            return function(*args)
+        except new.WasiError as error:
+            raise old.WasiError(old.Errno(error.errno)) from None
+
+    return call
+
+
+def bind(handlers: Handlers, guest: Guest) -> dict[str, tuple[Signature, Stub]]:
+    """Name -> type and stub of every function of `wasi_unstable`, over handlers of preview1.
+
+    The memory is looked up at every call: modules of this age are rare, and another package's stubs must not share a
+    view with preview1's.
+    """
+    differences = _Differences(handlers)
+    functions = {
+        name: _translated(getattr(differences, name, None) or getattr(handlers, name)) for name in SIGNATURES[MODULE]
+    }
+    joined: Any = SimpleNamespace(**functions)  # mypy saw those that differ; the rest has one signature in both
+    bound = stubs.bind(joined, guest)[MODULE]
+    types = SIGNATURES[MODULE]
+    return {name: (Signature(*types[name]), _fresh(stub, guest)) for name, stub in bound.items()}
+
+
+def _fresh(stub: Stub, guest: Guest) -> Stub:
+    def call(*numbers: int) -> int | float | None:
+        guest.look()
+        try:
+            answer: int | float | None = stub(*numbers)
+        finally:
+            guest.forget()
+        return answer
+
+    return call
