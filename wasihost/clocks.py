@@ -6,13 +6,7 @@ import time
 from collections.abc import Callable
 
 from wasihost.config import SYS_CLOCK_RESOLUTION_NANOTIME, SYS_CLOCK_RESOLUTION_WALLTIME, ModuleConfig
-
-_SLEEP_MAX = 2**62
-
-
-def system_sleep(duration: int) -> None:
-    """Sleep at least `duration` ns, or 146 years if that is shorter: hosts cannot express every u64."""
-    time.sleep(min(duration, _SLEEP_MAX) / 1_000_000_000)
+from wasihost.deadline import Deadline
 
 
 class Clocks:
@@ -20,10 +14,10 @@ class Clocks:
 
     __slots__ = ("now", "resolutions", "sleep", "sleeps_really")
 
-    def __init__(self, config: ModuleConfig) -> None:
+    def __init__(self, config: ModuleConfig, deadline: Deadline) -> None:
         walltime = config.clock_walltime or (time.time_ns, SYS_CLOCK_RESOLUTION_WALLTIME)
         nanotime = config.clock_nanotime or (time.monotonic_ns, SYS_CLOCK_RESOLUTION_NANOTIME)
         self.now: tuple[Callable[[], int], ...] = (walltime[0], nanotime[0], time.process_time_ns, time.thread_time_ns)
         self.resolutions = (walltime[1], nanotime[1], 1, 1)
-        self.sleep: Callable[[int], object] = config.clock_nanosleep or system_sleep
+        self.sleep: Callable[[int], object] = config.clock_nanosleep or deadline.sleep
         self.sleeps_really = config.clock_nanosleep is None

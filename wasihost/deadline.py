@@ -8,6 +8,7 @@ to interrupt. Times are in ns of `time.monotonic_ns`.
 from __future__ import annotations
 
 import os
+import select
 import threading
 import time
 
@@ -15,12 +16,21 @@ SLEEP_MAX = 2**62
 """Hosts cannot express every u64 as a time to sleep: 146 years."""
 
 
-class Deadline:
-    """When, if ever, a guest has to end. `reason` is raised then by whatever waits, and out of the run."""
+def milliseconds(duration: int | None) -> int | None:
+    """ns as poll(2) takes them: rounded up, None for ever."""
+    return None if duration is None else min(-(-duration // 1_000_000), 2**31 - 1)
 
-    __slots__ = ("_asleep", "_ended", "_lock", "_wake", "expires", "reason")
+
+class Deadline:
+    """When, if ever, a guest has to end. `reason` is raised then by whatever waits, and out of the run.
+
+    `active` says that it can come at all; where it cannot, waits are the system's own.
+    """
+
+    __slots__ = ("_asleep", "_ended", "_lock", "_wake", "active", "expires", "reason")
 
     def __init__(self) -> None:
+        self.active = False
         self.expires: int | None = None
         self.reason: BaseException | None = None
         self._ended = False
@@ -30,7 +40,7 @@ class Deadline:
 
     def start(self, expires: int | None, reason: BaseException | None) -> None:
         """The guest begins: it has until `expires`, and nobody has ended it yet."""
-        self.expires, self.reason, self._ended = expires, reason, False
+        self.expires, self.reason, self._ended, self.active = expires, reason, False, True
 
     def end(self, reason: BaseException) -> None:
         """End the guest now; whatever waits for it raises `reason`."""
@@ -56,6 +66,9 @@ class Deadline:
 
     def sleep(self, duration: int) -> None:
         """Sleep at least `duration` ns, or until the time has come: `reason` is raised then."""
+        if not self.active:
+            time.sleep(min(duration, SLEEP_MAX) / 1_000_000_000)
+            return
         left = self.left()
         wanted = min(duration, SLEEP_MAX if left is None else left)
         gate = threading.Lock()
@@ -72,6 +85,19 @@ class Deadline:
             self._asleep = None
         if self._ended or wanted == left:
             self.check()
+
+    def wait(self, fd: int, event: int) -> None:
+        """poll(2) until `event` (POLLIN, POLLOUT) has come to `fd`; `reason` is raised if the time comes before."""
+        poller = select.poll()
+        poller.register(fd, event)
+        if poller.poll(0):
+            return
+        if self.active:
+            poller.register(self.wake_fd(), select.POLLIN)
+        while True:
+            found = poller.poll(milliseconds(self.left() if self.active else None))
+            if any(one == fd for one, _ in found):
+                return
 
     def wake_fd(self) -> int:
         """A descriptor that becomes readable when `end` is called, for waits on other descriptors."""

@@ -13,6 +13,7 @@ from typing import NoReturn
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno
 
+from wasihost.deadline import Deadline
 from wasihost.descriptors.base import Descriptor, Directory
 
 DEFAULT_LIMIT = 1024
@@ -30,13 +31,14 @@ class _Open(dict[int, Descriptor]):
 class FdTable:
     """Descriptor numbers -> descriptors. The hot path reads `open` directly, which spares it a call."""
 
-    __slots__ = ("_freed", "_next", "limit", "open")
+    __slots__ = ("_freed", "_next", "deadline", "limit", "open")
 
-    def __init__(self, limit: int | None = DEFAULT_LIMIT) -> None:
+    def __init__(self, limit: int | None = DEFAULT_LIMIT, deadline: Deadline | None = None) -> None:
         self.open = _Open()
         self.limit = sys.maxsize if limit is None else limit
         self._freed: list[int] = []
         self._next = 0
+        self.deadline = deadline if deadline is not None else Deadline()
 
     def get(self, fd: int) -> Descriptor:
         """The descriptor; BADF if the number is not open."""
@@ -64,6 +66,7 @@ class FdTable:
             fd = self._next
             self._next += 1
         self.open[fd] = descriptor
+        descriptor.attend(self.deadline)
         return fd
 
     def close(self, fd: int) -> None:

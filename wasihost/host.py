@@ -41,7 +41,8 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
     """
 
     __slots__ = (
-        "args", "args_sizes", "clocks", "deadline", "environ", "environ_sizes", "max_path", "osyield", "rand_source",
+        "args", "args_sizes", "clocks", "deadline", "environ", "environ_sizes", "max_path", "max_sleep",
+        "max_subscriptions", "osyield", "rand_source",
         "stock", "table",
     )  # fmt: skip
 
@@ -52,16 +53,22 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
         self.environ = config.environ
         self.environ_sizes = sizes(self.environ)
         self.max_path = sys.maxsize if config.limits.path is None else config.limits.path
-        self.clocks = Clocks(config)
+        self.max_sleep, self.max_subscriptions = _waits(config)
+        self.clocks = Clocks(config, self.deadline)
         self.osyield = config.clock_osyield
         self.rand_source = config.rand_source
         self.stock = Stock()
-        self.table = FdTable(config.limits.open_files)
+        self.table = FdTable(config.limits.open_files, self.deadline)
         self.table.insert(_input(config.stdin))
         self.table.insert(_output(config.stdout, 1))
         self.table.insert(_output(config.stderr, 2))
         try:
             for mount in config.fs_preopens:
+                if len(self.table.open) >= self.table.limit:
+                    raise ConfigError(
+                        f"{len(config.fs_preopens)} directories and the standard streams are more than "
+                        f"{self.table.limit} open files: give with_limits(open_files=...)"
+                    )
                 self.table.insert(_open_mount(mount))
         except BaseException:
             self.close()
@@ -71,6 +78,15 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
         """Close every descriptor."""
         self.table.close_all()
         self.deadline.close()
+
+
+def _waits(config: ModuleConfig) -> tuple[int, int]:
+    """The longest sleep in ns and the most subscriptions of a poll."""
+    sleep, subscriptions = config.limits.sleep, config.limits.subscriptions
+    return (
+        1 << 64 if sleep is None else int(sleep * 1_000_000_000),
+        sys.maxsize if subscriptions is None else subscriptions,
+    )
 
 
 def _input(stdin: Stdin | None) -> Descriptor:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import select
 from collections.abc import Sequence
 
-_WAIT_MAX = 2**31 - 1
+from wasihost.deadline import Deadline, milliseconds
 
 
-def wait_for(watched: Sequence[tuple[int, bool]], timeout: int | None) -> list[tuple[int, bool] | None]:
+def wait_for(
+    watched: Sequence[tuple[int, bool]], timeout: int | None, deadline: Deadline
+) -> list[tuple[int, bool] | None]:
     """Wait until one of the (fd, for writing) is ready, or for `timeout` ns; None waits as long as it takes.
+
+    Raises the deadline's reason if that comes before.
 
     For each in order: None if it is not ready, else how many bytes are there to read (1 for writing) and whether the
     other end has gone.
@@ -20,8 +24,15 @@ def wait_for(watched: Sequence[tuple[int, bool]], timeout: int | None) -> list[t
         interest[fd] = interest.get(fd, 0) | (select.POLLOUT if writes else select.POLLIN)
     for fd, mask in interest.items():
         poller.register(fd, mask)
-    milliseconds = None if timeout is None else min(-(-timeout // 1_000_000), _WAIT_MAX)
-    found = dict(poller.poll(milliseconds))
+    found = dict(poller.poll(0 if deadline.active else milliseconds(timeout)))
+    if not found and timeout != 0 and deadline.active:
+        left = deadline.left()
+        if left is not None:
+            timeout = left if timeout is None else min(timeout, left)
+        wake = deadline.wake_fd()
+        poller.register(wake, select.POLLIN)
+        found = dict(poller.poll(milliseconds(timeout)))
+        deadline.check()
     out: list[tuple[int, bool] | None] = []
     for fd, writes in watched:
         state = found.get(fd, 0)

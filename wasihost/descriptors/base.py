@@ -13,6 +13,7 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights, Whence
 
 from wasihost import rights as kinds
+from wasihost.deadline import Deadline
 
 NO_FLAGS = Fdflags(0)
 MAX_OFFSET = 2**63 - 1
@@ -40,6 +41,9 @@ class Descriptor:
     def lacks(self, right: Rights) -> WasiError:
         """The error for a call that needs `right`: NOTCAPABLE, or what the kind says if it could never have it."""
         return WasiError(Errno.NOTCAPABLE if self.KIND & right else self.missing)
+
+    def attend(self, deadline: Deadline) -> None:
+        """Called when a guest gets it: what waits, waits no longer than that."""
 
     def filetype(self) -> Filetype:
         """What `fd_fdstat_get` calls it."""

@@ -13,6 +13,7 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Rights, Whence
 
 from wasihost import rights as kinds
+from wasihost.deadline import Deadline
 from wasihost.descriptors.base import Descriptor
 from wasihost.descriptors.host_file import SYNCHRONOUS, change_status_flags, fdatasync, file_offset, status_flags
 from wasihost.descriptors.hoststat import filestat_of, filetype_of
@@ -23,7 +24,7 @@ _APPEND, _NONBLOCK = int(Fdflags.APPEND), int(Fdflags.NONBLOCK)
 class HostStream(Descriptor):
     """readv and writev on a host fd, which is owned and closed by this object."""
 
-    __slots__ = ("fd", "kind")
+    __slots__ = ("deadline", "fd", "kind")
 
     KIND: ClassVar[int] = kinds.STREAM
     missing: ClassVar[Errno] = Errno.SPIPE
@@ -32,6 +33,11 @@ class HostStream(Descriptor):
         super().__init__(rights, 0, flags)
         self.fd = fd
         self.kind = kind
+        self.deadline: Deadline | None = None
+
+    def attend(self, deadline: Deadline) -> None:
+        """Reads and writes wait no longer than that; what is always ready does not wait."""
+        self.deadline = None if self.kind == Filetype.REGULAR_FILE else deadline
 
     def filetype(self) -> Filetype:
         """As it was when it was opened."""
@@ -47,10 +53,15 @@ class HostStream(Descriptor):
 
     def read(self, buffers: list[memoryview]) -> int:
         """readv(2)."""
+        if self.deadline is not None and self.deadline.active and not self.flags & _NONBLOCK:
+            self.deadline.wait(self.fd, select.POLLIN)
         return os.readv(self.fd, buffers)
 
     def write(self, buffers: list[memoryview]) -> int:
         """writev(2)."""
+        if self.deadline is not None and self.deadline.active and not self.flags & _NONBLOCK:
+            self.deadline.wait(self.fd, select.POLLOUT)
+            buffers = certain(buffers)
         return os.write(self.fd, buffers[0]) if len(buffers) == 1 else os.writev(self.fd, buffers)
 
     def stat(self) -> Filestat:
@@ -89,7 +100,7 @@ class InheritedStream(HostStream):
             self._wait(select.POLLIN, 0)
         while True:
             try:
-                return os.readv(self.fd, buffers)
+                return super().read(buffers)
             except BlockingIOError:
                 if self.flags & _NONBLOCK:
                     raise
@@ -103,10 +114,10 @@ class InheritedStream(HostStream):
                     os.lseek(self.fd, 0, os.SEEK_END)
             elif self.flags & _NONBLOCK:
                 self._wait(select.POLLOUT, 0)
-                buffers = [next((buffer for buffer in buffers if len(buffer)), memoryview(b""))[: select.PIPE_BUF]]
+                buffers = certain(buffers)
         while True:
             try:
-                return os.write(self.fd, buffers[0]) if len(buffers) == 1 else os.writev(self.fd, buffers)
+                return super().write(buffers)
             except BlockingIOError:
                 if self.flags & _NONBLOCK:
                     raise
@@ -114,6 +125,9 @@ class InheritedStream(HostStream):
 
     def _wait(self, event: int, timeout: int | None) -> None:
         """poll(2) for `event`; AGAIN if it has not come in `timeout` ms."""
+        if timeout is None and self.deadline is not None:
+            self.deadline.wait(self.fd, event)
+            return
         poller = select.poll()
         poller.register(self.fd, event)
         if not poller.poll(timeout):
@@ -155,6 +169,11 @@ class InheritedStream(HostStream):
     def datasync(self) -> None:
         """fdatasync(2)."""
         fdatasync(self.fd)
+
+
+def certain(buffers: list[memoryview]) -> list[memoryview]:
+    """As much as a pipe that is ready takes for certain without waiting."""
+    return [next((buffer for buffer in buffers if len(buffer)), memoryview(b""))[: select.PIPE_BUF]]
 
 
 def inherit(fd: int, direction: Rights) -> InheritedStream:

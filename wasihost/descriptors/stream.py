@@ -12,6 +12,7 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Filestat, Filetype, Rights
 
 from wasihost import rights as kinds
+from wasihost.deadline import Deadline
 from wasihost.descriptors.base import Descriptor, one_piece
 
 _OTHERS = kinds.STREAM & ~(Rights.FD_READ | Rights.FD_WRITE)
@@ -79,18 +80,25 @@ class BytesInput(PythonStream):
 class ReaderInput(PythonStream):
     """Standard input from an object with `read`."""
 
-    __slots__ = ("_read",)
+    __slots__ = ("_read", "deadline")
 
     def __init__(self, reader: Reader) -> None:
         super().__init__(_OTHERS | Rights.FD_READ)
+        self.deadline: Deadline | None = None
         # A buffered reader's read(n) waits for n bytes; read1 answers with what a pipe or a terminal has.
         self._read: Callable[[int], bytes | str | None] = getattr(reader, "read1", None) or reader.read
+
+    def attend(self, deadline: Deadline) -> None:
+        """Looked at when the object's `read` has returned: what that waits for cannot be interrupted."""
+        self.deadline = deadline
 
     def read(self, buffers: list[memoryview]) -> int:
         """One `read` of the object for the first buffer that is not empty; AGAIN where it has nothing now."""
         for buffer in buffers:
             if len(buffer):
                 data = self._read(len(buffer))
+                if self.deadline is not None and self.deadline.active:
+                    self.deadline.check()
                 if data is None:
                     raise WasiError(Errno.AGAIN)
                 if isinstance(data, str):

@@ -22,12 +22,11 @@ from wasi_preview1.types import (
 )
 
 from wasihost.clocks import Clocks
+from wasihost.deadline import Deadline
 from wasihost.descriptors.base import Descriptor
+from wasihost.errors import LimitExceeded
 from wasihost.fdtable import FdTable
 from wasihost.waiting import wait_for
-
-MAX_SUBSCRIPTIONS = 4096
-"""How many subscriptions one call may have; INVAL beyond, so that a guest's number sizes nothing of the host's."""
 
 _QUIET = Eventrwflags(0)
 _NOTHING = EventFdReadwrite(0, _QUIET)
@@ -38,16 +37,22 @@ _HANGUP = Eventrwflags.FD_READWRITE_HANGUP
 
 
 class Poll(PollHandlers):
-    """Works on `table` and `clocks`."""
+    """Works on `table` and `clocks`.
+
+    A guest's number sizes nothing of the host's: at most `max_subscriptions` in one call, at most `max_sleep` ns.
+    """
 
     __slots__ = ()
 
     table: FdTable
     clocks: Clocks
+    deadline: Deadline
+    max_sleep: int
+    max_subscriptions: int
 
     def poll_oneoff(self, in_: ConstPointer[Subscription], out: Pointer[Event], nsubscriptions: Size) -> Size:
-        """Answer at least one event. INVAL for no subscription, or more than MAX_SUBSCRIPTIONS."""
-        if not 0 < nsubscriptions <= MAX_SUBSCRIPTIONS:
+        """Answer at least one event. INVAL for no subscription, or too many; LimitExceeded for too long a wait."""
+        if not 0 < nsubscriptions <= self.max_subscriptions:
             raise WasiError(Errno.INVAL)
         if nsubscriptions == 1:
             userdata, wanted = in_.load()
@@ -80,7 +85,7 @@ class Poll(PollHandlers):
                 if answer is not None:
                     events.append(_ready(subscription, *answer))
         elif waited:
-            self.clocks.sleep(waited)
+            self._rest(waited)
         if not events or not waited:
             for delay, subscription in timers:
                 if delay <= (waited or 0):
@@ -95,8 +100,16 @@ class Poll(PollHandlers):
         except WasiError as error:
             return Event(userdata, error.errno, _CLOCK, _NOTHING)
         if delay:
-            self.clocks.sleep(delay)
+            self._rest(delay)
         return make(Event, (userdata, _SUCCESS, _CLOCK, _NOTHING))
+
+    def _rest(self, duration: int) -> None:
+        """Sleep in the guest's way, which may be the embedder's."""
+        if duration > self.max_sleep:
+            raise LimitExceeded("sleep", f"the guest wanted to sleep {duration / 1_000_000_000:g} seconds")
+        self.clocks.sleep(duration)
+        if self.deadline.active:
+            self.deadline.check()
 
     def _delay(self, clock: SubscriptionClock) -> int:
         """How long until the time has come, in ns; INVAL for a clock that does not go on while one waits."""
@@ -108,13 +121,15 @@ class Poll(PollHandlers):
 
     def _wait(self, watched: list[tuple[int, bool]], timeout: int | None) -> list[tuple[int, bool] | None]:
         """`wait_for`. An embedder's way of sleeping has its own idea of time, so it is asked instead of the host."""
+        if timeout is not None and timeout > self.max_sleep:
+            raise LimitExceeded("sleep", f"the guest wanted to wait {timeout / 1_000_000_000:g} seconds")
         if not timeout or self.clocks.sleeps_really:
-            return wait_for(watched, timeout)
-        found = wait_for(watched, 0)
+            return wait_for(watched, timeout, self.deadline)
+        found = wait_for(watched, 0, self.deadline)
         if any(found):
             return found
-        self.clocks.sleep(timeout)
-        return wait_for(watched, 0)
+        self._rest(timeout)
+        return wait_for(watched, 0, self.deadline)
 
     def _watched(self, fd: Fd, writes: bool) -> Descriptor:
         """The descriptor to wait for; NOTCAPABLE if it may not be waited for, or not be used for that either."""

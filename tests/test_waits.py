@@ -1,0 +1,146 @@
+"""Whatever a guest waits for, its time comes: sleeping, reading, writing; by deadline, from a thread, by signal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.guests import build_c
+from wasihost import LimitExceeded, Module, ModuleConfig, TimeoutExpired, instantiate, run
+from wasihost.config import Inherit
+
+TOOL = Module(build_c("tool"))
+SLACK = 0.1
+
+
+@contextlib.contextmanager
+def empty_pipe() -> Iterator[ModuleConfig]:
+    reads, writes = os.pipe()
+    try:
+        yield ModuleConfig().with_args("tool", "cat").with_stdin(Inherit(reads))
+    finally:
+        os.close(reads)
+        os.close(writes)
+
+
+@contextlib.contextmanager
+def full_pipe() -> Iterator[ModuleConfig]:
+    """Standard output that nobody takes, and endless input."""
+    reads, writes = os.pipe()
+    with open("/dev/zero", "rb", buffering=0) as zeros:
+        try:
+            yield ModuleConfig().with_args("tool", "cat").with_stdin(zeros).with_stdout(Inherit(writes))
+        finally:
+            os.close(reads)
+            os.close(writes)
+
+
+@contextlib.contextmanager
+def silent_socket() -> Iterator[ModuleConfig]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ModuleConfig().with_args("tool", "cat").with_stdin(Inherit(ours.fileno()))
+
+
+@contextlib.contextmanager
+def plain(*args: str) -> Iterator[ModuleConfig]:
+    yield ModuleConfig().with_args("tool", *args)
+
+
+WAITS: dict[str, Callable[[], contextlib.AbstractContextManager[ModuleConfig]]] = {
+    "computing": lambda: plain("spin"),
+    "sleeping": lambda: plain("sleep", "60"),
+    "reading a pipe": empty_pipe,
+    "reading a socket": silent_socket,
+    "writing to a full pipe": full_pipe,
+}
+
+
+@pytest.fixture(params=WAITS)
+def config(request: pytest.FixtureRequest) -> Iterator[ModuleConfig]:
+    before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
+    with WAITS[request.param]() as made:
+        yield made
+    if before:
+        assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_deadline_ends_it(config: ModuleConfig) -> None:
+    begin = time.perf_counter()
+    with pytest.raises(TimeoutExpired):
+        run(TOOL, config, timeout=0.15)
+    assert 0.15 <= time.perf_counter() - begin < 0.15 + SLACK
+
+
+def test_another_thread_ends_it(config: ModuleConfig) -> None:
+    with instantiate(TOOL, config, timeout=30) as guest:
+        ended: list[float] = []
+
+        def end() -> None:
+            ended.append(time.perf_counter())
+            guest.end(RuntimeError("enough"))
+
+        timer = threading.Timer(0.1, end)
+        timer.start()
+        with pytest.raises(RuntimeError, match="enough"):
+            guest.run()
+        assert time.perf_counter() - ended[0] < SLACK
+        timer.join()
+
+
+def test_ctrl_c_ends_it(config: ModuleConfig) -> None:
+    sent: list[float] = []
+
+    def send() -> None:
+        sent.append(time.perf_counter())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    timer = threading.Timer(0.1, send)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        run(TOOL, config)
+    assert time.perf_counter() - sent[0] < SLACK
+    timer.join()
+
+
+def test_what_comes_in_time_is_not_disturbed() -> None:
+    reads, writes = os.pipe()
+    pieces = [b"one ", b"two ", b"three"]
+
+    def feed() -> None:
+        for piece in pieces:
+            time.sleep(0.03)
+            os.write(writes, piece)
+        os.close(writes)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    done = run(TOOL, args=["cat"], stdin=Inherit(reads), stdout=-1, timeout=20)
+    feeder.join()
+    os.close(reads)
+    assert done.stdout == b"one two three"
+
+
+def test_a_sleep_has_a_limit() -> None:
+    config = ModuleConfig().with_limits(sleep=2)
+    with pytest.raises(LimitExceeded) as caught:
+        run(TOOL, config, args=["sleep", "60"])
+    assert caught.value.limit == "sleep"
+    begin = time.perf_counter()
+    assert run(TOOL, config, args=["sleep", "1"]).returncode == 0
+    assert time.perf_counter() - begin >= 1
+
+
+def test_a_path_has_a_limit(tmp_path: Path) -> None:
+    config = ModuleConfig().with_limits(path=20).with_host_directory_preopen("/", tmp_path)
+    assert run(TOOL, config, args=["files", "/" + "x" * 20]).returncode == 0
+    done = run(TOOL, config, args=["files", "/" + "é" * 11], capture_output=True)
+    assert b"File name too long" in done.stderr or b"Filename too long" in done.stderr
