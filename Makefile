@@ -8,7 +8,7 @@ PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generate check-spec lint types imports drift check test demo bench bench-shapes testsuite wheel clean
+.PHONY: help setup generate check-spec lint types imports drift check test docs demo bench bench-shapes testsuite escape wheel clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ check: lint types imports drift  ## What must be green at every commit, besides 
 test: $(READY) check  ## The whole suite
 	$(BIN)/python -m pytest
 
+docs: $(READY)  ## Write docs/errnos.md from the table of tests
+	$(BIN)/python -m tests.conformance docs
+
 demo: $(READY)  ## Compile a small C program and run it with a preopened folder
 	$(BIN)/python tests/demo/demo.py
 
@@ -61,6 +64,10 @@ bench-shapes: $(READY)  ## Why the generated stubs look as they do: the same job
 
 testsuite: $(READY)  ## The public wasi-testsuite on this host: make testsuite SUITE=DIR
 	$(BIN)/python -m tests.testsuite $(if $(SUITE),$(SUITE),$(error say where it is: make testsuite SUITE=DIR; git clone --branch prod/testsuite-base https://github.com/WebAssembly/wasi-testsuite DIR gets it))
+
+SECONDS ?= 60
+escape: $(READY)  ## A guest tries to get out while others swap what its paths name: a minute of races
+	$(BIN)/python -m tests.escape --seconds $(SECONDS)
 
 wheel: $(READY)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --quiet

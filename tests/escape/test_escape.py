@@ -1,0 +1,38 @@
+"""The race in short, and the proof that it would tell: a resolver that just opens the path is caught at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.escape.race import race
+from tests.support.guests import build_c
+from wasihost import Module
+from wasihost.sandbox import resolve
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="swapping needs Linux' renameat2")
+
+
+@pytest.mark.parametrize("strategy", [resolve.by_openat2, resolve.by_walk], ids=["openat2", "walk"])
+def test_no_guest_gets_out(tmp_path: Path, strategy: resolve.Strategy) -> None:
+    Module(build_c("escape"))  # what is compiled stays mapped, and its file open
+    before = set(os.listdir("/proc/self/fd"))
+    outcome = race(tmp_path, strategy, 1.5)
+    assert outcome.escapes == []
+    assert outcome.calls > 1000
+    assert outcome.swaps > 1000
+    assert outcome.answers["PERM"] > 100, "the links outwards were never met"
+    assert outcome.answers["SUCCESS"] > 100
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def naive(dirfd: int, path: str, flags: int, mode: int, follow: bool) -> int:
+    """What a host does that does not care."""
+    return os.open(path, flags if follow else flags | os.O_NOFOLLOW, mode, dir_fd=dirfd)
+
+
+def test_a_careless_host_would_be_caught(tmp_path: Path) -> None:
+    assert race(tmp_path, naive, 0.5).escapes
