@@ -32,7 +32,7 @@ class Limits(NamedTuple):
     fuel: int | None = None
     output: int | None = 16 << 20
     open_files: int | None = 1024
-    path: int | None = 4096
+    path: int | None = 4095
     sleep: float | None = None
     subscriptions: int | None = 4096
 

@@ -139,7 +139,7 @@ def test_files_are_synced_and_pipes_have_nothing_to(pipe: tuple[int, int], tmp_p
     with open(tmp_path / "f", "wb") as file, given(pipe[0], file.fileno()) as raw:
         for name in ("fd_sync", "fd_datasync"):
             assert raw.call(name, 1) == 0
-            assert raw.call(name, 0) == Errno.SPIPE
+            assert raw.call(name, 0) == Errno.INVAL
     # A regular file that the kernel refuses to sync tells whether it was asked.
     with open("/proc/self/comm", "rb") as comm, given(comm.fileno(), pipe[1]) as raw:
         for name in ("fd_sync", "fd_datasync"):

@@ -121,6 +121,22 @@ class Descriptor:
         raise WasiError(self.missing)
 
 
+_POSITION = Rights.FD_SEEK | Rights.FD_TELL | Rights.FD_ADVISE | Rights.FD_ALLOCATE
+
+
+class Stream(Descriptor):
+    """What has no position, of any back end: SPIPE for what is about one, INVAL for the rest that it cannot do."""
+
+    __slots__ = ()
+
+    KIND: ClassVar[int] = kinds.STREAM
+    missing: ClassVar[Errno] = Errno.INVAL
+
+    def lacks(self, right: Rights) -> WasiError:
+        """As POSIX tells lseek from fsync and ftruncate."""
+        return WasiError(Errno.SPIPE) if right & _POSITION else super().lacks(right)
+
+
 DirectoryEntry: TypeAlias = tuple[bytes, int, Filetype]
 """One name of a listing, its inode number and its type, as far as they are known without a stat. No class of its own:
 that would be a sixth of what an entry costs."""

@@ -7,27 +7,23 @@ from __future__ import annotations
 
 import os
 import select
-from typing import ClassVar
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Rights, Whence
 
 from wasihost import rights as kinds
 from wasihost.deadline import Deadline
-from wasihost.descriptors.base import Descriptor
+from wasihost.descriptors.base import Stream
 from wasihost.descriptors.host_file import SYNCHRONOUS, change_status_flags, fdatasync, file_offset, status_flags
 from wasihost.descriptors.hoststat import filestat_of, filetype_of
 
 _APPEND, _NONBLOCK = int(Fdflags.APPEND), int(Fdflags.NONBLOCK)
 
 
-class HostStream(Descriptor):
+class HostStream(Stream):
     """readv and writev on a host fd, which is owned and closed by this object."""
 
     __slots__ = ("deadline", "fd", "kind")
-
-    KIND: ClassVar[int] = kinds.STREAM
-    missing: ClassVar[Errno] = Errno.SPIPE
 
     def __init__(self, fd: int, rights: int, kind: Filetype, flags: Fdflags) -> None:
         super().__init__(rights, 0, flags)

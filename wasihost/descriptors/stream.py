@@ -6,14 +6,14 @@ A user's object never gets a view of guest memory, which it could keep past the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from wasi_preview1.errors import WasiError
-from wasi_preview1.types import Errno, Filestat, Filetype, Rights
+from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Rights
 
 from wasihost import rights as kinds
 from wasihost.deadline import Deadline
-from wasihost.descriptors.base import Descriptor, one_piece
+from wasihost.descriptors.base import Stream, one_piece
 
 _OTHERS = kinds.STREAM & ~(Rights.FD_READ | Rights.FD_WRITE)
 
@@ -32,13 +32,14 @@ class Writer(Protocol):
         """Take `data`; how much of it was taken, or None for all."""
 
 
-class PythonStream(Descriptor):
+class PythonStream(Stream):
     """What both directions share. To the guest it is something without a position: not a terminal, not a file."""
 
     __slots__ = ()
 
-    KIND: ClassVar[int] = kinds.STREAM
-    missing: ClassVar[Errno] = Errno.SPIPE
+    def set_flags(self, flags: Fdflags) -> None:
+        """NOTSUP: an object that has nothing now says so by itself."""
+        raise WasiError(Errno.NOTSUP)
 
     def filetype(self) -> Filetype:
         """Unknown: neither a terminal nor a file."""

@@ -224,8 +224,9 @@ class VirtualFile(Descriptor):
         return size
 
     def pread(self, buffers: list[memoryview], offset: int) -> int:
-        """The bytes at `offset`; INVAL beyond 2**63-1."""
-        at = start = file_offset(offset)
+        """The bytes at `offset`; INVAL where they would end beyond 2**63-1."""
+        file_offset(offset + sum(map(len, buffers)))
+        at = start = offset
         for buffer in buffers:
             size = self.node.readinto(at, buffer) if len(buffer) else 0
             at += size
@@ -235,12 +236,11 @@ class VirtualFile(Descriptor):
 
     def pwrite(self, buffers: list[memoryview], offset: int) -> int:
         """To `offset`, also with APPEND. What was written before an error counts; the error comes with the next."""
-        at = start = file_offset(offset)
+        file_offset(offset + sum(map(len, buffers)))
+        at = start = offset
         for buffer in buffers:
             if not len(buffer):
                 continue
-            if at + len(buffer) > MAX_OFFSET:
-                raise WasiError(Errno.FBIG)
             try:
                 size = self.node.writefrom(at, buffer)
             except OSError:

@@ -1,0 +1,184 @@
+"""The same case on each back end: its tree is made, the guest runs on the real engine, and the tree is looked at.
+
+Rules of this file: it knows how a tree is made and read, and nothing of what a case expects. Each run has a tree, a
+State and an instance of its own. The back ends:
+
+    openat2, walk   a folder of the host, with that strategy of the sandbox in use
+    memory          a `MemoryFS`
+    native          wasmtime's own WASI over a folder of the host, only to compare with
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.conformance import wire
+from tests.conformance.case import FIFO, Case, Link, Node, Tree, whole
+from tests.conformance.wire import Image, Report, reports
+from tests.sandbox.trees import STRATEGIES
+from tests.support.guests import build_c
+from wasihost import MemoryFS, ModuleConfig, State
+from wasihost.engines.wasmtime.module import Module, load
+from wasihost.engines.wasmtime.run import execute
+from wasihost.sandbox import resolve
+from wasihost.vfs import nodes
+
+if TYPE_CHECKING:
+    import wasmtime
+
+MOUNT = "/data"
+SECRET = {"secret": b"not yours"}
+_numbers = itertools.count()
+
+
+def problems(case: Case, back_end: str, folder: Path) -> list[str]:
+    """What is not as the case says; `folder` is where folders for cases may be made."""
+    images = [Image(step) for step in case.steps]
+    script = b"".join(image.script() for image in images)
+    if back_end == "memory":
+        fs = MemoryFS(**case.memory)
+        _fill_memory(fs, case.tree)
+        told = _guest(_config(case, fs), script)
+        after = dict(_memory_tree(fs.root))
+    else:
+        base = folder / f"{next(_numbers)}" / "base"
+        _fill_folder(base, case.tree)
+        _fill_folder(base.parent / "outside", SECRET)
+        if back_end == "native":
+            told = _native(case, base, script)
+        else:
+            with resolve.use(STRATEGIES[back_end]):
+                told = _guest(_config(case, base), script)
+        after = dict(_host_tree(str(base)))
+        assert dict(_host_tree(str(base.parent / "outside"))) == SECRET, "a guest got out"
+    native = back_end == "native"
+    pairs = zip(images, told, strict=False)
+    found = [problem for image, one in pairs if (problem := image.problem(one, untouched=native))]
+    if len(told) < len(images):
+        found.append(f"{wire.told(images[len(told)].step)} trapped")
+    if after != case.wanted:
+        changed = sorted(path for path in {*after, *case.wanted} if after.get(path, 0) != case.wanted.get(path, 0))
+        found.append(f"afterwards: {[(path, after.get(path, 'nothing')) for path in changed]}")
+    return found
+
+
+def comparable(case: Case) -> bool:
+    """Whether wasmtime's own WASI can be given what the case needs. It waits for ever in the open of a FIFO."""
+    return not (case.memory or case.limits or case.other or FIFO in case.tree.values())
+
+
+def _config(case: Case, source: MemoryFS | Path) -> ModuleConfig:
+    config = ModuleConfig()
+    if case.read_only:
+        config = config.with_read_only_fs(MOUNT, source)
+    elif isinstance(source, MemoryFS):
+        config = config.with_mount(MOUNT, source)
+    else:
+        config = config.with_host_directory_preopen(MOUNT, source)
+    if case.other:
+        config = config.with_mount("/other", MemoryFS())
+    return config.with_limits(**case.limits)
+
+
+@functools.cache
+def _module() -> Module:
+    return load(build_c("calls"))
+
+
+def _guest(config: ModuleConfig, script: bytes) -> list[Report]:
+    output = bytearray()
+    with State(config=config.with_stdin(script).with_stdout(output.extend)) as state:
+        execute(_module(), state)
+    return list(reports(bytes(output)))
+
+
+def _native(case: Case, base: Path, script: bytes) -> list[Report]:
+    import wasmtime
+
+    streams = [str(base.parent / name) for name in ("in", "out", "err")]
+    Path(streams[0]).write_bytes(script)
+    engine = _native_module()[0]
+    store, linker = wasmtime.Store(engine), wasmtime.Linker(engine)
+    wasi = wasmtime.WasiConfig()
+    wasi.stdin_file, wasi.stdout_file, wasi.stderr_file = streams
+    wasi.preopen_dir(str(base), MOUNT, not case.read_only)
+    store.set_wasi(wasi)
+    linker.define_wasi()
+    start = linker.instantiate(store, _native_module()[1]).exports(store)["_start"]
+    assert isinstance(start, wasmtime.Func)
+    with contextlib.suppress(wasmtime.Trap, wasmtime.WasmtimeError):
+        start(store)
+    return list(reports(Path(streams[1]).read_bytes()))
+
+
+# -- trees -------------------------------------------------------------------------------------------------------------
+
+
+def _fill_folder(base: Path, tree: Tree) -> None:
+    base.mkdir(parents=True)
+    for path, node in whole(tree).items():
+        if node is None:
+            (base / path).mkdir()
+        elif isinstance(node, Link):
+            os.symlink(node, base / path)
+        elif node is FIFO:
+            os.mkfifo(base / path)
+        else:
+            assert isinstance(node, bytes)
+            (base / path).write_bytes(node)
+
+
+def _host_tree(folder: str, prefix: str = "") -> Iterator[tuple[str, Node]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = prefix + entry.name
+            if entry.is_symlink():
+                yield path, Link(os.readlink(entry))
+            elif entry.is_dir():
+                yield path, None
+                yield from _host_tree(entry.path, f"{path}/")
+            elif stat.S_ISFIFO(entry.stat().st_mode):
+                yield path, FIFO
+            else:
+                yield path, Path(entry).read_bytes()
+
+
+def _fill_memory(fs: MemoryFS, tree: Tree) -> None:
+    for path, node in whole(tree).items():
+        if node is None:
+            fs.mkdir(path)
+        elif isinstance(node, Link) and node.startswith("/"):
+            fs.root.create_link(path, node)  # MemoryFS.symlink makes no link that nobody may follow
+        elif isinstance(node, Link):
+            fs.symlink(node, path)
+        else:
+            assert isinstance(node, bytes)
+            fs[path] = node
+
+
+def _memory_tree(folder: nodes.Directory, prefix: str = "") -> Iterator[tuple[str, Node]]:
+    for name, node in folder.entries():
+        path = prefix + name
+        if isinstance(node, nodes.Directory):
+            yield path, None
+            yield from _memory_tree(node, f"{path}/")
+        elif isinstance(node, nodes.Link):
+            yield path, Link(node.target())
+        else:
+            assert isinstance(node, nodes.File)
+            yield path, node.read(0, node.stat().size)
+
+
+@functools.cache
+def _native_module() -> tuple[wasmtime.Engine, wasmtime.Module]:
+    import wasmtime
+
+    engine = wasmtime.Engine()
+    return engine, wasmtime.Module.from_file(engine, build_c("calls"))

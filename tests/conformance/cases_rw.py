@@ -1,0 +1,167 @@
+"""Reading and writing: `fd_read`, `fd_write`, `fd_pread`, `fd_pwrite`, `fd_seek`, `fd_tell`."""
+
+from __future__ import annotations
+
+from wasi_preview1.types import Errno, Fdflags, Oflags, Rights, Whence
+
+from tests.conformance.case import FIFO, HOST, LIMITED, MEMORY, NO_FIFO, case
+from tests.conformance.steps import (
+    ALL,
+    FOLDER,
+    TOP,
+    fd_close,
+    fd_fdstat_set_flags,
+    fd_filestat_set_size,
+    fd_pread,
+    fd_pwrite,
+    fd_read,
+    fd_seek,
+    fd_tell,
+    fd_write,
+    opened,
+    opened_directory,
+    path_filestat_get,
+)
+
+SET, CUR, END = Whence.SET, Whence.CUR, Whence.END
+APPEND, NONBLOCK = Fdflags.APPEND, Fdflags.NONBLOCK
+READ, WRITE, SEEK, TELL = Rights.FD_READ, Rights.FD_WRITE, Rights.FD_SEEK, Rights.FD_TELL
+MOST = 2**63 - 1
+TEN = {"f": b"0123456789"}
+A_DIRECTORY = "the descriptor is a directory's"
+A_STREAM = "the descriptor is a stream's, which has no position"
+TOO_MANY = "more than 1,024 buffers are given"
+FAR = "the offset, or where the call would end, is beyond 2^63-1"
+FULL = "the file system has no room for it"
+TOO_LARGE = "the file would be larger than the file system lets one be"
+
+# fmt: off
+CASES = [
+    # -- fd_read
+    case(fd_read, "what is read comes from the position, which moves; at the end there are 0 bytes", opened("f"),
+         fd_read(4, 3).gives(b"012"), fd_tell(4).gives(3), fd_read(4, 4).gives(b"3456"), fd_read(4, 9).gives(b"789"),
+         fd_read(4, 9).gives(b""), fd_tell(4).gives(10), tree=TEN),
+    case(fd_read, "buffers are filled one after the other", opened("f"), fd_read(4, 2, 0, 3, 1).gives(b"012345"),
+         fd_read(4, 3, 3).gives(b"6789"), fd_tell(4).gives(10), tree=TEN),
+    case(fd_read, "with no buffers, or empty ones, 0 bytes are read", opened("f"), fd_read(4).gives(b""),
+         fd_read(4, 0).gives(b""), fd_read(4, 0, 0).gives(b""), fd_tell(4).gives(0), opened("f", fd=5),
+         fd_read(5, 1).gives(b"0"), fd_read(4, *[0] * 1023, 3).gives(b"012"), tree=TEN),
+    case(fd_read, "each descriptor has a position of its own", opened("f"), opened("f", fd=5),
+         fd_read(4, 3).gives(b"012"), fd_read(5, 1).gives(b"0"), fd_write(5, b"!!").gives(2),
+         fd_read(4, 2).gives(b"34"), fd_tell(5).gives(3), tree=TEN, after={"f": b"0!!3456789"}),
+    case(fd_read, "behind the end there are 0 bytes", opened("f"), fd_seek(4, 99, SET).gives(99),
+         fd_read(4, 9).gives(b""), fd_seek(4, MOST, SET).gives(MOST), fd_tell(4).gives(MOST), tree=TEN),
+    case(fd_read, "standard input that is at its end gives 0 bytes", fd_read(0, 9).gives(b""),
+         fd_read(0, 0).gives(b"")),
+    case(fd_read, TOO_MANY, opened("f"), fd_read(4, *[1] * 1025), errno=Errno.INVAL),
+    case(fd_read, A_DIRECTORY, fd_read(TOP, 4), fd_read(TOP), opened_directory("d"), fd_read(4, 0), errno=Errno.ISDIR),
+    case(fd_read, "the descriptor lacks `fd_read`, as standard output does", opened("f", rights=ALL & ~READ),
+         fd_read(4, 4), fd_read(4), fd_read(1, 4), errno=Errno.NOTCAPABLE),
+    case(fd_read, "where the call would end is beyond 2^63-1", opened("f"), fd_seek(4, MOST, SET).gives(MOST),
+         fd_read(4, 1), fd_tell(4).gives(MOST), errno=Errno.INVAL),
+    case(fd_read, "`nonblock` is set and nothing is there to be read yet", opened("p", flags=NONBLOCK), fd_read(4, 9),
+         fd_write(4, b"now").gives(3), fd_read(4, 9).gives(b"now"), tree={"p": FIFO}, only=HOST, why=NO_FIFO,
+         errno=Errno.AGAIN),
+    # -- fd_write
+    case(fd_write, "what is written goes to the position, which moves", opened("f"), fd_write(4, b"ab").gives(2),
+         fd_write(4, b"", b"cd", b"", b"e").gives(3), fd_tell(4).gives(5), fd_read(4, 2).gives(b"56"),
+         fd_write(4, b"x" * 9).gives(9), fd_tell(4).gives(16), tree=TEN, after={"f": b"abcde56" + b"x" * 9}),
+    case(fd_write, "behind the end, zeros fill the gap", opened("f"), fd_seek(4, 12, SET).gives(12),
+         fd_write(4, b"!").gives(1), tree=TEN, after={"f": b"0123456789\0\0!"}),
+    case(fd_write, "with no buffers, or empty ones, 0 bytes are written and nothing changes", opened("f"),
+         fd_seek(4, 12, SET).gives(12), fd_write(4).gives(0), fd_write(4, b"").gives(0), fd_write(4, b"", b"").gives(0),
+         fd_tell(4).gives(12), fd_fdstat_set_flags(4, APPEND), fd_write(4, b"").gives(0), fd_tell(4).gives(12),
+         tree=TEN),
+    case(fd_write, "with `append`, every write goes to the end, and the position with it", opened("f", flags=APPEND),
+         opened("f", fd=5), fd_write(4, b"ab").gives(2), fd_tell(4).gives(12), fd_seek(4, 1, SET).gives(1),
+         fd_read(4, 2).gives(b"12"), fd_seek(5, 0, END).gives(12), fd_write(5, b"!").gives(1),
+         fd_write(4, b"c", b"d").gives(2), fd_tell(4).gives(15), tree=TEN, after={"f": b"0123456789ab!cd"}),
+    case(fd_write, "a stream takes all of it", fd_write(2, b"told").gives(4), fd_write(2, b"", b"a", b"b").gives(2),
+         fd_write(2).gives(0), fd_write(2, b"").gives(0)),
+    case(fd_write, TOO_MANY, opened("f"), fd_write(4, *[b"x"] * 1025), errno=Errno.INVAL),
+    case(fd_write, A_DIRECTORY, fd_write(TOP, b"x"), fd_write(TOP, b""), errno=Errno.ISDIR),
+    case(fd_write, "the descriptor lacks `fd_write`, as standard input does", opened("f", rights=ALL & ~WRITE),
+         fd_write(4, b"x"), fd_write(4), fd_write(0, b"x"), errno=Errno.NOTCAPABLE),
+    case(fd_write, "the mount is read-only", opened("f", rights=READ), fd_write(4, b"x"), fd_write(4), read_only=True,
+         errno=Errno.ROFS),
+    case(fd_write, "where the call would end is beyond 2^63-1", opened("f"), fd_seek(4, MOST, SET).gives(MOST),
+         fd_write(4, b"xy"), fd_tell(4).gives(MOST), fd_write(4, b"x"), errno=Errno.INVAL),
+    case(fd_write, "nobody can read any more what is written", opened("p", rights=READ, flags=NONBLOCK),
+         opened("p", rights=WRITE, flags=NONBLOCK, fd=5), fd_write(5, b"x").gives(1), fd_close(4), fd_write(5, b"x"),
+         tree={"p": FIFO}, only=HOST, why=NO_FIFO, errno=Errno.PIPE),
+    case(fd_write, FULL, opened("f"), fd_write(4, b"x" * 20).gives(20), fd_write(4, b"x"), fd_write(4, b"x", b"y"),
+         fd_tell(4).gives(20), tree=TEN, after={"f": b"x" * 20}, memory={"max_bytes": 20}, only=MEMORY, why=LIMITED,
+         errno=Errno.NOSPC),
+    case(fd_write, TOO_LARGE, opened("f"), fd_seek(4, 20, SET).gives(20), fd_write(4, b"x"), tree=TEN,
+         memory={"max_file_size": 20}, only=MEMORY, why=LIMITED, errno=Errno.FBIG),
+    # -- fd_pread
+    case(fd_pread, "what is read comes from the offset; the position stays", opened("f"), fd_read(4, 1).gives(b"0"),
+         fd_pread(4, 7, 9).gives(b"789"), fd_pread(4, 2, 1, 0, 2).gives(b"234"), fd_tell(4).gives(1),
+         fd_read(4, 1).gives(b"1"), tree=TEN),
+    case(fd_pread, "at the end and behind it there are 0 bytes", opened("f"), fd_pread(4, 10, 9).gives(b""),
+         fd_pread(4, 99, 9).gives(b""), fd_pread(4, 0).gives(b""), fd_pread(4, 0, 0).gives(b""),
+         fd_pread(4, 99, 0).gives(b""), tree=TEN),
+    case(fd_pread, FAR, opened("f"), fd_pread(4, MOST + 1, 1), fd_pread(4, 2**64 - 1, 1), fd_pread(4, MOST, 1),
+         fd_pread(4, MOST + 1, 0), errno=Errno.INVAL),
+    case(fd_pread, TOO_MANY, opened("f"), fd_pread(4, 0, *[1] * 1025), errno=Errno.INVAL),
+    case(fd_pread, A_DIRECTORY, fd_pread(TOP, 0, 4), fd_pread(TOP, 0), errno=Errno.ISDIR),
+    case(fd_pread, A_STREAM, fd_pread(0, 0, 4), fd_pread(0, 0, 0), errno=Errno.SPIPE),
+    case(fd_pread, "the descriptor lacks `fd_read` or `fd_seek`", opened("f", rights=ALL & ~READ),
+         opened("f", fd=5, rights=ALL & ~SEEK), fd_pread(4, 0, 4), fd_pread(5, 0, 4), fd_pread(5, 0),
+         errno=Errno.NOTCAPABLE),
+    # -- fd_pwrite
+    case(fd_pwrite, "what is written goes to the offset; the position stays", opened("f"), fd_read(4, 1).gives(b"0"),
+         fd_pwrite(4, 8, b"a", b"", b"bc").gives(3), fd_tell(4).gives(1), fd_pwrite(4, 0, b"!").gives(1),
+         fd_read(4, 1).gives(b"1"), tree=TEN, after={"f": b"!1234567abc"}),
+    case(fd_pwrite, "behind the end, zeros fill the gap", opened("f"), fd_pwrite(4, 12, b"!").gives(1), tree=TEN,
+         after={"f": b"0123456789\0\0!"}),
+    case(fd_pwrite, "with no buffers, or empty ones, 0 bytes are written and nothing changes", opened("f"),
+         fd_pwrite(4, 99).gives(0), fd_pwrite(4, 99, b"").gives(0), fd_pwrite(4, MOST, b"", b"").gives(0), tree=TEN),
+    case(fd_pwrite, "`append` changes nothing: what is written goes to the offset", opened("f", flags=APPEND),
+         fd_pwrite(4, 2, b"!").gives(1), fd_tell(4).gives(0), fd_write(4, b"a").gives(1), tree=TEN,
+         after={"f": b"01!3456789a"}),
+    case(fd_pwrite, FAR, opened("f"), fd_pwrite(4, MOST + 1, b"x"), fd_pwrite(4, 2**64 - 1, b"x"),
+         fd_pwrite(4, MOST + 1, b""), fd_pwrite(4, MOST, b"x"), fd_pwrite(4, MOST, b"xy"), errno=Errno.INVAL),
+    case(fd_pwrite, TOO_MANY, opened("f"), fd_pwrite(4, 0, *[b"x"] * 1025), errno=Errno.INVAL),
+    case(fd_pwrite, A_DIRECTORY, fd_pwrite(TOP, 0, b"x"), fd_pwrite(TOP, 0), errno=Errno.ISDIR),
+    case(fd_pwrite, A_STREAM, fd_pwrite(1, 0, b"x"), fd_pwrite(2, 0), errno=Errno.SPIPE),
+    case(fd_pwrite, "the descriptor lacks `fd_write` or `fd_seek`", opened("f", rights=ALL & ~WRITE),
+         opened("f", fd=5, rights=ALL & ~SEEK), fd_pwrite(4, 0, b"x"), fd_pwrite(5, 0, b"x"), fd_pwrite(5, 0),
+         errno=Errno.NOTCAPABLE),
+    case(fd_pwrite, "the mount is read-only", opened("f", rights=READ | SEEK), fd_pwrite(4, 0, b"x"), read_only=True,
+         errno=Errno.ROFS),
+    case(fd_pwrite, FULL, opened("f"), fd_pwrite(4, 10, b"x"), tree=TEN, memory={"max_bytes": 10}, only=MEMORY,
+         why=LIMITED, errno=Errno.NOSPC),
+    case(fd_pwrite, TOO_LARGE, opened("f"), fd_pwrite(4, 10, b"x"), tree=TEN, memory={"max_file_size": 10}, only=MEMORY,
+         why=LIMITED, errno=Errno.FBIG),
+    # -- fd_seek
+    case(fd_seek, "the position counts from the start, from itself or from the end", opened("f"),
+         fd_seek(4, 3, SET).gives(3), fd_seek(4, 2, CUR).gives(5), fd_seek(4, -1, CUR).gives(4),
+         fd_read(4, 1).gives(b"4"), fd_seek(4, -2, END).gives(8), fd_read(4, 9).gives(b"89"),
+         fd_seek(4, 5, END).gives(15), fd_tell(4).gives(15), fd_seek(4, 0, CUR).gives(15),
+         fd_seek(4, -15, CUR).gives(0), fd_seek(4, 0, END).gives(10), fd_seek(4, MOST, SET).gives(MOST), tree=TEN),
+    case(fd_seek, "the end is where it is now", opened("f"), opened("f", fd=5), fd_filestat_set_size(5, 3),
+         fd_seek(4, 0, END).gives(3), path_filestat_get("f").gives({"size": 3}), tree=TEN, after={"f": b"012"}),
+    case(fd_seek, "the position would be negative", opened("f"), fd_seek(4, 1, SET).gives(1), fd_seek(4, -1, SET),
+         fd_seek(4, -2, CUR), fd_seek(4, -11, END), fd_seek(4, -(2**63), SET), fd_seek(4, -(2**63), CUR),
+         fd_tell(4).gives(1), tree=TEN, errno=Errno.INVAL),
+    case(fd_seek, "the position would be beyond 2^63-1", opened("f"), fd_seek(4, MOST, SET).gives(MOST),
+         fd_seek(4, 1, CUR), fd_seek(4, MOST, CUR), fd_seek(4, MOST, END), fd_tell(4).gives(MOST), tree=TEN,
+         errno=Errno.OVERFLOW),
+    case(fd_seek, "`whence` is none that exists", opened("f"), fd_seek(4, 0, 3), fd_seek(4, 0, 255), errno=Errno.INVAL),
+    case(fd_seek, A_DIRECTORY, fd_seek(TOP, 0, SET), fd_seek(TOP, 0, CUR), opened("d", rights=FOLDER),
+         fd_seek(4, 1, END), errno=Errno.BADF),
+    case(fd_seek, A_STREAM, fd_seek(0, 0, SET), fd_seek(1, 0, CUR), fd_seek(2, 1, END), errno=Errno.SPIPE),
+    case(fd_seek, "the descriptor lacks `fd_seek`; `fd_tell` is enough to learn the position",
+         opened("f", rights=ALL & ~SEEK), fd_seek(4, 0, CUR).gives(0), fd_seek(4, 1, CUR), fd_seek(4, 0, SET),
+         fd_seek(4, 0, END), opened("f", fd=5, rights=READ), fd_seek(5, 0, CUR), errno=Errno.NOTCAPABLE),
+    # -- fd_tell
+    case(fd_tell, "the position is told, which a new descriptor has at 0", opened("f"), fd_tell(4).gives(0),
+         fd_read(4, 3).gives(b"012"), fd_tell(4).gives(3), opened("f", fd=5, flags=APPEND), fd_tell(5).gives(0),
+         opened("f", Oflags.TRUNC, fd=6), fd_tell(4).gives(3), tree=TEN, after={"f": b""}),
+    case(fd_tell, A_DIRECTORY, fd_tell(TOP), errno=Errno.BADF),
+    case(fd_tell, A_STREAM, fd_tell(0), fd_tell(1), fd_tell(2), errno=Errno.SPIPE),
+    case(fd_tell, "the descriptor lacks `fd_tell` and `fd_seek`", opened("f", rights=ALL & ~TELL), fd_tell(4).gives(0),
+         opened("f", fd=5, rights=READ), fd_tell(5), errno=Errno.NOTCAPABLE),
+]
+# fmt: on
