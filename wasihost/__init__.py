@@ -37,6 +37,7 @@ from wasihost.fsconfig import FSConfig, Mount
 from wasihost.limits import Limits
 
 if TYPE_CHECKING:
+    from wasihost.imports import Imports
     from wasihost.instance import Instance, instantiate
     from wasihost.module import Module
     from wasihost.options import DEVNULL, PIPE, STDOUT
@@ -64,6 +65,7 @@ __all__ = [
     "FSConfig",
     "Frame",
     "GuestFault",
+    "Imports",
     "Instance",
     "Lazy",
     "LimitExceeded",
@@ -91,6 +93,7 @@ _LATER = {
     "PIPE": "options",
     "STDOUT": "options",
     "CompletedProcess": "runs",
+    "Imports": "imports",
     "Instance": "instance",
     "Lazy": "vfs",
     "MemoryFS": "vfs",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,6 +22,10 @@ from wasihost.state import State
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from wasihost.engines.base import Imports as Provided
+    from wasihost.engines.wasmtime.module import Module as Compiled
+    from wasihost.imports import Imports
+    from wasihost.memory import Memory
     from wasihost.stats import Stats
     from wasihost.vfs.changes import Changes
 
@@ -75,7 +80,8 @@ class Instance:
         self.state = State(config=config, stats=self._stats if prepared.stats else None)
         self._deadline = self.state.handlers.deadline
         try:
-            self._engine = Engine(compiled, self.state, start, ending=self._deadline, limits=limits)
+            host = self.state if prepared.imports is None else _Joined(self.state, prepared.imports, compiled, self)
+            self._engine = Engine(compiled, host, start, ending=self._deadline, limits=limits)
             with self._within(timeout):
                 self._engine.open()
                 if start is None and "_start" not in module.exports and "_initialize" in module.exports:
@@ -148,6 +154,13 @@ class Instance:
     # -- what there is of it ---------------------------------------------------------------------------------------
 
     @property
+    def memory(self) -> Memory:
+        """The guest's linear memory, to be read and written by pointer."""
+        from wasihost.memory import Memory
+
+        return Memory(lambda: self._engine.view(), lambda *call: self._engine.call(*call), lambda: self.module.exports)
+
+    @property
     def stdout(self) -> bytes | str | None:
         """What the guest wrote until now, if it is captured."""
         return self._prepared.decoding.decode(self._prepared.out)
@@ -199,6 +212,27 @@ class Instance:
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a running guest cannot be pickled or copied: pickle its Module and its config")
+
+
+class _Joined:
+    """A State with the user's own imports beside it."""
+
+    def __init__(self, state: State, imports: Imports | Sequence[Imports], compiled: Compiled, guest: Instance) -> None:
+        from wasihost.imports import bind_all
+
+        self.guest = state.guest
+        self.state = state
+        provided = state.imports()
+        own = bind_all(imports, compiled.imports, state.guest, guest.memory)
+        joined = {module: {**provided.get(module, {}), **functions} for module, functions in own.items()}
+        self._imports = ChainMap(joined, provided)  # type: ignore[arg-type]  # nothing is ever put into the second
+
+    @property
+    def faults(self) -> tuple[type[BaseException], ...]:
+        return self.state.faults
+
+    def imports(self) -> Provided:
+        return self._imports
 
 
 def _new_stats() -> Stats:
