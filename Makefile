@@ -8,7 +8,7 @@ PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generate check-spec lint types imports drift check test docs demo bench bench-shapes testsuite escape wheel clean
+.PHONY: help setup generate check-spec lint types imports drift check test docs demo bench bench-shapes testsuite escape soak wheel clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ testsuite: $(READY)  ## The public wasi-testsuite on this host: make testsuite S
 SECONDS ?= 60
 escape: $(READY)  ## A guest tries to get out while others swap what its paths name: a minute of races
 	$(BIN)/python -m tests.escape --seconds $(SECONDS)
+
+soak: $(READY)  ## 10,000 runs in one process: memory, descriptors, threads and mappings must not grow
+	$(BIN)/python -m tests.process.soak
 
 wheel: $(READY)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --quiet

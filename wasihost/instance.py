@@ -148,6 +148,7 @@ class Instance:
             error.stdout, error.stderr = decode(self._prepared.out), decode(self._prepared.err)
             raise
         finally:
+            self._deadline.start(None, None)  # its reason's traceback holds this frame, and so the deadline
             self._stats.wall += (time.monotonic_ns() - wall) / 1_000_000_000
             self._stats.cpu += time.thread_time() - cpu
 

@@ -7,6 +7,7 @@ payload (func, memory) at offset 8, the same in every version.
 """
 
 import ctypes
+import functools
 from collections.abc import Callable, Sequence
 from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_ubyte, c_uint32, c_uint64, c_void_p
 from typing import Any
@@ -126,6 +127,13 @@ class Vec(ctypes.Structure):
         return list((c_void_p * self.size).from_address(self.data)) if self.data else []
 
 
+@functools.lru_cache(maxsize=128)
+def array(kind: type[Any], count: int) -> type[Any]:
+    """The ctypes type of an array. Kept, since a type that is dropped waits for the garbage collector."""
+    made: type[Any] = kind * count
+    return made
+
+
 class Extern:
     """Room for any `wasmtime_extern_t` (24 bytes in some versions, 32 in others)."""
 
@@ -133,7 +141,7 @@ class Extern:
     __slots__ = ("_block", "item")
 
     def __init__(self) -> None:
-        self._block = (c_uint64 * 8)()
+        self._block: ctypes.Array[c_uint64] = array(c_uint64, 8)()
         self.item = ctypes.addressof(self._block) + 8
 
     @property

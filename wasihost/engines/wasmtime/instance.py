@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wasihost.engines.wasmtime import memory, signals
 from wasihost.engines.wasmtime.calls import CALLBACK, EPOCH_CALLBACK, TRAP_TEXT, define, entry, epoch_entry
-from wasihost.engines.wasmtime.ffi import Extern, c, take_error
+from wasihost.engines.wasmtime.ffi import Extern, array, c, take_error
 from wasihost.engines.wasmtime.link import match
 from wasihost.engines.wasmtime.module import Module
 from wasihost.engines.wasmtime.traps import raise_end
@@ -65,7 +65,7 @@ class Instance:
         self.before = state.guest.memory
         self._kept: list[BaseException] = []
         self._callbacks: list[object] = []  # the engine holds only their addresses
-        self._handle = (ctypes.c_uint64 * 2)()
+        self._handle = array(ctypes.c_uint64, 2)()
         self._functions: dict[str, Callable[..., Any]] = {}
         self.depth = 0
         self._ending = ending if module.engine.kind.interruptible else None
@@ -164,7 +164,7 @@ class Instance:
                 raise TypeError(
                     f"{name} takes {len(masks)} numbers ({', '.join(item.params)}), {len(numbers)} were given"
                 )
-            slots = (ctypes.c_uint64 * (2 * max(count, 1)))()
+            slots = array(ctypes.c_uint64, 2 * max(count, 1))()
             take.pack_into(slots, 0, *(one if mask is None else _masked(one, mask)
                                        for one, mask in zip(numbers, masks, strict=True)))  # fmt: skip
 

@@ -9,7 +9,7 @@ import ctypes
 import sys
 
 from wasihost.engines.wasmtime.engine import Engine
-from wasihost.engines.wasmtime.ffi import Extern, c
+from wasihost.engines.wasmtime.ffi import Extern, array, c
 from wasihost.errors import LinkError
 
 EMPTY = memoryview(bytearray())
@@ -34,8 +34,8 @@ def view(base: int, size: int, owner: object = None) -> memoryview:
     """A writable view of `size` bytes at `base` that keeps `owner` alive."""
     if not size:
         return EMPTY
-    block = (ctypes.c_ubyte * size).from_address(base)
-    block.owner = owner  # type: ignore[attr-defined]  # ctypes arrays take attributes, and a view holds its array
+    block = array(ctypes.c_ubyte, size).from_address(base)
+    block.owner = owner  # ctypes arrays take attributes, and a view holds its array
     return memoryview(block).cast("B")
 
 

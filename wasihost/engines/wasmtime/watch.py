@@ -27,6 +27,10 @@ class Watch:
     """The guests that are running now and could be interrupted, and the thread that does it."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """As in a new process."""
         self._changed = threading.Condition()
         self._running: dict[object, tuple[Engine, Ending, bool]] = {}
         self._thread: threading.Thread | None = None
@@ -80,10 +84,6 @@ class Watch:
 watch = Watch()
 
 
-def _after_fork() -> None:
-    global watch
-    watch = Watch()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    # In place, because others hold it: its lock may be held, and its thread is not here.
+    os.register_at_fork(after_in_child=watch.forget)
