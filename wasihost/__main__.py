@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from wasihost.cli import launch, plain
+from wasihost.cli import launch
+from wasihost.order import plain
 
 
 def main() -> None:
@@ -16,7 +17,7 @@ def main() -> None:
     """
     order = plain(sys.argv[1:]) if "_WASIHOST_COMPLETE" not in os.environ else None
     if order is not None:
-        os._exit(launch(*order))
+        os._exit(launch(order))
     from wasihost.commands import main as commands
 
     commands(prog_name="wasihost")

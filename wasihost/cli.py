@@ -1,10 +1,10 @@
-"""The `wasihost` command: from its arguments to an exit status.
+"""The `wasihost` command: from an order to an exit status.
 
-Rules of this file: arguments to a config and errors to messages and exit statuses; nothing else. Exit statuses: the
-guest's own, 134 for a trap (as a shell sees SIGABRT), 2 for bad usage or a module that cannot be run.
+Rules of this file: an order to a config and errors to messages and exit statuses; nothing else. Exit statuses: the
+guest's own; 124 for a timeout, as coreutils has it; 125 for a limit; 134 for a trap, as a shell sees SIGABRT; 2 for bad
+usage or a module that cannot be run.
 
-A plain `wasihost run` is read here, because importing click takes as long as all the rest of a start; whatever is not
-plain (help, a mistake, an abbreviation, completion) goes to `commands`, which knows the same options.
+A plain run goes by `execute`, which imports no more than it needs; importing click alone takes as long as half a start.
 """
 
 from __future__ import annotations
@@ -13,94 +13,34 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
 
 from wasihost.config import INHERIT, ModuleConfig
-from wasihost.errors import TrapError, WasihostError
+from wasihost.errors import LimitExceeded, TimeoutExpired, TrapError, WasihostError
+from wasihost.order import Order
 
+TIMEOUT_STATUS = 124
+LIMIT_STATUS = 125
 TRAP_STATUS = 134
 USAGE_STATUS = 2
 
 
-class Order(NamedTuple):
-    """What a `wasihost run` asks for: pairs of guest path and host directory, variables, the module, its arguments."""
-
-    dirs: list[tuple[str, str]]
-    ro_dirs: list[tuple[str, str]]
-    env: list[tuple[str, str]]
-    module: str
-    args: tuple[str, ...]
-
-
-def mount(value: str) -> tuple[str, str] | None:
-    """HOST[::GUEST] -> (guest path, host directory); None for anything else."""
-    host, separator, guest = value.partition("::")
-    if not separator:
-        guest = host
-    return (guest, host) if host and guest else None
-
-
-def variable(value: str) -> tuple[str, str] | None:
-    """NAME=VALUE -> (name, value); None for anything else."""
-    name, separator, content = value.partition("=")
-    return (name, content) if name and separator else None
-
-
-def plain(arguments: Sequence[str]) -> Order | None:
-    """The order, if every argument before the module is a full option with a good value; else None, for click."""
-    if not arguments or arguments[0] != "run":
-        return None
-    order = Order([], [], [], "", ())
-    into = {"--dir": (order.dirs, mount), "--ro-dir": (order.ro_dirs, mount), "--env": (order.env, variable)}
-    at = 1
-    while at < len(arguments) and arguments[at].startswith("-"):
-        name, separator, value = arguments[at].partition("=")
-        at += 1
-        if name == "--" and not separator:
-            break
-        if name not in into or (not separator and at >= len(arguments)):
-            return None
-        if not separator:
-            value = arguments[at]
-            at += 1
-        pairs, read = into[name]
-        pair = read(value)
-        if pair is None or (read is mount and not os.path.isdir(pair[1])):
-            return None
-        pairs.append(pair)
-    if at >= len(arguments) or not os.path.isfile(arguments[at]):
-        return None
-    return order._replace(module=arguments[at], args=tuple(arguments[at + 1 :]))
-
-
-def launch(
-    dirs: list[tuple[str, str]],
-    ro_dirs: list[tuple[str, str]],
-    env: list[tuple[str, str]],
-    module: str,
-    args: tuple[str, ...],
-) -> int:
+def launch(order: Order) -> int:
     """Run the module and answer the exit status; what went wrong is said on standard error."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not so where Ctrl-C is ignored
         # Python's own way waits for the next call of the guest; one that only computes could not be stopped.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     _occupy_standard_descriptors()
     try:
-        from wasihost.execute import execute
-
-        config = ModuleConfig().with_args(os.path.basename(module), *args)
-        config = config.with_stdin(INHERIT).with_stdout(INHERIT).with_stderr(INHERIT)
-        for guest, host in dirs:
-            config = config.with_host_directory_preopen(guest, host)
-        for guest, host in ro_dirs:
-            config = config.with_read_only_fs(guest, host)
-        for name, value in env:
-            config = config.with_env(name, value)
-        status = execute(module, config)
+        status = _run(order, _config(order))
     except OSError as error:
-        _complain(f"{module}: {error.strerror or error}")
+        _complain(f"{order.module}: {error.strerror or error}")
         status = USAGE_STATUS
+    except TimeoutExpired as error:
+        _complain(f"{order.module}: ended after {error.timeout:g} seconds")
+        status = TIMEOUT_STATUS
+    except LimitExceeded as error:
+        _complain(f"{order.module}: {error} (limit: {error.limit})")
+        status = LIMIT_STATUS
     except TrapError as error:
         _complain(str(error))
         status = TRAP_STATUS
@@ -108,6 +48,84 @@ def launch(
         _complain(str(error))
         status = USAGE_STATUS
     return status & 0xFF
+
+
+def _config(order: Order) -> ModuleConfig:
+    config = ModuleConfig().with_args(order.argv0 or os.path.basename(order.module), *order.args)
+    config = config.with_stdin(INHERIT).with_stdout(INHERIT).with_stderr(INHERIT)
+    for guest, host in order.dirs:
+        config = config.with_host_directory_preopen(guest, host)
+    for guest, host in order.ro_dirs:
+        config = config.with_read_only_fs(guest, host)
+    if order.env_inherit:
+        for name, value in os.environb.items():
+            config = config.with_env(name, value)
+    for variable, text in order.env:
+        passed = os.environ.get(variable) if text is None else text
+        if passed is not None:
+            config = config.with_env(variable, passed)
+    if order.max_memory is not None:
+        config = config.with_limits(memory=order.max_memory)
+    if order.fuel is not None:
+        config = config.with_limits(fuel=order.fuel)
+    if order.max_open_files is not None:
+        config = config.with_limits(open_files=order.max_open_files)
+    if order.max_output is not None:
+        output = _Counted(order.max_output)
+        config = config.with_stdout(lambda data: output.write(1, data)).with_stderr(lambda data: output.write(2, data))
+    return config
+
+
+def _run(order: Order, config: ModuleConfig) -> int:
+    if sys.stderr is not None and sys.stderr.isatty():
+        from wasihost.progress import show_compiling
+
+        show_compiling()
+    if not (order.stats or order.invoke):
+        from wasihost.execute import execute
+
+        return execute(order.module, config, cache=not order.no_cache, timeout=order.timeout)
+    from wasihost.instance import instantiate
+    from wasihost.report import table
+
+    with instantiate(
+        order.module, config, timeout=order.timeout, cache=not order.no_cache, stats=order.stats
+    ) as guest:  # fmt: skip
+        try:
+            if order.invoke is None:
+                return guest.run(order.timeout)
+            answer = guest.call(order.invoke, *map(_number, order.args), timeout=order.timeout)
+            for number in answer if isinstance(answer, tuple) else [] if answer is None else [answer]:
+                print(number, flush=True)
+            return 0
+        finally:
+            if order.stats:
+                print(table(guest.stats), file=sys.stderr, flush=True)
+
+
+def _number(text: str) -> int | float:
+    """An argument of `--invoke`. WasihostError for what is no number."""
+    for read in (lambda: int(text, 0), lambda: float(text)):
+        with contextlib.suppress(ValueError):
+            return read()
+    raise WasihostError(f"--invoke passes numbers, and {text!r} is none")
+
+
+class _Counted:
+    """Both outputs, as they come, up to so many bytes."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def write(self, fd: int, data: bytes) -> None:
+        """LimitExceeded for what is too much, after the part that is not."""
+        part = data[: self._left]
+        self._left -= len(part)
+        rest = memoryview(part)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        if len(part) < len(data):
+            raise LimitExceeded("output", "the guest wrote more than it may")
 
 
 def _occupy_standard_descriptors() -> None:

@@ -1,65 +1,69 @@
 """The `wasihost` command as click knows it: options, help, messages about bad usage, completion.
 
-Rules of this file: arguments in, `cli.launch` out. What `cli.plain` understands does not come here, so that a plain run
-does not pay for importing click; everything that it does not understand does.
+Rules of this file: arguments in, an `Order` or a report out. What `order.plain` understands does not come here, so that
+a plain run does not pay for importing click; everything that it does not understand does.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import click
 
-from wasihost.cli import launch, mount, variable
+from wasihost.cli import launch
+from wasihost.errors import WasihostError
+from wasihost.order import OPTIONS, Option, Order, mount
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="wasihost", prog_name="wasihost")
 def main() -> None:
-    """Run WebAssembly programs made for WASI, with just what you give them."""
+    """Run WebAssembly programs made for WASI, with just what you give them.
+
+    For completion in bash: eval "$(_WASIHOST_COMPLETE=bash_source wasihost)"; zsh and fish have theirs.
+    """
 
 
-def _mounts(_context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:
-    """HOST[::GUEST] -> (guest path, host directory)."""
-    pairs = []
-    for value in values:
-        pair = mount(value)
-        if pair is None:
-            raise click.BadParameter(f"{value!r} is not HOST or HOST::GUEST", param=parameter)
-        if not os.path.isdir(pair[1]):
-            raise click.BadParameter(f"{pair[1]!r} is no directory on this machine", param=parameter)
-        pairs.append(pair)
-    return pairs
+def _reading(option: Option) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """A click callback that reads values as `order` does."""
+    read = option.read
+    assert read is not None
+
+    def one(parameter: click.Parameter, text: str) -> Any:
+        value = read(text)
+        if value is None:
+            raise click.BadParameter(f"{text!r} is not {option.metavar}", param=parameter)
+        if read is mount and not os.path.isdir(value[1]):
+            raise click.BadParameter(f"{value[1]!r} is no directory on this machine", param=parameter)
+        return value
+
+    def callback(_context: click.Context, parameter: click.Parameter, given: Any) -> Any:
+        if option.repeated:
+            return tuple(one(parameter, text) for text in given)
+        return None if given is None else one(parameter, given)
+
+    return callback
 
 
-def _variables(_context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:
-    """NAME=VALUE -> (name, value)."""
-    pairs = []
-    for value in values:
-        pair = variable(value)
-        if pair is None:
-            raise click.BadParameter(f"{value!r} is not NAME=VALUE", param=parameter)
-        pairs.append(pair)
-    return pairs
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+    for name, option in reversed(OPTIONS.items()):
+        about = option.help + (" Repeatable." if option.repeated else "")
+        if option.read is None:
+            command = click.option(name, option.field, is_flag=True, help=about)(command)
+        else:
+            command = click.option(name, option.field, metavar=option.metavar, multiple=option.repeated, help=about,
+                                   callback=_reading(option))(command)  # fmt: skip
+    return command
 
 
 @main.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
-@click.option("--dir", "dirs", multiple=True, metavar="HOST[::GUEST]", callback=_mounts,
-              help="Give the guest a directory, under its own or another path. Repeatable.")  # fmt: skip
-@click.option("--ro-dir", "ro_dirs", multiple=True, metavar="HOST[::GUEST]", callback=_mounts,
-              help="The same, but the guest cannot change anything in it. Repeatable.")  # fmt: skip
-@click.option("--env", "env", multiple=True, metavar="NAME=VALUE", callback=_variables,
-              help="Set a variable of the guest's environment, which is otherwise empty. Repeatable.")  # fmt: skip
+@_with_options
 @click.argument("module", type=click.Path(exists=True, dir_okay=False))
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
-def run(
-    dirs: list[tuple[str, str]],
-    ro_dirs: list[tuple[str, str]],
-    env: list[tuple[str, str]],
-    module: str,
-    args: tuple[str, ...],
-) -> None:
+def run(**given: Any) -> None:
     """Run MODULE, a .wasm or .wat file. Everything after it belongs to the guest.
 
     \b
@@ -67,5 +71,55 @@ def run(
       wasihost run hello.wasm
       wasihost run --dir . --env LANG=C tool.wasm --verbose input.txt
       wasihost run --ro-dir ~/texts::/in --dir out::/out convert.wasm /in/a.txt /out/a.html
+      wasihost run --timeout 10 --max-memory 256MiB --stats python.wasm script.py
+      wasihost run --invoke add adder.wasm 1 2
+
+    \b
+    Exit status: the guest's; 124 timeout, 125 limit exceeded, 134 trap, 2 bad usage or a module that cannot be run.
     """
-    sys.exit(launch(dirs, ro_dirs, env, module, args))
+    sys.exit(launch(Order(**given)))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.argument("module", type=click.Path(exists=True, dir_okay=False))
+def inspect(module: str, as_json: bool) -> None:
+    """Say what MODULE is, what it wants from its host, and how to run it. It is not compiled.
+
+    \b
+    Example:
+      wasihost inspect tool.wasm
+    """
+    from wasihost.inspection import inspect as look
+
+    try:
+        with open(module, "rb") as file:
+            report = look(file.read(), os.path.basename(module))
+    except WasihostError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(report.json() if as_json else report.text())
+
+
+@main.group()
+def cache() -> None:
+    """Compiled modules kept on disk."""
+
+
+@cache.command()
+def info() -> None:
+    """Where they are, how many, and how much room they take."""
+    from wasihost.engines.wasmtime.cache import LIMIT, entries, folder
+
+    found = entries()
+    click.echo(f"folder   {folder() or 'none'}")
+    click.echo(f"modules  {len(found)}")
+    click.echo(f"size     {sum(size for _, size in found) / (1 << 20):.1f} MiB of at most {LIMIT >> 20} MiB")
+
+
+@cache.command()
+def clear() -> None:
+    """Remove all of them. Guests that run now go on."""
+    from wasihost.engines.wasmtime.cache import clear as remove
+
+    count, size = remove()
+    click.echo(f"removed {count} modules, {size / (1 << 20):.1f} MiB")

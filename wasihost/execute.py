@@ -6,20 +6,35 @@ Rules of this file: nothing is imported that a plain run does not need.
 from __future__ import annotations
 
 import os
+import time
 
 from wasihost.config import ModuleConfig
+from wasihost.engines.wasmtime.engine import Kind
+from wasihost.engines.wasmtime.instance import Limits
 from wasihost.engines.wasmtime.module import load
 from wasihost.engines.wasmtime.run import execute as enter
-from wasihost.errors import ExitError
+from wasihost.errors import ExitError, TimeoutExpired
 from wasihost.state import State
 
 
-def execute(module: str | bytes | os.PathLike[str], config: ModuleConfig, *, cache: bool = True) -> int:
+def execute(
+    module: str | bytes | os.PathLike[str],
+    config: ModuleConfig,
+    *,
+    cache: bool = True,
+    timeout: float | None = None,
+) -> int:
     """Run a command module exactly as `config` says; its exit status. Raises as `run` does."""
-    compiled = load(module, cache=cache)
+    given = config.limits
+    compiled = load(module, cache=cache, kind=Kind(timeout is not None, given.fuel is not None))
     with State(config=config) as state:
+        deadline = None
+        if timeout is not None:
+            deadline = state.handlers.deadline
+            expires = time.monotonic_ns() + int(timeout * 1_000_000_000)
+            deadline.start(expires, TimeoutExpired([os.fsdecode(arg) for arg in config.args], timeout))
         try:
-            enter(compiled, state)
+            enter(compiled, state, ending=deadline, limits=Limits(given.memory, given.fuel))
         except ExitError as end:
             return end.code
     return 0

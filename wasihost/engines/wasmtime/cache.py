@@ -155,3 +155,34 @@ def _trim(place: str, keep: str) -> None:
         if name != keep:
             os.unlink(os.path.join(place, name))
             total -= size
+
+
+def entries() -> list[tuple[str, int]]:
+    """Path and size of every compiled module."""
+    try:
+        place = private_folder(make=False)
+        if place is None:
+            return []
+        with os.scandir(place) as found:
+            return [(entry.path, entry.stat().st_size) for entry in found if entry.name.endswith(_SUFFIX)]
+    except OSError:
+        return []
+
+
+def clear() -> tuple[int, int]:
+    """Remove every compiled module: how many there were, and how many bytes. The notes on files go with them."""
+    removed = [(path, size) for path, size in entries() if _removed(path)]
+    place = folder()
+    if removed and place is not None:
+        for name in os.listdir(place):
+            if name.endswith(".file"):
+                _removed(os.path.join(place, name))
+    return len(removed), sum(size for _, size in removed)
+
+
+def _removed(path: str) -> bool:
+    try:
+        os.unlink(path)
+    except OSError:
+        return False
+    return True

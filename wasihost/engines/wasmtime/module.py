@@ -8,6 +8,8 @@ import ctypes
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
@@ -75,7 +77,7 @@ def _item(module: int | None, name: int, externtype: int) -> Item:
 def compile_wasm(code: bytes, label: str = "guest", kind: Kind = PLAIN) -> Module:
     """Compile a core module (binary or text form). ModuleError says what is wrong with it."""
     if not code.startswith(_MAGIC):
-        code = _assemble(code, label)
+        code = assemble(code, label)
     if code[4:8] != _CORE:
         _refuse_version(code, label)
     owner, ptr = engine(kind), ctypes.c_void_p()
@@ -85,7 +87,7 @@ def compile_wasm(code: bytes, label: str = "guest", kind: Kind = PLAIN) -> Modul
     return Module(owner, ptr.value)
 
 
-def _assemble(text: bytes, label: str) -> bytes:
+def assemble(text: bytes, label: str) -> bytes:
     """WebAssembly text to binary."""
     if not text.lstrip().startswith((b"(", b";;")):
         begin = bytes(text[:8])
@@ -151,6 +153,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+@contextmanager
+def _silently(_label: str, _size: int) -> Iterator[None]:
+    yield
+
+
+compiling: Callable[[str, int], AbstractContextManager[None]] = _silently
+"""What is around a compilation: of a module of this name and so many bytes."""
+
+
 def clear_memory() -> None:
     """Forget the modules kept in memory (those in use live on)."""
     global _memory
@@ -208,7 +219,8 @@ def _find(key: str, owner: Engine) -> Module | None:
 
 def _make(code: bytes, label: str, kind: Kind) -> tuple[str, Module]:
     """Compile and keep. The key is taken from the very bytes that are compiled."""
-    module = compile_wasm(code, label, kind)
+    with compiling(label, len(code)):
+        module = compile_wasm(code, label, kind)
     key = disk.key(code, module.engine.identity)
     disk.store(key, module.ptr)
     _memory.put(key, module)

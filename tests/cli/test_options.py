@@ -1,0 +1,181 @@
+"""The options of `wasihost run`, `inspect` and `cache`, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.guests import GUESTS, build_c
+
+TOOL = str(build_c("tool"))
+BIG = build_c("bench")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path_factory.getbasetemp() / "compiled-cli"
+    monkeypatch.setenv("WASIHOST_CACHE_DIR", str(folder))
+    return folder
+
+
+def wasihost(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "wasihost", *arguments],
+        input=stdin, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("what", [["spin"], ["sleep", "60"]])
+def test_a_timeout(what: list[str]) -> None:
+    begin = time.perf_counter()
+    done = wasihost("run", "--timeout", "0.3", TOOL, *what)
+    assert time.perf_counter() - begin < 5
+    assert done.returncode == 124
+    assert done.stdout in ("spinning\n", "sleeping\n")
+    assert done.stderr.endswith("ended after 0.3 seconds\n")
+
+
+def test_a_timeout_ends_a_read_from_a_terminal() -> None:
+    ours, theirs = pty.openpty()
+    try:
+        command = [sys.executable, "-m", "wasihost", "run", "--timeout", "0.3", TOOL, "cat"]
+        assert subprocess.run(command, stdin=theirs, check=False, capture_output=True, timeout=30).returncode == 124
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_in_time_is_in_time() -> None:
+    assert wasihost("run", "--timeout", "30", TOOL, "exit", "5").returncode == 5
+
+
+def test_limits() -> None:
+    done = wasihost("run", "--fuel", "1000", TOOL, "args")
+    assert (done.returncode, "(limit: fuel)" in done.stderr) == (125, True)
+    assert wasihost("run", "--fuel", "100000000", TOOL, "exit", "4").returncode == 4
+    done = wasihost("run", "--max-memory", "64KiB", TOOL, "args")
+    assert (done.returncode, "(limit: memory)" in done.stderr) == (125, True)
+    done = wasihost("run", "--max-output", "5", TOOL, "both")
+    assert (done.returncode, done.stdout, "(limit: output)" in done.stderr) == (125, "to ou", True)
+    assert wasihost("run", "--max-output", "1k", TOOL, "both").stdout == "to output\n"
+
+
+def test_open_files(tmp_path: Path) -> None:
+    assert wasihost("run", "--max-open-files", "4", "--dir", f"{tmp_path}::/", TOOL, "files", "/f").returncode == 9
+    assert wasihost("run", "--max-open-files", "5", "--dir", f"{tmp_path}::/", TOOL, "files", "/f").returncode == 0
+
+
+def test_the_environment_and_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSED", "yes")
+    echo = str(build_c("echo"))
+    assert wasihost("run", "--env", "PASSED", "--env", "UNSET_HERE", echo, "env").stdout == "PASSED=yes\n"
+    assert "PASSED=yes\n" in wasihost("run", "--env-inherit", echo, "env").stdout
+    assert wasihost("run", echo, "env").stdout == ""
+    assert wasihost("run", "--argv0", "prog", TOOL, "args").stdout == "prog\nargs\n"
+
+
+ADDER = """(module (memory (export "memory") 1)
+  (func (export "_initialize")) (func (export "nothing"))
+  (func (export "add") (param i32 f64) (result i32 f64) (local.get 0) (f64.add (local.get 1) (f64.const 0.5))))"""
+
+
+def test_invoke(tmp_path: Path) -> None:
+    module = tmp_path / "adder.wat"
+    module.write_text(ADDER)
+    assert wasihost("run", "--invoke", "add", str(module), "0x10", "2").stdout == "16\n2.5\n"
+    assert wasihost("run", "--invoke", "nothing", str(module)).stdout == ""
+    for arguments, words in ((("add", "x", "1"), "'x' is none"), (("sub",), "export sub")):
+        done = wasihost("run", "--invoke", arguments[0], str(module), *arguments[1:])
+        assert done.returncode == 2
+        assert words in done.stderr
+
+
+def test_stats(tmp_path: Path) -> None:
+    done = wasihost("run", "--stats", "--dir", f"{tmp_path}::/", TOOL, "files", "/f")
+    assert done.returncode == 0
+    for words in ("wall time", "peak memory", "fd_write", "path_open", "paths\n  f"):
+        assert words in done.stderr
+
+
+def test_the_cache(own_cache: Path) -> None:
+    assert wasihost("run", TOOL).returncode == 0
+    assert list(own_cache.glob("*.cwasm"))
+    assert str(own_cache) in wasihost("cache", "info").stdout
+    assert "removed" in wasihost("cache", "clear").stdout
+    assert list(own_cache.iterdir()) == []
+    assert wasihost("run", "--no-cache", TOOL).returncode == 0
+    assert list(own_cache.glob("*.cwasm")) == []
+    assert "modules  0" in wasihost("cache", "info").stdout
+
+
+def test_inspect(tmp_path: Path) -> None:
+    done = wasihost("inspect", TOOL)
+    assert "a command" in done.stdout
+    assert f"wasihost run {Path(TOOL).name}" in done.stdout
+    assert "fd_write(i32, i32, i32, i32) -> (i32)" in done.stdout
+    data = json.loads(wasihost("inspect", "--json", TOOL).stdout)
+    assert {one["module"] for one in data["imports"]} == {"wasi_snapshot_preview1"}
+    assert data["exports"]["memory"] == " (memory)"
+    assert data["problems"] == []
+    (tmp_path / "r.wat").write_text(ADDER)
+    assert "a reactor" in wasihost("inspect", str(tmp_path / "r.wat")).stdout
+    assert "preview0" in wasihost("inspect", str(GUESTS / "unstable.wat")).stdout
+    (tmp_path / "odd.wat").write_text('(module (import "env" "f" (func)) (import "wasi" "thread-spawn" (func)) '
+                                      '(import "env" "memory" (memory 1 2 shared)))')  # fmt: skip
+    odd = wasihost("inspect", str(tmp_path / "odd.wat")).stdout
+    for words in ("env.f: from the embedder", "wasi-threads", "a shared memory", "an imported memory"):
+        assert words in odd
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\0asm\x0d\0\x01\0", "a component"),
+        (b"\0asm\x01\0\0\0\x02\xff\xff", "in the middle"),
+        (b"GIF89a", "not WebAssembly"),
+    ],
+)
+def test_inspect_what_is_no_module(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "odd.wasm").write_bytes(content)
+    done = wasihost("inspect", str(tmp_path / "odd.wasm"))
+    assert words in done.stdout + done.stderr
+
+
+def test_ctrl_c_with_a_timeout_is_still_ctrl_c() -> None:
+    guest = subprocess.Popen([sys.executable, "-m", "wasihost", "run", "--timeout", "60", TOOL, "spin"],
+                             stdout=subprocess.PIPE)  # fmt: skip
+    assert guest.stdout
+    assert guest.stdout.readline() == b"spinning\n"
+    guest.send_signal(signal.SIGINT)
+    assert guest.wait(5) == -signal.SIGINT
+    guest.stdout.close()
+
+
+def test_compiling_is_shown_on_a_terminal_if_it_takes_long() -> None:
+    """The patience is made short here; that nothing is said elsewhere is seen by all other tests of standard error."""
+    code = (
+        "from wasihost import progress; progress.PATIENCE = 0.0\n"
+        "from wasihost.cli import launch; from wasihost.order import Order\n"
+        f"launch(Order(module={str(BIG)!r}, args=('none',)))"
+    )
+    ours, theirs = pty.openpty()
+    guest = subprocess.Popen([sys.executable, "-c", code], stderr=theirs, stdout=subprocess.DEVNULL)
+    os.close(theirs)
+    said = b""
+    try:
+        while piece := os.read(ours, 4096):
+            said += piece
+    except OSError:  # the other end has gone
+        pass
+    guest.wait(30)
+    os.close(ours)
+    assert b"compiling bench" in said
+    assert b"\r" in said

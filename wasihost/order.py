@@ -1,0 +1,136 @@
+"""What a `wasihost run` asks for, and how its options are read.
+
+Rules of this file: text to values, nothing is opened or run; every reader answers None for what it cannot read. `cli`
+and `commands` both read by this table.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+
+class Order(NamedTuple):
+    """Pairs of guest path and host directory, variables, limits; the module and its arguments."""
+
+    dirs: tuple[tuple[str, str], ...] = ()
+    ro_dirs: tuple[tuple[str, str], ...] = ()
+    env: tuple[tuple[str, str | None], ...] = ()
+    env_inherit: bool = False
+    argv0: str | None = None
+    invoke: str | None = None
+    timeout: float | None = None
+    max_memory: int | None = None
+    fuel: int | None = None
+    max_output: int | None = None
+    max_open_files: int | None = None
+    no_cache: bool = False
+    stats: bool = False
+    module: str = ""
+    args: tuple[str, ...] = ()
+
+
+def mount(value: str) -> tuple[str, str] | None:
+    """HOST[::GUEST] -> (guest path, host directory)."""
+    host, separator, guest = value.partition("::")
+    if not separator:
+        guest = host
+    return (guest, host) if host and guest else None
+
+
+def variable(value: str) -> tuple[str, str | None] | None:
+    """NAME=VALUE -> (name, value); NAME -> (name, None), which passes this process' own."""
+    name, separator, content = value.partition("=")
+    return (name, content if separator else None) if name else None
+
+
+_UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def size(value: str) -> int | None:
+    """Bytes: 1048576, 64MiB, 64M, 1GiB."""
+    import re  # which a run without sizes does without
+
+    found = re.fullmatch(r"(\d+)\s*([kmg]?)(i?b)?", value.strip().lower())
+    return int(found[1]) * _UNITS[found[2]] if found else None
+
+
+def seconds(value: str) -> float | None:
+    """A number of seconds, 0 or more."""
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None
+
+
+def count(value: str) -> int | None:
+    """A whole number, 0 or more."""
+    return int(value) if value.isascii() and value.isdigit() else None
+
+
+def name(value: str) -> str | None:
+    """Any text but none."""
+    return value or None
+
+
+class Option(NamedTuple):
+    """One option: the field of `Order`, how its value is read, what its value is called, whether it may be repeated."""
+
+    field: str
+    read: Callable[[str], Any] | None
+    metavar: str
+    help: str
+    repeated: bool = False
+
+
+OPTIONS: Final[dict[str, Option]] = {
+    "--dir": Option("dirs", mount, "HOST[::GUEST]", "Give the guest a directory, under its own path or another.",
+                    True),
+    "--ro-dir": Option("ro_dirs", mount, "HOST[::GUEST]", "The same, but the guest cannot change anything in it.",
+                       True),
+    "--env": Option("env", variable, "NAME[=VALUE]", "Set a variable, or pass this process' own; none is set else.",
+                    True),
+    "--env-inherit": Option("env_inherit", None, "", "Pass this process' whole environment."),
+    "--argv0": Option("argv0", name, "NAME", "What the guest is called; else its file's name."),
+    "--timeout": Option("timeout", seconds, "SECONDS", "End the guest after this time, whatever it does (status 124)."),
+    "--max-memory": Option("max_memory", size, "SIZE", "Linear memory it may have, such as 64MiB."),
+    "--fuel": Option("fuel", count, "N", "Work it may do, about one unit per instruction (status 125)."),
+    "--max-output": Option("max_output", size, "SIZE", "Bytes it may write to stdout and stderr (status 125)."),
+    "--max-open-files": Option("max_open_files", count, "N", "Files it may have open at once."),
+    "--invoke": Option("invoke", name, "FUNC", "Call this export with ARGS as numbers, and print what it answers."),
+    "--no-cache": Option("no_cache", None, "", "Compile without looking at compiled modules on disk."),
+    "--stats": Option("stats", None, "", "Afterwards, say on stderr what the guest used and called."),
+}  # fmt: skip
+
+
+def plain(arguments: Sequence[str]) -> Order | None:
+    """The order, if every argument before the module is a full option with a good value; else None, for click."""
+    if not arguments or arguments[0] != "run":
+        return None
+    values: dict[str, Any] = {}
+    at = 1
+    while at < len(arguments) and arguments[at].startswith("-"):
+        text, separator, value = arguments[at].partition("=")
+        at += 1
+        if text == "--" and not separator:
+            break
+        option = OPTIONS.get(text)
+        if option is None or (option.read is None and separator):
+            return None
+        if option.read is None:
+            values[option.field] = True
+            continue
+        if not separator:
+            if at >= len(arguments):
+                return None
+            value = arguments[at]
+            at += 1
+        read = option.read(value)
+        if read is None or (option.read is mount and not os.path.isdir(read[1])):
+            return None
+        values[option.field] = (*values.get(option.field, ()), read) if option.repeated else read
+    if at >= len(arguments) or not os.path.isfile(arguments[at]):
+        return None
+    return Order(**values, module=arguments[at], args=tuple(arguments[at + 1 :]))

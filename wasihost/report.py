@@ -1,0 +1,26 @@
+"""What a guest used, as a table for people."""
+
+from __future__ import annotations
+
+from wasihost.stats import Stats
+
+
+def table(stats: Stats) -> str:
+    """Several lines."""
+    lines = [
+        f"wall time    {stats.wall:.3f} s",
+        f"CPU time     {stats.cpu:.3f} s",
+        f"peak memory  {stats.peak_memory / (1 << 20):.1f} MiB",
+    ]
+    if stats.fuel is not None:
+        lines.append(f"fuel         {stats.fuel:,}")
+    if stats.limits:
+        lines.append(f"limits met   {', '.join(stats.limits)}")
+    if stats.calls:
+        lines += ["", f"{'function':28} {'calls':>12} {'bytes':>16}"]
+        for name, calls in sorted(stats.calls.items(), key=lambda item: -item[1]):
+            lines.append(f"{name:28} {calls:>12,} {stats.bytes.get(name, 0) or '':>16,}" if stats.bytes.get(name)
+                         else f"{name:28} {calls:>12,}")  # fmt: skip
+    if stats.paths:
+        lines += ["", "paths", *(f"  {path}" for path in sorted(stats.paths))]
+    return "\n".join(lines)
