@@ -31,6 +31,37 @@ config: wasihost.ModuleConfig = wasihost.ModuleConfig().with_args("a").with_stdo
 """
 
 
+TYPED_CODE = """
+import asyncio
+from typing import assert_type
+
+import wasihost
+from wasihost import CompletedProcess, Imports, MemoryFS, Module, ModuleConfig, run
+
+assert_type(run("a.wasm"), CompletedProcess[bytes])
+assert_type(run("a.wasm", text=True), CompletedProcess[str])
+assert_type(run("a.wasm", encoding="utf-8"), CompletedProcess[str])
+assert_type(run("a.wasm", text=False).stdout, bytes)
+assert_type(run("a.wasm", text=True, files={"a": b""}).files["a"], bytes)
+module = Module("a.wasm")
+config = ModuleConfig().with_args("a").with_limits(memory=1 << 20, fuel=None)
+host = Imports()
+
+
+@host.function
+def log(level: int, text: str) -> None:
+    print(level, text)
+
+
+with wasihost.instantiate(module, config, imports=host, fs=MemoryFS()) as guest:
+    assert_type(guest.run(timeout=1.0), int)
+    assert_type(guest.memory.read_bytes(1, 2), bytes)
+log(1, "still callable")
+asyncio.run(wasihost.run_async(module, args=["x"]))
+"""
+"""Checked by the type checkers, not run: there is no such module."""
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel."""
@@ -48,7 +79,8 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(home, with_pip=True)
     interpreter = home / "bin" / "python"
     subprocess.run([interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                    f"{wheel}[witxgen]", "mypy==2.4.1"], check=True, capture_output=True)  # fmt: skip
+                    f"{wheel}[witxgen]", "mypy==2.4.1", "basedpyright==1.40.2"],
+                   check=True, capture_output=True)  # fmt: skip
     return interpreter
 
 
@@ -103,3 +135,12 @@ def test_user_code_passes_mypy_strict_against_the_wheel(python: Path, tmp_path: 
     done = run(python, "-m", "mypy", "--strict", "user.py", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert run(python, "user.py", cwd=tmp_path).returncode == 0
+
+
+def test_both_type_checkers_know_what_a_run_answers(python: Path, tmp_path: Path) -> None:
+    """Overloads for text, the decorator, the extras: by mypy --strict, and by pyright's engine."""
+    (tmp_path / "typed.py").write_text(TYPED_CODE)
+    done = run(python, "-m", "mypy", "--strict", "typed.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    done = run(python, "-m", "basedpyright", "--level", "error", "--pythonpath", str(python), "typed.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
