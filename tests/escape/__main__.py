@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.escape.race import race
+from tests.escape.race import open_files, race
 from tests.sandbox.trees import STRATEGIES
-
-
-def _open() -> set[str]:
-    """The targets of what this process has open, but for compiled modules, which stay mapped."""
-    found = set()
-    for number in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
-            found.add(f"{number} {os.readlink(f'/proc/self/fd/{number}')}")
-    return {one for one in found if not one.endswith(".cwasm")}
 
 
 def main() -> int:
@@ -29,10 +18,10 @@ def main() -> int:
     options = parser.parse_args()
     bad = False
     for name, strategy in sorted(STRATEGIES.items()):
-        fds = _open()
+        fds = open_files()
         with tempfile.TemporaryDirectory() as folder:
             calls, swaps, answers, escapes = race(Path(folder), strategy, options.seconds / len(STRATEGIES))
-        left = _open() - fds
+        left = open_files() - fds
         told = ", ".join(f"{name} {count:,}" for name, count in answers.most_common(8))
         print(f"{name}: {calls:,} calls, {swaps:,} swaps, {len(escapes)} escapes, {len(left)} descriptors left open")
         print(f"    {told}")
