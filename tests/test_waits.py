@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.descriptors import open_files
 from tests.support.guests import build_c
 from wasihost import LimitExceeded, Module, ModuleConfig, TimeoutExpired, instantiate, run
 from wasihost.config import Inherit
@@ -66,11 +67,10 @@ WAITS: dict[str, Callable[[], contextlib.AbstractContextManager[ModuleConfig]]] 
 
 @pytest.fixture(params=WAITS)
 def config(request: pytest.FixtureRequest) -> Iterator[ModuleConfig]:
-    before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
+    before = open_files()
     with WAITS[request.param]() as made:
         yield made
-    if before:
-        assert set(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 def test_a_deadline_ends_it(config: ModuleConfig) -> None:

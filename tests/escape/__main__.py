@@ -7,8 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.escape.race import open_files, race
+from tests.escape.race import race
 from tests.sandbox.trees import STRATEGIES
+from tests.support.descriptors import open_files
 
 
 def main() -> int:

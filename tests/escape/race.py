@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -86,12 +85,3 @@ def _picture(outside: Path) -> dict[str, tuple[object, ...]]:
             content = path.read_bytes() if path.is_file() else b""
             found[str(path.relative_to(outside))] = (st.st_mode, st.st_ino, st.st_nlink, st.st_size, content, *times)
     return found
-
-
-def open_files() -> set[str]:
-    """The targets of what this process has open, but for compiled modules, which stay mapped."""
-    found = set()
-    for number in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
-            found.add(f"{number} {os.readlink(f'/proc/self/fd/{number}')}")
-    return {one for one in found if not one.endswith(".cwasm")}

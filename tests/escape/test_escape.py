@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.escape.race import open_files, race
+from tests.escape.race import race
+from tests.support.descriptors import open_files
 from wasihost.sandbox import resolve
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="swapping needs Linux' renameat2")

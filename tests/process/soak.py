@@ -13,6 +13,7 @@ import threading
 import time
 from typing import NamedTuple
 
+from tests.support.descriptors import open_files
 from tests.support.guests import build_c
 from wasihost import PIPE, MemoryFS, Module, TimeoutExpired, TrapError, instantiate, run
 
@@ -34,9 +35,7 @@ def footprint() -> Footprint:
         return Footprint(0, 0, threading.active_count(), 0)
     with open("/proc/self/statm") as statm, open("/proc/self/maps") as maps:
         resident, mappings = int(statm.read().split()[1]), sum(1 for _ in maps)
-    return Footprint(
-        resident * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd")), threading.active_count(), mappings
-    )
+    return Footprint(resident * os.sysconf("SC_PAGE_SIZE"), len(open_files()), threading.active_count(), mappings)
 
 
 class Work:
