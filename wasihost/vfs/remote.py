@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import calendar
 import datetime
-from collections.abc import Iterable
 from typing import Any, Protocol, TypeGuard
 
 from wasihost.sandbox.names import is_single
-from wasihost.vfs.nodes import Directory, File, Node, Stat
-from wasihost.vfs.traversable import SealedLink
+from wasihost.vfs.nodes import File, Node, Stat
+from wasihost.vfs.traversable import ListedDirectory, SealedLink
 
 
 class FsspecFileSystem(Protocol):
@@ -35,40 +34,26 @@ def is_fsspec(source: object) -> TypeGuard[FsspecFileSystem]:
     return all(hasattr(source, name) for name in ("ls", "info", "open", "protocol"))
 
 
-class FsspecDirectory(Directory):
+class FsspecDirectory(ListedDirectory):
     """A directory of an fsspec file system: `FsspecDirectory(fs, "bucket/prefix")`."""
 
-    __slots__ = ("_above", "_fs", "_nodes", "_path")
+    __slots__ = ("_fs", "_path")
 
     def __init__(self, fs: FsspecFileSystem, path: str = "", above: FsspecDirectory | None = None) -> None:
+        super().__init__(above)
         self._fs = fs
         self._path = path
-        self._above = above
-        self._nodes: dict[str, Node] | None = None
 
-    def lookup(self, name: str) -> Node | None:
-        """From the listing."""
-        return self._listing().get(name)
-
-    def entries(self) -> Iterable[tuple[str, Node]]:
-        """The listing."""
-        return self._listing().items()
-
-    def above(self) -> Directory | None:
-        """The directory it was found in."""
-        return self._above
-
-    def _listing(self) -> dict[str, Node]:
-        if self._nodes is None:
-            here = self._path.strip("/")
-            nodes: dict[str, Node] = {}
-            for entry in self._fs.ls(self._path, detail=True):
-                name = str(entry["name"]).rstrip("/").rpartition("/")[2]
-                # Some object stores list the directory itself; none may smuggle in a name that is a path.
-                if is_single(name) and str(entry["name"]).strip("/") != here:
-                    nodes[name] = self._node(entry)
-            self._nodes = nodes
-        return self._nodes
+    def listing(self) -> dict[str, Node]:
+        """By `ls`."""
+        here = self._path.strip("/")
+        nodes: dict[str, Node] = {}
+        for entry in self._fs.ls(self._path, detail=True):
+            name = str(entry["name"]).rstrip("/").rpartition("/")[2]
+            # Some object stores list the directory itself; none may smuggle in a name that is a path.
+            if is_single(name) and str(entry["name"]).strip("/") != here:
+                nodes[name] = self._node(entry)
+        return nodes
 
     def _node(self, entry: dict[str, Any]) -> Node:
         if entry.get("islink") or entry["type"] not in ("file", "directory"):

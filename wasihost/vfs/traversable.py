@@ -40,32 +40,49 @@ def is_traversable(source: object) -> TypeGuard[Traversable]:
     return all(hasattr(source, name) for name in ("is_dir", "iterdir", "read_bytes"))
 
 
-class TraversableDirectory(Directory):
-    """What is in it is asked for once."""
+class ListedDirectory(Directory):
+    """A directory to be read only, what is in which is asked for once; a listing that fails is asked for again."""
 
-    __slots__ = ("_above", "_item", "_nodes")
+    __slots__ = ("_above", "_nodes")
 
-    def __init__(self, item: Traversable, above: TraversableDirectory | None = None) -> None:
-        self._item = item
+    def __init__(self, above: Directory | None) -> None:
         self._above = above
         self._nodes: dict[str, Node] | None = None
 
+    def listing(self) -> dict[str, Node]:
+        """Ask for it: names, each a single component, with what they are."""
+        raise NotImplementedError
+
     def lookup(self, name: str) -> Node | None:
         """From the listing."""
-        return self._listing().get(name)
+        return self._listed().get(name)
 
     def entries(self) -> Iterable[tuple[str, Node]]:
         """The listing."""
-        return self._listing().items()
+        return self._listed().items()
 
     def above(self) -> Directory | None:
         """The directory it was found in."""
         return self._above
 
-    def _listing(self) -> dict[str, Node]:
+    def _listed(self) -> dict[str, Node]:
         if self._nodes is None:
-            self._nodes = {item.name: self._node(item) for item in self._item.iterdir() if is_single(item.name)}
+            self._nodes = self.listing()
         return self._nodes
+
+
+class TraversableDirectory(ListedDirectory):
+    """A directory of a Traversable."""
+
+    __slots__ = ("_item",)
+
+    def __init__(self, item: Traversable, above: TraversableDirectory | None = None) -> None:
+        super().__init__(above)
+        self._item = item
+
+    def listing(self) -> dict[str, Node]:
+        """By `iterdir`."""
+        return {item.name: self._node(item) for item in self._item.iterdir() if is_single(item.name)}
 
     def _node(self, item: Traversable) -> Node:
         if _is_link(item):
