@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Sequence
 
 from wasihost.deadline import Deadline, milliseconds
 
+_MILLISECOND = 1_000_000
+_SELECT_MAX = 1024
+"""FD_SETSIZE: select(2) knows no higher descriptor."""
 
-def wait_for(
-    watched: Sequence[tuple[int, bool]], timeout: int | None, deadline: Deadline
-) -> list[tuple[int, bool] | None]:
+
+def ready_now(fd: int, event: int) -> bool:
+    """Whether `event` (POLLIN, POLLOUT), an error or the end has come to `fd`."""
+    poller = select.poll()
+    poller.register(fd, event)
+    return bool(poller.poll(0))
+
+
+def wait_for(watched: Sequence[tuple[int, bool]], timeout: int | None, deadline: Deadline) -> list[bool | None]:
     """Wait until one of the (fd, for writing) is ready, or for `timeout` ns; None waits as long as it takes.
 
     Raises the deadline's reason if that comes before.
 
-    For each in order: None if it is not ready, else how many bytes are there to read (1 for writing) and whether the
-    other end has gone.
+    For each in order: None if it is not ready, else whether the other end has gone.
     """
     poller = select.poll()
     interest: dict[int, int] = {}
@@ -24,35 +33,39 @@ def wait_for(
         interest[fd] = interest.get(fd, 0) | (select.POLLOUT if writes else select.POLLIN)
     for fd, mask in interest.items():
         poller.register(fd, mask)
-    found = dict(poller.poll(0 if deadline.active else milliseconds(timeout)))
-    if not found and timeout != 0 and deadline.active:
-        left = deadline.left()
-        if left is not None:
-            timeout = left if timeout is None else min(timeout, left)
-        wake = deadline.wake_fd()
-        poller.register(wake, select.POLLIN)
-        found = dict(poller.poll(milliseconds(timeout)))
-        deadline.check()
-    out: list[tuple[int, bool] | None] = []
+    found = dict(poller.poll(0))
+    if not found and timeout != 0:
+        if deadline.active:
+            left = deadline.left()
+            if left is not None:
+                timeout = left if timeout is None else min(timeout, left)
+            wake = deadline.wake_fd()
+            poller.register(wake, select.POLLIN)
+            interest[wake] = select.POLLIN
+        found = dict(_poll(poller, interest, timeout))
+        if deadline.active:
+            deadline.check()
+    out: list[bool | None] = []
     for fd, writes in watched:
         state = found.get(fd, 0)
         gone = bool(state & (select.POLLHUP | select.POLLERR | select.POLLNVAL))
-        if not gone and not state & (select.POLLOUT if writes else select.POLLIN):
-            out.append(None)
-        else:
-            out.append((1 if writes else _readable(fd), gone))
+        out.append(gone if gone or state & (select.POLLOUT if writes else select.POLLIN) else None)
     return out
 
 
-def _readable(fd: int) -> int:
-    """FIONREAD; 0 at the end or where the host cannot say."""
-    import array
-    import fcntl
-    import termios
-
-    count = array.array("i", [0])
-    try:
-        fcntl.ioctl(fd, termios.FIONREAD, count)
-    except OSError:
-        return 0
-    return count[0]
+def _poll(poller: select.poll, interest: dict[int, int], timeout: int | None) -> list[tuple[int, int]]:
+    """`poller.poll`, whose timeout has whole milliseconds, to the ns: what is left of one is select(2)'s, which has
+    microseconds. A guest's sleep of 1.2 ms would take 2."""
+    if timeout is None or max(interest) >= _SELECT_MAX:
+        return poller.poll(milliseconds(timeout))
+    until = time.monotonic_ns() + timeout
+    whole = min(timeout // _MILLISECOND, 2**31 - 1)
+    if whole and (found := poller.poll(whole)):
+        return found
+    while (left := until - time.monotonic_ns()) > 0:
+        reads = [fd for fd, mask in interest.items() if mask & select.POLLIN]
+        writes = [fd for fd, mask in interest.items() if mask & select.POLLOUT]
+        select.select(reads, writes, [], min(left, _MILLISECOND) / 1_000_000_000)
+        if found := poller.poll(0):
+            return found
+    return []

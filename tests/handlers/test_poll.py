@@ -3,19 +3,21 @@
 import contextlib
 import os
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
 import pytest
 
 from tests.support.raw import Raw, clock, event, readable, writable
-from wasihost import Errno, ModuleConfig
+from wasihost import Errno, LimitExceeded, ModuleConfig
 from wasihost.config import Inherit
 
-REALTIME, MONOTONIC, PROCESS = 0, 1, 2
+REALTIME, MONOTONIC, PROCESS, THREAD = range(4)
 TICK = 2_000_000
+HOUR = 3600 * 10**9
 
 
 @pytest.fixture
@@ -75,11 +77,48 @@ def test_a_time_that_has_passed_needs_no_sleep() -> None:
         assert virtual.slept == []
 
 
-def test_a_clock_of_the_processor_cannot_be_waited_for() -> None:
+@pytest.mark.parametrize(("which", "now"), [(PROCESS, time.process_time_ns), (THREAD, time.thread_time_ns)])
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_clock_of_the_processor_goes_on_while_it_is_waited_for(
+    which: int, now: Callable[[], int], absolute: bool
+) -> None:
+    with Raw() as raw:
+        begin = now()
+        found = raw.poll(clock(1, which, TICK + (begin if absolute else 0), absolute=absolute), clock(2, MONOTONIC, HOUR))
+        assert found == [event(1, 0)]
+        assert now() - begin >= TICK
+
+
+def test_a_clock_of_the_processor_that_is_due_needs_no_waiting() -> None:
+    with Raw() as raw:
+        assert raw.poll(clock(1, THREAD, 0), clock(2, MONOTONIC, HOUR)) == [event(1, 0)]
+        assert raw.poll(clock(1, PROCESS, 1, absolute=True)) == [event(1, 0)]
+
+
+def test_another_clock_may_come_before_the_processor_s(pipe: tuple[int, int]) -> None:
+    with Raw(ModuleConfig().with_stdin(Inherit(pipe[0]))) as raw:
+        took, events = elapsed_by(raw, clock(1, PROCESS, HOUR), clock(2, MONOTONIC, TICK), readable(3, 0))
+        assert events == [event(2, 0)]
+        assert took >= TICK
+        late = threading.Timer(0.02, os.write, (pipe[1], b"xyz"))
+        late.start()
+        assert raw.poll(clock(1, PROCESS, HOUR), readable(3, 0)) == [event(3, 1, nbytes=3)]
+        late.join()
     virtual = Virtual()
     with Raw(virtual.config()) as raw:
-        assert raw.poll(clock(1, PROCESS, 5), clock(2, MONOTONIC, 5)) == [event(1, 0, error=Errno.INVAL)]
-        assert virtual.slept == []
+        assert raw.poll(clock(1, PROCESS, HOUR), clock(2, MONOTONIC, HOUR)) == [event(2, 0)]
+        assert virtual.slept == [HOUR]
+
+
+def test_waiting_for_a_clock_of_the_processor_ends_and_is_limited() -> None:
+    with Raw(ModuleConfig().with_limits(sleep=2)) as raw:
+        assert raw.poll(clock(1, PROCESS, TICK)) == [event(1, 0)]
+        with pytest.raises(LimitExceeded, match="3600 seconds"):
+            raw.poll(clock(1, PROCESS, HOUR))
+    with Raw() as raw:
+        raw.state.handlers.deadline.start(time.monotonic_ns() + 20_000_000, RuntimeError("enough"))
+        with pytest.raises(RuntimeError, match="enough"):
+            raw.poll(clock(1, PROCESS, HOUR))
 
 
 def test_the_longest_sleep_does_not_upset_the_host() -> None:

@@ -18,13 +18,14 @@ class TextReader:
     """The bytes of a text stream, such as `io.StringIO` or a file opened for text."""
 
     def __init__(self, stream: io.TextIOBase) -> None:
-        self._stream = stream
+        # A file's read(n) waits for n characters; a terminal gives a line.
+        self._next: Callable[[int], str] = stream.read if isinstance(stream, io.StringIO) else stream.readline
         self._rest = b""
 
     def read(self, size: int, /) -> bytes:
         """Up to `size` bytes; what a character has more is given by the next call."""
         if not self._rest:
-            self._rest = self._stream.read(max(size, 1)).encode("utf-8", "surrogateescape")
+            self._rest = self._next(max(size, 1)).encode("utf-8", "surrogateescape")
         data, self._rest = self._rest[:size], self._rest[size:]
         return data
 

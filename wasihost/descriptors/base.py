@@ -53,12 +53,16 @@ class Descriptor:
         """Give back what the host holds for it; called once."""
 
     def host_fd(self) -> int | None:
-        """The host fd to wait on, or None for what is always ready."""
+        """The host fd to wait on, or None for what is ready: always, or now."""
         return None
 
     def available(self) -> int:
         """How many bytes a read would find at once, as far as it is known without reading."""
         return 0
+
+    def ended(self) -> bool:
+        """Whether what it reads is known to have come to its end, where `host_fd` would not tell."""
+        return False
 
     # -- reading and writing ---------------------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ from wasihost import rights as kinds
 from wasihost.deadline import Deadline
 from wasihost.descriptors.base import Stream
 from wasihost.descriptors.host_file import SYNCHRONOUS, change_status_flags, fdatasync, file_offset, status_flags
-from wasihost.descriptors.hoststat import filestat_of, filetype_of
+from wasihost.descriptors.hoststat import bytes_to_read, filestat_of, filetype_of
+from wasihost.waiting import ready_now
 
 _APPEND, _NONBLOCK = int(Fdflags.APPEND), int(Fdflags.NONBLOCK)
 
@@ -46,6 +47,12 @@ class HostStream(Stream):
     def host_fd(self) -> int | None:
         """The fd, unless it is a regular file, which is always ready."""
         return None if self.kind == Filetype.REGULAR_FILE else self.fd
+
+    def available(self) -> int:
+        """FIONREAD, or what of a regular file is left."""
+        if self.kind == Filetype.REGULAR_FILE:
+            return max(0, os.fstat(self.fd).st_size - os.lseek(self.fd, 0, os.SEEK_CUR))
+        return bytes_to_read(self.fd)
 
     def read(self, buffers: list[memoryview]) -> int:
         """readv(2)."""
@@ -93,14 +100,14 @@ class InheritedStream(HostStream):
     def read(self, buffers: list[memoryview]) -> int:
         """readv(2); with NONBLOCK, AGAIN where it would wait."""
         if self.flags & _NONBLOCK:
-            self._wait(select.POLLIN, 0)
+            self._check_ready(select.POLLIN)
         while True:
             try:
                 return super().read(buffers)
             except BlockingIOError:
                 if self.flags & _NONBLOCK:
                     raise
-                self._wait(select.POLLIN, None)
+                self._wait(select.POLLIN)
 
     def write(self, buffers: list[memoryview]) -> int:
         """writev(2); with NONBLOCK, AGAIN where it would wait, else as much as goes for certain without waiting."""
@@ -109,7 +116,7 @@ class InheritedStream(HostStream):
                 if self.flags & _APPEND and not self._appends:
                     os.lseek(self.fd, 0, os.SEEK_END)
             elif self.flags & _NONBLOCK:
-                self._wait(select.POLLOUT, 0)
+                self._check_ready(select.POLLOUT)
                 buffers = certain(buffers)
         while True:
             try:
@@ -117,17 +124,15 @@ class InheritedStream(HostStream):
             except BlockingIOError:
                 if self.flags & _NONBLOCK:
                     raise
-                self._wait(select.POLLOUT, None)
+                self._wait(select.POLLOUT)
 
-    def _wait(self, event: int, timeout: int | None) -> None:
-        """poll(2) for `event`; AGAIN if it has not come in `timeout` ms."""
-        if timeout is None and self.deadline is not None:
-            self.deadline.wait(self.fd, event)
-            return
-        poller = select.poll()
-        poller.register(self.fd, event)
-        if not poller.poll(timeout):
+    def _check_ready(self, event: int) -> None:
+        if not ready_now(self.fd, event):
             raise WasiError(Errno.AGAIN)
+
+    def _wait(self, event: int) -> None:
+        if self.deadline is not None:
+            self.deadline.wait(self.fd, event)
 
     def seek(self, offset: int, whence: Whence) -> int:
         """lseek(2): SPIPE for a pipe or a terminal."""

@@ -1,4 +1,4 @@
-"""Between a host's stat result and time stamps and the spec's `filestat` and `fstflags`."""
+"""Between what a host says of an fd (stat result, time stamps, FIONREAD) and the spec's `filestat` and `fstflags`."""
 
 from __future__ import annotations
 
@@ -57,3 +57,17 @@ def _stamp(time: int, given: int, now: int) -> int:
     if given and now:
         raise WasiError(Errno.INVAL)
     return time if given else UTIME_NOW if now else UTIME_OMIT
+
+
+def bytes_to_read(fd: int) -> int:
+    """ioctl(FIONREAD): how much a pipe, a terminal or a socket has; 0 for what cannot say."""
+    import array
+    import fcntl
+    import termios
+
+    size = array.array("i", [0])
+    try:
+        fcntl.ioctl(fd, termios.FIONREAD, size)
+    except OSError:
+        return 0
+    return size[0]

@@ -5,8 +5,9 @@ A user's object never gets a view of guest memory, which it could keep past the 
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Rights
@@ -14,6 +15,10 @@ from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Rights
 from wasihost import rights as kinds
 from wasihost.deadline import Deadline
 from wasihost.descriptors.base import Stream, one_piece
+from wasihost.waiting import ready_now
+
+if TYPE_CHECKING:
+    from wasihost.descriptors.readiness import Ready
 
 _OTHERS = kinds.STREAM & ~(Rights.FD_READ | Rights.FD_WRITE)
 
@@ -38,7 +43,7 @@ class PythonStream(Stream):
     __slots__ = ()
 
     def set_flags(self, flags: Fdflags) -> None:
-        """NOTSUP: an object that has nothing now says so by itself."""
+        """NOTSUP."""
         raise WasiError(Errno.NOTSUP)
 
     def filetype(self) -> Filetype:
@@ -79,27 +84,65 @@ class BytesInput(PythonStream):
 
 
 class ReaderInput(PythonStream):
-    """Standard input from an object with `read`."""
+    """Standard input from an object with `read`.
 
-    __slots__ = ("_read", "deadline")
+    How to know that it has something is found out when the guest first wants to: `readiness` is loaded then.
+    """
+
+    __slots__ = ("_read", "_readiness", "_reader", "deadline")
 
     def __init__(self, reader: Reader) -> None:
         super().__init__(_OTHERS | Rights.FD_READ)
         self.deadline: Deadline | None = None
+        self._reader = reader
+        self._readiness: Ready | None = None
         # A buffered reader's read(n) waits for n bytes; read1 answers with what a pipe or a terminal has.
         self._read: Callable[[int], bytes | str | None] = getattr(reader, "read1", None) or reader.read
 
     def attend(self, deadline: Deadline) -> None:
-        """Looked at when the object's `read` has returned: what that waits for cannot be interrupted."""
+        """Where the object says how to wait for it, no longer than that; else looked at when its `read` returns."""
         self.deadline = deadline
+
+    def close(self) -> None:
+        """The object stays open: it is the embedder's. Nobody waits for it any more."""
+        if self._readiness is not None:
+            self._readiness.close()
+
+    @property
+    def readiness(self) -> Ready:
+        """How to wait for the object."""
+        if self._readiness is None:
+            from wasihost.descriptors.readiness import Ahead, readiness_of
+
+            self._readiness = readiness_of(self._reader)
+            if self._readiness is None:
+                self._readiness = ahead = Ahead(self._read)
+                self._read = ahead.take
+        return self._readiness
+
+    def host_fd(self) -> int | None:
+        """What becomes readable when the object has something; None if it has, or gives no way to ask."""
+        return self.readiness.fd()
+
+    def available(self) -> int:
+        """As far as the object tells."""
+        return self.readiness.available()
+
+    def ended(self) -> bool:
+        """If the end was read ahead."""
+        return self.readiness.ended()
+
+    def set_flags(self, flags: Fdflags) -> None:
+        """NONBLOCK: a read answers AGAIN where the object is known to have nothing. NOTSUP for any other."""
+        if flags & ~Fdflags.NONBLOCK:
+            raise WasiError(Errno.NOTSUP)
+        self.flags = flags
 
     def read(self, buffers: list[memoryview]) -> int:
         """One `read` of the object for the first buffer that is not empty; AGAIN where it has nothing now."""
         for buffer in buffers:
             if len(buffer):
-                data = self._read(len(buffer))
-                if self.deadline is not None and self.deadline.active:
-                    self.deadline.check()
+                data = self._next(len(buffer))
                 if data is None:
                     raise WasiError(Errno.AGAIN)
                 if isinstance(data, str):
@@ -109,6 +152,19 @@ class ReaderInput(PythonStream):
                 buffer[: len(data)] = data
                 return len(data)
         return 0
+
+    def _next(self, size: int) -> bytes | str | None:
+        deadline = self.deadline if self.deadline is not None and self.deadline.active else None
+        if self.flags:
+            fd = self.readiness.fd()
+            if fd is not None and not ready_now(fd, select.POLLIN):
+                return None
+        if deadline is not None or self._readiness is not None:
+            self.readiness.settle(deadline)
+        data = self._read(size)
+        if deadline is not None:
+            deadline.check()
+        return data
 
 
 class WriterOutput(PythonStream):
