@@ -84,7 +84,8 @@ def test_a_clock_of_the_processor_goes_on_while_it_is_waited_for(
 ) -> None:
     with Raw() as raw:
         begin = now()
-        found = raw.poll(clock(1, which, TICK + (begin if absolute else 0), absolute=absolute), clock(2, MONOTONIC, HOUR))
+        timeout = TICK + (begin if absolute else 0)
+        found = raw.poll(clock(1, which, timeout, absolute=absolute), clock(2, MONOTONIC, HOUR))
         assert found == [event(1, 0)]
         assert now() - begin >= TICK
 

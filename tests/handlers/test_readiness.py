@@ -70,7 +70,7 @@ class OnPipe:
 
     def __init__(self, buffering: int) -> None:
         reads, self.writes = os.pipe()
-        self.stream: Any = open(reads, "rb", buffering=buffering)
+        self.stream: Any = os.fdopen(reads, "rb", buffering=buffering)
 
     def send(self, data: bytes) -> None:
         if data:
@@ -191,7 +191,7 @@ def test_what_a_buffered_stream_holds_is_counted() -> None:
 
 def test_what_cannot_be_asked_is_always_ready() -> None:
     packed = gzip.compress(b"unpacked")
-    for stream in (io.StringIO("text"), io.BytesIO(b"bytes"), gzip.open(io.BytesIO(packed))):
+    for stream in (io.StringIO("text"), io.BytesIO(b"bytes"), gzip.GzipFile(fileobj=io.BytesIO(packed))):
         with Raw(ModuleConfig().with_stdin(stream)) as raw:
             assert raw.poll(readable(1, 0), clock(2, 1, LONG)) == [event(1, 1, nbytes=1)]
 

@@ -89,7 +89,7 @@ class ReaderInput(PythonStream):
     How to know that it has something is found out when the guest first wants to: `readiness` is loaded then.
     """
 
-    __slots__ = ("_read", "_readiness", "_reader", "deadline")
+    __slots__ = ("_read", "_reader", "_readiness", "deadline")
 
     def __init__(self, reader: Reader) -> None:
         super().__init__(_OTHERS | Rights.FD_READ)
