@@ -13,10 +13,14 @@ import contextlib
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 from wasihost.config import INHERIT, ModuleConfig
 from wasihost.errors import LimitExceeded, TimeoutExpired, TrapError, WasihostError
 from wasihost.order import Order
+
+if TYPE_CHECKING:
+    import socket
 
 TIMEOUT_STATUS = 124
 LIMIT_STATUS = 125
@@ -57,6 +61,8 @@ def _config(order: Order) -> ModuleConfig:
         config = config.with_host_directory_preopen(guest, host)
     for guest, host in order.ro_dirs:
         config = config.with_read_only_fs(guest, host)
+    for number, (host, port) in enumerate(order.tcplisten):
+        config = config.with_listener(f"tcplisten{number}", _listen(host, port))
     if order.env_inherit:
         for name, value in os.environb.items():
             config = config.with_env(name, value)
@@ -74,6 +80,20 @@ def _config(order: Order) -> ModuleConfig:
         output = _Counted(order.max_output)
         config = config.with_stdout(lambda data: output.write(1, data)).with_stderr(lambda data: output.write(2, data))
     return config
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Which port the system chose is said on standard error. WasihostError if there is none."""
+    import socket
+
+    try:
+        family, _, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        made = socket.create_server(where[:2], family=family)
+    except (OSError, UnicodeError) as error:  # UnicodeError: for a host name that cannot be one
+        raise WasihostError(f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}") from error
+    if not port:
+        _complain(f"listening on {host}:{made.getsockname()[1]}")
+    return made
 
 
 def _run(order: Order, config: ModuleConfig) -> int:

@@ -17,9 +17,12 @@ from wasihost.fsconfig import FSConfig, Mount
 from wasihost.limits import DEFAULT_LIMITS, LimitChanges, Limits, changed
 
 if TYPE_CHECKING:
+    import socket
+
     from typing_extensions import Unpack
 
     from wasihost.descriptors.stream import Reader, Writer
+    from wasihost.sockconfig import NamedSocket
     from wasihost.vfs.mounting import VirtualSource
 
 STDIN_FD: Final = 0
@@ -69,7 +72,7 @@ class ModuleConfig:
     """Everything one guest is given. Start from `ModuleConfig()` and chain `with_*`."""
 
     __slots__ = ("_args", "_environ", "_fs", "_limits", "_name", "_nanosleep", "_nanotime", "_osyield", "_rand",
-                 "_stderr", "_stdin", "_stdout", "_walltime")  # fmt: skip
+                 "_sockets", "_stderr", "_stdin", "_stdout", "_walltime")  # fmt: skip
 
     def __init__(self) -> None:
         self._args: tuple[bytes, ...] = ()
@@ -81,6 +84,7 @@ class ModuleConfig:
         self._nanotime: tuple[Clock, int] | None = None
         self._osyield: Callable[[], object] | None = None
         self._rand: RandomSource | None = None
+        self._sockets: tuple[NamedSocket, ...] = ()
         self._stdin: Stdin | None = None
         self._stdout: Stdout | None = None
         self._stderr: Stdout | None = None
@@ -194,6 +198,25 @@ class ModuleConfig:
             return self._with("_fs", self._fs.with_read_only_dir_mount(guest_path, root))
         return self._with("_fs", self._fs.with_fs_mount(guest_path, root, read_only=True))
 
+    # -- sockets ---------------------------------------------------------------------------------------------------
+
+    def with_listener(self, guest_fd_name: str, socket: socket.socket) -> Self:
+        """Add a listening socket: TCP or Unix. It stays yours, but does not wait in `accept` while a guest has it.
+
+        Sockets have the descriptors after the directories, which LISTEN_FDS and LISTEN_FDNAMES tell the guest of.
+        ConfigError for a socket that does not listen, and for a name that is empty or holds `:`.
+        """
+        return self._with_socket(guest_fd_name, socket, True)
+
+    def with_socket(self, guest_fd_name: str, socket: socket.socket) -> Self:
+        """Add a connected socket of any family, of a stream or of datagrams. ConfigError as for `with_listener`."""
+        return self._with_socket(guest_fd_name, socket, False)
+
+    def _with_socket(self, name: str, socket: socket.socket, listens: bool) -> Self:
+        from wasihost.sockconfig import checked
+
+        return self._with("_sockets", (*self._sockets, checked(name, socket, listens)))
+
     # -- limits ----------------------------------------------------------------------------------------------------
 
     def with_limits(self, **limits: Unpack[LimitChanges]) -> Self:
@@ -274,6 +297,11 @@ class ModuleConfig:
     def fs_preopens(self) -> tuple[Mount, ...]:
         """The preopened directories, in the order of their descriptors from 3 on."""
         return self._fs.mounts
+
+    @property
+    def sockets(self) -> tuple[NamedSocket, ...]:
+        """The sockets and their names, in the order of their descriptors, which follow the directories'."""
+        return self._sockets
 
     def _key(self) -> tuple[object, ...]:
         return tuple(getattr(self, slot) for slot in ModuleConfig.__slots__)

@@ -9,6 +9,7 @@ import io
 import os
 import reprlib
 import sys
+from typing import TYPE_CHECKING
 
 from wasi_preview1.handlers import Handlers
 from wasi_preview1.types import Rights
@@ -33,6 +34,9 @@ from wasihost.handlers.proc import Proc, Sched
 from wasihost.handlers.random import Random, Stock
 from wasihost.handlers.sock import Sock
 
+if TYPE_CHECKING:
+    from wasihost.sockconfig import NamedSocket
+
 
 class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, Random, Sock, Handlers):
     """One guest's host. Not to be shared between guests or used from two threads at once.
@@ -50,7 +54,7 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
         self.deadline = Deadline()
         self.args = config.args or ((os.fsencode(config.name),) if config.name else ())
         self.args_sizes = sizes(self.args)
-        self.environ = config.environ
+        self.environ = _environ(config) if config.sockets else config.environ
         self.environ_sizes = sizes(self.environ)
         self.max_path = sys.maxsize if config.limits.path is None else config.limits.path
         self.max_sleep, self.max_subscriptions = _waits(config)
@@ -63,13 +67,16 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
         self.table.insert(_output(config.stdout, 1))
         self.table.insert(_output(config.stderr, 2))
         try:
+            given = len(config.fs_preopens) + len(config.sockets)
+            if given + 3 > self.table.limit:
+                raise ConfigError(
+                    f"{given} directories and sockets and the standard streams are more than "
+                    f"{self.table.limit} open files: give with_limits(open_files=...)"
+                )
             for mount in config.fs_preopens:
-                if len(self.table.open) >= self.table.limit:
-                    raise ConfigError(
-                        f"{len(config.fs_preopens)} directories and the standard streams are more than "
-                        f"{self.table.limit} open files: give with_limits(open_files=...)"
-                    )
                 self.table.insert(_open_mount(mount))
+            for one in config.sockets:
+                self.table.insert(_given_socket(one))
         except BaseException:
             self.close()
             raise
@@ -114,6 +121,23 @@ def _inherited(stream: Inherit, own: int, direction: Rights) -> Descriptor:
         return inherit(own if stream.fd is None else stream.fd, direction)
     except OSError:  # this process was started with it closed
         return NullStream(direction)
+
+
+def _environ(config: ModuleConfig) -> tuple[bytes, ...]:
+    from wasihost.sockconfig import environment
+
+    if any(entry.startswith(b"LISTEN_FDS=") for entry in config.environ):
+        return config.environ
+    return config.environ + environment(config.sockets, len(config.fs_preopens))
+
+
+def _given_socket(one: NamedSocket) -> Descriptor:
+    from wasihost.descriptors.sockets import given
+
+    try:
+        return given(one.socket)
+    except OSError as error:
+        raise ConfigError(f"the socket {one.name} cannot be given: {error.strerror}; is it closed?") from error
 
 
 def _open_mount(mount: Mount) -> Directory:

@@ -17,8 +17,7 @@ from wasihost.errors import ModuleError
 _KINDS = ("func", "table", "memory", "global", "tag")
 _TYPES = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref", 0x6F: "externref"}
 _PREVIEW1, _PREVIEW0 = "wasi_snapshot_preview1", "wasi_unstable"
-_UNSERVED = {"proc_raise": "answers ENOSYS", "sock_accept": "answers ENOTSOCK", "sock_recv": "answers ENOTSOCK",
-             "sock_send": "answers ENOTSOCK", "sock_shutdown": "answers ENOTSOCK"}  # fmt: skip
+_UNSERVED = {"proc_raise": "answers ENOSYS", "sock_accept": "needs --tcplisten"}
 _SPECS = {
     _PREVIEW1: "WASI preview1", _PREVIEW0: "WASI preview0", "wasi": "wasi-threads", "gojs": "Go's JavaScript host",
     "go": "Go's JavaScript host", "a": "Emscripten's JavaScript host", "env": "the embedder, or Emscripten",

@@ -18,6 +18,7 @@ class Order(NamedTuple):
     ro_dirs: tuple[tuple[str, str], ...] = ()
     env: tuple[tuple[str, str | None], ...] = ()
     env_inherit: bool = False
+    tcplisten: tuple[tuple[str, int], ...] = ()
     argv0: str | None = None
     invoke: str | None = None
     timeout: float | None = None
@@ -43,6 +44,17 @@ def variable(value: str) -> tuple[str, str | None] | None:
     """NAME=VALUE -> (name, value); NAME -> (name, None), which passes this process' own."""
     name, separator, content = value.partition("=")
     return (name, content if separator else None) if name else None
+
+
+def address(value: str) -> tuple[str, int] | None:
+    """HOST:PORT or [HOST]:PORT -> (host, port)."""
+    host, separator, port = value.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        return None
+    number = count(port)
+    return (host, number) if separator and host and number is not None and number < 1 << 16 else None
 
 
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -93,6 +105,8 @@ OPTIONS: Final[dict[str, Option]] = {
     "--env": Option("env", variable, "NAME[=VALUE]", "Set a variable, or pass this process' own; none is set else.",
                     True),
     "--env-inherit": Option("env_inherit", None, "", "Pass this process' whole environment."),
+    "--tcplisten": Option("tcplisten", address, "HOST:PORT", "Give the guest a socket that listens; port 0 is any.",
+                          True),
     "--argv0": Option("argv0", name, "NAME", "What the guest is called; else its file's name."),
     "--timeout": Option("timeout", seconds, "SECONDS", "End the guest after this time, whatever it does (status 124)."),
     "--max-memory": Option("max_memory", size, "SIZE", "Linear memory it may have, such as 64MiB."),

@@ -37,3 +37,8 @@ learning ROFS."""
 
 STREAM = R.FD_READ | R.FD_WRITE | R.FD_FDSTAT_SET_FLAGS | R.FD_FILESTAT_GET | R.POLL_FD_READWRITE
 """A pipe, a terminal, a Python stream. Without SEEK and TELL a character device is a terminal to a guest's isatty."""
+
+SOCKET = STREAM | R.SOCK_SHUTDOWN
+"""A connected socket."""
+LISTENER = R.SOCK_ACCEPT | R.FD_READ | R.FD_FDSTAT_SET_FLAGS | R.FD_FILESTAT_GET | R.POLL_FD_READWRITE
+"""A listening socket: to be accepted from, and to be polled for reading, for which the spec wants FD_READ."""

@@ -134,7 +134,7 @@ CALLS: dict[str, tuple[Parameter, ...]] = {
 """Every function, its parameters in order."""
 
 FAILING = {"proc_raise": 52, "sock_accept": 57, "sock_recv": 57, "sock_send": 57, "sock_shutdown": 57}
-"""What the functions answer that this host has no use for: NOSYS and NOTSOCK."""
+"""What the functions answer that there is nothing for here: NOSYS, and NOTSOCK as the file is no socket."""
 
 
 def make(folder: Path) -> Raw:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import ClassVar, TypeAlias
 
 from wasi_preview1.errors import WasiError
-from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights, Whence
+from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights, Sdflags, Whence
 
 from wasihost import rights as kinds
 from wasihost.deadline import Deadline
@@ -139,6 +139,28 @@ class Stream(Descriptor):
     def lacks(self, right: Rights) -> WasiError:
         """As POSIX tells lseek from fsync and ftruncate."""
         return WasiError(Errno.SPIPE) if right & _POSITION else super().lacks(right)
+
+
+class Socket(Stream):
+    """An open socket."""
+
+    __slots__ = ()
+
+    def accept(self, flags: Fdflags) -> Socket:
+        """accept: a connection, with `flags`."""
+        raise WasiError(self.missing)
+
+    def receive(self, buffers: list[memoryview], peek: bool, wait_all: bool) -> tuple[int, bool]:
+        """recvmsg: how many bytes, and whether a message was longer than the buffers."""
+        raise WasiError(self.missing)
+
+    def send(self, buffers: list[memoryview]) -> int:
+        """sendmsg."""
+        raise WasiError(self.missing)
+
+    def shutdown(self, how: Sdflags) -> None:
+        """shutdown, of one direction or both."""
+        raise WasiError(self.missing)
 
 
 DirectoryEntry: TypeAlias = tuple[bytes, int, Filetype]

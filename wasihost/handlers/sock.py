@@ -1,8 +1,6 @@
-"""`sock_*`: what a host without sockets answers, BADF for a closed number and NOTSOCK for anything else."""
+"""`sock_*`: BADF for a number that is not open, NOTSOCK for what is no socket, else the socket's answer."""
 
 from __future__ import annotations
-
-from typing import NoReturn
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.handlers import SockHandlers
@@ -13,38 +11,57 @@ from wasi_preview1.types import (
     Fdflags,
     IovecArray,
     Riflags,
+    Rights,
     Roflags,
     Sdflags,
     Siflags,
     Size,
 )
 
+from wasihost.descriptors.base import Socket
 from wasihost.fdtable import FdTable
+
+_COMPLETE, _TRUNCATED = Roflags(0), Roflags.RECV_DATA_TRUNCATED
 
 
 class Sock(SockHandlers):
-    """No descriptor is a socket yet."""
+    """Works on `table`. A guest makes no sockets: it has those it was given, and what they accept."""
 
     __slots__ = ()
 
     table: FdTable
 
     def sock_accept(self, fd: Fd, flags: Fdflags) -> Fd:
-        """NOTSOCK."""
-        self._no_socket(fd)
+        """Needs SOCK_ACCEPT. MFILE before anything is accepted, if there is no room for it."""
+        listener = self._socket(fd, Rights.SOCK_ACCEPT)
+        self.table.check_room()
+        accepted = listener.accept(flags)
+        accepted.rights &= listener.inheriting
+        return self.table.insert(accepted)
 
     def sock_recv(self, fd: Fd, ri_data: IovecArray, ri_flags: Riflags) -> tuple[Size, Roflags]:
-        """NOTSOCK."""
-        self._no_socket(fd)
+        """Needs FD_READ."""
+        peek, wait_all = bool(ri_flags & Riflags.RECV_PEEK), bool(ri_flags & Riflags.RECV_WAITALL)
+        size, truncated = self._socket(fd, Rights.FD_READ).receive(ri_data, peek, wait_all)
+        return size, _TRUNCATED if truncated else _COMPLETE
 
     def sock_send(self, fd: Fd, si_data: CiovecArray, si_flags: Siflags) -> Size:
-        """NOTSOCK."""
-        self._no_socket(fd)
+        """Needs FD_WRITE. The spec defines no flag; INVAL for any."""
+        if si_flags:
+            raise WasiError(Errno.INVAL)
+        return self._socket(fd, Rights.FD_WRITE).send(si_data)
 
     def sock_shutdown(self, fd: Fd, how: Sdflags) -> None:
-        """NOTSOCK."""
-        self._no_socket(fd)
+        """Needs SOCK_SHUTDOWN. INVAL for no direction."""
+        socket = self._socket(fd, Rights.SOCK_SHUTDOWN)
+        if not how:
+            raise WasiError(Errno.INVAL)
+        socket.shutdown(how)
 
-    def _no_socket(self, fd: Fd) -> NoReturn:
-        self.table.get(fd)
-        raise WasiError(Errno.NOTSOCK)
+    def _socket(self, fd: Fd, right: Rights) -> Socket:
+        descriptor = self.table.get(fd)
+        if not isinstance(descriptor, Socket):
+            raise WasiError(Errno.NOTSOCK)
+        if not descriptor.rights & right:
+            raise descriptor.lacks(right)
+        return descriptor
