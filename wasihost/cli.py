@@ -89,8 +89,10 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         made = socket.create_server(where[:2], family=family)
-    except (OSError, UnicodeError) as error:  # UnicodeError: for a host name that cannot be one
+    except (socket.gaierror, UnicodeError) as error:  # UnicodeError: a host name that cannot be one
         raise WasihostError(f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}") from error
+    except OSError as error:
+        raise WasihostError(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from error
     if not port:
         _complain(f"listening on {host}:{made.getsockname()[1]}")
     return made
