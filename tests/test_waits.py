@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.descriptors import open_files
 from tests.support.guests import build_c
-from wasihost import LimitExceeded, Module, ModuleConfig, TimeoutExpired, instantiate, run
+from wasihost import Imports, LimitExceeded, Module, ModuleConfig, TimeoutExpired, instantiate, run
 from wasihost.config import Inherit
 
 TOOL = Module(build_c("tool"))
@@ -94,6 +94,54 @@ def test_another_thread_ends_it(config: ModuleConfig) -> None:
             guest.run()
         assert time.perf_counter() - ended[0] < SLACK
         timer.join()
+
+
+def test_what_ended_one_call_does_not_wake_the_next() -> None:
+    """A reactor is ended while it polls two things, so by its pipe; then it polls again."""
+    poll = """(module (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 16) "\\01") (data (i32.const 72) "\\01")
+      (func (export "poll") (param i64) (result i32)
+        (i64.store (i32.const 80) (local.get 0))
+        (drop (call $poll (i32.const 8) (i32.const 200) (i32.const 2) (i32.const 400)))
+        (i32.load8_u (i32.const 210))))"""
+    reads, writes = os.pipe()
+    with instantiate(poll, ModuleConfig().with_stdin(Inherit(reads)), timeout=30) as guest:
+        timer = threading.Timer(0.05, guest.end, (RuntimeError("enough"),))
+        timer.start()
+        with pytest.raises(RuntimeError, match="enough"):
+            guest.exports.poll(10**11)
+        timer.join()
+        begin = time.perf_counter()
+        assert guest.exports.poll(5 * 10**7) == 0
+        assert time.perf_counter() - begin >= 0.05
+    os.close(reads)
+    os.close(writes)
+
+
+def test_a_call_within_a_call_has_the_nearer_end() -> None:
+    text = """(module (import "env" "again" (func $again))
+      (func (export "spin") (loop (br 0))) (func (export "outer") (call $again) (loop (br 0))))"""
+    host = Imports()
+    ended: list[float] = []
+
+    @host.function
+    def again() -> None:
+        for seconds in (0.05, 60):
+            try:
+                guest.exports.spin(timeout=seconds)
+            except TimeoutExpired as error:
+                ended.append(error.timeout)
+                if error.timeout > 0.05:
+                    raise
+
+    with instantiate(text, imports=host, timeout=30) as guest:
+        begin = time.perf_counter()
+        with pytest.raises(TimeoutExpired) as caught:
+            guest.exports.outer(timeout=0.2)
+        assert caught.value.timeout == 0.2
+        assert 0.2 <= time.perf_counter() - begin < 0.2 + SLACK
+    assert ended == [0.05, 0.2]
 
 
 def test_ctrl_c_ends_it(config: ModuleConfig) -> None:

@@ -16,11 +16,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from wasihost.config import INHERIT, ModuleConfig
-from wasihost.errors import LimitExceeded, TimeoutExpired, TrapError, WasihostError
+from wasihost.errors import ExitError, LimitExceeded, TimeoutExpired, TrapError, WasihostError
 from wasihost.order import Order
 
 if TYPE_CHECKING:
     import socket
+
+    from wasihost.linking import Exported
 
 TIMEOUT_STATUS = 124
 LIMIT_STATUS = 125
@@ -103,26 +105,34 @@ def _run(order: Order, config: ModuleConfig) -> int:
         from wasihost.progress import show_compiling
 
         show_compiling()
-    if not (order.stats or order.invoke):
+    if not (order.stats or order.invoke or order.preload):
         from wasihost.execute import execute
 
         return execute(order.module, config, cache=not order.no_cache, timeout=order.timeout)
-    from wasihost.instance import instantiate
+    from wasihost.instance import Instance, instantiate
     from wasihost.report import table
 
-    with instantiate(
-        order.module, config, timeout=order.timeout, cache=not order.no_cache, stats=order.stats
-    ) as guest:  # fmt: skip
+    with contextlib.ExitStack() as stack:
+
+        def make(module: str, config: ModuleConfig, *libraries: Exported) -> Instance:
+            return stack.enter_context(
+                instantiate(module, config, timeout=order.timeout, cache=not order.no_cache, stats=order.stats,
+                            imports=libraries)
+            )  # fmt: skip
+
         try:
+            libraries = [make(file, config.with_args(file)).as_imports(name) for name, file in order.preload]
+            guest = make(order.module, config, *libraries)
+            if order.stats:
+                stack.callback(lambda: print(table(guest.stats), file=sys.stderr, flush=True))
             if order.invoke is None:
                 return guest.run(order.timeout)
             answer = guest.call(order.invoke, *map(_number, order.args), timeout=order.timeout)
-            for number in answer if isinstance(answer, tuple) else [] if answer is None else [answer]:
-                print(number, flush=True)
-            return 0
-        finally:
-            if order.stats:
-                print(table(guest.stats), file=sys.stderr, flush=True)
+        except ExitError as end:
+            return end.code
+        for number in answer if isinstance(answer, tuple) else [] if answer is None else [answer]:
+            print(number, flush=True)
+        return 0
 
 
 def _number(text: str) -> int | float:

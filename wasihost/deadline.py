@@ -11,6 +11,9 @@ import os
 import select
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
 
 SLEEP_MAX = 2**62
 """Hosts cannot express every u64 as a time to sleep: 146 years."""
@@ -21,16 +24,28 @@ def milliseconds(duration: int | None) -> int | None:
     return None if duration is None else min(-(-duration // 1_000_000), 2**31 - 1)
 
 
+def ready_now(fd: int, event: int) -> bool:
+    """Whether `event` (POLLIN, POLLOUT), an error or the end has come to `fd`."""
+    poller = select.poll()
+    poller.register(fd, event)
+    return bool(poller.poll(0))
+
+
+_Before: TypeAlias = tuple[int | None, BaseException | None, bool, bool]
+
+
 class Deadline:
     """When, if ever, a guest has to end. `reason` is raised then by whatever waits, and out of the run.
 
-    `active` says that it can come at all; where it cannot, waits are the system's own.
+    `active` says that it can come at all; where it cannot, waits are the system's own. `below` is the deadline of
+    another guest that this one has called, and which ends with it.
     """
 
-    __slots__ = ("_asleep", "_ended", "_lock", "_wake", "active", "expires", "reason")
+    __slots__ = ("_asleep", "_ended", "_lock", "_wake", "active", "below", "expires", "reason")
 
     def __init__(self) -> None:
         self.active = False
+        self.below: Deadline | None = None
         self.expires: int | None = None
         self.reason: BaseException | None = None
         self._ended = False
@@ -40,6 +55,10 @@ class Deadline:
 
     def start(self, expires: int | None, reason: BaseException | None) -> None:
         """The guest begins: it has until `expires`, and nobody has ended it yet."""
+        if self._ended and self._wake is not None:
+            with self._lock:
+                while ready_now(self._wake[0], select.POLLIN):
+                    os.read(self._wake[0], 4096)  # of an end that was meant for a call before this one
         self.expires, self.reason, self._ended, self.active = expires, reason, False, True
 
     def end(self, reason: BaseException) -> None:
@@ -52,6 +71,38 @@ class Deadline:
                 self._asleep = None
             if self._wake is not None:
                 os.write(self._wake[1], b"!")
+        if (below := self.below) is not None:
+            below.end(reason)
+
+    @contextmanager
+    def narrowed(self, expires: int | None, reason: BaseException | None) -> Iterator[None]:
+        """For a call within a call: until `expires` if that comes sooner, and after it as before."""
+        before = self.expires, self.reason
+        if expires is not None and (self.expires is None or expires < self.expires):
+            self.expires, self.reason = expires, reason
+        try:
+            yield
+        finally:
+            if not self._ended:
+                self.expires, self.reason = before
+
+    def lend(self, below: Deadline) -> _Before:
+        """This guest calls another one, whose deadline `below` is: that ends when this one does.
+
+        What has to be given back with `take_back` after the call.
+        """
+        before = below.expires, below.reason, below.active, below._ended
+        below.start(self.expires, self.reason)
+        self.below = below
+        if self._ended and self.reason is not None:
+            below.end(self.reason)  # by another thread, which could not know
+        return before
+
+    def take_back(self, below: Deadline, before: _Before) -> None:
+        """The call is over."""
+        self.below = None
+        below.start(None, None)
+        below.expires, below.reason, below.active, below._ended = before
 
     def check(self) -> None:
         """Raises `reason` if the time has come."""

@@ -22,7 +22,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NewType, TypeVar, get_type_hints, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    NamedTuple,
+    NewType,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    get_type_hints,
+    overload,
+)
 
 from wasi_preview1.signatures import Signature
 
@@ -32,6 +43,7 @@ from wasihost.memory import Memory
 if TYPE_CHECKING:
     from wasi_preview1.guest import Guest, Stub
 
+    from wasihost.deadline import Deadline
     from wasihost.engines.wasmtime.module import Item
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -47,14 +59,39 @@ _NUMBERS: Final[Mapping[object, tuple[str, ...]]] = {
 }  # fmt: skip
 _RESERVED = ("wasi_snapshot_preview1", "wasi_unstable")
 
+Bound: TypeAlias = dict[str, tuple[Signature, "Stub"]]
+
+
+class Caller(NamedTuple):
+    """The guest that imports: its memory as stubs and as Python functions see it, and when it has to end."""
+
+    guest: Guest
+    memory: Memory
+    deadline: Deadline
+
+
+class Provider(Protocol):
+    """Functions for one import module of a guest: `Imports`, or another guest's exports."""
+
+    @property
+    def module(self) -> str: ...
+
+    def bind(self, wanted: Iterable[Item], caller: Caller) -> Bound:
+        """Those of `wanted`, the imports from this module, that it has."""
+
+
+def own_module(module: str) -> str:
+    """The name, if it may be an import module of a user's. ConfigError if it is WASI's."""
+    if module in _RESERVED:
+        raise ConfigError(f"{module} is WASI's own: its functions are overridden by subclassing a generated class")
+    return module
+
 
 class Imports:
     """Functions for one import module of the guest; `env` is what compilers call it if nothing else is said."""
 
     def __init__(self, module: str = "env") -> None:
-        if module in _RESERVED:
-            raise ConfigError(f"{module} is WASI's own: its functions are overridden by subclassing a generated class")
-        self.module = module
+        self.module = own_module(module)
         self._functions: dict[str, _Function] = {}
 
     @overload
@@ -71,22 +108,21 @@ class Imports:
 
         return add if function is None else add(function)
 
-    def bind(self, wanted: Iterable[Item], guest: Guest, memory: Memory) -> dict[str, tuple[Signature, Stub]]:
+    def bind(self, wanted: Iterable[Item], caller: Caller) -> Bound:
         """Name -> type and stub of each function that the module wants. LinkError where the types do not fit."""
-        bound = {}
-        for item in wanted:
-            if item.module == self.module and item.kind == "func" and item.name in self._functions:
-                bound[item.name] = self._functions[item.name].bind(item, guest, memory)
-        return bound
+        return {
+            item.name: self._functions[item.name].bind(item, caller.guest, caller.memory)
+            for item in wanted
+            if item.kind == "func" and item.name in self._functions
+        }
 
 
-def bind_all(
-    imports: Imports | Sequence[Imports], wanted: Sequence[Item], guest: Guest, memory: Memory
-) -> dict[str, dict[str, tuple[Signature, Stub]]]:
+def bind_all(imports: Provider | Sequence[Provider], wanted: Sequence[Item], caller: Caller) -> dict[str, Bound]:
     """What all of them provide, by module."""
-    bound: dict[str, dict[str, tuple[Signature, Stub]]] = {}
-    for one in [imports] if isinstance(imports, Imports) else imports:
-        bound.setdefault(one.module, {}).update(one.bind(wanted, guest, memory))
+    bound: dict[str, Bound] = {}
+    for one in imports if isinstance(imports, Sequence) else [imports]:
+        mine = [item for item in wanted if item.module == one.module]
+        bound.setdefault(one.module, {}).update(one.bind(mine, caller))
     return bound
 
 

@@ -142,11 +142,13 @@ class _Sections:
         self.memory: tuple[int, int | None, bool] | None = None
         self.features: list[str] = []
         self.producers: dict[str, list[str]] = {}
+        self.starts = False
         whole = _Reader(code)
         whole.take(8)
         while whole.at < len(code):
             number, content = whole.byte(), _Reader(whole.take(whole.number()))
-            read = {0: self.custom, 1: self.type, 2: self.import_, 3: self.function, 5: self.memories, 7: self.export}
+            read = {0: self.custom, 1: self.type, 2: self.import_, 3: self.function, 5: self.memories, 7: self.export,
+                    8: self.start}  # fmt: skip
             if number in read:
                 read[number](content)
 
@@ -188,6 +190,10 @@ class _Sections:
         """The first of them."""
         if section.number():
             self.memory = section.limits()
+
+    def start(self, _section: _Reader) -> None:
+        """A function that runs while an instance is made."""
+        self.starts = True
 
     def export(self, section: _Reader) -> None:
         """Names with the type of what is a function, or the kind of what is not."""
@@ -240,12 +246,16 @@ def _kind(found: _Sections, name: str) -> tuple[str, str]:
     example = next((one for one in functions if not one.startswith("_")), "FUNC")
     if "_initialize" in found.exports:
         return "a reactor", f"wasihost run --invoke {example} {name}, or wasihost.instantiate({name!r})"
+    if found.starts and not functions:
+        return "a command of the old kind, which is its start section", f"wasihost run {name}"
     return ("a library" if functions else "nothing to call"), f"wasihost run --invoke {example} {name}"
 
 
 def _problems(found: _Sections) -> list[str]:
     out = []
     for one in found.imports:
+        if one.kind == "memory":
+            continue  # which the guest is given; what is wrong with it is told below
         if one.kind != "func":
             out.append(f"{one.module}.{one.name}: an imported {one.kind}")
         elif one.module in SIGNATURES and one.name not in SIGNATURES[one.module]:

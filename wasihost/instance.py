@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from wasihost.engines.base import Imports as Provided
     from wasihost.engines.wasmtime.module import Module as Compiled
-    from wasihost.imports import Imports
+    from wasihost.imports import Provider
+    from wasihost.linking import Exported
     from wasihost.memory import Memory
     from wasihost.stats import Stats
     from wasihost.vfs.changes import Changes
@@ -75,6 +76,7 @@ class Instance:
         self.module = module
         self._prepared = prepared
         self._started = False
+        self._code: int | None = None
         self._stats = _new_stats()
         self._pid = os.getpid()
         self.state = State(config=config, stats=self._stats if prepared.stats else None)
@@ -83,12 +85,21 @@ class Instance:
             host = self.state if prepared.imports is None else _Joined(self.state, prepared.imports, compiled, self)
             self._engine = Engine(compiled, host, start, ending=self._deadline, limits=limits)
             with self._within(timeout):
-                self._engine.open()
-                if start is None and "_start" not in module.exports and "_initialize" in module.exports:
-                    self._engine.call("_initialize")
+                self._open(start)
         except BaseException:
             self.close()
             raise
+
+    def _open(self, start: str | None) -> None:
+        try:
+            self._engine.open()
+        except ExitError as end:
+            if start is None:
+                raise
+            self._code = end.code  # in its start section: there never is an instance to be called
+            return
+        if start is None and "_start" not in self.module.exports and "_initialize" in self.module.exports:
+            self._engine.call("_initialize")
 
     # -- running ---------------------------------------------------------------------------------------------------
 
@@ -107,15 +118,21 @@ class Instance:
             return self._engine.call(name, *numbers)
 
     def run(self, timeout: float | None = None) -> int:
-        """Run a command: call its `_start`, once, and answer its exit status, 0 to 2**32-1."""
+        """Run a command: call its `_start`, once, and answer its exit status, 0 to 2**32-1.
+
+        A module of the old kind that has a start section instead has run already.
+        """
         if self._started:
             raise RuntimeError("a command runs once: make another instance to run it again")
         self._started = True
-        try:
-            self.call("_start", timeout=timeout)
-        except ExitError as end:
-            return end.code
-        return 0
+        if self._code is None:
+            self._code = 0
+            try:
+                if "_start" in self.module.exports:
+                    self.call("_start", timeout=timeout)
+            except ExitError as end:
+                self._code = end.code
+        return self._code
 
     def end(self, reason: BaseException) -> None:
         """From any other thread: end what the guest is doing; the call raises `reason`.
@@ -136,21 +153,48 @@ class Instance:
         if timeout is not None and not self._engine.interruptible:
             raise ConfigError("this instance cannot be interrupted: give `timeout` when it is made, too")
         wall, cpu = time.monotonic_ns(), time.thread_time()
+        end: int | None = None
+        reason: TimeoutExpired | None = None
         if timeout is not None:
             end = wall + int(max(timeout, 0) * 1_000_000_000)
-            self._deadline.start(end, TimeoutExpired(_text(self._prepared.config.args), timeout))
-        else:
-            self._deadline.start(None, None)
+            reason = TimeoutExpired(_text(self._prepared.config.args), timeout)
         try:
-            yield
+            if self._engine.depth:  # by a function that the guest called
+                with self._deadline.narrowed(end, reason):
+                    self._look_again()
+                    yield
+            else:
+                self._deadline.start(end, reason)
+                try:
+                    yield
+                finally:
+                    self._deadline.start(None, None)  # its reason's traceback holds this frame, and so the deadline
+                    self._stats.wall += (time.monotonic_ns() - wall) / 1_000_000_000
+                    self._stats.cpu += time.thread_time() - cpu
         except TimeoutExpired as error:
-            decode = self._prepared.decoding.decode
-            error.stdout, error.stderr = decode(self._prepared.out), decode(self._prepared.err)
+            if error is reason:
+                decode = self._prepared.decoding.decode
+                error.stdout, error.stderr = decode(self._prepared.out), decode(self._prepared.err)
             raise
         finally:
-            self._deadline.start(None, None)  # its reason's traceback holds this frame, and so the deadline
-            self._stats.wall += (time.monotonic_ns() - wall) / 1_000_000_000
-            self._stats.cpu += time.thread_time() - cpu
+            del reason  # its traceback holds this frame
+
+    def _look_again(self) -> None:
+        from wasihost.engines.wasmtime.watch import watch
+
+        watch.look_again()
+
+    def as_imports(self, module: str) -> Exported:
+        """The exported functions as imports for other guests, which import them from `module`.
+
+            with instantiate("lib.wasm") as lib:
+                run("main.wasm", imports=lib.as_imports("lib"))
+
+        The two share nothing but the numbers that they pass. Used by one thread at a time, as the instance itself.
+        """
+        from wasihost.linking import Exported
+
+        return Exported(module, self._engine, self._deadline)
 
     # -- what there is of it ---------------------------------------------------------------------------------------
 
@@ -218,13 +262,15 @@ class Instance:
 class _Joined:
     """A State with the user's own imports beside it."""
 
-    def __init__(self, state: State, imports: Imports | Sequence[Imports], compiled: Compiled, guest: Instance) -> None:
-        from wasihost.imports import bind_all
+    def __init__(
+        self, state: State, imports: Provider | Sequence[Provider], compiled: Compiled, guest: Instance
+    ) -> None:
+        from wasihost.imports import Caller, bind_all
 
         self.guest = state.guest
         self.state = state
         provided = state.imports()
-        own = bind_all(imports, compiled.imports, state.guest, guest.memory)
+        own = bind_all(imports, compiled.imports, Caller(state.guest, guest.memory, guest._deadline))
         joined = {module: {**provided.get(module, {}), **functions} for module, functions in own.items()}
         self._imports = ChainMap(joined, provided)  # type: ignore[arg-type]  # nothing is ever put into the second
 

@@ -25,8 +25,11 @@ class Readable(Protocol):
         """Its content."""
 
 
-ModuleSource: TypeAlias = "str | os.PathLike[str] | bytes | Readable | Module"
+ModuleSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | Module"
 """A path; a module in binary or text form; the text itself, if it begins with `(`; or a module compiled before."""
+
+
+_BYTES = (bytes, bytearray, memoryview)
 
 
 class Module:
@@ -46,7 +49,9 @@ class Module:
         self.name = name_of(source)
         if isinstance(source, str) and source.lstrip()[:1] == "(":
             source = source.encode()
-        elif not isinstance(source, (str, bytes, os.PathLike)):
+        elif isinstance(source, _BYTES):
+            source = bytes(source)
+        elif not isinstance(source, (str, os.PathLike)):
             source = source.read_bytes()
         self._source: str | bytes | os.PathLike[str] = source
         self._cache = cache
@@ -97,7 +102,7 @@ def name_of(source: ModuleSource) -> str:
     """What a guest is called where it is given no name: the file's base name."""
     if isinstance(source, Module):
         return source.name
-    if isinstance(source, bytes) or (isinstance(source, str) and source.lstrip()[:1] == "("):
+    if isinstance(source, _BYTES) or (isinstance(source, str) and source.lstrip()[:1] == "("):
         return "guest"
     if isinstance(source, (str, os.PathLike)):
         return os.path.basename(os.fspath(source))

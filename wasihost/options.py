@@ -13,7 +13,7 @@ from wasihost.output import Captured, Decoding
 
 if TYPE_CHECKING:
     from wasihost.config import Stdin, Stdout
-    from wasihost.imports import Imports
+    from wasihost.imports import Provider
     from wasihost.vfs import Lazy, MemoryFS
     from wasihost.vfs.changes import Changes, Picture
     from wasihost.vfs.mounting import VirtualSource
@@ -36,7 +36,7 @@ class Options(TypedDict, total=False):
     - `env` replaces the config's environment.
     - `dirs`, `ro_dirs`: guest path -> host directory, writable and not.
     - `files`: path -> content, put into a file system in memory at the guest's `/`; `fs`: one to be mounted there.
-    - `imports`: host functions of your own.
+    - `imports`: host functions of your own, and other guests' exports (`Instance.as_imports`).
     - `max_memory`, `fuel`, `max_output`: limits, as `Limits` has them; the config has more.
     - `cache=False` leaves the compiled modules on disk alone.
     - `stats=True` also counts calls and bytes per function, and notes paths; that costs a part of each call.
@@ -54,7 +54,7 @@ class Options(TypedDict, total=False):
     ro_dirs: Mapping[str, str | os.PathLike[str]] | None
     files: Mapping[str, bytes | Lazy] | None
     fs: VirtualSource | None
-    imports: Imports | Sequence[Imports] | None
+    imports: Provider | Sequence[Provider] | None
     max_memory: int | None
     fuel: int | None
     max_output: int | None
@@ -78,7 +78,7 @@ class Prepared:
         if unknown:
             raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
         self.decoding = Decoding(text, encoding, given.get("errors"))
-        self.imports: Imports | Sequence[Imports] | None = given.get("imports")
+        self.imports: Provider | Sequence[Provider] | None = given.get("imports")
         self.cache: bool = given.get("cache", True)
         self.stats: bool = given.get("stats", False)
         self.out: Captured | None = None

@@ -19,6 +19,7 @@ class Order(NamedTuple):
     env: tuple[tuple[str, str | None], ...] = ()
     env_inherit: bool = False
     tcplisten: tuple[tuple[str, int], ...] = ()
+    preload: tuple[tuple[str, str], ...] = ()
     argv0: str | None = None
     invoke: str | None = None
     timeout: float | None = None
@@ -55,6 +56,12 @@ def address(value: str) -> tuple[str, int] | None:
         return None
     number = count(port)
     return (host, number) if separator and host and number is not None and number < 1 << 16 else None
+
+
+def preload(value: str) -> tuple[str, str] | None:
+    """NAME=FILE -> (import module, file)."""
+    name, separator, file = value.partition("=")
+    return (name, file) if separator and name and file else None
 
 
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -107,6 +114,8 @@ OPTIONS: Final[dict[str, Option]] = {
     "--env-inherit": Option("env_inherit", None, "", "Pass this process' whole environment."),
     "--tcplisten": Option("tcplisten", address, "HOST:PORT", "Give the guest a socket that listens; port 0 is any.",
                           True),
+    "--preload": Option("preload", preload, "NAME=FILE", "A guest whose exports the module imports from NAME; it has "
+                        "memory and descriptors of its own.", True),
     "--argv0": Option("argv0", name, "NAME", "What the guest is called; else its file's name."),
     "--timeout": Option("timeout", seconds, "SECONDS", "End the guest after this time, whatever it does (status 124)."),
     "--max-memory": Option("max_memory", size, "SIZE", "Linear memory it may have, such as 64MiB."),

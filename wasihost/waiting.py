@@ -13,13 +13,6 @@ _SELECT_MAX = 1024
 """FD_SETSIZE: select(2) knows no higher descriptor."""
 
 
-def ready_now(fd: int, event: int) -> bool:
-    """Whether `event` (POLLIN, POLLOUT), an error or the end has come to `fd`."""
-    poller = select.poll()
-    poller.register(fd, event)
-    return bool(poller.poll(0))
-
-
 def wait_for(watched: Sequence[tuple[int, bool]], timeout: int | None, deadline: Deadline) -> list[bool | None]:
     """Wait until one of the (fd, for writing) is ready, or for `timeout` ns; None waits as long as it takes.
 

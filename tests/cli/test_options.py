@@ -131,8 +131,12 @@ def test_inspect(tmp_path: Path) -> None:
     (tmp_path / "odd.wat").write_text('(module (import "env" "f" (func)) (import "wasi" "thread-spawn" (func)) '
                                       '(import "env" "memory" (memory 1 2 shared)))')  # fmt: skip
     odd = wasihost("inspect", str(tmp_path / "odd.wat")).stdout
-    for words in ("env.f: from the embedder", "wasi-threads", "a shared memory", "an imported memory"):
+    for words in ("env.f: from the embedder", "wasi-threads", "a shared memory"):
         assert words in odd
+    (tmp_path / "old.wat").write_text('(module (import "env" "memory" (memory 1)) (func $f) (start $f))')
+    old = wasihost("inspect", str(tmp_path / "old.wat")).stdout
+    assert "a command of the old kind" in old
+    assert "not served here" not in old
 
 
 @pytest.mark.parametrize(

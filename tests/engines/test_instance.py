@@ -162,6 +162,47 @@ def test_a_call_within_a_call() -> None:
     opened[0].instance.close()
 
 
+def test_it_is_for_one_thread_at_a_time() -> None:
+    refused: list[BaseException] = []
+
+    def other() -> None:
+        for act in (lambda: opened.instance.call("grow", 1), opened.instance.close):
+            try:
+                act()
+            except RuntimeError as error:
+                refused.append(error)
+
+    def sched_yield(_host: Host) -> int:
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        return 5
+
+    opened = Opened(host=Host(sched_yield=sched_yield))
+    assert opened.instance.call("yield") == 5
+    assert [str(error).partition(":")[0] for error in refused] == [
+        "another thread is in this guest",
+        "the guest is running",
+    ]
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    assert len(refused) == 2
+    assert not opened.instance.is_open
+
+
+def test_a_guest_cannot_be_closed_by_what_it_calls() -> None:
+    def sched_yield(_host: Host) -> int:
+        opened.instance.close()
+        return 0
+
+    opened = Opened(host=Host(sched_yield=sched_yield))
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="the guest is running"):
+            opened.instance.call("yield")
+    opened.instance.close()
+
+
 def test_memory_has_a_limit() -> None:
     opened = Opened(limits=Limits(memory=10 << 16))
     assert opened.instance.call("grow", 5) == 1

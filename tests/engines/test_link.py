@@ -29,7 +29,7 @@ def refusal(text: str, start: str = "_start") -> str:
         ('"gojs" "runtime.wasmExit" (func)', "gojs.runtime.wasmExit", "GOOS=wasip1"),
         ('"__wbindgen_placeholder__" "x" (func)', "__wbindgen_placeholder__.x", "wasm-bindgen"),
         ('"mine" "f" (func)', "mine.f", "provides the modules env, wasi_snapshot_preview1"),
-        ('"env" "memory" (memory 1)', "env.memory", "export its memory"),
+        ('"env" "memory" (memory 1 2 shared)', "env.memory", "built for threads"),
         ('"env" "table" (table 1 funcref)', "env.table", "statically"),
         ('"env" "base" (global i32)', "env.base", "statically"),
     ],

@@ -51,7 +51,9 @@ def test_sources() -> None:
 
 def test_a_module_shows_its_imports_and_exports() -> None:
     guest = module.load(wat("exit"))
-    assert guest.imports[0] == ("wasi_snapshot_preview1", "args_sizes_get", "func", ("i32", "i32"), ("i32",))
+    assert guest.imports[0] == module.Item(
+        "wasi_snapshot_preview1", "args_sizes_get", "func", ("i32", "i32"), ("i32",)
+    )  # fmt: skip
     assert {name: item.kind for name, item in guest.exports.items()} == {"memory": "memory", "_start": "func"}
 
 

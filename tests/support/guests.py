@@ -1,5 +1,7 @@
 """The programs of tests/guests: C sources compiled when they are first needed, and modules in the text format.
 
+Those in other languages are in `toolchains`, which keeps them here too.
+
 Rules: a compiled guest is kept in a cache folder of the user's, under a name made of everything that went into it, so a
 changed source or compiler is a new file and nothing is ever rebuilt in place. It gets there by a rename: test processes
 that run side by side may compile the same guest twice, and never see half of one.
@@ -13,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 GUESTS = Path(__file__).resolve().parents[1] / "guests"
@@ -30,22 +33,38 @@ def cache_dir() -> Path:
     return folder
 
 
-def build_c(name: str) -> Path:
-    """The compiled tests/guests/NAME.c.
+def build_c(name: str, *flags: str) -> Path:
+    """The compiled tests/guests/NAME.c; `flags` are the compiler's, besides the usual ones.
 
     Raises RuntimeError with the compiler's messages where it does not compile.
     """
     source = GUESTS / f"{name}.c"
+    flags = (*C_FLAGS, *flags)
+    recipe = (importlib.metadata.version("ziglang"), *flags)
+    command = [sys.executable, "-m", "ziglang", "cc", *flags]
+    return kept(name, recipe, (source, *sorted(GUESTS.glob("*.h"))), lambda made: [*command, "-o", made, str(source)])
+
+
+def kept(
+    name: str,
+    recipe: Sequence[str],
+    sources: Sequence[Path],
+    command: Callable[[str], Sequence[str]],
+    env: Mapping[str, str] | None = None,
+) -> Path:
+    """The module that `command` writes to the path it is given, or has written before from these sources.
+
+    `recipe` is what else goes into it: the version of the compiler, its flags. RuntimeError as for `build_c`.
+    """
     cache = cache_dir()
-    target = cache / f"{name}-{_key(source)}.wasm"
+    target = cache / f"{name}-{_key(recipe, sources)}.wasm"
     if target.exists():
         return target
     with tempfile.TemporaryDirectory(dir=cache, prefix=f"{name}-") as work:
         made = Path(work) / "guest.wasm"
-        command = [sys.executable, "-m", "ziglang", "cc", *C_FLAGS, "-o", str(made), str(source)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command(str(made)), capture_output=True, text=True, check=False, env=env)
         if done.returncode != 0:
-            raise RuntimeError(f"{source.name} does not compile:\n{done.stderr}")
+            raise RuntimeError(f"{sources[0].name} does not compile:\n{done.stderr}")
         made.replace(target)
     return target
 
@@ -58,11 +77,11 @@ def wat(name: str) -> Path:
     return source
 
 
-def _key(source: Path) -> str:
+def _key(recipe: Sequence[str], sources: Sequence[Path]) -> str:
     digest = hashlib.sha256()
-    for part in (importlib.metadata.version("ziglang"), *C_FLAGS):
+    for part in recipe:
         digest.update(part.encode() + b"\0")
-    for path in (source, *sorted(GUESTS.glob("*.h"))):
+    for path in sources:
         content = path.read_bytes()
         digest.update(b"%s %d\0" % (path.name.encode(), len(content)) + content)
     return digest.hexdigest()[:16]

@@ -12,11 +12,10 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Rights, Whence
 
 from wasihost import rights as kinds
-from wasihost.deadline import Deadline
+from wasihost.deadline import Deadline, ready_now
 from wasihost.descriptors.base import Stream
 from wasihost.descriptors.host_file import SYNCHRONOUS, change_status_flags, fdatasync, file_offset, status_flags
 from wasihost.descriptors.hoststat import bytes_to_read, filestat_of, filetype_of
-from wasihost.waiting import ready_now
 
 _APPEND, _NONBLOCK = int(Fdflags.APPEND), int(Fdflags.NONBLOCK)
 

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from wasihost.deadline import Deadline
+from wasihost.deadline import Deadline, ready_now
 from wasihost.descriptors.adapted import TextReader
 from wasihost.descriptors.hoststat import bytes_to_read
-from wasihost.waiting import ready_now, wait_for
+from wasihost.waiting import wait_for
 
 _SLICE = 0.05
 """Seconds that a hook is asked to wait at once: how long a thread may outlive its run."""

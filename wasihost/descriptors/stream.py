@@ -13,9 +13,8 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Rights
 
 from wasihost import rights as kinds
-from wasihost.deadline import Deadline
+from wasihost.deadline import Deadline, ready_now
 from wasihost.descriptors.base import Stream, one_piece
-from wasihost.waiting import ready_now
 
 if TYPE_CHECKING:
     from wasihost.descriptors.readiness import Ready

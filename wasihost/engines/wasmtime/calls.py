@@ -5,9 +5,9 @@ An i32 fills the lower four bytes of its slot, the rest is garbage. One `Struct`
 through a view of the whole address space, which spares the ctypes object that reading at an address would cost.
 
 Rule: nothing may be raised out of a callback. What a stub raises is put on the run's list, and the guest is stopped by
-a trap; whoever entered the guest raises it from there. The trap is made before the guest is entered, and the `except`
-block calls nothing: Python runs signal handlers after calls, and what they raise would leave the callback from there
-(see `shield.py` for what that does).
+a trap; whoever entered the guest raises it from there. The trap is made before the guest is entered, so that the
+`except` block calls nothing: Python runs signal handlers after calls, and what they raise would leave the callback from
+there (see `shield.py` for what that does).
 
 Chosen by measurement (loop of empty calls with three arguments; ns on CPython 3.11 / 3.13): parameters declared as
 `c_ubyte, c_ubyte, c_size_t` 254 / 333, as four words 266 / 346, a callback that does nothing at all 107 / 147.
@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from ctypes import CFUNCTYPE, c_size_t, c_ubyte, c_void_p
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from wasihost.engines.wasmtime.ffi import c, take_error
 from wasihost.engines.wasmtime.shield import shield
@@ -30,8 +30,9 @@ EVERYWHERE = memoryview((c_ubyte * sys.maxsize).from_address(0)).cast("B")
 
 # (environment, caller, slots, count of slots) -> trap. What is not used is declared as the cheapest type, or left out.
 CALLBACK = CFUNCTYPE(c_void_p, c_ubyte, c_ubyte, c_size_t)
+CALLER_CALLBACK = CFUNCTYPE(c_void_p, c_ubyte, c_size_t, c_size_t)
 
-TRAP_TEXT = b"stopped by the host"
+TRAP_TEXT = b"stopped by the host; `run.call` of a State in your own Linker raises the reason"
 
 
 # How the arguments of one type are read from the slots, and how its result is written, if it has one.
@@ -45,50 +46,86 @@ def codec(signature: "Signature") -> Codec:
     key = signature.slots, signature.answers
     if key not in _codecs:
         slots, answers = key
-        arguments = "".join(f"{one}{16 - struct.calcsize('<' + one)}x" for one in slots[:-1]) + slots[-1:]
-        put = struct.Struct("<" + answers).pack_into if answers else None
-        _codecs[key] = struct.Struct("<" + arguments).unpack_from, put
+        put = _apart(answers).pack_into if answers else None
+        _codecs[key] = _apart(slots).unpack_from, put if len(answers) < 2 else _several(put)
     return _codecs[key]
+
+
+def _apart(kinds: str) -> struct.Struct:
+    """Values in slots of 16 bytes each."""
+    return struct.Struct("<" + "".join(f"{one}{16 - struct.calcsize('<' + one)}x" for one in kinds[:-1]) + kinds[-1:])
+
+
+def _several(put: Callable[..., None] | None) -> Callable[..., None]:
+    """As `put`, of a tuple."""
+    assert put
+
+    def put_all(space: memoryview, slots: int, values: tuple[int | float, ...]) -> None:
+        put(space, slots, *values)
+
+    return put_all
 
 
 # One entry per number of arguments: unpacking into names and calling by position costs 30 ns less than
 # `stub(*get(...))`, of 340 for a whole `clock_time_get`.
 _ENTRY = """
-def make(get, put, space, stub, kept, stop):
-    def enter(_environment, _caller, slots):
+def make(get, put, space, stub, kept, stop, another, seeker):
+    def enter(_environment, caller, slots):
         try:
-            {arguments}
+            {look}{unpack}{body}
             return None
         except BaseException as reason:
             kept[:] = (reason,)
             trap, stop[0] = stop[0], 0
-            return trap
+            return trap or another()
     return enter
 """
-_makers: dict[tuple[int, bool], Callable[..., FunctionType]] = {}
+_LOOK = "if seeker.loose: seeker.find(caller)\n            "
+_makers: dict[tuple[int, bool, bool], Callable[..., FunctionType]] = {}
 
 
-def _maker(count: int, answers: bool) -> Callable[..., FunctionType]:
-    """What makes the entry of a stub with `count` arguments, with or without a result."""
-    key = count, answers
+def _maker(count: int, answers: bool, looks: bool) -> Callable[..., FunctionType]:
+    """What makes the entry of a stub with `count` arguments, with or without a result; `looks`, for a seeker."""
+    key = count, answers, looks
     if key not in _makers:
         names = ", ".join(f"a{number}" for number in range(count))
-        unpack = f"{names}{',' * (count == 1)} = get(space, slots); " if count else ""
-        body = f"put(space, slots, stub({names}))" if answers else f"stub({names})"
+        text = _ENTRY.format(
+            look=_LOOK * looks,
+            unpack=f"{names}{',' * (count == 1)} = get(space, slots); " if count else "",
+            body=f"put(space, slots, stub({names}))" if answers else f"stub({names})",
+        )
         scope: dict[str, Any] = {}
-        exec(compile(_ENTRY.format(arguments=unpack + body), f"<entry of {count} arguments>", "exec"), scope)
+        exec(compile(text, f"<entry of {count} arguments>", "exec"), scope)
         _makers[key] = scope["make"]
     return _makers[key]
 
 
-def entry(signature: "Signature", stub: "Stub", kept: list[BaseException], stop: list[int]) -> FunctionType:
-    """The Python function behind CALLBACK for one stub.
+class Seeker(Protocol):
+    """Finds a guest's memory where only the guest's own calls can show it."""
 
-    `stop` holds a trap, which the engine takes over when something is put on `kept`.
+    loose: bool
+    """Whether it has to be found, or found again."""
+
+    def find(self, caller: int) -> None:
+        """Show the memory of the calling instance (a `wasmtime_caller_t *`) to the stubs."""
+
+
+def new_trap() -> int:
+    """A trap that stops a guest."""
+    return c.wasmtime_trap_new(TRAP_TEXT, len(TRAP_TEXT))  # type: ignore[no-any-return]  # see c
+
+
+def entry(
+    signature: "Signature", stub: "Stub", kept: list[BaseException], stop: list[int], seeker: Seeker | None = None
+) -> FunctionType:
+    """The Python function behind CALLBACK for one stub; behind CALLER_CALLBACK, if it has a seeker.
+
+    `stop` holds a trap, which the engine takes over when something is put on `kept`; 0 where nobody could know that the
+    guest would be entered.
     """
     get, put = codec(signature)
-    make = _maker(len(signature.slots), put is not None)
-    return shield(make(get, put, EVERYWHERE, stub, kept, stop))
+    make = _maker(len(signature.slots), put is not None, seeker is not None)
+    return shield(make(get, put, EVERYWHERE, stub, kept, stop, new_trap, seeker))
 
 
 # (context, data, where the next deadline goes, where the kind of going on goes) -> error.

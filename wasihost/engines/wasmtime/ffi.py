@@ -10,7 +10,7 @@ import ctypes
 import functools
 from collections.abc import Callable, Sequence
 from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_ubyte, c_uint32, c_uint64, c_void_p
-from typing import Any
+from typing import Any, NamedTuple
 
 from wasihost.engines.wasmtime.library import load
 
@@ -26,6 +26,7 @@ _FREE: dict[str, _Declaration] = {
     "wasmtime_module_deserialize_file": (_P, (_P, _S, _P)),
     "wasmtime_module_delete": (None, (_P,)),
     "wasmtime_store_delete": (None, (_P,)),
+    "wasmtime_memory_new": (_P, (_P, _P, _P)),
     "wasmtime_linker_instantiate": (_P, (_P, _P, _P, _P, _P)),
     "wasmtime_func_call_unchecked": (_P, (_P, _P, _P, _N, _P)),
 }
@@ -57,6 +58,13 @@ _HELD: dict[str, _Declaration] = {
     "wasm_exporttype_type": (_P, (_P,)),
     "wasm_externtype_kind": (c_ubyte, (_P,)),
     "wasm_externtype_as_functype_const": (_P, (_P,)),
+    "wasm_externtype_as_memorytype_const": (_P, (_P,)),
+    "wasmtime_memorytype_minimum": (c_uint64, (_P,)),
+    "wasmtime_memorytype_maximum": (c_bool, (_P, _P)),
+    "wasmtime_memorytype_is64": (c_bool, (_P,)),
+    "wasmtime_memorytype_isshared": (c_bool, (_P,)),
+    "wasm_memorytype_new": (_P, (_P,)),
+    "wasm_memorytype_delete": (None, (_P,)),
     "wasm_functype_new": (_P, (_P, _P)),
     "wasm_functype_delete": (None, (_P,)),
     "wasm_functype_params": (_P, (_P,)),
@@ -68,6 +76,7 @@ _HELD: dict[str, _Declaration] = {
     "wasmtime_store_context": (_P, (_P,)),
     "wasmtime_linker_new": (_P, (_P,)),
     "wasmtime_linker_delete": (None, (_P,)),
+    "wasmtime_linker_define": (_P, (_P, _P, _S, _N, _S, _N, _P)),
     "wasmtime_linker_define_func_unchecked": (_P, (_P, _S, _N, _S, _N, _P, _P, _P, _P)),
     "wasmtime_instance_export_get": (c_bool, (_P, _P, _S, _N, _P)),
     "wasmtime_caller_export_get": (c_bool, (_P, _S, _N, _P)),
@@ -140,8 +149,8 @@ class Extern:
     FUNC, MEMORY = 0, 3
     __slots__ = ("_block", "item")
 
-    def __init__(self) -> None:
-        self._block: ctypes.Array[c_uint64] = array(c_uint64, 8)()
+    def __init__(self, kind: int = 0) -> None:
+        self._block: ctypes.Array[c_uint64] = array(c_uint64, 8)(kind)
         self.item = ctypes.addressof(self._block) + 8
 
     @property
@@ -185,6 +194,33 @@ def _valtypes_at(address: int) -> tuple[str, ...]:
 def functype_at(address: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Parameters and results of a `wasm_functype_t *`."""
     return _valtypes_at(c.wasm_functype_params(address)), _valtypes_at(c.wasm_functype_results(address))
+
+
+class MemoryType(NamedTuple):
+    """Of a linear memory: least and most size in pages of 64 KiB, and the proposals that it takes part in."""
+
+    least: int
+    most: int | None
+    wide: bool  # 64-bit addresses
+    shared: bool
+
+
+def memorytype_at(address: int) -> MemoryType:
+    """What a `wasm_memorytype_t *` says."""
+    most = c_uint64()
+    bounded = c.wasmtime_memorytype_maximum(address, ctypes.byref(most))
+    return MemoryType(
+        c.wasmtime_memorytype_minimum(address),
+        most.value if bounded else None,
+        c.wasmtime_memorytype_is64(address),
+        c.wasmtime_memorytype_isshared(address),
+    )
+
+
+def new_memorytype(memory: MemoryType) -> int:
+    """A new `wasm_memorytype_t *` of an ordinary memory; `wasm_limits_t` is two u32, the greatest for no bound."""
+    limits = array(c_uint32, 2)(memory.least, 0xFFFF_FFFF if memory.most is None else memory.most)
+    return c.wasm_memorytype_new(limits)  # type: ignore[no-any-return]  # see c
 
 
 def new_functype(params: Sequence[str], results: Sequence[str]) -> int:

@@ -6,12 +6,23 @@ compiled module. Whatever ends a call (a handler's exception, a deadline, a trap
 
 import ctypes
 import struct
+import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wasihost.engines.wasmtime import memory, signals
-from wasihost.engines.wasmtime.calls import CALLBACK, EPOCH_CALLBACK, TRAP_TEXT, define, entry, epoch_entry
-from wasihost.engines.wasmtime.ffi import Extern, array, c, take_error
+from wasihost.engines.wasmtime.calls import (
+    CALLBACK,
+    CALLER_CALLBACK,
+    EPOCH_CALLBACK,
+    TRAP_TEXT,
+    define,
+    entry,
+    epoch_entry,
+    new_trap,
+)
+from wasihost.engines.wasmtime.ffi import Extern, array, c, new_memorytype, take_error
 from wasihost.engines.wasmtime.link import match
 from wasihost.engines.wasmtime.module import Module
 from wasihost.engines.wasmtime.traps import raise_end
@@ -68,6 +79,7 @@ class Instance:
         self._handle = array(ctypes.c_uint64, 2)()
         self._functions: dict[str, Callable[..., Any]] = {}
         self.depth = 0
+        self._one = threading.RLock()
         self._ending = ending if module.engine.kind.interruptible else None
         self._stop = [0]
         self._halt = [0]
@@ -83,13 +95,16 @@ class Instance:
         self._renew()
         self._provide()
         self._limit(self._limits)
+        self._give_memories()
         self._instantiate()
 
     def _provide(self) -> None:
         """Put a callback for each import into the linker."""
+        early = memory.Early(self.memory, partial(setattr, self._state.guest, "view")) if self.module.starts else None
+        kind = CALLER_CALLBACK if early else CALLBACK
         for item, signature, stub in self._wanted:
             functype = self.module.engine.functype(item.params, item.results)
-            callback = CALLBACK(entry(signature, stub, self._kept, self._stop))
+            callback = kind(entry(signature, stub, self._kept, self._stop, early))
             self._callbacks.append(callback)
             if problem := define(self._linker or 0, item.module, item.name, functype, callback):
                 raise LinkError(f"import {item.module}.{item.name}: {problem}")
@@ -108,6 +123,26 @@ class Instance:
         if self.module.engine.kind.interruptible:
             c.wasmtime_context_set_epoch_deadline(store.context, 1 if self._ending else 1 << 62)
 
+    def _give_memories(self) -> None:
+        """Make the memories that the module imports. The first is the guest's, unless it exports one as `memory`."""
+        store = self.memory.store
+        assert store
+        for item in dict.fromkeys(item for item in self.module.imports if item.memory):
+            assert item.memory
+            made, type_ = Extern(Extern.MEMORY), new_memorytype(item.memory)
+            error = c.wasmtime_memory_new(store.context, type_, made.item)
+            c.wasm_memorytype_delete(type_)
+            if error:
+                raise _too_much(take_error(error))
+            first, second = item.module.encode(), item.name.encode()
+            error = c.wasmtime_linker_define(
+                self._linker, store.context, first, len(first), second, len(second), made.block
+            )
+            if error:
+                raise LinkError(f"import {item.module}.{item.name}: {take_error(error)}")
+            if self.memory.export is None:
+                self._state.guest.view = self.memory.bind(made)
+
     def _instantiate(self) -> None:
         linker, module, handle = self._linker, self.module.ptr, self._handle
 
@@ -119,7 +154,7 @@ class Instance:
             self._enter(instantiate)
         except LinkError as error:
             if "exceeds memory limits" in str(error):
-                raise LimitExceeded("memory", f"the module asks for more memory than it is given: {error}") from None
+                raise _too_much(str(error)) from None
             raise
         exported = self.module.exports.get("memory")
         if exported is not None and exported.kind == "memory":
@@ -179,7 +214,21 @@ class Instance:
         return function
 
     def _enter(self, call: Callable[[int, object], int | None]) -> None:
-        """Let the engine do `call` with the context and room for a trap; raise how it ended."""
+        """Let the engine do `call` with the context and room for a trap; raise how it ended.
+
+        The engine does not notice two threads in one store, and both would write anywhere.
+        """
+        held = False
+        try:
+            held = self._one.acquire(blocking=False)
+            if not held:
+                raise RuntimeError("another thread is in this guest: an instance is for one thread at a time")
+            self._entered(call)
+        finally:
+            if held:
+                self._one.release()
+
+    def _entered(self, call: Callable[[int, object], int | None]) -> None:
         if self.memory.store is None:
             raise RuntimeError("this instance is closed")
         context = self.memory.store.context  # no local name for the store: a kept traceback would keep it
@@ -205,7 +254,7 @@ class Instance:
     def _renew(self) -> None:
         """What a callback has given to the engine, made again for the next."""
         if not self._stop[0]:
-            self._stop[0] = c.wasmtime_trap_new(TRAP_TEXT, len(TRAP_TEXT))
+            self._stop[0] = new_trap()
         if self._ending and not self._halt[0]:
             self._halt[0] = c.wasmtime_error_new(TRAP_TEXT)
 
@@ -247,7 +296,9 @@ class Instance:
         return left.value
 
     def close(self) -> None:
-        """Let go of everything; views of the memory that somebody holds stay valid."""
+        """Let go of everything; views of the memory that somebody holds stay valid. RuntimeError while it runs."""
+        if self.depth:
+            raise RuntimeError("the guest is running: end it, and close it when its call has returned")
         guest = self._state.guest
         if guest.memory is self.memory:
             guest.view, guest.memory = memory.EMPTY, self.before
@@ -265,7 +316,12 @@ class Instance:
 
     def __del__(self) -> None:
         if hasattr(self, "memory"):
+            self.depth = 0  # a signal may have come between two steps of a call; nobody is in it now
             self.close()
+
+
+def _too_much(text: str) -> LimitExceeded:
+    return LimitExceeded("memory", f"the module asks for more memory than it is given: {text}")
 
 
 def _masked(number: int | float, mask: int) -> int:

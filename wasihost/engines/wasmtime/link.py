@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from wasihost.engines.wasmtime.calls import signed_text
+from wasihost.engines.wasmtime.ffi import MemoryType
 from wasihost.engines.wasmtime.module import Item, Module
 from wasihost.errors import LinkError
 
@@ -37,12 +38,10 @@ def _advice(module: str, provided: "Imports") -> str:
 def _misfit(item: Item, provided: "Imports") -> str:
     """What is wrong with an import, or an empty text."""
     name = f"{item.module}.{item.name}"
+    if item.memory:
+        return _unfit(f"import {name}", item.memory)
     if item.kind != "func":
-        return (
-            f"import {name}: a {item.kind}; this host provides functions only"
-            + (": the guest must define and export its memory (link without --import-memory)" * (item.kind == "memory"))
-            + (": link the guest statically" * (item.kind in ("table", "global")))
-        )
+        return f"import {name}: a {item.kind}; this host provides functions and memories: link the guest statically"
     try:
         signature, _ = provided[item.module][item.name]
     except KeyError:
@@ -55,14 +54,26 @@ def _misfit(item: Item, provided: "Imports") -> str:
     return ""
 
 
+def _unfit(name: str, memory: MemoryType) -> str:
+    """What is wrong with a memory, or an empty text."""
+    if memory.shared:
+        return f"{name}: a shared memory; the guest was built for threads (`-pthread`), which this host does not have"
+    if memory.wide:
+        return f"{name}: a 64-bit memory; WASI's pointers have 32 bits: build the guest for wasm32"
+    return ""
+
+
 def _missing(module: Module, entry: str | None) -> str:
-    """What is wrong with the exports, or an empty text. A library that imports nothing needs no memory."""
-    if entry is None and not module.imports:
-        return ""
+    """What is wrong with the exports, or an empty text. A library that has nothing to do with WASI needs no memory."""
     memory, start = module.exports.get("memory"), module.exports.get(entry or "")
-    if memory is None or memory.kind != "memory":
-        return "export memory: missing; a WASI guest exports its linear memory under this name"
-    if entry is None:
+    if memory is not None and memory.memory:
+        if text := _unfit("export memory", memory.memory):
+            return text
+    elif not any(item.memory for item in module.imports) and (
+        entry is not None or any(item.module.startswith("wasi_") for item in module.imports)
+    ):
+        return "export memory: missing; a WASI guest exports its linear memory under this name, or imports it"
+    if entry is None or (start is None and module.starts):  # a start section is how programs began before `_start`
         return ""
     if start is None or start.kind != "func":
         if "_initialize" in module.exports and entry == "_start":
@@ -78,7 +89,7 @@ def _missing(module: Module, entry: str | None) -> str:
 
 
 def match(module: Module, provided: "Imports", entry: str | None) -> "list[tuple[Item, Signature, Stub]]":
-    """Each import of the module, once, with its type and stub. LinkError names every import and export that misfits.
+    """Each imported function, once, with its type and stub. LinkError names every import and export that misfits.
 
     `entry` is the export that has to be there as a `() -> ()`, if any. A module may import one function several times;
     a name can be defined in a linker only once.
@@ -90,4 +101,4 @@ def match(module: Module, provided: "Imports", entry: str | None) -> "list[tuple
         if len(misfits) > _SHOWN:
             misfits[_SHOWN:] = [f"and {len(misfits) - _SHOWN} more"]
         raise LinkError("the module does not fit this host:\n  " + "\n  ".join(misfits) if misfits[1:] else misfits[0])
-    return [(item, *provided[item.module][item.name]) for item in dict.fromkeys(module.imports)]
+    return [(item, *provided[item.module][item.name]) for item in dict.fromkeys(module.imports) if item.kind == "func"]

@@ -9,7 +9,8 @@ itself keeps the last exception of a host function in one place for the whole pr
 nothing of ours goes through it. A trap of the guest's own stays what wasmtime-py makes of it.
 
 Rules of this door. The engine, the store and the memory are the user's, so the memory is looked up through the caller
-when the guest first calls in a `run.call`, and again on every call where it cannot be proven to stay where it is. The
+when the guest first calls in a `run.call`, and again on every call where it cannot be proven to stay where it is. A
+guest that imports its memory does not show it: it is the one that the State was made with, `State(lambda: memory)`. The
 guest must be entered through `run.call`, one guest at a time per State; views of the memory end with it.
 
 Two bindings with the same behaviour: unchecked callbacks, and wasmtime-py's public `Linker.define_func`, forty times
@@ -20,27 +21,23 @@ and drop linkers in one thread only: their table of host functions has no lock.
 import ctypes
 import os
 from collections.abc import Callable, Iterator
-from types import FunctionType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from wasihost.engines.wasmtime import memory
-from wasihost.engines.wasmtime.calls import EVERYWHERE, codec
+from wasihost.engines.wasmtime.calls import CALLER_CALLBACK, TRAP_TEXT, entry, new_trap
 from wasihost.engines.wasmtime.calls import define as define_unchecked
-from wasihost.engines.wasmtime.ffi import Extern, c, has, new_functype, without_stack
-from wasihost.engines.wasmtime.shield import shield
-from wasihost.errors import LinkError, TrapError
+from wasihost.engines.wasmtime.ffi import c, has, new_functype, without_stack
+from wasihost.errors import ConfigError, LinkError, TrapError
 
 if TYPE_CHECKING:
     import wasmtime
+    from typing_extensions import Buffer
 
     from wasihost.engines.base import HostState, Signature, Stub
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-# As calls.CALLBACK, but the caller is wanted.
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_ubyte, ctypes.c_size_t, ctypes.c_size_t)
-_TRAP_TEXT = b"stopped by the host; run.call(...) raises the reason"
 _MASKS = {"I": 0xFFFF_FFFF, "Q": 0xFFFF_FFFF_FFFF_FFFF}
 _BINDING = "WASIHOST_BINDING"  # "define_func" asks for the public binding
 
@@ -48,11 +45,12 @@ _BINDING = "WASIHOST_BINDING"  # "define_func" asks for the public binding
 _alive: dict[int, object] = {}
 
 
-def _drop(environment: int) -> None:
-    _alive.pop(environment, None)
+def _drop(environment: int, alive: dict[int, object] = _alive) -> None:
+    alive.pop(environment, None)  # at exit, the module may be empty before the last linker goes
 
 
 _dropped = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(_drop)
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(_dropped))  # for ever: a linker may go after this module, at exit
 
 
 class Stopped(Exception):
@@ -64,16 +62,15 @@ class Run:
 
     def __init__(self, state: "HostState") -> None:
         self._state = state
-        self._before = state.guest.memory
-        self._entered = False
+        self._given: Callable[[], Buffer] | None = None  # the State's own memory, while a guest is entered
         self.loose = True  # the memory must be looked up (again)
-        self.stop: int | None = None  # a trap for the next callback that has to stop the guest
+        self.stop = [0]  # a trap for the next callback that has to stop the guest
         self.kept: list[BaseException] = []
         self._delete = c.wasm_trap_delete  # at exit, `c` may be gone before the last run
 
     def __del__(self) -> None:
-        if self.stop is not None:
-            self._delete(self.stop)
+        if self.stop[0]:
+            self._delete(self.stop[0])
 
     def call(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """`function(*args, **kwargs)`, which may enter the guest, and whose result is returned.
@@ -81,21 +78,21 @@ class Run:
         Raises ExitError if the guest called `proc_exit`, what a handler raised as it is, TrapError if the guest broke
         the ABI (a pointer out of bounds), and otherwise what `function` raises.
         """
-        if self._entered:
+        if self._given is not None:
             raise RuntimeError("this State has a guest running already: one `run.call` at a time")
         raised: BaseException | None = None
-        self._entered = True
+        guest = self._state.guest
+        self._given = guest.memory
         try:
             self.kept.clear()  # of a guest that was entered behind our back
-            if self.stop is None:
-                self.stop = c.wasmtime_trap_new(_TRAP_TEXT, len(_TRAP_TEXT))
+            if not self.stop[0]:
+                self.stop[0] = new_trap()
             return function(*args, **kwargs)
         except BaseException as error:
             raised = error
         finally:
-            guest = self._state.guest
-            guest.view, guest.memory = memory.EMPTY, self._before
-            self._entered, self.loose = False, True
+            guest.view, guest.memory = memory.EMPTY, self._given
+            self._given, self.loose = None, True
         # Outside of the `except` block: raising in it would overwrite the cause or context that a handler set.
         try:
             raise self._end(raised)
@@ -117,59 +114,42 @@ class Run:
 
     def see(self, look: Callable[[], tuple[int, int]]) -> None:
         """Show the guest's memory to the State; `look` gives its base and size and is good for this call only."""
-        if not self._entered:
-            raise RuntimeError("the guest called the host outside of `run.call`: enter it by run.call(function, ...)")
-        base, size = look()
+        self._check_entered()
         guest = self._state.guest
-        guest.view = memory.view(base, size)
+        guest.view = memory.view(*look())
         guest.memory = lambda: memory.view(*look())
 
+    def see_given(self) -> None:
+        """The instance exports no memory: it is the one that the State was made with. It may move with every call."""
+        given = self._check_entered()
+        guest = self._state.guest
+        try:
+            guest.view = memoryview(given()).cast("B")
+        except ConfigError as error:
+            raise LinkError(
+                "export memory: missing; a WASI guest exports its linear memory under this name. If it imports the "
+                "memory, give that to its State: State(lambda: memory.get_buffer_ptr(store))"
+            ) from error
+        guest.memory = given
 
-def _bind(run: Run, caller: int) -> None:
-    """Find the memory of the calling instance. If it is known to stay, the rest of the `run.call` need not look."""
-    export = Extern()
-    if not c.wasmtime_caller_export_get(caller, b"memory", 6, export.block) or export.kind != Extern.MEMORY:
-        raise LinkError("export memory: missing; a WASI guest exports its linear memory under this name")
-    context = c.wasmtime_caller_context(caller)
+    def _check_entered(self) -> "Callable[[], Buffer]":
+        if self._given is None:
+            raise RuntimeError("the guest called the host outside of `run.call`: enter it by run.call(function, ...)")
+        return self._given
 
-    def look() -> tuple[int, int]:
-        return c.wasmtime_memory_data(context, export.item), c.wasmtime_memory_data_size(context, export.item)
+    def find(self, caller: int) -> None:
+        """Find the memory of the calling instance. If it is known to stay, the rest of the `run.call` need not look."""
+        export = memory.export_of(caller)
+        if export is None:
+            self.see_given()
+            return
+        context = c.wasmtime_caller_context(caller)
 
-    run.see(look)
-    run.loose = not memory.stays(*look())
+        def look() -> tuple[int, int]:
+            return c.wasmtime_memory_data(context, export.item), c.wasmtime_memory_data_size(context, export.item)
 
-
-def _entry(run: Run, signature: "Signature", stub: "Stub") -> FunctionType:
-    """As `calls.entry`, with the lookup of the memory before it."""
-    get, put = codec(signature)
-    space, kept = EVERYWHERE, run.kept
-
-    if put is None:
-
-        def enter(_environment: int, caller: int, slots: int) -> int | None:
-            try:
-                if run.loose:
-                    _bind(run, caller)
-                stub(*get(space, slots))
-                return None
-            except BaseException as reason:
-                kept[:], stop, run.stop = (reason,), run.stop, None
-                return stop or c.wasmtime_trap_new(_TRAP_TEXT, len(_TRAP_TEXT))
-
-    else:
-
-        def enter(_environment: int, caller: int, slots: int) -> int | None:
-            try:
-                if run.loose:
-                    _bind(run, caller)
-                put(space, slots, stub(*get(space, slots)))
-                return None
-            except BaseException as reason:
-                kept[:], stop, run.stop = (reason,), run.stop, None
-                return stop or c.wasmtime_trap_new(_TRAP_TEXT, len(_TRAP_TEXT))
-
-    assert isinstance(enter, FunctionType)
-    return shield(enter)
+        self.see(look)
+        self.loose = not memory.stays(*look())
 
 
 def _checked(run: Run, signature: "Signature", stub: "Stub") -> Callable[..., Any]:
@@ -178,9 +158,10 @@ def _checked(run: Run, signature: "Signature", stub: "Stub") -> Callable[..., An
 
     def look_through(caller: "wasmtime.Caller") -> None:
         found: Any = caller.get("memory")
-        if not hasattr(found, "data_ptr"):
-            raise LinkError("export memory: missing; a WASI guest exports its linear memory under this name")
-        run.see(lambda: (ctypes.addressof(found.data_ptr(caller).contents), found.data_len(caller)))
+        if hasattr(found, "data_ptr"):
+            run.see(lambda: (ctypes.addressof(found.data_ptr(caller).contents), found.data_len(caller)))
+        else:
+            run.see_given()
 
     def function(caller: "wasmtime.Caller", *numbers: int) -> Any:
         try:
@@ -188,7 +169,7 @@ def _checked(run: Run, signature: "Signature", stub: "Stub") -> Callable[..., An
             return stub(*(n if mask is None else n & mask for n, mask in zip(numbers, masks, strict=True)))
         except BaseException as reason:
             run.kept.append(reason)
-        raise Stopped(_TRAP_TEXT.decode())
+        raise Stopped(TRAP_TEXT.decode())
 
     return function
 
@@ -223,7 +204,7 @@ def define(linker: "wasmtime.Linker", state: "HostState", *, binding: str | None
         address = ctypes.cast(linker.ptr(), ctypes.c_void_p).value
         assert address
         for module, name, signature, stub in _all(state, unstable):
-            callback = _CALLBACK(_entry(run, signature, stub))
+            callback = CALLER_CALLBACK(entry(signature, stub, run.kept, run.stop, run))
             _alive[key := id(callback)] = callback
             functype = new_functype(signature.params, signature.results)
             problem = define_unchecked(address, module, name, functype, callback, key, _dropped)

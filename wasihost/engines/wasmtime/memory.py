@@ -7,6 +7,7 @@ bytes, never freed ones. On a user's `Linker` neither is in our hands; see `link
 
 import ctypes
 import sys
+from collections.abc import Callable
 
 from wasihost.engines.wasmtime.engine import Engine
 from wasihost.engines.wasmtime.ffi import Extern, array, c
@@ -54,9 +55,9 @@ class Memory:
         self.current = EMPTY
 
     def bind(self, export: Extern) -> memoryview:
-        """The instance exists and this is its memory."""
+        """This is the instance's memory."""
         assert self.store
-        self.export = export
+        self.export, self.current = export, EMPTY
         self.base = c.wasmtime_memory_data(self.store.context, export.item)
         return self()
 
@@ -64,10 +65,7 @@ class Memory:
         if self.store is None:
             return EMPTY
         if self.export is None:
-            raise LinkError(
-                "the module's start section calls the host before its memory is known: "
-                "do this work in `_start` (compilers do), not in a wasm start function"
-            )
+            raise LinkError("the guest has no memory: it neither exports one under this name nor imports one")
         size: int = c.wasmtime_memory_data_size(self.store.context, self.export.item)
         if size != len(self.current):
             self.current = view(self.base, size, self.store)
@@ -76,6 +74,32 @@ class Memory:
     def close(self) -> None:
         """Let go of the store; views that are still held keep it."""
         self.store, self.export, self.current = None, None, EMPTY
+
+
+def export_of(caller: int) -> Extern | None:
+    """The memory that the instance behind a `wasmtime_caller_t *` exports."""
+    export = Extern()
+    found = c.wasmtime_caller_export_get(caller, b"memory", 6, export.block)
+    return export if found and export.kind == Extern.MEMORY else None
+
+
+class Early:
+    """Finds the memory of a guest that calls from its start section, when its instance is not ours yet.
+
+    What it exports shows itself in the first call; what it imports was known before.
+    """
+
+    def __init__(self, memory: Memory, show: Callable[[memoryview], None]) -> None:
+        self._memory = memory
+        self._show = show
+        self.loose = True
+
+    def find(self, caller: int) -> None:
+        """See `calls.Seeker`."""
+        export = export_of(caller)
+        if export is not None:
+            self._show(self._memory.bind(export))
+        self.loose = False
 
 
 def stays(base: int, size: int) -> bool:

@@ -5,18 +5,20 @@ compiles.
 """
 
 import ctypes
+import io
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
-from typing import NamedTuple, TypeAlias
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 from wasihost.engines.wasmtime import cache as disk
 from wasihost.engines.wasmtime import seen
 from wasihost.engines.wasmtime.engine import PLAIN, Engine, Kind, engine
-from wasihost.engines.wasmtime.ffi import Vec, c, functype_at, name_at, take_error
+from wasihost.engines.wasmtime.ffi import MemoryType, Vec, c, functype_at, memorytype_at, name_at, take_error
 from wasihost.errors import ModuleError
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str]
@@ -28,21 +30,25 @@ _KEPT = 16  # compiled modules kept in memory
 
 
 class Item(NamedTuple):
-    """An import or an export (whose `module` is empty). `params` and `results` are empty for all but functions."""
+    """An import or an export (whose `module` is empty). Only a function has `params` and `results`, only a memory has a
+    `memory`."""
 
     module: str
     name: str
     kind: str  # "func", "global", "table", "memory", "tag"
     params: tuple[str, ...]
     results: tuple[str, ...]
+    memory: MemoryType | None = None
 
 
 class Module:
-    """A compiled module and what it shows to the outside."""
+    """A compiled module and what it shows to the outside. `starts`: it may have a start section, which runs while the
+    instance is being made."""
 
-    def __init__(self, owner: Engine, ptr: int) -> None:
+    def __init__(self, owner: Engine, ptr: int, starts: bool) -> None:
         self.engine = owner
         self.ptr = ptr
+        self.starts = starts
         self._delete = c.wasmtime_module_delete  # at exit, `c` may be gone before the last module
 
     def __del__(self) -> None:
@@ -71,7 +77,8 @@ class Module:
 def _item(module: int | None, name: int, externtype: int) -> Item:
     kind = _KINDS.get(c.wasm_externtype_kind(externtype), "unknown")
     params, results = functype_at(c.wasm_externtype_as_functype_const(externtype)) if kind == "func" else ((), ())
-    return Item(name_at(module) or "", name_at(name) or "", kind, params, results)
+    memory = memorytype_at(c.wasm_externtype_as_memorytype_const(externtype)) if kind == "memory" else None
+    return Item(name_at(module) or "", name_at(name) or "", kind, params, results, memory)
 
 
 def compile_wasm(code: bytes, label: str = "guest", kind: Kind = PLAIN) -> Module:
@@ -84,7 +91,29 @@ def compile_wasm(code: bytes, label: str = "guest", kind: Kind = PLAIN) -> Modul
     if error := c.wasmtime_module_new(owner.ptr, code, len(code), ctypes.byref(ptr)):
         raise ModuleError(f"{label}: not a valid module: {take_error(error)}")
     assert ptr.value
-    return Module(owner, ptr.value)
+    return Module(owner, ptr.value, _starts(io.BytesIO(code)))
+
+
+_START, _BEFORE_START = 8, (0, 1, 2, 3, 4, 5, 13, 6, 7)
+"""Numbers of sections, in the order that a module has them."""
+
+
+def _starts(file: BinaryIO) -> bool:
+    """Whether a module that was found valid before has a start section. A text that looks like it counts as well."""
+    file.seek(0)
+    if file.read(8)[:4] != _MAGIC:
+        file.seek(0)
+        return re.search(rb"\(\s*start\b", file.read()) is not None
+    while head := file.read(6):
+        number, size = head[0], 0
+        if number not in _BEFORE_START:
+            return number == _START
+        for at, byte in enumerate(head[1:]):  # LEB128
+            size |= (byte & 0x7F) << 7 * at
+            if byte < 0x80:
+                file.seek(size + at + 2 - len(head), os.SEEK_CUR)
+                break
+    return False
 
 
 def assemble(text: bytes, label: str) -> bytes:
@@ -180,7 +209,7 @@ def load(source: Source, *, cache: bool = True, kind: Kind = PLAIN) -> Module:
         code = bytes(source)
         if not cache:
             return compile_wasm(code, kind=kind)
-        return _find(disk.key(code, owner.identity), owner) or _make(code, "guest", kind)[1]
+        return _find(disk.key(code, owner.identity), owner, io.BytesIO(code)) or _make(code, "guest", kind)[1]
     path = os.fspath(source)
     label = os.path.basename(path)
     with open(path, "rb") as file:
@@ -198,7 +227,7 @@ def load(source: Source, *, cache: bool = True, kind: Kind = PLAIN) -> Module:
         )
         known = _memory.key_of(identity) or seen.recall(about, owner.identity)
         key = known or disk.key(file, owner.identity)
-        module = _find(key, owner)
+        module = _find(key, owner, file)
         if module is None:
             file.seek(0)
             key, module = _make(file.read(), label, kind)
@@ -208,11 +237,11 @@ def load(source: Source, *, cache: bool = True, kind: Kind = PLAIN) -> Module:
     return module
 
 
-def _find(key: str, owner: Engine) -> Module | None:
+def _find(key: str, owner: Engine, content: BinaryIO) -> Module | None:
     """A module compiled earlier, by this process or another."""
     module = _memory.get(key)
     if module is None and (ptr := disk.fetch(key, owner)):
-        module = Module(owner, ptr)
+        module = Module(owner, ptr, _starts(content))
         _memory.put(key, module)
     return module
 

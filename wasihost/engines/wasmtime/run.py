@@ -28,7 +28,8 @@ def execute(
     guest = state.guest
     try:
         instance.open()
-        instance.call(start)
+        if start in module.exports:  # else the module has a start section, which has run
+            instance.call(start)
     finally:
         if guest.memory is instance.memory:
             guest.view, guest.memory = EMPTY, instance.before

@@ -46,6 +46,11 @@ class Watch:
             else:
                 self._changed.notify()
 
+    def look_again(self) -> None:
+        """The deadline of a running guest has come closer."""
+        with self._changed:
+            self._changed.notify()
+
     def leave(self, key: object) -> None:
         """It runs no more."""
         with self._changed:
