@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from wasihost import (
     instantiate,
     run,
 )
-from wasihost.engines.wasmtime.linker import define
+from wasihost.engines.wasmtime.linker import _alive, define
 
 SHELF = build_c("shelf", "-mexec-model=reactor")
 TOOL = build_c("tool", "-Wl,--import-memory")
@@ -104,18 +105,41 @@ def test_an_imported_memory_in_a_linker_of_the_users(binding: str) -> None:
     linker.define(store, "env", "memory", memory)
     said: list[bytes] = []
     config = ModuleConfig().with_args("tool", "cat").with_stdin(bytes(100_000)).with_stdout(said.append)
-    for given in (lambda: memory.get_buffer_ptr(store), None):
-        with State(given, config) as state:
-            guest = define(linker, state, binding=binding)
-            linker.allow_shadowing = True
-            start = guest.call(linker.instantiate, store, module).exports(store)["_start"]
-            assert isinstance(start, wasmtime.Func)
-            if given:
-                guest.call(start, store)
-                assert b"".join(said) == bytes(100_000)
-            else:
-                with pytest.raises(LinkError, match=r"State\(lambda: memory"):
-                    guest.call(start, store)
+    with State(lambda: memory.get_buffer_ptr(store), config) as state:
+        guest = define(linker, state, binding=binding)
+        start = guest.call(linker.instantiate, store, module).exports(store)["_start"]
+        assert isinstance(start, wasmtime.Func)
+        guest.call(start, store)
+        assert b"".join(said) == bytes(100_000)
+        guest.close()
+    with State(config=config) as state:
+        linker.allow_shadowing = True
+        guest = define(linker, state, binding=binding)
+        start = guest.call(linker.instantiate, store, module).exports(store)["_start"]
+        assert isinstance(start, wasmtime.Func)
+        with pytest.raises(LinkError, match=r"State\(lambda: memory"):
+            guest.call(start, store)
+
+
+def _with_a_given_memory() -> int:
+    """How many imports there are while such a guest is."""
+    engine = wasmtime.Engine()
+    linker, store = wasmtime.Linker(engine), wasmtime.Store(engine)
+    memory = wasmtime.Memory(store, wasmtime.MemoryType(wasmtime.Limits(1, 2)))
+    linker.define(store, "env", "memory", memory)
+    with State(lambda: memory.get_buffer_ptr(store)) as state:
+        guest = define(linker, state)
+        guest.call(linker.instantiate, store, wasmtime.Module(engine, '(module (import "env" "memory" (memory 1 2)))'))
+        guest.close()
+        return len(_alive)
+
+
+def test_a_given_memory_is_let_go() -> None:
+    gc.collect()
+    before = len(_alive)
+    assert _with_a_given_memory() > before
+    gc.collect()
+    assert len(_alive) == before
 
 
 @pytest.mark.parametrize("memory", [OWN, IMPORTED])

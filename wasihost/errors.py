@@ -40,6 +40,22 @@ class ExitError(WasihostError):
         return f"the guest exited with status {self.code}"
 
 
+class SignalExit(ExitError):
+    """The guest ended itself by a signal, `proc_raise`. `signal` is its number in the specification, `name` its name
+    there; `code` is 128 more than the number."""
+
+    def __init__(self, signal: int, name: str) -> None:
+        super().__init__(128 + signal)
+        self.signal = signal
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"the guest ended itself by the signal {self.name} (status {self.code})"
+
+    def __reduce__(self) -> tuple[type[SignalExit], tuple[int, str]]:
+        return SignalExit, (self.signal, self.name)
+
+
 class Frame(NamedTuple):
     """One wasm frame of a backtrace.
 

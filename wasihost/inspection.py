@@ -17,7 +17,7 @@ from wasihost.errors import ModuleError
 _KINDS = ("func", "table", "memory", "global", "tag")
 _TYPES = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref", 0x6F: "externref"}
 _PREVIEW1, _PREVIEW0 = "wasi_snapshot_preview1", "wasi_unstable"
-_UNSERVED = {"proc_raise": "answers ENOSYS", "sock_accept": "needs --tcplisten"}
+_NOTES = {"sock_accept": "needs --tcplisten"}
 _SPECS = {
     _PREVIEW1: "WASI preview1", _PREVIEW0: "WASI preview0", "wasi": "wasi-threads", "gojs": "Go's JavaScript host",
     "go": "Go's JavaScript host", "a": "Emscripten's JavaScript host", "env": "the embedder, or Emscripten",
@@ -65,7 +65,7 @@ class Report(NamedTuple):
             lines.append(f"\nimports from {module} ({spec(module)}): {count}")
             for one in self.imports:
                 if one.module == module:
-                    note = _UNSERVED.get(one.name, "") if module in (_PREVIEW0, _PREVIEW1) else ""
+                    note = _NOTES.get(one.name, "") if module in (_PREVIEW0, _PREVIEW1) else ""
                     lines.append(f"  {one.name}{one.type}" + f"   {note}" * bool(note))
         if self.exports:
             lines += ["\nexports:", *(f"  {name}{type_}" for name, type_ in self.exports.items())]

@@ -105,9 +105,8 @@ class State(RawAbi):
         return preview0.bind(self.handlers, guest)
 
     def close(self) -> None:
-        """Close every descriptor the guest left open, and let go of its memory. The embedder's streams stay open."""
+        """Close every descriptor the guest left open. The embedder's own streams stay open."""
         self.handlers.close()
-        self.guest.memory = _no_memory  # which may hold a store, whose imports hold this State
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.raw.scene import ALL_RIGHTS, CALLS, FILE, Fd, Text, Value, make
 from tests.raw.test_raw_pointers import VECTORS, arguments, positions
 from tests.support.raw import Raw, abi, clock, number
-from wasihost import ExitError, ModuleConfig, State
+from wasihost import Errno, ExitError, ModuleConfig, SignalExit, State, run
 
 BADF, FBIG, ILSEQ, INVAL = 8, 22, 25, 28
 
@@ -144,6 +145,33 @@ def test_proc_exit_keeps_its_code(code: int) -> None:
         with pytest.raises(ExitError) as caught:
             state.proc_exit(given)
         assert caught.value.code == code
+
+
+def test_a_signal_does_what_the_spec_says() -> None:
+    """What it says of each stands beside its name in the official file; by number."""
+    state = State(lambda: bytearray(8))
+    ignored, stops = {13, 16, 17, 22, 27}, {18, 19, 20, 21}
+    for sig in range(31):
+        if sig == 0:
+            assert state.proc_raise(sig) == INVAL
+        elif sig in stops:
+            assert state.proc_raise(sig) == Errno.NOTSUP
+        elif sig in ignored:
+            assert state.proc_raise(sig) == 0
+        else:
+            with pytest.raises(SignalExit) as caught:
+                state.proc_raise(sig)
+            assert (caught.value.signal, caught.value.code) == (sig, 128 + sig)
+            again = pickle.loads(pickle.dumps(caught.value))
+            assert (again.name, again.code, str(again)) == (caught.value.name, 128 + sig, str(caught.value))
+
+
+@pytest.mark.parametrize("spec", ["wasi_snapshot_preview1", "wasi_unstable"])
+def test_a_guest_that_aborts_itself(spec: str) -> None:
+    done = run(f"""(module (import "{spec}" "proc_raise" (func $raise (param i32) (result i32)))
+      (memory (export "memory") 1)
+      (func (export "_start") (drop (call $raise (i32.const 16))) (drop (call $raise (i32.const 6))) unreachable))""")
+    assert done.returncode == 134
 
 
 def test_offsets_beyond_what_a_host_has_are_inval(raw: Raw) -> None:

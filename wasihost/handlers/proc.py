@@ -9,7 +9,10 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.handlers import ProcHandlers, SchedHandlers
 from wasi_preview1.types import Errno, Exitcode, Signal
 
-from wasihost.errors import ExitError
+from wasihost.errors import ExitError, SignalExit
+
+_IGNORED = (Signal.PIPE, Signal.CHLD, Signal.CONT, Signal.URG, Signal.WINCH)
+_STOPPING = (Signal.STOP, Signal.TSTP, Signal.TTIN, Signal.TTOU)
 
 
 class Proc(ProcHandlers):
@@ -22,8 +25,17 @@ class Proc(ProcHandlers):
         raise ExitError(rval)
 
     def proc_raise(self, sig: Signal) -> None:
-        """NOSYS: no signal of a guest means anything to a host; wasi-libc does not call it."""
-        raise WasiError(Errno.NOSYS)
+        """Do what the spec calls the signal's action, to the guest and to nobody else.
+
+        It ends the guest with the status 128 plus its number, as a shell has it, or is ignored. INVAL for `none`,
+        NOTSUP for what stops: there is no one who could let the guest go on.
+        """
+        if sig == Signal.NONE:
+            raise WasiError(Errno.INVAL)
+        if sig in _STOPPING:
+            raise WasiError(Errno.NOTSUP)
+        if sig not in _IGNORED:
+            raise SignalExit(sig, sig.name)
 
 
 class Sched(SchedHandlers):

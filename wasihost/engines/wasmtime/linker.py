@@ -10,8 +10,9 @@ nothing of ours goes through it. A trap of the guest's own stays what wasmtime-p
 
 Rules of this door. The engine, the store and the memory are the user's, so the memory is looked up through the caller
 when the guest first calls in a `run.call`, and again on every call where it cannot be proven to stay where it is. A
-guest that imports its memory does not show it: it is the one that the State was made with, `State(lambda: memory)`. The
-guest must be entered through `run.call`, one guest at a time per State; views of the memory end with it.
+guest that imports its memory does not show it: it is the one that the State was made with, and `run.close` has to be
+called in the end. The guest must be entered through `run.call`, one guest at a time per State; views of the memory end
+with it.
 
 Two bindings with the same behaviour: unchecked callbacks, and wasmtime-py's public `Linker.define_func`, forty times
 slower, for a library without the C function or when asked for. With the public one on old versions of wasmtime-py, make
@@ -99,6 +100,14 @@ class Run:
         finally:
             self.kept.clear()
             del raised  # its traceback holds this frame
+
+    def close(self) -> None:
+        """Let the State go of the memory that it was made with.
+
+        For `State(lambda: memory.get_buffer_ptr(store))`: the callable holds the store, whose imports hold the State,
+        and Python cannot see that this is a circle.
+        """
+        self._state.guest.memory = bytearray
 
     def _end(self, raised: BaseException) -> BaseException:
         if self.kept:
