@@ -19,7 +19,8 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Where the examples are typed: the guests lie here."""
-    shutil.copy(build_c("tool"), tmp_path / "tool.wasm")
+    for name in ("tool", "server"):
+        shutil.copy(build_c(name), tmp_path / f"{name}.wasm")
     return tmp_path
 
 

@@ -4,6 +4,7 @@
  *   server one N    the same for N clients, one after the other, with blocking calls
  *   server chat     answers each line of standard input, as it comes; a dot for each 50 ms without one
  *   server cat      copies standard input to standard output without keeping anything
+ *   server send     the same to descriptor 3
  *   server tty      says for 0, 1 and 2 whether it is a terminal
  */
 
@@ -160,11 +161,11 @@ static int chat(void) {
     return 0;
 }
 
-static int cat(void) {
+static int cat(int to) {
     ssize_t n;
     while ((n = read(0, clients[0].data, PIECE)) > 0)
         for (ssize_t at = 0, some; at < n; at += some)
-            if ((some = write(1, clients[0].data + at, (size_t)(n - at))) < 0) {
+            if ((some = write(to, clients[0].data + at, (size_t)(n - at))) < 0) {
                 fprintf(stderr, "write: %s\n", strerror(errno));
                 return errno == EPIPE ? 3 : 1;
             }
@@ -181,11 +182,13 @@ int main(int argc, char **argv) {
     if (!strcmp(what, "chat"))
         return chat();
     if (!strcmp(what, "cat"))
-        return cat();
+        return cat(1);
+    if (!strcmp(what, "send"))
+        return cat(LISTENER);
     if (!strcmp(what, "tty")) {
         printf("%d %d %d\n", isatty(0), isatty(1), isatty(2));
         return 0;
     }
-    fputs("usage: server echo|one N, or chat, cat, tty\n", stderr);
+    fputs("usage: server echo|one N, or chat, cat, send, tty\n", stderr);
     return 2;
 }
