@@ -8,7 +8,7 @@ PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generate check-spec lint types imports drift check test docs demo bench bench-shapes bench-ends testsuite escape soak wheel clean
+.PHONY: help setup generate check-spec lint types imports drift check test docs demo bench bench-shapes bench-ends testsuite rust escape soak wheel clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,7 +56,7 @@ docs: $(READY)  ## Write docs/errnos.md from the table of tests
 demo: $(READY)  ## Compile a small C program and run it with a preopened folder
 	$(BIN)/python tests/demo/demo.py
 
-bench: $(READY)  ## ns per call: ours, wasmtime's own WASI, node:wasi, Linker.define_func, an empty callback
+bench: $(READY)  ## ns per call: ours, wasmtime's own WASI, node:wasi, Linker.define_func, an empty callback; sleeps; an echo server
 	$(BIN)/python -m tests.bench
 
 bench-shapes: $(READY)  ## Why the generated stubs look as they do: the same job in several ways
@@ -64,6 +64,9 @@ bench-shapes: $(READY)  ## Why the generated stubs look as they do: the same job
 
 testsuite: $(READY)  ## The public wasi-testsuite on this host: make testsuite SUITE=DIR
 	$(BIN)/python -m tests.testsuite $(if $(SUITE),$(SUITE),$(error say where it is: make testsuite SUITE=DIR; git clone --branch prod/testsuite-base https://github.com/WebAssembly/wasi-testsuite DIR gets it))
+
+rust: $(READY)  ## A guest of Rust's (needs rustc with WASI's standard library; Debian: rustc libstd-rust-dev-wasm32 lld)
+	$(BIN)/python -m pytest tests/toolchains/rust.py
 
 bench-ends: $(READY)  ## How soon timeouts and Ctrl-C end a guest, and what it costs that they could
 	$(BIN)/python -m tests.bench.ends

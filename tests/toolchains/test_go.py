@@ -1,0 +1,155 @@
+"""A guest of Go's: its runtime has threads of its own, and waits for all of them in one call."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.support.guests import GUESTS
+from tests.support.toolchains import build_go, go_root
+from tests.toolchains.clients import asked, serving, stream, talk
+from wasihost import Module, ModuleConfig, TimeoutExpired, run
+
+COMMAND = [sys.executable, "-m", "wasihost", "run", "--timeout", "60"]
+"""With a timeout as everywhere here: without any, the engine compiles all of it once more, which takes seconds."""
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def waits() -> Module:
+    """tests/guests/go/waits.go."""
+    return Module(build_go("waits"))
+
+
+def test_its_timers(waits: Module) -> None:
+    begin = time.perf_counter()
+    done = run(waits, args=["timers"], capture_output=True, timeout=30)
+    took = time.perf_counter() - begin
+    said = ["slept", "slept 100 times", "ticked", "nothing came", "context deadline exceeded", "true", "true", "called"]
+    assert (done.returncode, done.stdout.decode().splitlines(), done.stderr) == (0, said, b"")
+    assert 0.155 <= took < 4
+
+
+def test_a_sleep_ends_in_time(waits: Module) -> None:
+    begin = time.perf_counter()
+    with pytest.raises(TimeoutExpired):
+        run(waits, args=["timers"], timeout=0.1)
+    assert 0.1 <= time.perf_counter() - begin < 0.8
+
+
+def test_many_clients_at_once(waits: Module, listener: socket.socket) -> None:
+    with serving(waits, ModuleConfig().with_listener("echo", listener), "echo", "102") as done:
+        talk(listener.getsockname(), 100, 4)
+        stream(listener.getsockname(), 4 * MIB)
+        talk(listener.getsockname(), 1, 1)
+        result = done.result()
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"102 clients\n", b"")
+
+
+@pytest.mark.parametrize("clients", [0, 1])
+@pytest.mark.parametrize("way", [["echo", "1"], ["http"]], ids=["echo", "http"])
+def test_a_server_that_nobody_asks_ends_in_time(
+    waits: Module, listener: socket.socket, way: list[str], clients: int
+) -> None:
+    silent = [socket.create_connection(listener.getsockname()) for _ in range(clients)]
+    begin = time.perf_counter()
+    with pytest.raises(TimeoutExpired):
+        run(waits, ModuleConfig().with_listener("web", listener), args=way, timeout=0.3)
+    assert 0.3 <= time.perf_counter() - begin < 1
+    for one in silent:
+        one.close()
+
+
+def _visit(address: tuple[str, int], number: int) -> None:
+    """One connection, several requests."""
+    with closing(http.client.HTTPConnection(*address, timeout=30)) as connection:
+        for nth in range(5):
+            body = Random(number * 5 + nth).randbytes(1 + 40_000 * nth)
+            connection.request("POST", "/echo", body, {"Number": f"{number}.{nth}"})
+            answer = connection.getresponse()
+            assert (answer.status, answer.headers["Seen"]) == (200, f"{number}.{nth}")
+            assert answer.read() == body
+
+
+def _get(address: tuple[str, int], path: str) -> bytes:
+    with closing(http.client.HTTPConnection(*address, timeout=30)) as connection:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        assert answer.status == 200
+        return answer.read()
+
+
+def test_http_for_many_at_once(waits: Module, listener: socket.socket) -> None:
+    address = listener.getsockname()
+    with serving(waits, ModuleConfig().with_listener("web", listener), "http") as done:
+        with ThreadPoolExecutor(20) as clients:
+            slow = [clients.submit(_get, address, "/slowly") for _ in range(4)]
+            visits = [clients.submit(_visit, address, number) for number in range(16)]
+            for visit in visits:
+                visit.result()
+            assert {one.result() for one in slow} == {b"0\n1\n2\n3\n4\n"}
+        assert _get(address, "/quit") == b""
+        result = done.result()
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"over <nil>\n", b"")
+
+
+def test_the_command_serves_http() -> None:
+    command = [*COMMAND, "--tcplisten", "127.0.0.1:0", str(build_go("waits")), "http"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
+        assert server.stderr is not None
+        said = server.stderr.readline().decode()
+        found = re.fullmatch(r"wasihost: listening on 127\.0\.0\.1:(\d+)\n", said)
+        assert found, said
+        address = ("127.0.0.1", int(found[1]))
+        _visit(address, 0)
+        assert _get(address, "/quit") == b""
+        assert server.communicate(timeout=30) == (b"over <nil>\n", b"")
+        assert server.returncode == 0
+
+
+def test_it_asks_with_a_deadline(waits: Module, tmp_path: Path) -> None:
+    result = asked(waits, tmp_path)
+    assert (result.returncode, result.stderr) == (0, b"")
+    *waited, answer = result.stdout.decode().splitlines()
+    assert waited
+    assert set(waited) == {"no answer"}
+    assert answer == "ünï"
+
+
+def test_it_goes_on_while_nobody_types() -> None:
+    command = [*COMMAND, str(build_go("waits")), "lines"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as guest:
+        assert guest.stdin is not None
+        assert guest.stdout is not None
+        assert guest.stdout.readline().startswith(b"alive ")
+        for number in range(3):
+            guest.stdin.write(b"line %d\n" % number)
+            guest.stdin.flush()
+            while (said := guest.stdout.readline()).startswith(b"alive "):
+                pass
+            assert said == b"you said: line %d\n" % number
+            assert guest.stdout.readline().startswith(b"alive ")
+        guest.stdin.close()
+        assert guest.stdout.read().endswith(b"bye\n")
+        assert guest.wait(timeout=30) == 0
+
+
+def test_it_reads_lines_that_are_given(waits: Module) -> None:
+    done = run(waits, args=["lines"], input=b"one\ntwo", capture_output=True, timeout=30)
+    said = [line for line in done.stdout.splitlines() if not line.startswith(b"alive ")]
+    assert (done.returncode, said, done.stderr) == (0, [b"you said: one", b"you said: two", b"bye"], b"")
+
+
+def test_its_source_is_tidy() -> None:
+    done = subprocess.run([go_root() / "bin" / "gofmt", "-d", GUESTS / "go"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
