@@ -1,11 +1,12 @@
-"""`make bench`: what our calls cost, beside wasmtime's own WASI, Node.js and the public way of wasmtime-py.
+"""`make bench`: what our calls cost, beside wasmtime's own WASI, Node.js and the public way of wasmtime-py; how long a
+sleep takes there; and what an echo server gets through, beside plain Python.
 
     python -m tests.bench [--rounds N] [--only PATTERN] [--json FILE] [--check] [--quick]
                           [--columns LIST] [--budget MS] [--python PATH]
 
 from the root of the repository. The same guest runs in every column and times its own loops. One process per column and
 round, the columns interleaved, the best of all rounds: on a machine with other work, read the ratios. Files lie in
-memory (/dev/shm) where there is such a place.
+memory (/dev/shm) where there is such a place. Sockets are measured where `ours` is among the columns.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ import argparse
 import contextlib
 import fnmatch
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
-from tests.bench import report
+from tests.bench import report, sleeping, sockets
+from tests.bench.processes import endless, printed
 from tests.support.guests import build_c
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 
 _VERSIONS = """
 import importlib.metadata, platform
@@ -42,7 +45,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--python", default=sys.executable, metavar="PATH", help="another interpreter for the columns")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers too")
     parser.add_argument("--check", action="store_true", help="exit status 1 where a target is missed")
-    parser.add_argument("--quick", action="store_true", help="every call once, without Node.js: does it still run?")
+    parser.add_argument("--quick", action="store_true", help="everything once, without Node.js: does it still run?")
     return parser.parse_args()
 
 
@@ -55,19 +58,6 @@ def _make_files(folder: Path, entries: int) -> None:
     (folder / "many").mkdir()
     for number in range(entries):
         (folder / "many" / f"entry-{number:04}.txt").touch()
-
-
-def _measure(command: list[str], cases: list[str], into: dict[str, float]) -> None:
-    """Run one process; keep the better of its times and those that were there. RuntimeError where it fails."""
-    with open("/dev/zero", "rb") as endless:
-        done = subprocess.run(
-            [*command, ",".join(cases)], cwd=ROOT, stdin=endless, stdout=subprocess.PIPE, text=True, check=False
-        )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command[:5])}: exit status {done.returncode}\n{done.stdout}")
-    for line in done.stdout.splitlines():
-        case, time = line.split()
-        into[case] = min(into.get(case, float("inf")), float(time))
 
 
 def _commands(options: argparse.Namespace, guest: str, folder: str) -> dict[str, list[str]]:
@@ -89,36 +79,61 @@ def _versions(options: argparse.Namespace, columns: list[str]) -> str:
     return ", Node.js ".join(told)
 
 
-def measure(options: argparse.Namespace) -> tuple[str, report.Times]:
-    """The versions, and the times by column and case."""
-    cases = fnmatch.filter(report.CASES, options.only)
-    if not cases:
-        raise SystemExit(f"no case is called {options.only!r}: there are {', '.join(report.CASES)}")
+class Measured(NamedTuple):
+    """All that came out. Each part is empty where none of its cases was asked for."""
+
+    versions: str
+    times: report.Times
+    sleeps: sleeping.Sleeps
+    rates: sockets.Rates
+
+
+def measure(options: argparse.Namespace) -> Measured:
+    """Run whatever `--only` names."""
+    known = report.CASES, sleeping.CASES, tuple(sockets.CASES)
+    calls, sleeps, servers = (fnmatch.filter(cases, options.only) for cases in known)
+    if not (calls or sleeps or servers):
+        raise SystemExit(f"no case is called {options.only!r}: there are {', '.join(sum(known, ()))}")
+    rounds = 1 if options.quick else options.rounds
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=memory, prefix="wasihost-bench-") as folder:
         _make_files(Path(folder), 20 if options.quick else 1000)
         commands = _commands(options, str(build_c("bench")), folder)
-        times: report.Times = {column: {} for column in commands}
-        for _ in range(1 if options.quick else options.rounds):
-            for column, command in commands.items():
-                _measure(command, ["floor"] if column == "floor" else cases, times[column])
-        return _versions(options, list(commands)), times
+        times = _time_calls(commands, calls, rounds)
+        slept = sleeping.measure(commands, sleeps, rounds)
+    served = servers if "ours" in commands else []
+    rates = sockets.measure(options.python, served, rounds, options.quick)
+    return Measured(_versions(options, list(commands)), times, slept, rates)
+
+
+def _time_calls(commands: dict[str, list[str]], cases: list[str], rounds: int) -> report.Times:
+    """The best of all rounds."""
+    times: report.Times = {column: {} for column in commands}
+    for _ in range(rounds if cases else 0):
+        for column, command in commands.items():
+            refused = report.REFUSED.get(column, ())
+            able = ["floor"] if column == "floor" else [case for case in cases if case not in refused]
+            with endless() as stdin:
+                for case, (time,) in printed(command, able, stdin) if able else ():
+                    times[column][case] = min(times[column].get(case, math.inf), time)
+    return times
 
 
 def main() -> int:
-    """Print the table and the targets; the exit status."""
+    """Print the tables and the targets; the exit status."""
     options = _arguments()
-    versions, times = measure(options)
+    versions, times, sleeps, rates = measure(options)
     empty = times.pop("floor", {}).get("floor")
-    print(f"{versions}; best of {1 if options.quick else options.rounds} rounds\n")
-    print(report.table(times))
-    print(f"\nan empty unchecked callback (floor): {empty:.0f} ns\n" if empty else "")
-    verdicts = [] if options.quick else report.verdicts(times)
-    for verdict in verdicts:
-        told = "met" if verdict.met else "MISSED"
-        print(f"{told}: {verdict.group}: ours/native {verdict.ratio:.3g}, at most {verdict.limit:g}")
+    print(f"{versions}; best of {1 if options.quick else options.rounds} rounds")
+    floor = f"an empty unchecked callback (floor): {empty:.0f} ns" if empty else ""
+    parts = [report.table(times), floor, sleeping.table(sleeps), sockets.table(rates)]
+    verdicts = [*report.verdicts(times), *sleeping.verdicts(sleeps), *sockets.verdicts(rates)]
+    verdicts = [] if options.quick else verdicts
+    parts.append("\n".join(map(str, verdicts)))
+    print("\n" + "\n\n".join(filter(None, parts)))
     if options.json:
-        document = {"versions": versions, "floor": empty, "ns": times}
+        slept = sleeping.summaries(sleeps)
+        document = {"versions": versions, "floor": empty, "ns": times, "sleeps": slept, "sockets": rates}
         options.json.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     return int(options.check and not all(verdict.met for verdict in verdicts))
 

@@ -6,6 +6,8 @@
  * bytes), `a/b/c/leaf` and the folder `many`. Each case repeats in batches that double until one takes a sixteenth of
  * the budget; the best batch counts. One line per case: its name and the ns of one unit (one call, one pair of open
  * and close, one directory entry). A call that fails ends the program with status 1: no host looks fast by refusing.
+ *
+ * The cases `sleep_...` want a standard input that is silent, and their line has the ns of each sleep.
  */
 
 #include <math.h>
@@ -15,10 +17,12 @@
 #include <string.h>
 #include <wasi/api.h>
 
-enum { FILE_SIZE = 1 << 20, TOP = 3 };
+enum { FILE_SIZE = 1 << 20, TOP = 3, SUBSCRIPTIONS = 64, MILLISECOND = 1000000 };
 
 static _Alignas(4096) uint8_t buffer[FILE_SIZE];
 static __wasi_fd_t file, folder;
+static __wasi_subscription_t wanted[SUBSCRIPTIONS];
+static __wasi_event_t told[SUBSCRIPTIONS];
 static const char *current = "before the first case";
 
 static void fail(const char *what, unsigned number) {
@@ -76,14 +80,48 @@ static uint32_t args_sizes(uint32_t n, uint32_t arg) {
     return n;
 }
 
-static uint32_t poll(uint32_t n, uint32_t arg) {
-    (void)arg;
-    __wasi_subscription_t wanted = {.u.tag = __WASI_EVENTTYPE_CLOCK};
-    wanted.u.u.clock.id = __WASI_CLOCKID_MONOTONIC;
-    __wasi_event_t event;
-    __wasi_size_t count;
-    for (uint32_t i = 0; i < n; i++) check(__wasi_poll_oneoff(&wanted, &event, 1, &count));
+static void wait_for_clock(__wasi_subscription_t *one, __wasi_timestamp_t timeout) {
+    *one = (__wasi_subscription_t){.u.tag = __WASI_EVENTTYPE_CLOCK};
+    one->u.u.clock.id = __WASI_CLOCKID_MONOTONIC;
+    one->u.u.clock.timeout = timeout;
+}
+
+static void wait_for_fd(__wasi_subscription_t *one, __wasi_eventtype_t type, __wasi_fd_t fd) {
+    *one = (__wasi_subscription_t){.u.tag = type};
+    one->u.u.fd_read.file_descriptor = fd; /* where fd_write has it too */
+}
+
+/* The first `count` subscriptions, all alike and ready, until each was told: some hosts tell a few of them a call. */
+static uint32_t poll_all(uint32_t n, uint32_t count) {
+    for (uint32_t i = 0; i < n; i++) {
+        __wasi_size_t got;
+        for (uint32_t left = count; left; left -= got) {
+            check(__wasi_poll_oneoff(wanted, told, left, &got));
+            if (!got || got > left) fail("events", got);
+            for (uint32_t k = 0; k < got; k++) check(told[k].error);
+        }
+    }
     return n;
+}
+
+static uint32_t poll_clocks(uint32_t n, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) wait_for_clock(&wanted[i], 0);
+    return poll_all(n, count);
+}
+
+static uint32_t poll_stdin(uint32_t n, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) wait_for_fd(&wanted[i], __WASI_EVENTTYPE_FD_READ, 0);
+    return poll_all(n, count);
+}
+
+static uint32_t poll_stdout(uint32_t n, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) wait_for_fd(&wanted[i], __WASI_EVENTTYPE_FD_WRITE, 1);
+    return poll_all(n, count);
+}
+
+static uint32_t poll_file(uint32_t n, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) wait_for_fd(&wanted[i], __WASI_EVENTTYPE_FD_READ, file);
+    return poll_all(n, count);
 }
 
 static uint32_t fdstat(uint32_t n, uint32_t arg) {
@@ -235,7 +273,7 @@ static const struct bench {
     {"clock_time_get", clock_, 0},
     {"random_get_16", random_, 16},
     {"args_sizes_get", args_sizes, 0},
-    {"poll_clock_0", poll, 0},
+    {"poll_clock_0", poll_clocks, 1},
     {"fd_seek", seek, 0},
     {"fd_tell", tell, 0},
     {"stdin_read_1", read_stream, 1},
@@ -258,6 +296,20 @@ static const struct bench {
     {"fd_write_1M", write_, 1 << 20},
     {"fd_readdir_4K", list, 4096},
     {"fd_readdir_64K", list, 1 << 16},
+    {"poll_stdin", poll_stdin, 1},
+    {"poll_stdout", poll_stdout, 1},
+    {"poll_file", poll_file, 1},
+    {"poll_clock_0_x64", poll_clocks, SUBSCRIPTIONS},
+    {"poll_stdout_x64", poll_stdout, SUBSCRIPTIONS},
+};
+
+/* How many of these each sleep waits for: a millisecond, and something to read that never comes. */
+static const struct sleep {
+    const char *name;
+    uint32_t count;
+} sleeps[] = {
+    {"sleep_1ms", 1},
+    {"sleep_1ms_stdin", 2},
 };
 
 static double best_of(const struct bench *bench, uint64_t budget) {
@@ -275,21 +327,46 @@ static double best_of(const struct bench *bench, uint64_t budget) {
     return best;
 }
 
+static void sleep_and_tell(const struct sleep *sleep, uint64_t budget) {
+    wait_for_clock(&wanted[0], MILLISECOND);
+    wait_for_fd(&wanted[1], __WASI_EVENTTYPE_FD_READ, 0);
+    printf("%s", sleep->name);
+    uint64_t spent = 0;
+    do {
+        __wasi_size_t got;
+        uint64_t start = now();
+        check(__wasi_poll_oneoff(wanted, told, sleep->count, &got));
+        uint64_t took = now() - start;
+        if (got != 1 || told->error || told->type != __WASI_EVENTTYPE_CLOCK) fail("events, not the clock's:", got);
+        printf(" %llu", (unsigned long long)took);
+        spent += took;
+    } while (spent < budget);
+    printf("\n");
+}
+
 int main(int argc, char **argv) {
     if (argc != 3) fail("arguments", argc);
-    uint64_t budget = strtoull(argv[1], NULL, 10) * 1000000;
+    uint64_t budget = strtoull(argv[1], NULL, 10) * MILLISECOND;
     file = open_at("data", 0,
                  __WASI_RIGHTS_FD_READ | __WASI_RIGHTS_FD_WRITE | __WASI_RIGHTS_FD_SEEK | __WASI_RIGHTS_FD_TELL |
-                     __WASI_RIGHTS_FD_FILESTAT_GET);
+                     __WASI_RIGHTS_FD_FILESTAT_GET | __WASI_RIGHTS_POLL_FD_READWRITE);
     folder = open_at("many", __WASI_OFLAGS_DIRECTORY, __WASI_RIGHTS_FD_READDIR);
     for (char *name = strtok(argv[2], ","); name; name = strtok(NULL, ",")) {
-        const struct bench *found = NULL;
+        const struct bench *bench = NULL;
+        const struct sleep *sleep = NULL;
         for (unsigned i = 0; i < sizeof benches / sizeof *benches; i++) {
-            if (!strcmp(name, benches[i].name)) found = &benches[i];
+            if (!strcmp(name, benches[i].name)) bench = &benches[i];
+        }
+        for (unsigned i = 0; i < sizeof sleeps / sizeof *sleeps; i++) {
+            if (!strcmp(name, sleeps[i].name)) sleep = &sleeps[i];
         }
         current = name;
-        if (!found) fail("cases of this name:", 0);
-        printf("%s %.3f\n", name, best_of(found, budget));
+        if (sleep)
+            sleep_and_tell(sleep, budget);
+        else if (bench)
+            printf("%s %.3f\n", name, best_of(bench, budget));
+        else
+            fail("cases of this name:", 0);
     }
     return 0;
 }
