@@ -119,6 +119,41 @@ def test_what_ended_one_call_does_not_wake_the_next() -> None:
     os.close(writes)
 
 
+def test_a_timeout_without_end_takes_nothing_from_others() -> None:
+    """In threads, where nothing but deadlines makes the engine look at a guest."""
+    ended: list[float] = []
+
+    def spin() -> None:
+        with pytest.raises(TimeoutExpired):
+            run(TOOL, args=["spin"], timeout=0.1)
+        ended.append(time.perf_counter())
+
+    def rest(timeout: float) -> None:
+        run(TOOL, args=["sleep", "1"], timeout=timeout)
+
+    threads = [threading.Thread(target=rest, args=(timeout,)) for timeout in (1e10, 1e300, float("inf"))]
+    threads.append(threading.Thread(target=spin))
+    begin = time.perf_counter()
+    for thread in threads:
+        thread.start()
+        time.sleep(0.02)
+    for thread in threads:
+        thread.join()
+    assert ended[0] - begin < 0.1 + 4 * 0.02 + SLACK
+
+
+def test_a_timeout_is_for_the_start_section_and_the_start_function_together() -> None:
+    text = """(module (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 16) "\\01") (data (i32.const 24) "\\00\\c2\\eb\\0b")
+      (func $rest (drop (call $poll (i32.const 0) (i32.const 200) (i32.const 1) (i32.const 400))))
+      (start $rest) (func (export "_start") (call $rest)))"""
+    begin = time.perf_counter()
+    with pytest.raises(TimeoutExpired):
+        run(text, timeout=0.3)  # two sleeps of 0.2 s
+    assert 0.3 <= time.perf_counter() - begin < 0.3 + SLACK
+
+
 def test_a_call_within_a_call_has_the_nearer_end() -> None:
     text = """(module (import "env" "again" (func $again))
       (func (export "spin") (loop (br 0))) (func (export "outer") (call $again) (loop (br 0))))"""
@@ -142,6 +177,41 @@ def test_a_call_within_a_call_has_the_nearer_end() -> None:
         assert caught.value.timeout == 0.2
         assert 0.2 <= time.perf_counter() - begin < 0.2 + SLACK
     assert ended == [0.05, 0.2]
+
+
+@pytest.mark.parametrize("reason", [TimeoutError("enough"), OSError(5, "enough"), BlockingIOError()], ids=repr)
+def test_an_end_that_is_an_oserror_is_no_errno(config: ModuleConfig, reason: OSError) -> None:
+    with instantiate(TOOL, config, timeout=30) as guest:
+        timer = threading.Timer(0.05, guest.end, (reason,))
+        timer.start()
+        with pytest.raises(type(reason)) as caught:
+            guest.run()
+        assert caught.value is reason
+        timer.join()
+
+
+def test_the_timeout_error_of_an_alarm_ends_it(config: ModuleConfig) -> None:
+    def ring(_number: int, _frame: object) -> None:
+        raise TimeoutError("the alarm went off")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(TimeoutError, match="the alarm went off"):
+            run(TOOL, config)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_an_end_for_good_ends_what_begins_later(config: ModuleConfig) -> None:
+    with instantiate(TOOL, config, timeout=30) as guest:
+        guest.end(RuntimeError("once"))
+        guest.end(RuntimeError("for good"), for_good=True)
+        begin = time.perf_counter()
+        with pytest.raises(RuntimeError, match="for good"):
+            guest.run()
+        assert time.perf_counter() - begin < SLACK
 
 
 def test_ctrl_c_ends_it(config: ModuleConfig) -> None:

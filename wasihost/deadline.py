@@ -13,7 +13,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
+
+from wasihost.errors import Ended
 
 SLEEP_MAX = 2**62
 """Hosts cannot express every u64 as a time to sleep: 146 years."""
@@ -22,6 +24,11 @@ SLEEP_MAX = 2**62
 def milliseconds(duration: int | None) -> int | None:
     """ns as poll(2) takes them: rounded up, None for ever."""
     return None if duration is None else min(-(-duration // 1_000_000), 2**31 - 1)
+
+
+def after(seconds: float) -> int:
+    """The time so many seconds from now, in ns of `time.monotonic_ns`: 146 years at most. ValueError for a NaN."""
+    return time.monotonic_ns() + int(min(max(seconds, 0) * 1_000_000_000, SLEEP_MAX))
 
 
 def ready_now(fd: int, event: int) -> bool:
@@ -38,10 +45,11 @@ class Deadline:
     """When, if ever, a guest has to end. `reason` is raised then by whatever waits, and out of the run.
 
     `active` says that it can come at all; where it cannot, waits are the system's own. `below` is the deadline of
-    another guest that this one has called, and which ends with it.
+    another guest that this one has called, and which ends with it. A reason that is an OSError is raised in an `Ended`,
+    because what handlers raise of that class becomes an errno.
     """
 
-    __slots__ = ("_asleep", "_ended", "_lock", "_wake", "active", "below", "expires", "reason")
+    __slots__ = ("_asleep", "_ended", "_lock", "_over", "_wake", "active", "below", "expires", "reason")
 
     def __init__(self) -> None:
         self.active = False
@@ -49,21 +57,29 @@ class Deadline:
         self.expires: int | None = None
         self.reason: BaseException | None = None
         self._ended = False
+        self._over: BaseException | None = None  # it is not to begin again
         self._lock = threading.Lock()
         self._asleep: threading.Lock | None = None  # held; released by `end`
         self._wake: tuple[int, int] | None = None  # a pipe; `end` writes to it
 
     def start(self, expires: int | None, reason: BaseException | None) -> None:
-        """The guest begins: it has until `expires`, and nobody has ended it yet."""
-        if self._ended and self._wake is not None:
-            with self._lock:
-                while ready_now(self._wake[0], select.POLLIN):
-                    os.read(self._wake[0], 4096)  # of an end that was meant for a call before this one
-        self.expires, self.reason, self._ended, self.active = expires, reason, False, True
-
-    def end(self, reason: BaseException) -> None:
-        """End the guest now; whatever waits for it raises `reason`."""
+        """The guest begins: it has until `expires`, and nobody has ended it yet, unless for good."""
         with self._lock:
+            self.expires, self.reason, self.active = expires, reason, True
+            self._ended = self._over is not None
+            if self._ended:
+                self.reason = self._over
+            else:
+                self._forget_wake()
+
+    def end(self, reason: BaseException, *, for_good: bool = False) -> None:
+        """From any thread: end the guest now; whatever waits for it raises `reason`.
+
+        What begins later is ended too if that is meant `for_good`.
+        """
+        with self._lock:
+            if for_good and self._over is None:
+                self._over = reason
             if not self._ended:
                 self.reason, self._ended = reason, True
             if self._asleep is not None:
@@ -71,7 +87,8 @@ class Deadline:
                 self._asleep = None
             if self._wake is not None:
                 os.write(self._wake[1], b"!")
-        if (below := self.below) is not None:
+            below = self.below
+        if below is not None:
             below.end(reason)
 
     @contextmanager
@@ -93,14 +110,16 @@ class Deadline:
         """
         before = below.expires, below.reason, below.active, below._ended
         below.start(self.expires, self.reason)
-        self.below = below
+        with self._lock:
+            self.below = below
         if self._ended and self.reason is not None:
             below.end(self.reason)  # by another thread, which could not know
         return before
 
     def take_back(self, below: Deadline, before: _Before) -> None:
         """The call is over."""
-        self.below = None
+        with self._lock:
+            self.below = None
         below.start(None, None)
         below.expires, below.reason, below.active, below._ended = before
 
@@ -108,7 +127,7 @@ class Deadline:
         """Raises `reason` if the time has come."""
         if self._ended or (self.expires is not None and time.monotonic_ns() >= self.expires):
             assert self.reason is not None
-            raise self.reason
+            raise Ended(self.reason) if isinstance(self.reason, OSError) else self.reason
 
     def left(self) -> int | None:
         """How much time there is, in ns; None for any. Raises `reason` if there is none."""
@@ -117,9 +136,15 @@ class Deadline:
 
     def sleep(self, duration: int) -> None:
         """Sleep at least `duration` ns, or until the time has come: `reason` is raised then."""
-        if not self.active:
-            time.sleep(min(duration, SLEEP_MAX) / 1_000_000_000)
-            return
+        try:
+            if self.active:
+                self._sleep(duration)
+            else:
+                time.sleep(min(duration, SLEEP_MAX) / 1_000_000_000)
+        except OSError as error:
+            raise_of_signals(error)
+
+    def _sleep(self, duration: int) -> None:
         left = self.left()
         wanted = min(duration, SLEEP_MAX if left is None else left)
         gate = threading.Lock()
@@ -141,17 +166,23 @@ class Deadline:
         """poll(2) until `event` (POLLIN, POLLOUT) has come to `fd`; `reason` is raised if the time comes before."""
         poller = select.poll()
         poller.register(fd, event)
-        if poller.poll(0):
-            return
-        if self.active:
-            poller.register(self.wake_fd(), select.POLLIN)
-        while True:
-            found = poller.poll(milliseconds(self.left() if self.active else None))
-            if any(one == fd for one, _ in found):
+        try:
+            if poller.poll(0):
                 return
+            wake = self.wake_fd() if self.active else -1
+            if self.active:
+                poller.register(wake, select.POLLIN)
+            while True:
+                found = poller.poll(milliseconds(self.left() if self.active else None))
+                if any(one == fd for one, _ in found):
+                    return
+                if found:
+                    self.woken()
+        except OSError as error:
+            raise_of_signals(error)
 
     def wake_fd(self) -> int:
-        """A descriptor that becomes readable when `end` is called, for waits on other descriptors."""
+        """A descriptor that becomes readable when `end` is called, for waits on other descriptors; see `woken`."""
         with self._lock:
             if self._wake is None:
                 self._wake = os.pipe()
@@ -159,9 +190,28 @@ class Deadline:
                     os.write(self._wake[1], b"!")
             return self._wake[0]
 
+    def woken(self) -> None:
+        """`wake_fd` was readable: raises the reason, or forgets what was meant for a call before this one."""
+        with self._lock:
+            if not self._ended:
+                self._forget_wake()
+        self.check()
+
+    def _forget_wake(self) -> None:
+        while self._wake is not None and ready_now(self._wake[0], select.POLLIN):
+            os.read(self._wake[0], 4096)
+
     def close(self) -> None:
         """The guest is gone."""
         with self._lock:
             wake, self._wake = self._wake, None
         for fd in wake or ():
             os.close(fd)
+
+
+def raise_of_signals(error: OSError) -> NoReturn:
+    """From where only waiting was done: an OSError without a number is not the system's, but a signal handler's, such
+    as the TimeoutError that handlers of SIGALRM like to raise. It is to end the run, not to become an errno."""
+    if error.errno is None:
+        raise Ended(error) from None
+    raise error

@@ -151,3 +151,11 @@ class CalledProcessError(WasihostError):
 
     def __str__(self) -> str:
         return f"guest {' '.join(self.cmd)!r} exited with status {self.returncode}"
+
+
+class Ended(BaseException):
+    """Carries an OSError that ends a run past what makes errnos of them. A run raises the `reason` itself."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(reason)
+        self.reason = reason

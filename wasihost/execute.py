@@ -6,9 +6,9 @@ Rules of this file: nothing is imported that a plain run does not need.
 from __future__ import annotations
 
 import os
-import time
 
 from wasihost.config import ModuleConfig
+from wasihost.deadline import after
 from wasihost.engines.wasmtime.engine import Kind
 from wasihost.engines.wasmtime.instance import Limits
 from wasihost.engines.wasmtime.module import load
@@ -31,8 +31,7 @@ def execute(
         deadline = None
         if timeout is not None:
             deadline = state.handlers.deadline
-            expires = time.monotonic_ns() + int(timeout * 1_000_000_000)
-            deadline.start(expires, TimeoutExpired([os.fsdecode(arg) for arg in config.args], timeout))
+            deadline.start(after(timeout), TimeoutExpired([os.fsdecode(arg) for arg in config.args], timeout))
         try:
             enter(compiled, state, ending=deadline, limits=Limits(given.memory, given.fuel))
         except ExitError as end:

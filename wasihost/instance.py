@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from wasihost.config import ModuleConfig
+from wasihost.deadline import after
 from wasihost.errors import ConfigError, ExitError, TimeoutExpired
 from wasihost.module import Module, ModuleSource, in_reach_of_signals
 from wasihost.options import Options, Prepared
@@ -63,7 +64,12 @@ class Instance:
     """
 
     def __init__(
-        self, module: Module, prepared: Prepared, start: str | None, timeout: float | None, interruptible: bool = False
+        self,
+        module: Module,
+        prepared: Prepared,
+        start: str | None,
+        timeout: float | None,
+        made: Callable[[Instance], None] | None = None,
     ) -> None:
         from wasihost.engines.wasmtime.instance import Instance as Engine
         from wasihost.engines.wasmtime.instance import Limits
@@ -71,11 +77,12 @@ class Instance:
         config = prepared.config
         limits = Limits(config.limits.memory, config.limits.fuel)
         compiled = module.compiled(
-            interruptible=interruptible or timeout is not None or in_reach_of_signals(), fuel=limits.fuel is not None
+            interruptible=made is not None or timeout is not None or in_reach_of_signals(), fuel=limits.fuel is not None
         )
         self.module = module
         self._prepared = prepared
         self._started = False
+        self._begun = 0
         self._code: int | None = None
         self._stats = _new_stats()
         self._pid = os.getpid()
@@ -84,6 +91,9 @@ class Instance:
         try:
             host = self.state if prepared.imports is None else _Joined(self.state, prepared.imports, compiled, self)
             self._engine = Engine(compiled, host, start, ending=self._deadline, limits=limits)
+            if made is not None:
+                made(self)
+            self._begun = time.monotonic_ns()
             with self._within(timeout):
                 self._open(start)
         except BaseException:
@@ -122,6 +132,13 @@ class Instance:
 
         A module of the old kind that has a start section instead has run already.
         """
+        return self._run(timeout, time.monotonic_ns())
+
+    def run_through(self, timeout: float | None) -> int:
+        """The same for a command of `run`: what its start section took is counted too."""
+        return self._run(timeout, self._begun)
+
+    def _run(self, timeout: float | None, begun: int) -> int:
         if self._started:
             raise RuntimeError("a command runs once: make another instance to run it again")
         self._started = True
@@ -129,25 +146,26 @@ class Instance:
             self._code = 0
             try:
                 if "_start" in self.module.exports:
-                    self.call("_start", timeout=timeout)
+                    with self._within(timeout, begun):
+                        self._engine.call("_start")
             except ExitError as end:
                 self._code = end.code
         return self._code
 
-    def end(self, reason: BaseException) -> None:
+    def end(self, reason: BaseException, *, for_good: bool = False) -> None:
         """From any other thread: end what the guest is doing; the call raises `reason`.
 
-        A guest that computes can be ended only if it was made to be interruptible (with a timeout, or in the main
-        thread).
+        With `for_good`, calls that begin later raise it too. A guest that computes can be ended only if it was made to
+        be interruptible (with a timeout, or in the main thread).
         """
         from wasihost.engines.wasmtime.watch import watch
 
-        self._deadline.end(reason)
+        self._deadline.end(reason, for_good=for_good)
         watch.interrupt()
 
     @contextmanager
-    def _within(self, timeout: float | None) -> Iterator[None]:
-        """The guest has so many seconds for what is done in here."""
+    def _within(self, timeout: float | None, begun: int | None = None) -> Iterator[None]:
+        """The guest has so many seconds for what is done in here, from now or from another time on."""
         if os.getpid() != self._pid:
             raise RuntimeError("this instance belongs to the process that was forked: make one in this process")
         if timeout is not None and not self._engine.interruptible:
@@ -156,7 +174,7 @@ class Instance:
         end: int | None = None
         reason: TimeoutExpired | None = None
         if timeout is not None:
-            end = wall + int(max(timeout, 0) * 1_000_000_000)
+            end = after(timeout) - (0 if begun is None else wall - begun)
             reason = TimeoutExpired(_text(self._prepared.config.args), timeout)
         try:
             if self._engine.depth:  # by a function that the guest called

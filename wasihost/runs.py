@@ -140,11 +140,9 @@ def finish(
     check: bool,
     made: Callable[[Instance], None] | None = None,
 ) -> CompletedProcess[Any]:
-    """Run what is prepared; `made`, if given, is called with the instance before it runs."""
-    with Instance(module, prepared, "_start", timeout, interruptible=made is not None) as guest:
-        if made is not None:
-            made(guest)
-        code = guest.run(timeout)
+    """Run what is prepared; `made`, if given, is called with the instance before it begins, and can end it."""
+    with Instance(module, prepared, "_start", timeout, made) as guest:
+        code = guest.run_through(timeout)
     args = [os.fsdecode(arg) for arg in prepared.config.args]
     done: CompletedProcess[Any] = CompletedProcess(
         args, code, guest.stdout, guest.stderr, files=guest.files, truncated=guest.truncated, stats=guest.stats

@@ -54,7 +54,7 @@ async def run_async(
     except asyncio.CancelledError:
         cancelled.set()
         for guest in guests:
-            guest.end(reason)
+            guest.end(reason, for_good=True)
         await asyncio.wait([running])
         running.exception()  # looked at, so that asyncio does not complain of one that nobody saw
         raise

@@ -7,7 +7,7 @@ call methods, and `imports()` for adapters that bind the stubs themselves.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from wasi_preview1 import signatures
 from wasi_preview1.guest import Guest, GuestFault, Stub
@@ -16,7 +16,7 @@ from wasi_preview1.signatures import Signature
 from wasi_preview1.stubs import bind
 
 from wasihost.config import ModuleConfig
-from wasihost.errors import ConfigError
+from wasihost.errors import ConfigError, Ended
 from wasihost.host import Host
 from wasihost.oserrno import errno_of
 
@@ -103,6 +103,12 @@ class State(RawAbi):
         self.faults = (GuestFault, wasi_preview0.GuestFault)
         guest = wasi_preview0.guest.Guest(self.guest.look, errno_of)
         return preview0.bind(self.handlers, guest)
+
+    def _call(self, module: str, name: str, *args: float) -> Any:
+        try:
+            return super()._call(module, name, *args)
+        except Ended as end:
+            raise end.reason from None
 
     def close(self) -> None:
         """Close every descriptor the guest left open. The embedder's own streams stay open."""

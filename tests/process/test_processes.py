@@ -128,6 +128,33 @@ def test_cancelling_a_task_ends_its_guest(args: list[str]) -> None:
     assert footprint().descriptors <= before.descriptors
 
 
+def test_cancelling_ends_a_guest_in_its_start_section() -> None:
+    spin = Module('(module (memory (export "memory") 1) (func $s (loop (br 0))) (start $s) (func (export "_start")))')
+
+    async def main() -> float:
+        task = asyncio.create_task(run_async(spin))
+        await asyncio.sleep(0.1)
+        begin = time.perf_counter()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return time.perf_counter() - begin
+
+    assert asyncio.run(main()) < 0.15
+
+
+def test_cancelling_at_any_moment_ends_the_guest() -> None:
+    async def main() -> None:
+        for number in range(60):
+            task = asyncio.create_task(run_async(TOOL, args=["sleep", "60"]))
+            await asyncio.sleep(number / 20_000)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(task, 10)
+
+    asyncio.run(main())
+
+
 def test_errors_and_timeouts_come_out_of_the_await() -> None:
     async def main() -> None:
         with pytest.raises(TimeoutExpired):

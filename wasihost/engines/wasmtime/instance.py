@@ -241,6 +241,7 @@ class Instance:
             if watched:
                 assert self._ending
                 watch.enter(self, self.module.engine, self._ending)
+                self._ending.check()  # who ended it before could not have it called back
             error = call(context, ctypes.byref(trap))
         finally:
             self.depth -= 1

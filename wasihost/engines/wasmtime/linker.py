@@ -28,7 +28,7 @@ from wasihost.engines.wasmtime import memory
 from wasihost.engines.wasmtime.calls import CALLER_CALLBACK, TRAP_TEXT, entry, new_trap
 from wasihost.engines.wasmtime.calls import define as define_unchecked
 from wasihost.engines.wasmtime.ffi import c, has, new_functype, without_stack
-from wasihost.errors import ConfigError, LinkError, TrapError
+from wasihost.errors import ConfigError, Ended, LinkError, TrapError
 
 if TYPE_CHECKING:
     import wasmtime
@@ -112,6 +112,8 @@ class Run:
     def _end(self, raised: BaseException) -> BaseException:
         if self.kept:
             reason = self.kept[0]
+            if isinstance(reason, Ended):
+                return reason.reason
             if not isinstance(reason, self._state.faults):
                 return reason
             fault = TrapError(str(reason), "guest fault")

@@ -4,7 +4,7 @@ import ctypes
 from typing import TYPE_CHECKING
 
 from wasihost.engines.wasmtime.ffi import Vec, c, name_at, take_error
-from wasihost.errors import Frame, LimitExceeded, LinkError, TrapError
+from wasihost.errors import Ended, Frame, LimitExceeded, LinkError, TrapError
 
 if TYPE_CHECKING:
     from wasihost.engines.base import HostState
@@ -82,6 +82,8 @@ def raise_end(state: "HostState", kept: list[BaseException], error: int | None, 
         if kept:
             if isinstance(kept[0], state.faults):
                 raise TrapError(str(kept[0]), "guest fault", frames) from kept[0]
+            if isinstance(kept[0], Ended):
+                raise kept[0].reason
             raise kept[0]  # no local name for it: its traceback holds this frame
         if told:
             if told.kind == "all fuel consumed by WebAssembly":

@@ -75,7 +75,7 @@ class Watch:
                 times = [now + TICK for _, _, main in self._running.values() if main]
                 times += [ending.expires for _, ending, _ in self._running.values() if ending.expires is not None]
                 wait = (max(min(times) - now, 0) + 200_000) / 1_000_000_000 if times else None
-                self._changed.wait(wait)
+                self._changed.wait(wait if wait is None else min(wait, threading.TIMEOUT_MAX))
                 now = time.monotonic_ns()
                 due = {
                     id(engine): engine
