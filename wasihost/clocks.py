@@ -10,9 +10,12 @@ from wasihost.deadline import Deadline
 
 
 class Clocks:
-    """`now` and `resolutions` by clock id: realtime, monotonic, process and thread CPU time."""
+    """`now` and `resolutions` by clock id: realtime, monotonic, process and thread CPU time.
 
-    __slots__ = ("now", "resolutions", "sleep", "sleeps_really")
+    `wall_is_set`: the wall clock is the system's, which somebody may set while a guest waits for a time of it.
+    """
+
+    __slots__ = ("now", "resolutions", "sleep", "sleeps_really", "wall_is_set")
 
     def __init__(self, config: ModuleConfig, deadline: Deadline) -> None:
         walltime = config.clock_walltime or (time.time_ns, SYS_CLOCK_RESOLUTION_WALLTIME)
@@ -21,3 +24,4 @@ class Clocks:
         self.resolutions = (walltime[1], nanotime[1], 1, 1)
         self.sleep: Callable[[int], object] = config.clock_nanosleep or deadline.sleep
         self.sleeps_really = config.clock_nanosleep is None
+        self.wall_is_set = self.sleeps_really and config.clock_walltime is None

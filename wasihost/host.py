@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import reprlib
+import stat
 import sys
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from wasi_preview1.types import Rights
 from wasihost.clocks import Clocks
 from wasihost.config import Inherit, ModuleConfig, Stdin, Stdout
 from wasihost.deadline import Deadline
-from wasihost.descriptors.adapted import CallableReader, TextReader, TextWriter
+from wasihost.descriptors.adapted import CallableReader, TextReader, TextWriter, plain_fd
 from wasihost.descriptors.base import Descriptor, Directory
 from wasihost.descriptors.host_directory import open_host_directory
 from wasihost.descriptors.host_stream import inherit
@@ -57,7 +58,7 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
         self.environ = _environ(config) if config.sockets else config.environ
         self.environ_sizes = sizes(self.environ)
         self.max_path = sys.maxsize if config.limits.path is None else config.limits.path
-        self.max_sleep, self.max_subscriptions = _waits(config)
+        self.max_sleep, self.max_subscriptions = _longest(config)
         self.clocks = Clocks(config, self.deadline)
         self.osyield = config.clock_osyield
         self.rand_source = config.rand_source
@@ -87,7 +88,7 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
         self.deadline.close()
 
 
-def _waits(config: ModuleConfig) -> tuple[int, int]:
+def _longest(config: ModuleConfig) -> tuple[int, int]:
     """The longest sleep in ns and the most subscriptions of a poll."""
     sleep, subscriptions = config.limits.sleep, config.limits.subscriptions
     return (
@@ -113,14 +114,42 @@ def _output(stdout: Stdout | None, fd: int) -> Descriptor:
         return NullStream(Rights.FD_WRITE)
     if isinstance(stdout, Inherit):
         return _inherited(stdout, fd, Rights.FD_WRITE)
-    return WriterOutput(TextWriter(stdout) if isinstance(stdout, io.TextIOBase) else stdout)
+    if isinstance(stdout, io.TextIOBase):
+        return WriterOutput(TextWriter(stdout))
+    plain = plain_fd(stdout)
+    if plain is None or not _waits(plain):
+        return WriterOutput(stdout)
+    return inherit(plain, Rights.FD_WRITE, stdout)
+
+
+def _waits(fd: int) -> bool:
+    """Whether writing to it may wait: not for a regular file, or one that was closed behind its object's back."""
+    try:
+        return not stat.S_ISREG(os.fstat(fd).st_mode)
+    except OSError:
+        return False
 
 
 def _inherited(stream: Inherit, own: int, direction: Rights) -> Descriptor:
+    fd = own if stream.fd is None else stream.fd
     try:
-        return inherit(own if stream.fd is None else stream.fd, direction)
+        if stat.S_ISSOCK(os.fstat(fd).st_mode):
+            return _inherited_socket(fd, direction)
+        return inherit(fd, direction)
     except OSError:  # this process was started with it closed
         return NullStream(direction)
+
+
+def _inherited_socket(fd: int, direction: Rights) -> Descriptor:
+    """A server that is started for each connection has the peer as its streams."""
+    import socket
+
+    from wasihost.descriptors.sockets import given
+
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        made = given(sock)
+    made.rights &= ~(Rights.FD_READ | Rights.FD_WRITE) | direction
+    return made
 
 
 def _environ(config: ModuleConfig) -> tuple[bytes, ...]:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import select
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from tests.support.raw import Raw
 from wasihost import Errno, ModuleConfig
 from wasihost.config import Inherit
+from wasihost.descriptors import host_stream
 
 pytestmark = pytest.mark.usefixtures("in_time")
 
@@ -30,6 +32,15 @@ def given(stdin: int, stdout: int) -> Iterator[Raw]:
         yield raw
         assert [fcntl.fcntl(fd, fcntl.F_GETFL) for fd in (stdin, stdout)] == before
     assert [fcntl.fcntl(fd, fcntl.F_GETFL) for fd in (stdin, stdout)] == before
+
+
+@pytest.fixture(autouse=True, params=["now", "poll"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How a call does not wait: by the system's own flag for it, or asked before, where there is none."""
+    way: str = request.param
+    if way == "poll":
+        monkeypatch.setattr(host_stream, "_NOW", 0)
+    return way
 
 
 @pytest.fixture
@@ -67,13 +78,13 @@ def test_nonblock_for_reading_is_the_guest_s_alone(pipe: tuple[int, int]) -> Non
         late.join()
 
 
-def test_nonblock_for_writing_is_the_guest_s_alone(pipe: tuple[int, int]) -> None:
+def test_nonblock_for_writing_is_the_guest_s_alone(pipe: tuple[int, int], way: str) -> None:
     data, taken = bytes(range(256)) * 24, b""
     with given(*pipe) as raw:
         assert raw.call("fd_fdstat_set_flags", 1, NONBLOCK) == 0
         vectors = raw.data(b"", data)
         while (errno := raw.call("fd_write", 1, *vectors, 0x80)) == 0:
-            assert 0 < raw.get(0x80) <= select.PIPE_BUF
+            assert 0 < raw.get(0x80) <= (len(data) if way == "now" else select.PIPE_BUF)
             taken += data[: raw.get(0x80)]
         assert errno == Errno.AGAIN
         assert raw.call("fd_fdstat_set_flags", 1, 0) == 0
@@ -144,3 +155,29 @@ def test_files_are_synced_and_pipes_have_nothing_to(pipe: tuple[int, int], tmp_p
     with open("/proc/self/comm", "rb") as comm, given(comm.fileno(), pipe[1]) as raw:
         for name in ("fd_sync", "fd_datasync"):
             assert raw.call(name, 0) == Errno.INVAL
+
+
+@pytest.mark.parametrize("way", ["now"], indirect=True)
+def test_two_guests_that_read_one_pipe_end_in_time(pipe: tuple[int, int]) -> None:
+    """Both are told that it is readable, and one of them is quicker. Without the system's flag it cannot be done."""
+    ends: list[float] = []
+
+    def read() -> None:
+        with Raw(ModuleConfig().with_stdin(Inherit(pipe[0]))) as raw:
+            raw.state.handlers.deadline.start(time.monotonic_ns() + 300_000_000, RuntimeError("enough"))
+            with contextlib.suppress(RuntimeError):
+                while True:
+                    raw.read(0, 1)
+            ends.append(time.monotonic())
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    begin = time.monotonic()
+    for thread in threads:
+        thread.start()
+    while len(ends) < 1 and time.monotonic() < begin + 0.25:
+        os.write(pipe[1], b"x")
+        time.sleep(0.0005)
+    for thread in threads:
+        thread.join(2)
+    assert len(ends) == 2
+    assert max(ends) - begin < 0.6

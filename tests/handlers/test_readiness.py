@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import gzip
 import io
 import os
 import queue
+import subprocess
+import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -189,11 +195,161 @@ def test_what_a_buffered_stream_holds_is_counted() -> None:
     pipe.close()
 
 
-def test_what_cannot_be_asked_is_always_ready() -> None:
-    packed = gzip.compress(b"unpacked")
-    for stream in (io.StringIO("text"), io.BytesIO(b"bytes"), gzip.GzipFile(fileobj=io.BytesIO(packed))):
-        with Raw(ModuleConfig().with_stdin(stream)) as raw:
+def test_what_never_waits_is_ready_and_says_how_much_it_has(tmp_path: Path) -> None:
+    data = io.BytesIO(b"12345")
+    data.read(2)
+    (tmp_path / "f").write_bytes(bytes(1000))
+    with open(tmp_path / "f", "rb") as file:
+        file.read(1)
+        for stream, size in ((io.StringIO("text"), 1), (data, 3), (file, 999)):
+            with Raw(ModuleConfig().with_stdin(stream)) as raw:
+                assert raw.poll(readable(1, 0), clock(2, 1, LONG)) == [event(1, 1, nbytes=size)]
+    data.read()
+    with Raw(ModuleConfig().with_stdin(data)) as raw:
+        assert raw.poll(readable(1, 0), clock(2, 1, LONG)) == [event(1, 1)]
+
+
+@pytest.mark.parametrize("stream", [gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(b"unpacked"))),
+                                    io.TextIOWrapper(io.BytesIO(b"unpacked"))], ids=["gzip", "text"])  # fmt: skip
+def test_what_cannot_be_asked_is_read_ahead(stream: Any) -> None:
+    with Raw(ModuleConfig().with_stdin(stream)) as raw:
+        assert raw.poll(readable(1, 0), clock(2, 1, LONG)) == [event(1, 1, nbytes=8)]
+        assert raw.read(0, 9) == b"unpacked"
+
+
+class Unpacking(io.RawIOBase):
+    """It has a descriptor, and data of its own that do not show there."""
+
+    def __init__(self, fd: int, data: bytes) -> None:
+        self.fd = fd
+        self.data = data
+
+    def fileno(self) -> int:
+        return self.fd
+
+    def read(self, size: int = -1) -> bytes:
+        piece, self.data = self.data[:size], self.data[size:]
+        return piece
+
+
+def test_a_descriptor_is_not_taken_for_all_that_an_object_has() -> None:
+    pipe = OnPipe(0)
+    with Raw(ModuleConfig().with_stdin(Unpacking(pipe.stream.fileno(), b"packed"))) as raw:
+        raw.state.handlers.deadline.start(time.monotonic_ns() + LONG, RuntimeError("enough"))
+        assert raw.read(0, 3) == b"pac"
+        assert raw.poll(readable(1, 0), clock(2, 1, LONG)) == [event(1, 1, nbytes=3)]
+        assert raw.read(0, 9) == b"ked"
+    pipe.close()
+
+
+class Strict(Hooked):
+    """It does not want to be called while it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+
+    def alone(self) -> contextlib.AbstractContextManager[bool]:
+        assert self.lock.acquire(blocking=False), "two threads at once"
+        self.lock.release()
+        return self.lock
+
+    def readable(self, timeout: float) -> int:
+        with self.alone():
+            return super().readable(timeout)
+
+    def read(self, size: int) -> bytes:
+        with self.alone():
+            return super().read(size)
+
+
+@pytest.mark.parametrize("active", [False, True])
+def test_a_hook_is_called_by_one_thread_at_a_time_and_loses_nothing(active: bool) -> None:
+    def send(line: Line) -> None:
+        line.send(b"one")
+        line.send(b"two")
+
+    for number in range(20):
+        line = Strict()
+        with Raw(ModuleConfig().with_stdin(line)) as raw:
+            if active:
+                raw.state.handlers.deadline.start(time.monotonic_ns() + LONG, RuntimeError("enough"))
+            assert raw.poll(readable(1, 0), clock(2, 1, TICK // 2)) == [event(2, 0)]
+            late = threading.Timer(number / 2000, send, (line,))
+            late.start()
+            assert raw.read(0, 9) == b"one"
+            assert raw.read(0, 9) == b"two"
+            late.join()
+
+
+def test_a_hook_that_does_not_wait_is_not_asked_all_the_time() -> None:
+    asked: list[float] = []
+
+    class Hasty(Line):
+        def readable(self, timeout: float) -> bool:
+            asked.append(timeout)
+            return False
+
+    with Raw(ModuleConfig().with_stdin(Hasty())) as raw:
+        assert raw.poll(readable(1, 0), clock(2, 1, 50 * TICK)) == [event(2, 0)]
+        raw.state.handlers.deadline.start(time.monotonic_ns() + 50 * TICK, RuntimeError("enough"))
+        with pytest.raises(RuntimeError, match="enough"):
+            raw.read(0, 1)
+    assert len(asked) < 200
+
+
+@pytest.mark.parametrize("answer", [None, "yes", -1, 2**70])
+def test_a_hook_that_answers_nonsense_is_told_so(answer: object) -> None:
+    class Odd(Line):
+        def readable(self, _timeout: float) -> object:
+            return answer
+
+    with Raw(ModuleConfig().with_stdin(Odd())) as raw, pytest.raises(TypeError, match=r"readable\(0\) of .* answered"):
+        raw.poll(readable(1, 0))
+
+
+@pytest.mark.parametrize("kind", [Line, Hooked, "callable"])
+def test_the_next_run_of_the_same_object_loses_nothing(kind: Any) -> None:
+    line: Line = Line() if kind == "callable" else kind()
+    stream: Any = line.read if kind == "callable" else line
+    config = ModuleConfig().with_stdin(stream)
+    for number in range(5):
+        with Raw(config) as raw:
+            assert raw.poll(readable(1, 0), clock(2, 1, TICK)) == [event(2, 0)]
+        assert _threads() <= 1
+        line.send(b"%d!" % number)
+        with Raw(config) as raw:
+            assert raw.read(0, 1) == b"%d" % number
             assert raw.poll(readable(1, 0), clock(2, 1, LONG)) == [event(1, 1, nbytes=1)]
+        with Raw(config) as raw:
+            assert raw.read(0, 9) == b"!"
+    line.send(b"")
+
+
+def test_what_was_read_ahead_does_not_keep_the_object() -> None:
+    line = Line()
+    with Raw(ModuleConfig().with_stdin(line)) as raw:
+        assert raw.poll(readable(1, 0), clock(2, 1, TICK)) == [event(2, 0)]
+        line.send(b"left")
+        assert raw.poll(readable(1, 0), clock(2, 1, LONG)) == [event(1, 1, nbytes=4)]
+    del raw
+    gone = weakref.ref(line)
+    del line
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_thread_that_waits_does_not_keep_the_process() -> None:
+    code = (
+        "import queue, sys; sys.path.insert(0, '.')\n"
+        "from tests.support.raw import Raw, clock, readable\n"
+        "from wasihost import ModuleConfig\n"
+        "with Raw(ModuleConfig().with_stdin(lambda size: queue.Queue().get())) as raw:\n"
+        "    assert len(raw.poll(readable(1, 0), clock(2, 1, 1000))) == 1\n"
+        "print('over')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "over\n", "")
 
 
 def test_what_its_read_raises_reaches_the_embedder() -> None:

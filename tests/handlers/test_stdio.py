@@ -6,15 +6,18 @@ import io
 import json
 import os
 import pty
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.raw import Raw, abi
+from tests.support.raw import Raw, abi, clock, event, writable
 from wasihost import Errno, ModuleConfig
+from wasihost.config import Inherit
 
 ROOT = Path(__file__).resolve().parents[2]
 """Where processes of their own find `tests.support`."""
@@ -264,3 +267,74 @@ os._exit(0)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (0, b"well")
+
+
+class Refusing(io.RawIOBase):
+    """Takes a part, then nothing."""
+
+    def __init__(self, *answers: int | None) -> None:
+        self.answers = list(answers)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, _data: object) -> int | None:
+        return self.answers.pop(0)
+
+
+def test_what_a_raw_stream_does_not_take_is_not_said_to_be_written() -> None:
+    with Raw(ModuleConfig().with_stdout(Refusing(3, None))) as raw:
+        assert raw.write(1, b"12345") == 3
+        assert raw.call("fd_write", 1, *raw.data(b"45"), 0x80) == Errno.AGAIN
+
+
+def test_what_a_buffered_stream_took_before_it_could_not_is_told() -> None:
+    class Full:
+        def write(self, data: bytes) -> int:
+            raise BlockingIOError(11, "full", 2 if len(data) > 2 else 0)
+
+    with Raw(ModuleConfig().with_stdout(Full())) as raw:
+        assert raw.write(1, b"12345") == 2
+        assert raw.call("fd_write", 1, *raw.data(b"45"), 0x80) == Errno.AGAIN
+
+
+def _write_for_ever(raw: Raw, vectors: tuple[int, int]) -> None:
+    while True:
+        assert raw.call("fd_write", 1, *vectors, 0x80) == 0
+
+
+@pytest.mark.parametrize("buffering", [0, -1])
+def test_a_file_object_on_a_pipe_is_waited_for(buffering: int) -> None:
+    reads, writes = os.pipe()
+    with os.fdopen(writes, "wb", buffering=buffering) as file:
+        file.write(b"before ")
+        with Raw(ModuleConfig().with_stdout(file)) as raw:
+            assert raw.write(1, b"after") == 5
+            assert os.read(reads, 99) == b"before after"
+            deadline = raw.state.handlers.deadline
+            deadline.start(time.monotonic_ns() + 100_000_000, RuntimeError("enough"))
+            vectors = raw.data(bytes(8192))
+            with pytest.raises(RuntimeError, match="enough"):
+                _write_for_ever(raw, vectors)
+            deadline.start(None, None)
+            assert raw.poll(writable(1, 1), clock(2, 1, 1000)) == [event(2, 0)]
+            os.read(reads, 1 << 20)
+            assert raw.poll(writable(1, 1), clock(2, 1, 10**10)) == [event(1, 2, nbytes=1)]
+        assert not file.closed
+    os.close(reads)
+
+
+def test_an_inherited_socket_is_one() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        config = ModuleConfig().with_stdin(Inherit(theirs.fileno())).with_stdout(Inherit(theirs.fileno()))
+        with Raw(config) as raw:
+            ours.sendall(b"question")
+            assert raw.fdstat(0)["fs_filetype"] == 6
+            assert raw.fdstat(0)["fs_rights_base"] & WRITE == 0
+            assert raw.read(0, 99) == b"question"
+            assert raw.write(1, b"answer") == 6
+            assert ours.recv(99) == b"answer"
+            assert raw.call("sock_shutdown", 1, 2) == 0
+            assert ours.recv(99) == b""
+        assert theirs.fileno() >= 0

@@ -5,8 +5,11 @@ Reads and writes go by the host's own offset, because it is shared with whoever 
 
 from __future__ import annotations
 
+import errno
 import os
 import select
+from collections.abc import Callable
+from typing import Any
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Rights, Whence
@@ -18,18 +21,27 @@ from wasihost.descriptors.host_file import SYNCHRONOUS, change_status_flags, fda
 from wasihost.descriptors.hoststat import bytes_to_read, filestat_of, filetype_of
 
 _APPEND, _NONBLOCK = int(Fdflags.APPEND), int(Fdflags.NONBLOCK)
+_NOW = getattr(os, "RWF_NOWAIT", 0)
+"""Of Linux' preadv2 and pwritev2: this call does not wait. 0 where there is none."""
+_CANNOT_NOW = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS, errno.ESPIPE)
+"""What they answer for a kind of file that does not know it, as terminals do not."""
 
 
 class HostStream(Stream):
-    """readv and writev on a host fd, which is owned and closed by this object."""
+    """readv and writev on a host fd, which is owned and closed by this object.
 
-    __slots__ = ("deadline", "fd", "kind")
+    Where a guest can be ended, calls do not wait in the system, but are tried first and then waited for here. A poll
+    before a call that waits would not do: somebody else may take what there was.
+    """
+
+    __slots__ = ("_now", "deadline", "fd", "kind")
 
     def __init__(self, fd: int, rights: int, kind: Filetype, flags: Fdflags) -> None:
         super().__init__(rights, 0, flags)
         self.fd = fd
         self.kind = kind
         self.deadline: Deadline | None = None
+        self._now = bool(_NOW)
 
     def attend(self, deadline: Deadline) -> None:
         """Reads and writes wait no longer than that; what is always ready does not wait."""
@@ -55,16 +67,47 @@ class HostStream(Stream):
 
     def read(self, buffers: list[memoryview]) -> int:
         """readv(2)."""
-        if self.deadline is not None and self.deadline.active and not self.flags & _NONBLOCK:
-            self.deadline.wait(self.fd, select.POLLIN)
-        return os.readv(self.fd, buffers)
+        if self.deadline is None or not self.deadline.active:
+            return os.readv(self.fd, buffers)
+        return self._until(select.POLLIN, os.readv, os.preadv, buffers)
 
     def write(self, buffers: list[memoryview]) -> int:
-        """writev(2)."""
-        if self.deadline is not None and self.deadline.active and not self.flags & _NONBLOCK:
-            self.deadline.wait(self.fd, select.POLLOUT)
-            buffers = certain(buffers)
-        return os.write(self.fd, buffers[0]) if len(buffers) == 1 else os.writev(self.fd, buffers)
+        """writev(2); where the guest can be ended, as much as goes without waiting."""
+        if self.deadline is None or not self.deadline.active:
+            return os.write(self.fd, buffers[0]) if len(buffers) == 1 else os.writev(self.fd, buffers)
+        return self._until(select.POLLOUT, os.writev, os.pwritev, buffers)
+
+    def _until(
+        self,
+        event: int,
+        plain: Callable[[int, list[memoryview]], int],
+        at: Callable[..., int],
+        buffers: list[memoryview],
+    ) -> int:
+        """Read or write once it does not have to be waited for; with NONBLOCK, AGAIN if it has to."""
+        waits = not self.flags & _NONBLOCK
+        while True:
+            try:
+                if self._now:
+                    return at(self.fd, buffers, -1, _NOW)  # -1: where the file stands
+                if waits:
+                    self._wait(event)
+                elif not ready_now(self.fd, event):
+                    raise WasiError(Errno.AGAIN)
+                return plain(self.fd, buffers if event == select.POLLIN else certain(buffers))
+            except BlockingIOError:
+                if not waits:
+                    raise
+            except OSError as error:
+                if not self._now or error.errno not in _CANNOT_NOW:
+                    raise
+                self._now = False
+                continue
+            self._wait(event)
+
+    def _wait(self, event: int) -> None:
+        if self.deadline is not None:
+            self.deadline.wait(self.fd, event)
 
     def stat(self) -> Filestat:
         """fstat(2)."""
@@ -82,8 +125,7 @@ class InheritedStream(HostStream):
     """A stream of this process, which stays open, and as it is, when the guest closes it.
 
     Its status flags belong to everyone who has it open: a shell whose terminal is left with NONBLOCK fails to read it.
-    So they are never changed. What a guest sets is done here, call by call: it is asked whether the fd is ready before
-    a call that must not wait, and waited for after one that would not. APPEND that is there stays: a `>>` of the
+    So they are never changed. What a guest sets is done here, call by call. APPEND that is there stays: a `>>` of the
     user's is to protect a file.
     """
 
@@ -98,40 +140,27 @@ class InheritedStream(HostStream):
 
     def read(self, buffers: list[memoryview]) -> int:
         """readv(2); with NONBLOCK, AGAIN where it would wait."""
-        if self.flags & _NONBLOCK:
-            self._check_ready(select.POLLIN)
-        while True:
+        if self.kind == Filetype.REGULAR_FILE:
+            return os.readv(self.fd, buffers)
+        if not self.flags and (self.deadline is None or not self.deadline.active):
             try:
-                return super().read(buffers)
+                return os.readv(self.fd, buffers)
             except BlockingIOError:
-                if self.flags & _NONBLOCK:
-                    raise
-                self._wait(select.POLLIN)
+                pass  # others who have it open made it so
+        return self._until(select.POLLIN, os.readv, os.preadv, buffers)
 
     def write(self, buffers: list[memoryview]) -> int:
-        """writev(2); with NONBLOCK, AGAIN where it would wait, else as much as goes for certain without waiting."""
-        if self.flags:
-            if self.kind == Filetype.REGULAR_FILE:
-                if self.flags & _APPEND and not self._appends:
-                    os.lseek(self.fd, 0, os.SEEK_END)
-            elif self.flags & _NONBLOCK:
-                self._check_ready(select.POLLOUT)
-                buffers = certain(buffers)
-        while True:
+        """writev(2); with NONBLOCK, AGAIN where it would wait, else as much as goes without waiting."""
+        if self.kind == Filetype.REGULAR_FILE:
+            if self.flags & _APPEND and not self._appends:
+                os.lseek(self.fd, 0, os.SEEK_END)
+            return os.writev(self.fd, buffers)
+        if not self.flags and (self.deadline is None or not self.deadline.active):
             try:
-                return super().write(buffers)
+                return os.write(self.fd, buffers[0]) if len(buffers) == 1 else os.writev(self.fd, buffers)
             except BlockingIOError:
-                if self.flags & _NONBLOCK:
-                    raise
-                self._wait(select.POLLOUT)
-
-    def _check_ready(self, event: int) -> None:
-        if not ready_now(self.fd, event):
-            raise WasiError(Errno.AGAIN)
-
-    def _wait(self, event: int) -> None:
-        if self.deadline is not None:
-            self.deadline.wait(self.fd, event)
+                pass
+        return self._until(select.POLLOUT, os.writev, os.pwritev, buffers)
 
     def seek(self, offset: int, whence: Whence) -> int:
         """lseek(2): SPIPE for a pipe or a terminal."""
@@ -176,8 +205,23 @@ def certain(buffers: list[memoryview]) -> list[memoryview]:
     return [next((buffer for buffer in buffers if len(buffer)), memoryview(b""))[: select.PIPE_BUF]]
 
 
-def inherit(fd: int, direction: Rights) -> InheritedStream:
-    """A host fd of this process, such as 0, 1 or 2, for reading or writing.
+class FileStream(InheritedStream):
+    """A file object of Python's that writes to a pipe, a terminal or a socket: what it holds first, then the fd."""
+
+    __slots__ = ("_file",)
+
+    def __init__(self, file: Any, fd: int, rights: int, kind: Filetype) -> None:
+        super().__init__(fd, rights, kind)
+        self._file = file
+
+    def write(self, buffers: list[memoryview]) -> int:
+        """As of the fd. ValueError if the object is closed."""
+        self._file.flush()
+        return super().write(buffers)
+
+
+def inherit(fd: int, direction: Rights, file: Any = None) -> InheritedStream:
+    """A host fd of this process, such as 0, 1 or 2, for reading or writing; `file` is an object that holds some output.
 
     A character device that is no terminal gets SEEK and TELL, so that a guest's isatty tells the truth.
     """
@@ -187,4 +231,4 @@ def inherit(fd: int, direction: Rights) -> InheritedStream:
         rights |= Rights.FD_SEEK | Rights.FD_TELL | Rights.FD_SYNC | Rights.FD_DATASYNC
     elif kind == Filetype.CHARACTER_DEVICE and not os.isatty(fd):
         rights |= Rights.FD_SEEK | Rights.FD_TELL
-    return InheritedStream(fd, rights, kind)
+    return InheritedStream(fd, rights, kind) if file is None else FileStream(file, fd, rights, kind)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
+import sys
+from collections.abc import Callable
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.guest import make
@@ -61,13 +64,20 @@ def _stamp(time: int, given: int, now: int) -> int:
 
 def bytes_to_read(fd: int) -> int:
     """ioctl(FIONREAD): how much a pipe, a terminal or a socket has; 0 for what cannot say."""
-    import array
+    ioctl, fionread = _fionread()
+    try:
+        return int.from_bytes(ioctl(fd, fionread, _NO_BYTES), sys.byteorder)
+    except OSError:
+        return 0
+
+
+_NO_BYTES = bytes(4)  # room for an int
+
+
+@functools.cache
+def _fionread() -> tuple[Callable[[int, int, bytes], bytes], int]:
+    """Loaded with the first poll, which most guests never do."""
     import fcntl
     import termios
 
-    size = array.array("i", [0])
-    try:
-        fcntl.ioctl(fd, termios.FIONREAD, size)
-    except OSError:
-        return 0
-    return size[0]
+    return fcntl.ioctl, termios.FIONREAD

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import select
 import socket
+import struct
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -26,11 +28,13 @@ T = TypeVar("T")
 
 _NONBLOCK = int(Fdflags.NONBLOCK)
 _NO_WAIT = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
+_PEEK, _TRUNC = socket.MSG_PEEK, socket.MSG_TRUNC
 _GONE = select.POLLHUP | getattr(select, "POLLRDHUP", 0)
 _IOV_MAX = 1024
 _AGAIN_SOON = 1_000_000
 """ns between two looks at what a PEEK with WAITALL waits for, which poll(2) cannot be asked for."""
 _DIRECTIONS = {1: socket.SHUT_RD, 2: socket.SHUT_WR, 3: socket.SHUT_RDWR}
+_NO_LINGER = struct.pack("ii", 0, 0)
 
 
 class HostSocket(Socket):
@@ -84,7 +88,7 @@ class HostSocket(Socket):
 class Connected(HostSocket):
     """A socket with a peer."""
 
-    __slots__ = ("_stream",)
+    __slots__ = ("_met", "_stream")
 
     KIND = kinds.SOCKET
     missing = Errno.INVAL
@@ -92,19 +96,18 @@ class Connected(HostSocket):
     def __init__(self, sock: socket.socket, flags: Fdflags) -> None:
         super().__init__(sock, kinds.SOCKET, 0, flags)
         self._stream = sock.type == socket.SOCK_STREAM
+        self._met: OSError | None = None  # an error after a part, which the system tells only once
 
     def available(self) -> int:
         """FIONREAD: of datagrams, the first."""
         return bytes_to_read(self.fd)
 
+    def host_fd(self) -> int | None:
+        """The fd; None if there is an error to be told."""
+        return self.fd if self._met is None else None
+
     def read(self, buffers: list[memoryview]) -> int:
         """recv(2)."""
-        if len(buffers) == 1 and self._stream:
-            (buffer,) = buffers
-            try:
-                return self.socket.recv_into(buffer, 0, _NO_WAIT)
-            except BlockingIOError:
-                pass
         return self.receive(buffers, False, False)[0]
 
     def write(self, buffers: list[memoryview]) -> int:
@@ -113,16 +116,29 @@ class Connected(HostSocket):
 
     def receive(self, buffers: list[memoryview], peek: bool, wait_all: bool) -> tuple[int, bool]:
         """recvmsg(2). WAITALL is for streams, and not for NONBLOCK, as POSIX has it."""
+        if self._met is not None:
+            raise self._met_before()
+        if self._stream and len(buffers) == 1 and not (peek or wait_all):  # a server's usual way
+            try:
+                return self.socket.recv_into(buffers[0], 0, _NO_WAIT), False
+            except BlockingIOError:
+                if self.flags & _NONBLOCK:
+                    raise
         filled = [buffer for buffer in buffers if len(buffer)][:_IOV_MAX]
-        flags = _NO_WAIT | (socket.MSG_PEEK if peek else 0)
         if self._stream and not filled:
             return 0, False
+        flags = _NO_WAIT | _PEEK if peek else _NO_WAIT
         size, _, told, _ = self._until(select.POLLIN, partial(self.socket.recvmsg_into, filled, 0, flags))
         if not self._stream:
-            return size, bool(told & socket.MSG_TRUNC)
+            return size, bool(told & _TRUNC)
         if wait_all and size and not self.flags & _NONBLOCK:
             size = self._all_peeked(filled, size) if peek else self._all(filled, size)
         return size, False
+
+    def _met_before(self) -> OSError:
+        error, self._met = self._met, None
+        assert error is not None
+        return error
 
     def _all(self, buffers: list[memoryview], size: int) -> int:
         """Fill them; less if the end or an error comes before, which the next call meets again."""
@@ -130,7 +146,8 @@ class Connected(HostSocket):
         while rest:
             try:
                 more = self._until(select.POLLIN, partial(self.socket.recvmsg_into, rest, 0, _NO_WAIT))[0]
-            except OSError:
+            except OSError as error:
+                self._met = error
                 break
             if not more:
                 break
@@ -140,9 +157,14 @@ class Connected(HostSocket):
 
     def _all_peeked(self, buffers: list[memoryview], size: int) -> int:
         wanted = sum(map(len, buffers))
-        while size < wanted and not self._no_more():
-            self.deadline.sleep(_AGAIN_SOON)
-            size = self.socket.recvmsg_into(buffers, 0, _NO_WAIT | socket.MSG_PEEK)[0]
+        while size < wanted:
+            over = self._no_more()
+            if bytes_to_read(self.fd) > size:
+                size = self.socket.recvmsg_into(buffers, 0, _NO_WAIT | _PEEK)[0]
+            elif over:
+                break
+            else:
+                self.deadline.sleep(_AGAIN_SOON)
         return size
 
     def _no_more(self) -> bool:
@@ -151,18 +173,28 @@ class Connected(HostSocket):
         return bool(poller.poll(0))
 
     def send(self, buffers: list[memoryview]) -> int:
-        """send(2): all of a piece, unless with NONBLOCK; PIPE, or CONNRESET, where nobody receives any more."""
-        data, sent = one_piece(buffers), 0
+        """send(2): all of a piece, unless with NONBLOCK; PIPE, or CONNRESET, where nobody receives any more.
+
+        Of datagrams, one as a whole: MSGSIZE if it is too long.
+        """
+        if not self._stream:
+            return self._until(select.POLLOUT, partial(self.socket.sendmsg, buffers[:_IOV_MAX], (), _NO_WAIT))
+        data, sent = buffers[0] if len(buffers) == 1 else one_piece(buffers), 0
         while True:
-            rest = data[sent:]
             try:
-                sent += self._until(select.POLLOUT, partial(self.socket.send, rest, _NO_WAIT))
-            except OSError:
+                sent += self.socket.send(data[sent:] if sent else data, _NO_WAIT)
+                if sent == len(data) or self.flags & _NONBLOCK:
+                    return sent
+            except BlockingIOError:
+                if self.flags & _NONBLOCK:
+                    raise
+            except OSError as error:
                 if not sent:
                     raise
-                return sent  # the next call meets the error again
-            if sent == len(data) or self.flags & _NONBLOCK:
+                if not isinstance(error, BrokenPipeError):  # which the next send meets again by itself
+                    self._met = error
                 return sent
+            self.deadline.wait(self.fd, select.POLLOUT)
 
     def shutdown(self, how: Sdflags) -> None:
         """shutdown(2)."""
@@ -172,32 +204,77 @@ class Connected(HostSocket):
 class Listener(HostSocket):
     """A socket that accepts.
 
-    While the guest has it, it does not wait by itself (O_NONBLOCK, shared with whoever has it open): a peer that went
-    away between poll(2) and accept(2) would leave the guest where nothing can end it.
+    While guests have it, it does not wait by itself (O_NONBLOCK, shared with whoever has it open): a peer that went
+    away between poll(2) and accept(2) would leave a guest where nothing can end it.
     """
 
-    __slots__ = ("_waited",)
+    __slots__ = ("_key", "_lingers")
 
     KIND = kinds.LISTENER
     missing = Errno.NOTCONN
 
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__(sock, kinds.LISTENER, kinds.SOCKET, Fdflags(0))
-        self._waited = os.get_blocking(self.fd)
-        os.set_blocking(self.fd, False)
+    def __init__(self, sock: socket.socket, flags: Fdflags) -> None:
+        super().__init__(sock, kinds.LISTENER, kinds.SOCKET, flags)
+        self._lingers = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)[:4] != _NO_LINGER[:4]
+        self._key = _take(self.fd)
 
     def close(self) -> None:
-        """close(2); it waits again if it did."""
-        if self._waited:
-            os.set_blocking(self.fd, True)
+        """close(2); it waits again if it did, after the last guest of this process that had it."""
+        _give_back(self._key, self.fd)
         super().close()
 
     def accept(self, flags: Fdflags) -> Connected:
-        """accept(2). AGAIN with NONBLOCK if nobody has come; `flags` are the new socket's."""
+        """accept(2). AGAIN with NONBLOCK if nobody has come; `flags` are the new socket's.
+
+        It lingers not, whatever the listener does: closing it would keep a guest past its end.
+        """
         if flags & ~_NONBLOCK:
             raise WasiError(Errno.INVAL)
-        sock, _ = self._until(select.POLLIN, self.socket.accept)
+        sock = self._until(select.POLLIN, self._accept)
+        if self._lingers:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         return Connected(sock, flags)
+
+    def _accept(self) -> socket.socket:
+        if os.get_blocking(self.fd):  # somebody who shares it has set it since
+            os.set_blocking(self.fd, False)
+        sock, _ = self.socket.accept()
+        sock.settimeout(None)  # whatever Python's default is
+        return sock
+
+
+_Key = tuple[int, int]
+_shared: dict[_Key, tuple[int, bool]] = {}
+"""Listening sockets that guests of this process have: how many guests each, and whether it waited before."""
+_sharing = threading.Lock()
+
+
+def _after_fork() -> None:
+    global _sharing
+    _sharing = threading.Lock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _take(fd: int) -> _Key:
+    about = os.fstat(fd)
+    key = about.st_dev, about.st_ino
+    with _sharing:
+        count, waited = _shared.get(key) or (0, os.get_blocking(fd))
+        _shared[key] = count + 1, waited
+        os.set_blocking(fd, False)
+    return key
+
+
+def _give_back(key: _Key, fd: int) -> None:
+    with _sharing:
+        count, waited = _shared.pop(key)
+        if count > 1:
+            _shared[key] = count - 1, waited
+        elif waited:
+            os.set_blocking(fd, True)
 
 
 def after(buffers: list[memoryview], size: int) -> list[memoryview]:
@@ -211,14 +288,17 @@ def after(buffers: list[memoryview], size: int) -> list[memoryview]:
 
 
 def given(sock: socket.socket) -> HostSocket:
-    """The embedder's socket as a guest's."""
+    """The embedder's socket as a guest's, which begins with NONBLOCK if the embedder has said `setblocking(False)`."""
     fd = os.dup(sock.fileno())
     try:
         waits = os.get_blocking(fd)
         own = socket.socket(sock.family, sock.type, sock.proto, fd)
-        own.settimeout(None)  # whatever Python's default is; this sets the file's flag, which is put back
-        os.set_blocking(fd, waits)
+        if socket.getdefaulttimeout() is not None:
+            own.settimeout(None)  # which sets the flag of the file as well
+            os.set_blocking(fd, waits)
     except BaseException:
         os.close(fd)
         raise
-    return Listener(own) if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) else Connected(own, Fdflags(0))
+    flags = Fdflags(_NONBLOCK if sock.gettimeout() == 0 else 0)
+    listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    return Listener(own, flags) if listens else Connected(own, flags)

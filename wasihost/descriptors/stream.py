@@ -5,7 +5,9 @@ A user's object never gets a view of guest memory, which it could keep past the 
 
 from __future__ import annotations
 
+import io
 import select
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,8 +19,9 @@ from wasihost.deadline import Deadline, ready_now
 from wasihost.descriptors.base import Stream, one_piece
 
 if TYPE_CHECKING:
-    from wasihost.descriptors.readiness import Ready
+    from wasihost.descriptors.ready import Ready
 
+_AHEAD = "wasihost.descriptors.ahead"
 _OTHERS = kinds.STREAM & ~(Rights.FD_READ | Rights.FD_WRITE)
 
 
@@ -97,6 +100,11 @@ class ReaderInput(PythonStream):
         self._readiness: Ready | None = None
         # A buffered reader's read(n) waits for n bytes; read1 answers with what a pipe or a terminal has.
         self._read: Callable[[int], bytes | str | None] = getattr(reader, "read1", None) or reader.read
+        if _AHEAD in sys.modules:  # else no run has read anything ahead
+            from wasihost.descriptors.ahead import left_behind
+
+            if (left := left_behind(reader)) is not None:
+                self._readiness, self._read = left, left.reading(self._read)
 
     def attend(self, deadline: Deadline) -> None:
         """Where the object says how to wait for it, no longer than that; else looked at when its `read` returns."""
@@ -105,18 +113,18 @@ class ReaderInput(PythonStream):
     def close(self) -> None:
         """The object stays open: it is the embedder's. Nobody waits for it any more."""
         if self._readiness is not None:
-            self._readiness.close()
+            from wasihost.descriptors.ahead import leave
+
+            leave(self._reader, self._readiness)
 
     @property
     def readiness(self) -> Ready:
         """How to wait for the object."""
         if self._readiness is None:
-            from wasihost.descriptors.readiness import Ahead, readiness_of
+            from wasihost.descriptors.readiness import readiness_of
 
             self._readiness = readiness_of(self._reader)
-            if self._readiness is None:
-                self._readiness = ahead = Ahead(self._read)
-                self._read = ahead.take
+            self._read = self._readiness.reading(self._read)
         return self._readiness
 
     def host_fd(self) -> int | None:
@@ -169,10 +177,11 @@ class ReaderInput(PythonStream):
 class WriterOutput(PythonStream):
     """Output to an object with `write`, or to a callable that takes bytes."""
 
-    __slots__ = ("_flush", "_write")
+    __slots__ = ("_flush", "_may_refuse", "_write")
 
     def __init__(self, writer: Writer | Callable[[bytes], object]) -> None:
         super().__init__(_OTHERS | Rights.FD_WRITE)
+        self._may_refuse = isinstance(writer, io.RawIOBase)  # whose None is not "all", but "nothing now"
         write: Any = getattr(writer, "write", None) or writer
         self._write: Callable[[bytes], object] = write
         self._flush: Callable[[], object] | None = getattr(writer, "flush", None)
@@ -180,7 +189,14 @@ class WriterOutput(PythonStream):
     def write(self, buffers: list[memoryview]) -> int:
         """One `write` of the object; its flush, if it has one, so that the bytes are there when the call returns."""
         data = bytes(buffers[0] if len(buffers) == 1 else one_piece(buffers))
-        taken = self._write(data)
+        try:
+            taken = self._write(data)
+        except BlockingIOError as error:
+            taken = error.characters_written if hasattr(error, "characters_written") else 0
+            if not taken:
+                raise
+        if taken is None and self._may_refuse:
+            raise WasiError(Errno.AGAIN)
         if self._flush is not None:
             self._flush()
         if type(taken) is int and 0 <= taken < len(data):
