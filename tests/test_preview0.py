@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from tests.support.guests import wat
+from tests.support.guests import build_c, wat
 from wasihost import ExitError, LinkError, MemoryFS, ModuleConfig, State, TrapError, run
 from wasihost.engines.wasmtime.linker import define
 
@@ -23,6 +23,50 @@ def test_files_seeking_status_and_polling(tmp_path: Path) -> None:
     fs = MemoryFS()
     assert run(GUEST, fs=fs, stats=True).stats.calls["fd_seek"] == 3
     assert fs["file"] == b"hello"
+
+
+def test_a_program_of_both_specs(tmp_path: Path) -> None:
+    done = run(build_c("older"), dirs={"/box": tmp_path}, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"as it has to be\n", b"")
+    assert (tmp_path / "other").read_bytes() == b"hello"
+    fs = MemoryFS()
+    done = run(build_c("older"), ModuleConfig().with_mount("/box", fs), capture_output=True)
+    assert (done.returncode, done.stdout) == (0, b"as it has to be\n")
+
+
+def renamed(code: bytes) -> bytes:
+    """A module with all that it imports from preview1 imported from preview0."""
+
+    def leb(value: int) -> bytes:
+        return bytes([value]) if value < 0x80 else bytes([value & 0x7F | 0x80]) + leb(value >> 7)
+
+    def number(at: int) -> tuple[int, int]:
+        value = shift = 0
+        while True:
+            byte = code[at]
+            at, value, shift = at + 1, value | (byte & 0x7F) << shift, shift + 7
+            if byte < 0x80:
+                return value, at
+
+    out, at = code[:8], 8
+    while at < len(code):
+        section, (size, begin) = code[at], number(at + 1)
+        content = code[begin : begin + size]
+        if section == 2:
+            content = content.replace(b"\x16wasi_snapshot_preview1", b"\x0dwasi_unstable")
+        out += bytes([section]) + leb(len(content)) + content
+        at = begin + size
+    return out
+
+
+def test_how_a_libc_begins(tmp_path: Path) -> None:
+    """Its arguments, its environment and its directories, by the older spec; what differs it does not use here."""
+    tool = renamed(build_c("tool").read_bytes())
+    done = run(tool, args=["args", "ä"], env={"A": "b"}, dirs={"/": tmp_path, "/two": tmp_path}, capture_output=True)
+    assert (done.returncode, done.stdout) == (0, "guest\nargs\nä\n".encode())
+    assert run(tool, args=["files", "/two/f"], dirs={"/": tmp_path, "/two": tmp_path}).returncode == 0
+    assert (tmp_path / "f").read_text() == "written"
+    assert run(tool, args=["cat"], input=b"some bytes", capture_output=True).stdout == b"some bytes"
 
 
 def test_the_guest_tells_answers_apart() -> None:

@@ -130,7 +130,7 @@ def test_ctrl_c_ends_a_server() -> None:
     command = [*COMMAND, "--tcplisten", "[::1]:0", str(build_c("server")), "one", "1"]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as server:
         assert server.stderr is not None
-        assert b"listening on ::1:" in server.stderr.readline()
+        assert b"listening on [::1]:" in server.stderr.readline()
         time.sleep(0.1)
         server.send_signal(signal.SIGINT)
         server.wait(timeout=5)

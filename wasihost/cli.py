@@ -15,7 +15,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from wasihost.config import INHERIT, ModuleConfig
+from wasihost.config import INHERIT, Inherit, ModuleConfig
 from wasihost.errors import ExitError, LimitExceeded, TimeoutExpired, TrapError, WasihostError
 from wasihost.order import Order
 
@@ -64,7 +64,9 @@ def _config(order: Order) -> ModuleConfig:
     for guest, host in order.ro_dirs:
         config = config.with_read_only_fs(guest, host)
     for number, (host, port) in enumerate(order.tcplisten):
-        config = config.with_listener(f"tcplisten{number}", _listen(host, port))
+        listener = _listen(host, port)
+        listener.setblocking(not order.tcp_nonblock)
+        config = config.with_listener(f"tcplisten{number}", listener)
     if order.env_inherit:
         for name, value in os.environb.items():
             config = config.with_env(name, value)
@@ -79,8 +81,10 @@ def _config(order: Order) -> ModuleConfig:
     if order.max_open_files is not None:
         config = config.with_limits(open_files=order.max_open_files)
     if order.max_output is not None:
-        output = _Counted(order.max_output)
-        config = config.with_stdout(lambda data: output.write(1, data)).with_stderr(lambda data: output.write(2, data))
+        from wasihost.output import Budget
+
+        both = Inherit(None, Budget(order.max_output))
+        config = config.with_stdout(both).with_stderr(both)
     return config
 
 
@@ -88,15 +92,16 @@ def _listen(host: str, port: int) -> socket.socket:
     """A listening socket. Which port the system chose is said on standard error. WasihostError if there is none."""
     import socket
 
+    shown = f"[{host}]" if ":" in host else host
     try:
         family, _, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        made = socket.create_server(where[:2], family=family)
+        made = socket.create_server(where, family=family)
     except (socket.gaierror, UnicodeError) as error:  # UnicodeError: a host name that cannot be one
-        raise WasihostError(f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}") from error
+        raise WasihostError(f"cannot listen on {shown}:{port}: {getattr(error, 'strerror', None) or error}") from error
     except OSError as error:
-        raise WasihostError(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from error
+        raise WasihostError(f"cannot listen on {shown}:{port}: {os.strerror(error.errno or 0)}") from error
     if not port:
-        _complain(f"listening on {host}:{made.getsockname()[1]}")
+        _complain(f"listening on {shown}:{made.getsockname()[1]}")
     return made
 
 
@@ -141,23 +146,6 @@ def _number(text: str) -> int | float:
         with contextlib.suppress(ValueError):
             return read()
     raise WasihostError(f"--invoke passes numbers, and {text!r} is none")
-
-
-class _Counted:
-    """Both outputs, as they come, up to so many bytes."""
-
-    def __init__(self, left: int) -> None:
-        self._left = left
-
-    def write(self, fd: int, data: bytes) -> None:
-        """LimitExceeded for what is too much, after the part that is not."""
-        part = data[: self._left]
-        self._left -= len(part)
-        rest = memoryview(part)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
-        if len(part) < len(data):
-            raise LimitExceeded("output", "the guest wrote more than it may")
 
 
 def _occupy_standard_descriptors() -> None:

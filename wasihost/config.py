@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from wasihost.descriptors.stream import Reader, Writer
+    from wasihost.output import Budget
     from wasihost.sockconfig import NamedSocket
     from wasihost.vfs.mounting import VirtualSource
 
@@ -44,18 +45,20 @@ class RandomSource(Protocol):
 
 
 class Inherit:
-    """The type of `INHERIT`: `fd` is a descriptor of this process, or None for the one of the same number."""
+    """The type of `INHERIT`: `fd` is a descriptor of this process, or None for the one of the same number; `budget` is
+    what may be written to it, if there is a limit."""
 
-    __slots__ = ("fd",)
+    __slots__ = ("budget", "fd")
 
-    def __init__(self, fd: int | None = None) -> None:
+    def __init__(self, fd: int | None = None, budget: Budget | None = None) -> None:
         self.fd = fd
+        self.budget = budget
 
     def __repr__(self) -> str:
-        return "wasihost.INHERIT" if self.fd is None else f"wasihost.config.Inherit({self.fd})"
+        return "wasihost.INHERIT" if self is INHERIT else f"wasihost.config.Inherit({self.fd})"
 
-    def __reduce__(self) -> str | tuple[type[Inherit], tuple[int]]:
-        return "INHERIT" if self.fd is None else (Inherit, (self.fd,))
+    def __reduce__(self) -> str | tuple[type[Inherit], tuple[int | None, Budget | None]]:
+        return "INHERIT" if self is INHERIT else (Inherit, (self.fd, self.budget))
 
 
 INHERIT: Final = Inherit()

@@ -133,9 +133,9 @@ def _waits(fd: int) -> bool:
 def _inherited(stream: Inherit, own: int, direction: Rights) -> Descriptor:
     fd = own if stream.fd is None else stream.fd
     try:
-        if stat.S_ISSOCK(os.fstat(fd).st_mode):
+        if stream.budget is None and stat.S_ISSOCK(os.fstat(fd).st_mode):
             return _inherited_socket(fd, direction)
-        return inherit(fd, direction)
+        return inherit(fd, direction, budget=stream.budget)
     except OSError:  # this process was started with it closed
         return NullStream(direction)
 

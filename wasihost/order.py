@@ -19,6 +19,7 @@ class Order(NamedTuple):
     env: tuple[tuple[str, str | None], ...] = ()
     env_inherit: bool = False
     tcplisten: tuple[tuple[str, int], ...] = ()
+    tcp_nonblock: bool = False
     preload: tuple[tuple[str, str], ...] = ()
     argv0: str | None = None
     invoke: str | None = None
@@ -85,8 +86,8 @@ def seconds(value: str) -> float | None:
 
 
 def count(value: str) -> int | None:
-    """A whole number, 0 or more."""
-    return int(value) if value.isascii() and value.isdigit() else None
+    """A whole number, 0 or more, as far as anything counts."""
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
 
 
 def name(value: str) -> str | None:
@@ -114,6 +115,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "--env-inherit": Option("env_inherit", None, "", "Pass this process' whole environment."),
     "--tcplisten": Option("tcplisten", address, "HOST:PORT", "Give the guest a socket that listens; port 0 is any.",
                           True),
+    "--tcp-nonblock": Option("tcp_nonblock", None, "", "These do not wait by themselves, as Go's net needs them."),
     "--preload": Option("preload", preload, "NAME=FILE", "A guest whose exports the module imports from NAME; it has "
                         "memory and descriptors of its own.", True),
     "--argv0": Option("argv0", name, "NAME", "What the guest is called; else its file's name."),

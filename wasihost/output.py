@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
-from wasihost.errors import ConfigError
+from collections.abc import Callable
+
+from wasihost.errors import ConfigError, LimitExceeded
+
+
+class Budget:
+    """How many bytes a guest may still write, to one stream or several."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def spend(self, buffers: list[memoryview], write: Callable[[list[memoryview]], int]) -> int:
+        """`write` as much of the buffers as is left. LimitExceeded for what is more, after the part that is not."""
+        part, room = [], self._left
+        for buffer in buffers:
+            part.append(buffer[:room])
+            room -= len(part[-1])
+        written = write(part) if self._left else 0
+        self._left -= written
+        if not self._left and written < sum(map(len, buffers)):
+            raise LimitExceeded("output", "the guest wrote more than it may")
+        return written
 
 
 class Captured:

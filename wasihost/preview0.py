@@ -75,6 +75,10 @@ class _Differences:
             old.Filetype(kind), old.Fdflags(flags), old.Rights(base & mask), old.Rights(inheriting & mask)
         )
 
+    def fd_prestat_get(self, fd: old.Fd) -> old.Prestat:
+        """The same record, but each package knows only its own cases of a union."""
+        return old.PrestatDirCase(old.PrestatDir(self.handlers.fd_prestat_get(fd).value.pr_name_len))
+
     def fd_filestat_get(self, fd: old.Fd) -> old.Filestat:
         """The link count has 32 bits."""
         return _filestat(self.handlers.fd_filestat_get(fd))

@@ -190,6 +190,8 @@ def _put_subscription_u(guest: Guest, at: int, value: types.SubscriptionU) -> No
         _put_subscription_clock(guest, at + 8, value.value)
     elif isinstance(value, types.SubscriptionUFdReadCase | types.SubscriptionUFdWriteCase):
         _put_subscription_fd_readwrite(guest, at + 8, value.value)
+    else:
+        raise TypeError(f"{value!r} is no subscription_u")
 
 
 SUBSCRIPTION_U: Codec[types.SubscriptionU] = Codec(48, 8, _get_subscription_u, _put_subscription_u)
@@ -251,6 +253,8 @@ def _put_prestat(guest: Guest, at: int, value: types.Prestat) -> None:
     U8.put(guest, at, value.tag)
     if isinstance(value, types.PrestatDirCase):
         _put_prestat_dir(guest, at + 4, value.value)
+    else:
+        raise TypeError(f"{value!r} is no prestat")
 
 
 PRESTAT: Codec[types.Prestat] = Codec(8, 4, _get_prestat, _put_prestat)

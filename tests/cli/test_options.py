@@ -17,6 +17,7 @@ from tests.support.guests import GUESTS, build_c
 
 TOOL = str(build_c("tool"))
 BIG = build_c("bench")
+SERVER = str(build_c("server"))
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +67,32 @@ def test_limits() -> None:
     done = wasihost("run", "--max-output", "5", TOOL, "both")
     assert (done.returncode, done.stdout, "(limit: output)" in done.stderr) == (125, "to ou", True)
     assert wasihost("run", "--max-output", "1k", TOOL, "both").stdout == "to output\n"
+
+
+def test_a_limit_of_output_and_a_reader_that_does_not_read() -> None:
+    reads, writes = os.pipe()
+    command = [sys.executable, "-m", "wasihost", "run", "--timeout", "0.3", "--max-output", "100MiB", SERVER, "cat"]
+    begin = time.perf_counter()
+    with open("/dev/zero", "rb") as zeros, subprocess.Popen(command, stdin=zeros, stdout=writes) as guest:
+        assert guest.wait(10) == 124
+    assert time.perf_counter() - begin < 2
+    os.close(reads)
+    os.close(writes)
+
+
+@pytest.mark.parametrize("size", ["0", "1", "70000", "1000000"])
+def test_a_limit_of_output_is_met_exactly(size: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "wasihost", "run", "--max-output", size, SERVER, "cat"],
+                          input=bytes(1_000_001), capture_output=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stdout) == (125, bytes(int(size)))
+
+
+def test_numbers_that_are_too_long_are_told() -> None:
+    for option, value in (("--tcplisten", "127.0.0.1:" + "1" * 5000), ("--fuel", "9" * 5000)):
+        done = wasihost("run", option, value, TOOL)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+    assert wasihost("run", "--timeout", "1e300", TOOL, "exit", "3").returncode == 3
 
 
 def test_open_files(tmp_path: Path) -> None:

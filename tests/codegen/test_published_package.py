@@ -242,3 +242,15 @@ def test_signatures_are_those_of_wasi_libc() -> None:
     ours = {name: facts[:2] for name, facts in PACKAGES["preview1"].SIGNATURES["wasi_snapshot_preview1"].items()}
     del ours["proc_raise"]  # wasi-libc leaves signals out
     assert ours == theirs
+
+
+def test_a_case_of_another_package_is_refused() -> None:
+    """They look alike, and a union that does not know its case would write nothing of it."""
+    new, old = (PACKAGES[preview] for preview in ("preview1", "preview0"))
+    memory = bytearray(b"?" * 16)
+    guest = old.Guest(lambda: memory, lambda _error: 0)
+    guest.look()
+    with pytest.raises(TypeError, match="is no prestat"):
+        old.codecs.PRESTAT.put(guest, 0, new.PrestatDirCase(new.PrestatDir(3)))
+    old.codecs.PRESTAT.put(guest, 0, old.PrestatDirCase(old.PrestatDir(3)))
+    assert memory == b"\0\0\0\0\3\0\0\0????????"

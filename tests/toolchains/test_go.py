@@ -89,9 +89,15 @@ def _get(address: tuple[str, int], path: str) -> bytes:
         return answer.read()
 
 
-def test_http_for_many_at_once(waits: Module, listener: socket.socket) -> None:
+@pytest.mark.parametrize("as_given", [False, True])
+def test_http_for_many_at_once(waits: Module, listener: socket.socket, as_given: bool) -> None:
+    """A listener that the embedder made non-blocking is one for the guest too, which need not do anything then."""
     address = listener.getsockname()
-    with serving(waits, ModuleConfig().with_listener("web", listener), "http") as done:
+    config = ModuleConfig()
+    if as_given:
+        listener.setblocking(False)
+        config = config.with_env("AS_GIVEN", "yes")
+    with serving(waits, config.with_listener("web", listener), "http") as done:
         with ThreadPoolExecutor(20) as clients:
             slow = [clients.submit(_get, address, "/slowly") for _ in range(4)]
             visits = [clients.submit(_visit, address, number) for number in range(16)]
@@ -103,8 +109,9 @@ def test_http_for_many_at_once(waits: Module, listener: socket.socket) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, b"over <nil>\n", b"")
 
 
-def test_the_command_serves_http() -> None:
-    command = [*COMMAND, "--tcplisten", "127.0.0.1:0", str(build_go("waits")), "http"]
+@pytest.mark.parametrize("options", [(), ("--tcp-nonblock", "--env", "AS_GIVEN=yes")], ids=["waiting", "nonblock"])
+def test_the_command_serves_http(options: tuple[str, ...]) -> None:
+    command = [*COMMAND, "--tcplisten", "127.0.0.1:0", *options, str(build_go("waits")), "http"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
         assert server.stderr is not None
         said = server.stderr.readline().decode()
@@ -112,6 +119,7 @@ def test_the_command_serves_http() -> None:
         assert found, said
         address = ("127.0.0.1", int(found[1]))
         _visit(address, 0)
+        assert _get(address, "/slowly") == b"0\n1\n2\n3\n4\n"
         assert _get(address, "/quit") == b""
         assert server.communicate(timeout=30) == (b"over <nil>\n", b"")
         assert server.returncode == 0

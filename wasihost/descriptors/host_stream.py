@@ -9,7 +9,7 @@ import errno
 import os
 import select
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Rights, Whence
@@ -19,6 +19,9 @@ from wasihost.deadline import Deadline, ready_now
 from wasihost.descriptors.base import Stream
 from wasihost.descriptors.host_file import SYNCHRONOUS, change_status_flags, fdatasync, file_offset, status_flags
 from wasihost.descriptors.hoststat import bytes_to_read, filestat_of, filetype_of
+
+if TYPE_CHECKING:
+    from wasihost.output import Budget
 
 _APPEND, _NONBLOCK = int(Fdflags.APPEND), int(Fdflags.NONBLOCK)
 _NOW = getattr(os, "RWF_NOWAIT", 0)
@@ -220,8 +223,24 @@ class FileStream(InheritedStream):
         return super().write(buffers)
 
 
-def inherit(fd: int, direction: Rights, file: Any = None) -> InheritedStream:
-    """A host fd of this process, such as 0, 1 or 2, for reading or writing; `file` is an object that holds some output.
+class BudgetStream(InheritedStream):
+    """One to which only so much may be written."""
+
+    __slots__ = ("_budget",)
+
+    def __init__(self, budget: Budget, fd: int, rights: int, kind: Filetype) -> None:
+        super().__init__(fd, rights, kind)
+        self._budget = budget
+
+    def write(self, buffers: list[memoryview]) -> int:
+        """As of the fd. LimitExceeded for what is too much."""
+        return self._budget.spend(buffers, super().write)
+
+
+def inherit(fd: int, direction: Rights, file: Any = None, budget: Budget | None = None) -> InheritedStream:
+    """A host fd of this process, such as 0, 1 or 2, for reading or writing.
+
+    `file` is an object that holds some of the output, `budget` what may be written.
 
     A character device that is no terminal gets SEEK and TELL, so that a guest's isatty tells the truth.
     """
@@ -231,4 +250,6 @@ def inherit(fd: int, direction: Rights, file: Any = None) -> InheritedStream:
         rights |= Rights.FD_SEEK | Rights.FD_TELL | Rights.FD_SYNC | Rights.FD_DATASYNC
     elif kind == Filetype.CHARACTER_DEVICE and not os.isatty(fd):
         rights |= Rights.FD_SEEK | Rights.FD_TELL
+    if budget is not None:
+        return BudgetStream(budget, fd, rights, kind)
     return InheritedStream(fd, rights, kind) if file is None else FileStream(file, fd, rights, kind)
