@@ -183,6 +183,8 @@ class Deadline:
 
     def wake_fd(self) -> int:
         """A descriptor that becomes readable when `end` is called, for waits on other descriptors; see `woken`."""
+        if self._wake is not None:  # which only `close` undoes
+            return self._wake[0]
         with self._lock:
             if self._wake is None:
                 self._wake = os.pipe()

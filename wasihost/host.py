@@ -34,6 +34,7 @@ from wasihost.handlers.poll import Poll
 from wasihost.handlers.proc import Proc, Sched
 from wasihost.handlers.random import Random, Stock
 from wasihost.handlers.sock import Sock
+from wasihost.waiting import Waiter
 
 if TYPE_CHECKING:
     from wasihost.sockconfig import NamedSocket
@@ -47,8 +48,7 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
 
     __slots__ = (
         "args", "args_sizes", "clocks", "deadline", "environ", "environ_sizes", "max_path", "max_sleep",
-        "max_subscriptions", "osyield", "rand_source",
-        "stock", "table",
+        "max_subscriptions", "osyield", "polls", "rand_source", "stock", "table", "waiter",
     )  # fmt: skip
 
     def __init__(self, config: ModuleConfig) -> None:
@@ -60,6 +60,8 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
         self.max_path = sys.maxsize if config.limits.path is None else config.limits.path
         self.max_sleep, self.max_subscriptions = _longest(config)
         self.clocks = Clocks(config, self.deadline)
+        self.polls = {}
+        self.waiter = Waiter(self.deadline)
         self.osyield = config.clock_osyield
         self.rand_source = config.rand_source
         self.stock = Stock()

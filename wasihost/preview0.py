@@ -30,6 +30,10 @@ class _Subscriptions:
     def __init__(self, pointer: ConstPointer[old.Subscription]) -> None:
         self._pointer = pointer
 
+    def image(self, count: int) -> bytes:
+        """Of so many; none of preview1's is the same."""
+        return self._pointer.image(count) + MODULE.encode()
+
     def load(self) -> new.Subscription:
         """The first."""
         return _subscription(self._pointer.load())

@@ -1,80 +1,99 @@
-"""Waiting for host descriptors: `poll(2)` with what the guest wants to know of each."""
+"""Waiting for host descriptors: `poll(2)` with what the guest wants to know of each.
+
+Rules of this file: what is wanted, and what comes back, is a mapping from descriptors to bits of poll(2): `TO_READ` and
+`TO_WRITE` are wanted; these, `GONE` and `CLOSED` come back. Names of `select` are bound once: a server polls before
+every piece that it moves.
+"""
 
 from __future__ import annotations
 
 import select
 import time
-from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from wasihost.deadline import Deadline, milliseconds, raise_of_signals
 
+TO_READ: Final = select.POLLIN
+TO_WRITE: Final = select.POLLOUT
 CLOSED: Final = select.POLLNVAL
 """The descriptor is not open."""
 GONE: Final = select.POLLHUP | select.POLLERR
 """The other end has gone, or there is an error."""
+ANYWAY: Final = GONE | CLOSED
+"""What comes back whether it was wanted or not."""
 
-_IN, _OUT, _ANYWAY = select.POLLIN, select.POLLOUT, GONE | CLOSED
+Bits: TypeAlias = dict[int, int]
+
+_new_poll = select.poll
 _MILLISECOND = 1_000_000
 _SELECT_MAX = 1024
 """FD_SETSIZE: select(2) knows no higher descriptor."""
 
 
-def wait_for(watched: Sequence[tuple[int, bool]], timeout: int | None, deadline: Deadline) -> list[int]:
-    """Wait until one of the (fd, for writing) is ready, or for `timeout` ns; None waits as long as it takes.
+class Waiter:
+    """Waits for one guest, which often waits for the same again: what was registered for the last wait is kept."""
 
-    Raises the deadline's reason if that comes before.
+    __slots__ = ("_deadline", "_poller", "_wake", "_wanted")
 
-    For each in order: 0 if it is not ready, else what poll(2) says of it, such as `GONE` and `CLOSED`.
-    """
-    poller = select.poll()
-    interest: dict[int, int] = {}
-    for fd, writes in watched:
-        interest[fd] = interest.get(fd, 0) | (_OUT if writes else _IN)
-    for fd, mask in interest.items():
-        poller.register(fd, mask)
-    try:
-        found = dict(poller.poll(0))
-        if not found and timeout != 0:
-            found = _wait(poller, interest, timeout, deadline)
-    except OSError as error:
-        raise_of_signals(error)
-    return [found.get(fd, 0) & ((_OUT if writes else _IN) | _ANYWAY) for fd, writes in watched]
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._wanted: Bits = {}
+        self._poller = _new_poll()
+        self._wake = -1  # the deadline's, once it is registered too
+
+    def wait(self, wanted: Bits, timeout: int | None) -> Bits:
+        """Wait until one is ready, or for `timeout` ns; None waits as long as it takes. What is ready.
+
+        Raises the deadline's reason if that comes before.
+        """
+        if wanted != self._wanted:
+            self._wanted, self._poller, self._wake = wanted, _new_poll(), -1
+            for fd, mask in wanted.items():
+                self._poller.register(fd, mask)
+        try:
+            found = dict(self._poller.poll(0))  # who is busy finds something, and needs no more than this
+            found.pop(self._wake, 0)
+            if found or timeout == 0:
+                return found
+            if self._deadline.active:
+                return self._wait(timeout)
+            return dict(_poll(self._poller, wanted, timeout))
+        except OSError as error:
+            raise_of_signals(error)
+
+    def _wait(self, timeout: int | None) -> Bits:
+        """By the deadline's descriptor, whoever ends the guest ends the wait too."""
+        deadline = self._deadline
+        if self._wake < 0:
+            self._wake = deadline.wake_fd()
+            self._poller.register(self._wake, TO_READ)
+        watched = {**self._wanted, self._wake: TO_READ}
+        until = None if timeout is None else time.monotonic_ns() + timeout
+        while True:
+            left = None if until is None else max(0, until - time.monotonic_ns())
+            if deadline.expires is not None:
+                end = deadline.left()
+                left = end if left is None or (end is not None and end < left) else left
+            found = dict(_poll(self._poller, watched, left))
+            if found.pop(self._wake, 0):
+                deadline.woken()
+            elif not found:
+                deadline.check()
+            if found or (until is not None and time.monotonic_ns() >= until):
+                return found
 
 
-def _wait(poller: select.poll, interest: dict[int, int], timeout: int | None, deadline: Deadline) -> dict[int, int]:
-    wake = -1
-    if deadline.active:
-        wake = deadline.wake_fd()
-        poller.register(wake, _IN)
-        interest[wake] = _IN
-    until = None if timeout is None else time.monotonic_ns() + timeout
-    while True:
-        left = None if until is None else max(0, until - time.monotonic_ns())
-        end = deadline.left() if deadline.active else None
-        if end is not None:
-            left = end if left is None else min(left, end)
-        found = dict(_poll(poller, interest, left))
-        if found.pop(wake, 0):
-            deadline.woken()
-        elif deadline.active:
-            deadline.check()
-        if found or (until is not None and time.monotonic_ns() >= until):
-            return found
-
-
-def _poll(poller: select.poll, interest: Mapping[int, int], timeout: int | None) -> list[tuple[int, int]]:
+def _poll(poller: select.poll, wanted: Bits, timeout: int | None) -> list[tuple[int, int]]:
     """`poller.poll`, whose timeout has whole milliseconds, to the ns: what is left of one is select(2)'s, which has
     microseconds. A guest's sleep of 1.2 ms would take 2."""
     if timeout is None:
         return poller.poll()
     until = time.monotonic_ns() + timeout
-    whole = min(timeout // _MILLISECOND, milliseconds(timeout) or 0)
-    if whole and (found := poller.poll(whole)):
+    if found := poller.poll(min(timeout // _MILLISECOND, milliseconds(timeout) or 0)):
         return found
-    low = max(interest) < _SELECT_MAX
-    reads = [fd for fd, mask in interest.items() if mask & _IN]
-    writes = [fd for fd, mask in interest.items() if mask & _OUT]
+    low = max(wanted) < _SELECT_MAX
+    reads = [fd for fd, mask in wanted.items() if mask & TO_READ]
+    writes = [fd for fd, mask in wanted.items() if mask & TO_WRITE]
     while (left := until - time.monotonic_ns()) > 0:
         rest = min(left, _MILLISECOND) / 1_000_000_000
         if low:

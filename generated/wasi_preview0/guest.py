@@ -178,6 +178,11 @@ class ConstPointer(tuple[Guest, int, Codec[T], str], Generic[T]):
         except LookupError as error:
             raise BadValue(f"{what}: {error}") from None
 
+    def image(self, count: int) -> bytes:
+        """A copy of the bytes of `count` values from here on: while these are the same, so are the values."""
+        guest, at, (size, align, _, _), what = self
+        return bytes(guest.reach(at, size * count, align, what)[at : at + size * count])
+
     def offset(self, count: int) -> Self:
         """The address `count` values further on."""
         guest, at, codec, what = self

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from wasihost.deadline import Deadline, ready_now
 from wasihost.descriptors.adapted import owner_of
 from wasihost.descriptors.ready import Read, Ready
-from wasihost.waiting import wait_for
+from wasihost.waiting import TO_READ, Waiter
 
 _SLICE = 0.05
 """Seconds that a hook is asked to wait at once: how long a thread may outlive its run."""
@@ -89,7 +89,7 @@ class Threaded(Ready):
     def _join(self, deadline: Deadline | None) -> None:
         """Wait for the thread, if there is one, until something has come."""
         if self._thread is not None:
-            wait_for([(self._begin(), False)], None, deadline or Deadline())
+            Waiter(deadline or Deadline()).wait({self._begin(): TO_READ}, None)
 
     def _reset(self) -> None:
         """What has come is being used up."""

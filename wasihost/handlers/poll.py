@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.guest import ConstPointer, Pointer, make
@@ -30,7 +31,7 @@ from wasihost.descriptors.base import Descriptor
 from wasihost.errors import LimitExceeded
 from wasihost.fdtable import FdTable
 from wasihost.oserrno import errno_of
-from wasihost.waiting import CLOSED, GONE, wait_for
+from wasihost.waiting import ANYWAY, CLOSED, GONE, TO_READ, TO_WRITE, Bits, Waiter
 
 _QUIET = Eventrwflags(0)
 _NOTHING = EventFdReadwrite(0, _QUIET)
@@ -38,16 +39,28 @@ _SUCCESS, _CLOCK, _READ, _WRITE = Errno.SUCCESS, Eventtype.CLOCK, Eventtype.FD_R
 _ABSOLUTE = Subclockflags.SUBSCRIPTION_CLOCK_ABSTIME
 _REALTIME, _GO_ON = Clockid.REALTIME, (Clockid.REALTIME, Clockid.MONOTONIC)
 _HANGUP = Eventrwflags.FD_READWRITE_HANGUP
-_TO_READ = int(Rights.POLL_FD_READWRITE | Rights.FD_READ)
-_TO_WRITE = int(Rights.POLL_FD_READWRITE | Rights.FD_WRITE)
+_READING = int(Rights.POLL_FD_READWRITE | Rights.FD_READ)
+_WRITING = int(Rights.POLL_FD_READWRITE | Rights.FD_WRITE)
+_TOLD_READING, _TOLD_WRITING = TO_READ | ANYWAY, TO_WRITE | ANYWAY
+_KEPT, _KEPT_SIZE = 8, 512
+"""Polls that are kept decoded, and how many subscriptions such a one has at most."""
 _SLICE = 10_000_000_000
 """ns after which the system's wall clock is looked at again by who waits for a time of it: it may have been set."""
 
-# Enum members and attributes of modules are bound above because a server polls before every piece that it moves.
+# How much the clock has to go on; whose it is; the clock.
+_Timer: TypeAlias = tuple[int, int, SubscriptionClock]
+# A clock of the processor, the time of it that is waited for, and whose it is.
+_Computing: TypeAlias = tuple[Callable[[], int], int, int]
+# Whose it is, whether for writing, and the guest's number of the descriptor.
+_Polled: TypeAlias = tuple[int, bool, int]
+# What is watched, whether for writing, what it is, and whose it is.
+_Wait: TypeAlias = tuple[int, bool, Descriptor, int]
+
+# Members of enums are bound to names above because a server polls before every piece that it moves.
 
 
 class Poll(PollHandlers):
-    """Works on `table` and `clocks`.
+    """Works on `table` and `clocks`. `polls` are those of late, by what lay in the guest's memory.
 
     A guest's number sizes nothing of the host's: at most `max_subscriptions` in one call, at most `max_sleep` ns.
     """
@@ -59,6 +72,8 @@ class Poll(PollHandlers):
     deadline: Deadline
     max_sleep: int
     max_subscriptions: int
+    polls: dict[bytes, list[_Polled]]
+    waiter: Waiter
 
     def poll_oneoff(self, in_: ConstPointer[Subscription], out: Pointer[Event], nsubscriptions: Size) -> Size:
         """Answer at least one event. INVAL for no subscription, or too many; LimitExceeded for too long a wait."""
@@ -73,51 +88,82 @@ class Poll(PollHandlers):
                 return 1
             events = self._events((one,))
         else:
-            events = self._events(in_.read(nsubscriptions))
+            image = in_.image(nsubscriptions)
+            polls = self.polls.get(image)
+            if polls is not None:
+                events = self._without_clocks(polls)
+            else:
+                subscriptions = in_.read(nsubscriptions)
+                if nsubscriptions <= _KEPT_SIZE:
+                    self._keep(image, subscriptions)
+                events = self._events(subscriptions)
         out.write(events)
         return len(events)
 
+    def _keep(self, image: bytes, subscriptions: Sequence[Subscription]) -> None:
+        """A server asks for the same again and again, and decoding is most of what that costs."""
+        polls = []
+        for userdata, subscribed in subscriptions:
+            if isinstance(subscribed, SubscriptionUClockCase):
+                return
+            polls.append((userdata, isinstance(subscribed, SubscriptionUFdWriteCase), subscribed.value.file_descriptor))
+        if len(self.polls) >= _KEPT:
+            self.polls.clear()
+        self.polls[image] = polls
+
     def _events(self, subscriptions: Sequence[Subscription]) -> list[Event]:
-        events: list[Event] = []
-        timers: list[tuple[int, Subscription, SubscriptionClock]] = []
-        computing: list[tuple[Callable[[], int], int, Subscription]] = []
-        waits: list[tuple[int, bool, Descriptor, Subscription]] = []
-        for subscription in subscriptions:
-            wanted = subscription.u
-            if isinstance(wanted, SubscriptionUClockCase):
-                clock = wanted.value
-                delay = self._delay(clock)
-                if clock.id in _GO_ON:
-                    timers.append((delay, subscription, clock))
-                else:
-                    now = self.clocks.now[clock.id]
-                    computing.append((now, now() + delay, subscription))
+        polls: list[_Polled] = []
+        timers: list[_Timer] = []
+        computing: list[_Computing] = []
+        for userdata, subscribed in subscriptions:
+            if not isinstance(subscribed, SubscriptionUClockCase):
+                writes = isinstance(subscribed, SubscriptionUFdWriteCase)
+                polls.append((userdata, writes, subscribed.value.file_descriptor))
                 continue
-            writes = isinstance(wanted, SubscriptionUFdWriteCase)
+            clock = subscribed.value
+            delay = self._delay(clock)
+            if clock.id in _GO_ON:
+                timers.append((delay, userdata, clock))
+            else:
+                now = self.clocks.now[clock.id]
+                computing.append((now, now() + delay, userdata))
+        if timers or computing:
+            return self._with_clocks(timers, computing, polls)
+        return self._without_clocks(polls)
+
+    def _without_clocks(self, polls: Sequence[_Polled]) -> list[Event]:
+        events, waits, wanted = self._watch(polls)
+        if waits:
+            _tell(events, waits, self.waiter.wait(wanted, 0 if events else None))
+        return events
+
+    def _watch(self, polls: Sequence[_Polled]) -> tuple[list[Event], list[_Wait], Bits]:
+        """What is ready or wrong at once, and what is to be waited for."""
+        events: list[Event] = []
+        waits: list[_Wait] = []
+        wanted: Bits = {}
+        table = self.table.open
+        for userdata, writes, number in polls:
             try:
-                descriptor = self.table.open[wanted.value.file_descriptor]
-                needed = _TO_WRITE if writes else _TO_READ
+                descriptor = table[number]
+                needed = _WRITING if writes else _READING
                 if descriptor.rights & needed != needed:
                     raise WasiError(Errno.NOTCAPABLE)
                 fd = descriptor.host_fd()
             except (WasiError, OSError) as error:
-                events.append(_failed(subscription, writes, error))
+                events.append(_failed(userdata, writes, error))
                 continue
             if fd is None:
-                events.append(_ready(subscription, writes, descriptor, 0))
+                events.append(_ready(userdata, writes, descriptor, 0))
             else:
-                waits.append((fd, writes, descriptor, subscription))
-        return self._wait_for(events, timers, computing, waits)
+                mask = TO_WRITE if writes else TO_READ
+                wanted[fd] = wanted[fd] | mask if fd in wanted else mask
+                waits.append((fd, writes, descriptor, userdata))
+        return events, waits, wanted
 
-    def _wait_for(
-        self,
-        events: list[Event],
-        timers: list[tuple[int, Subscription, SubscriptionClock]],
-        computing: list[tuple[Callable[[], int], int, Subscription]],
-        waits: list[tuple[int, bool, Descriptor, Subscription]],
-    ) -> list[Event]:
-        """`events`, if there are some already, and what is ready besides; else what the wait ended with."""
-        watched = [(fd, writes) for fd, writes, _, _ in waits]
+    def _with_clocks(self, timers: list[_Timer], computing: list[_Computing], polls: Sequence[_Polled]) -> list[Event]:
+        """What is ready or wrong at once; else what the wait ended with."""
+        events, waits, wanted = self._watch(polls)
         until = [(now, target) for now, target, _ in computing]
         settable = self.clocks.wall_is_set and any(_is_wall_time(clock) for _, _, clock in timers)
         while True:
@@ -126,32 +172,27 @@ class Poll(PollHandlers):
                 waited = 0
             elif settable and waited is not None and waited <= self.max_sleep:
                 waited = min(waited, _SLICE)
-            found: Sequence[int] = ()
             if until and waited != 0:
-                found, waited = self._compute(watched, waited, until)
-            elif watched:
-                found = self._wait(watched, waited)
+                found, waited = self._compute(wanted, waited, until)
+                _tell(events, waits, found)
+            elif wanted:
+                _tell(events, waits, self._wait(wanted, waited))
             elif waited:
                 self._rest(waited)
-            for (_, writes, descriptor, subscription), state in zip(waits, found, strict=False):  # none if none waited
-                if state:
-                    events.append(_ready(subscription, writes, descriptor, state))
-            if not (timers or computing):
-                return events
-            due = [subscription for now, target, subscription in computing if now() >= target]
+            due = [userdata for now, target, userdata in computing if now() >= target]
             passed = waited or 0
             if not (events or due) or not passed:
                 due += [
-                    subscription
-                    for delay, subscription, clock in timers
+                    userdata
+                    for delay, userdata, clock in timers
                     if delay <= passed and not (settable and _is_wall_time(clock) and self._delay(clock))
                 ]
-            events += [make(Event, (subscription.userdata, _SUCCESS, _CLOCK, _NOTHING)) for subscription in due]
+            events += [make(Event, (userdata, _SUCCESS, _CLOCK, _NOTHING)) for userdata in due]
             if events:
                 return events
             timers = [
-                (self._delay(clock) if _is_wall_time(clock) else delay - passed, subscription, clock)
-                for delay, subscription, clock in timers
+                (self._delay(clock) if _is_wall_time(clock) else delay - passed, userdata, clock)
+                for delay, userdata, clock in timers
             ]
 
     def _sleep(self, clock: SubscriptionClock) -> None:
@@ -183,34 +224,31 @@ class Poll(PollHandlers):
             return max(0, clock.timeout - self.clocks.now[clock.id]())
         return clock.timeout
 
-    def _wait(self, watched: Sequence[tuple[int, bool]], timeout: int | None) -> Sequence[int]:
-        """`wait_for`. An embedder's way of sleeping has its own idea of time, so it is asked instead of the host."""
-        really = self.clocks.sleeps_really
-        if timeout is None or (really and timeout <= self.max_sleep):
-            return wait_for(watched, timeout, self.deadline)
-        found = wait_for(watched, 0, self.deadline)
-        if not timeout or any(found):
+    def _wait(self, wanted: Bits, timeout: int | None) -> Bits:
+        """`Waiter.wait`. An embedder's way of sleeping has its own idea of time, so it is asked instead of the host."""
+        if timeout is None or (self.clocks.sleeps_really and timeout <= self.max_sleep):
+            return self.waiter.wait(wanted, timeout)
+        found = self.waiter.wait(wanted, 0)
+        if found or not timeout:
             return found
         self._rest(timeout)
-        return wait_for(watched, 0, self.deadline)
+        return self.waiter.wait(wanted, 0)
 
     def _compute(
-        self, watched: Sequence[tuple[int, bool]], timeout: int | None, until: Sequence[tuple[Callable[[], int], int]]
-    ) -> tuple[Sequence[int], int]:
+        self, wanted: Bits, timeout: int | None, until: Sequence[tuple[Callable[[], int], int]]
+    ) -> tuple[Bits, int]:
         """Wait for a clock of the processor, which goes on only while something is computed: so it is.
 
-        What `wait_for` would answer, and the `timeout` if all of it has passed, else 0.
+        What `Waiter.wait` would answer, and the `timeout` if all of it has passed, else 0.
         """
-        found: Sequence[int] = ()
         if timeout is not None and not self.clocks.sleeps_really:
-            found = self._wait(watched, timeout)
-            return found, 0 if any(found) else timeout
+            found = self._wait(wanted, timeout)
+            return found, 0 if found else timeout
         self._check_sleep(min(target - now() for now, target in until) if timeout is None else timeout)
         end = None if timeout is None else time.monotonic_ns() + timeout
         while True:
-            if watched:
-                found = wait_for(watched, 0, self.deadline)
-            if any(found) or _due(until):
+            found = self.waiter.wait(wanted, 0) if wanted else {}
+            if found or _due(until):
                 return found, 0
             if end is not None and timeout is not None and time.monotonic_ns() >= end:
                 return found, timeout
@@ -227,23 +265,28 @@ def _due(until: Sequence[tuple[Callable[[], int], int]]) -> bool:
     return any(now() >= target for now, target in until)
 
 
-def _ready(subscription: Subscription, writes: bool, descriptor: Descriptor, state: int) -> Event:
-    """`state` is what `wait_for` said, or 0 for what was ready without waiting."""
+def _tell(events: list[Event], waits: list[_Wait], found: Bits) -> None:
+    """What was found, of each that waited for it."""
+    for fd, writes, descriptor, userdata in waits:
+        state = found.get(fd)
+        if state and (state := state & (_TOLD_WRITING if writes else _TOLD_READING)):
+            events.append(_ready(userdata, writes, descriptor, state))
+
+
+def _ready(userdata: int, writes: bool, descriptor: Descriptor, state: int) -> Event:
+    """`state` is what the waiter said, or 0 for what was ready without waiting."""
     if state & CLOSED:
-        return _failed(subscription, writes, WasiError(Errno.BADF))
+        return _failed(userdata, writes, WasiError(Errno.BADF))
     gone = state & GONE
     if writes:
-        kind, size = _WRITE, 1
-    else:
-        try:
-            kind, size, gone = _READ, descriptor.available(), gone or descriptor.ended()
-        except (WasiError, OSError) as error:
-            return _failed(subscription, writes, error)
-    return make(
-        Event, (subscription.userdata, _SUCCESS, kind, make(EventFdReadwrite, (size, _HANGUP if gone else _QUIET)))
-    )
+        return make(Event, (userdata, _SUCCESS, _WRITE, make(EventFdReadwrite, (1, _HANGUP if gone else _QUIET))))
+    try:
+        size, flags = descriptor.available(), _HANGUP if gone or descriptor.ended() else _QUIET
+    except (WasiError, OSError) as error:
+        return _failed(userdata, writes, error)
+    return make(Event, (userdata, _SUCCESS, _READ, make(EventFdReadwrite, (size, flags))))
 
 
-def _failed(subscription: Subscription, writes: bool, error: WasiError | OSError) -> Event:
+def _failed(userdata: int, writes: bool, error: WasiError | OSError) -> Event:
     errno = error.errno if isinstance(error, WasiError) else Errno(errno_of(error))
-    return Event(subscription.userdata, errno, _WRITE if writes else _READ, _NOTHING)
+    return Event(userdata, errno, _WRITE if writes else _READ, _NOTHING)

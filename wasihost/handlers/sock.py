@@ -22,6 +22,8 @@ from wasihost.descriptors.base import Socket
 from wasihost.fdtable import FdTable
 
 _COMPLETE, _TRUNCATED = Roflags(0), Roflags.RECV_DATA_TRUNCATED
+_PEEK, _WAITALL = Riflags.RECV_PEEK, Riflags.RECV_WAITALL
+_READ, _WRITE = Rights.FD_READ, Rights.FD_WRITE
 
 
 class Sock(SockHandlers):
@@ -41,15 +43,15 @@ class Sock(SockHandlers):
 
     def sock_recv(self, fd: Fd, ri_data: IovecArray, ri_flags: Riflags) -> tuple[Size, Roflags]:
         """Needs FD_READ."""
-        peek, wait_all = bool(ri_flags & Riflags.RECV_PEEK), bool(ri_flags & Riflags.RECV_WAITALL)
-        size, truncated = self._socket(fd, Rights.FD_READ).receive(ri_data, peek, wait_all)
+        peek, wait_all = ri_flags & _PEEK != 0, ri_flags & _WAITALL != 0
+        size, truncated = self._socket(fd, _READ).receive(ri_data, peek, wait_all)
         return size, _TRUNCATED if truncated else _COMPLETE
 
     def sock_send(self, fd: Fd, si_data: CiovecArray, si_flags: Siflags) -> Size:
         """Needs FD_WRITE. The spec defines no flag; INVAL for any."""
         if si_flags:
             raise WasiError(Errno.INVAL)
-        return self._socket(fd, Rights.FD_WRITE).send(si_data)
+        return self._socket(fd, _WRITE).send(si_data)
 
     def sock_shutdown(self, fd: Fd, how: Sdflags) -> None:
         """Needs SOCK_SHUTDOWN. INVAL for no direction."""
@@ -59,7 +61,7 @@ class Sock(SockHandlers):
         socket.shutdown(how)
 
     def _socket(self, fd: Fd, right: Rights) -> Socket:
-        descriptor = self.table.get(fd)
+        descriptor = self.table.open[fd]
         if not isinstance(descriptor, Socket):
             raise WasiError(Errno.NOTSOCK)
         if not descriptor.rights & right:
