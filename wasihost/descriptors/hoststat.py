@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import stat
-import sys
 from collections.abc import Callable
 
 from wasi_preview1.errors import WasiError
@@ -64,20 +62,29 @@ def _stamp(time: int, given: int, now: int) -> int:
 
 def bytes_to_read(fd: int) -> int:
     """ioctl(FIONREAD): how much a pipe, a terminal or a socket has; 0 for what cannot say."""
-    ioctl, fionread = _fionread()
-    try:
-        return int.from_bytes(ioctl(fd, fionread, _NO_BYTES), sys.byteorder)
-    except OSError:
-        return 0
+    global _fionread
+    if _fionread is None:
+        _fionread = _load_fionread()
+    return _fionread(fd)
 
 
-_NO_BYTES = bytes(4)  # room for an int
+_fionread: Callable[[int], int] | None = None
 
 
-@functools.cache
-def _fionread() -> tuple[Callable[[int, int, bytes], bytes], int]:
-    """Loaded with the first poll, which most guests never do."""
-    import fcntl
-    import termios
+def _load_fionread() -> Callable[[int], int]:
+    """Only when something is polled, which most guests never do."""
+    import array
+    from fcntl import ioctl
+    from termios import FIONREAD
 
-    return fcntl.ioctl, termios.FIONREAD
+    new, zero = array.array, (0,)
+
+    def fionread(fd: int) -> int:
+        size = new("i", zero)  # one of its own: other threads ask too. Half of what ioctl costs with bytes
+        try:
+            ioctl(fd, FIONREAD, size)
+        except OSError:
+            return 0
+        return size[0]
+
+    return fionread

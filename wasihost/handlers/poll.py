@@ -79,48 +79,41 @@ class Poll(PollHandlers):
         """Answer at least one event. INVAL for no subscription, or too many; LimitExceeded for too long a wait."""
         if not 0 < nsubscriptions <= self.max_subscriptions:
             raise WasiError(Errno.INVAL)
-        if nsubscriptions == 1:
-            one = in_.load()
-            userdata, wanted = one
+        if nsubscriptions == 1 and not self.polls:  # so far it has only slept
+            userdata, wanted = in_.load()
             if isinstance(wanted, SubscriptionUClockCase) and wanted.value.id in _GO_ON:
                 self._sleep(wanted.value)
                 out.store(make(Event, (userdata, _SUCCESS, _CLOCK, _NOTHING)))
                 return 1
-            events = self._events((one,))
-        else:
-            image = in_.image(nsubscriptions)
-            polls = self.polls.get(image)
-            if polls is not None:
-                events = self._without_clocks(polls)
-            else:
-                subscriptions = in_.read(nsubscriptions)
-                if nsubscriptions <= _KEPT_SIZE:
-                    self._keep(image, subscriptions)
-                events = self._events(subscriptions)
+        events = self._events(in_, nsubscriptions)
         out.write(events)
         return len(events)
 
-    def _keep(self, image: bytes, subscriptions: Sequence[Subscription]) -> None:
-        """A server asks for the same again and again, and decoding is most of what that costs."""
-        polls = []
-        for userdata, subscribed in subscriptions:
-            if isinstance(subscribed, SubscriptionUClockCase):
-                return
-            polls.append((userdata, isinstance(subscribed, SubscriptionUFdWriteCase), subscribed.value.file_descriptor))
-        if len(self.polls) >= _KEPT:
-            self.polls.clear()
-        self.polls[image] = polls
+    def _events(self, in_: ConstPointer[Subscription], count: Size) -> list[Event]:
+        """A server asks for the same again and again, and decoding is most of what that costs: it is done once."""
+        if count > _KEPT_SIZE:
+            return self._decoded(in_.read(count))
+        image = in_.image(count)
+        polls = self.polls.get(image)
+        if polls is not None:
+            return self._without_clocks(polls)
+        subscriptions = in_.read(count)
+        if not any(isinstance(one.u, SubscriptionUClockCase) for one in subscriptions):
+            if len(self.polls) >= _KEPT:
+                self.polls.clear()
+            self.polls[image] = [_polled(one) for one in subscriptions]
+        return self._decoded(subscriptions)
 
-    def _events(self, subscriptions: Sequence[Subscription]) -> list[Event]:
+    def _decoded(self, subscriptions: Sequence[Subscription]) -> list[Event]:
         polls: list[_Polled] = []
         timers: list[_Timer] = []
         computing: list[_Computing] = []
-        for userdata, subscribed in subscriptions:
-            if not isinstance(subscribed, SubscriptionUClockCase):
-                writes = isinstance(subscribed, SubscriptionUFdWriteCase)
-                polls.append((userdata, writes, subscribed.value.file_descriptor))
+        for one in subscriptions:
+            userdata, wanted = one
+            if not isinstance(wanted, SubscriptionUClockCase):
+                polls.append(_polled(one))
                 continue
-            clock = subscribed.value
+            clock = wanted.value
             delay = self._delay(clock)
             if clock.id in _GO_ON:
                 timers.append((delay, userdata, clock))
@@ -255,6 +248,12 @@ class Poll(PollHandlers):
             if self.deadline.active:
                 self.deadline.check()
             time.sleep(0)  # gives other threads their turn
+
+
+def _polled(subscription: Subscription) -> _Polled:
+    userdata, wanted = subscription
+    assert not isinstance(wanted, SubscriptionUClockCase)
+    return userdata, isinstance(wanted, SubscriptionUFdWriteCase), wanted.value.file_descriptor
 
 
 def _is_wall_time(clock: SubscriptionClock) -> bool:
