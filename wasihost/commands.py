@@ -72,6 +72,7 @@ def run(**given: Any) -> None:
       wasihost run --dir . --env LANG=C tool.wasm --verbose input.txt
       wasihost run --ro-dir ~/texts::/in --dir out::/out convert.wasm /in/a.txt /out/a.html
       wasihost run --timeout 10 --max-memory 256MiB --stats python.wasm script.py
+      wasihost run --tcplisten 127.0.0.1:8080 server.wasm
       wasihost run --invoke add adder.wasm 1 2
 
     \b

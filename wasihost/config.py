@@ -130,7 +130,10 @@ class ModuleConfig:
     # -- streams ---------------------------------------------------------------------------------------------------
 
     def with_stdin(self, stdin: Stdin | None) -> Self:
-        """Bytes, an object with `read` (of bytes or text), a callable that takes a size, or `INHERIT`; None: empty."""
+        """Bytes, an object with `read` (of bytes or text), a callable that takes a size, or `INHERIT`; None: empty.
+
+        An object may have `readable(timeout)` too, by which a guest that polls learns whether it has something.
+        """
         if not (stdin is None or isinstance(stdin, (bytes, Inherit)) or hasattr(stdin, "read") or callable(stdin)):
             raise ConfigError(
                 f"standard input cannot be {stdin!r}: give bytes, an object with read(), a callable, or INHERIT"

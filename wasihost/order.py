@@ -115,7 +115,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "--env-inherit": Option("env_inherit", None, "", "Pass this process' whole environment."),
     "--tcplisten": Option("tcplisten", address, "HOST:PORT", "Give the guest a socket that listens; port 0 is any.",
                           True),
-    "--tcp-nonblock": Option("tcp_nonblock", None, "", "These do not wait by themselves, as Go's net needs them."),
+    "--tcp-nonblock": Option("tcp_nonblock", None, "", "Such sockets do not wait by themselves; Go's net needs that."),
     "--preload": Option("preload", preload, "NAME=FILE", "A guest whose exports the module imports from NAME; it has "
                         "memory and descriptors of its own.", True),
     "--argv0": Option("argv0", name, "NAME", "What the guest is called; else its file's name."),

@@ -26,7 +26,11 @@ _OTHERS = kinds.STREAM & ~(Rights.FD_READ | Rights.FD_WRITE)
 
 
 class Reader(Protocol):
-    """What can be standard input."""
+    """What can be standard input.
+
+    It may also have `readable(timeout)`: wait up to so many seconds, and answer whether there is something to read, or
+    how many bytes. Without it, a guest that polls is told what a thread finds that reads ahead; see `docs/input.md`.
+    """
 
     def read(self, size: int, /) -> bytes | None:
         """Up to `size` bytes; b"" at the end, None if there is nothing now."""
