@@ -15,6 +15,7 @@ from wasihost import (
     LimitExceeded,
     LinkError,
     ModuleConfig,
+    ModuleError,
     State,
     TimeoutExpired,
     TrapError,
@@ -182,3 +183,8 @@ def test_a_start_section_ends_in_time() -> None:
 def test_a_shared_memory_is_refused(where: str, kind: str) -> None:
     with pytest.raises(LinkError, match=r"memory: a shared memory; the guest was built for threads"):
         instantiate(f'(module {where} (func (export "{kind}")))')
+
+
+def test_a_memory_of_64_bits_is_refused() -> None:
+    with pytest.raises((LinkError, ModuleError), match="64-bit memor"):  # old engines do not read such a module
+        instantiate('(module (memory (export "memory") i64 1) (func (export "f")))')

@@ -170,13 +170,22 @@ def test_a_call_within_a_call_has_the_nearer_end() -> None:
                 if error.timeout > 0.05:
                     raise
 
-    with instantiate(text, imports=host, timeout=30) as guest:
+    def work() -> None:
         begin = time.perf_counter()
         with pytest.raises(TimeoutExpired) as caught:
             guest.exports.outer(timeout=0.2)
         assert caught.value.timeout == 0.2
         assert 0.2 <= time.perf_counter() - begin < 0.2 + SLACK
-    assert ended == [0.05, 0.2]
+        over.append(True)
+
+    over: list[bool] = []
+    with instantiate(text, imports=host, timeout=30) as guest:
+        work()
+        thread = threading.Thread(target=work)  # where nothing looks at a guest every now and then
+        thread.start()
+        thread.join()
+    assert ended == [0.05, 0.2] * 2
+    assert len(over) == 2
 
 
 @pytest.mark.parametrize("reason", [TimeoutError("enough"), OSError(5, "enough"), BlockingIOError()], ids=repr)
@@ -188,6 +197,15 @@ def test_an_end_that_is_an_oserror_is_no_errno(config: ModuleConfig, reason: OSE
             guest.run()
         assert caught.value is reason
         timer.join()
+
+
+def test_an_end_for_good_that_is_an_oserror_comes_out_as_it_is(config: ModuleConfig) -> None:
+    reason = TimeoutError("enough")
+    with instantiate(TOOL, config, timeout=30) as guest:
+        guest.end(reason, for_good=True)
+        with pytest.raises(TimeoutError) as caught:
+            guest.run()
+        assert caught.value is reason
 
 
 def test_the_timeout_error_of_an_alarm_ends_it(config: ModuleConfig) -> None:

@@ -306,3 +306,37 @@ def test_high_descriptors_are_waited_for_as_precisely(pipe: tuple[int, int]) -> 
     finally:
         os.close(high)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_what_was_ended_before_it_waits_does_not_wait(pipe: tuple[int, int]) -> None:
+    """Also if the reason is one that handlers make an errno of."""
+    for reason in (RuntimeError("enough"), TimeoutError("enough"), OSError(5, "enough")):
+        with Raw(ModuleConfig().with_stdin(Inherit(pipe[0]))) as raw:
+            deadline = raw.state.handlers.deadline
+            deadline.start(None, None)
+            deadline.end(reason)
+            for act in (lambda: raw.poll(readable(1, 0)), lambda: raw.read(0, 1), lambda: raw.poll(clock(1, 1, HOUR))):
+                with pytest.raises(type(reason)) as caught:
+                    act()
+                assert caught.value is reason
+
+
+def test_what_is_kept_of_polls_is_bounded() -> None:
+    with Raw() as raw:
+        for number in range(100):
+            raw.poll(writable(number, 1), writable(2, 1))
+        raw.poll(*(writable(number, 1) for number in range(600)))
+        kept = raw.state.handlers.polls
+        assert 0 < len(kept) <= 8
+        assert max(map(len, kept.values())) == 2
+
+
+def test_a_poll_asked_before_is_answered_as_things_are_now(pipe: tuple[int, int]) -> None:
+    with Raw(ModuleConfig().with_stdin(Inherit(pipe[0])).with_stdout(Inherit(pipe[1]))) as raw:
+        os.write(pipe[1], b"x")
+        asked = readable(1, 0), writable(2, 1)
+        assert raw.poll(*asked) == [event(1, 1, nbytes=1), event(2, 2, nbytes=1)]
+        assert raw.call("fd_fdstat_set_rights", 1, raw.fdstat(1)["fs_rights_base"] & ~(1 << 6), 0) == 0
+        assert raw.poll(*asked) == [event(2, 2, error=Errno.NOTCAPABLE), event(1, 1, nbytes=1)]
+        assert raw.call("fd_close", 0) == 0
+        assert raw.poll(*asked) == [event(1, 1, error=Errno.BADF), event(2, 2, error=Errno.NOTCAPABLE)]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.support.descriptors import open_files
-from tests.support.raw import Raw
+from tests.support.raw import Raw, clock, event, readable
 from wasihost import Errno, ModuleConfig
 
 pytestmark = pytest.mark.usefixtures("in_time")
@@ -131,6 +131,7 @@ def test_what_comes_with_a_part_is_told_after_it(listener: socket.socket) -> Non
         reset = threading.Timer(0.05, peer.close)
         reset.start()
         assert recv(raw, 4, 9, WAITALL) == (0, 3)
+        assert raw.poll(readable(1, 4), clock(2, 1, 10**10)) == [event(1, 1)]
         assert recv(raw, 4, 9)[0] == Errno.CONNRESET
         assert recv(raw, 4, 9) == (0, 0)
         reset.join()

@@ -338,3 +338,15 @@ def test_an_inherited_socket_is_one() -> None:
             assert raw.call("sock_shutdown", 1, 2) == 0
             assert ours.recv(99) == b""
         assert theirs.fileno() >= 0
+
+
+def test_a_read_of_an_object_that_comes_too_late_ends_the_guest() -> None:
+    class Late:
+        def read(self, _size: int) -> bytes:
+            time.sleep(0.05)
+            return b"late"
+
+    with Raw(ModuleConfig().with_stdin(Late())) as raw:
+        raw.state.handlers.deadline.start(time.monotonic_ns() + 20_000_000, RuntimeError("enough"))
+        with pytest.raises(RuntimeError, match="enough"):
+            raw.read(0, 9)

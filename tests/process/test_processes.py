@@ -16,7 +16,7 @@ import pytest
 from tests.process.soak import footprint
 from tests.support.guests import build_c
 from tests.support.wheels import python
-from wasihost import PIPE, MemoryFS, Module, ModuleConfig, TimeoutExpired, instantiate, run, run_async
+from wasihost import PIPE, Instance, MemoryFS, Module, ModuleConfig, TimeoutExpired, instantiate, run, run_async
 
 TOOL = Module(build_c("tool"))
 SPIN = '(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))'
@@ -141,6 +141,24 @@ def test_cancelling_ends_a_guest_in_its_start_section() -> None:
         return time.perf_counter() - begin
 
     assert asyncio.run(main()) < 0.15
+
+
+def test_cancelling_between_two_steps_ends_the_guest(monkeypatch: pytest.MonkeyPatch) -> None:
+    through = Instance.run_through
+
+    def slowly(guest: Instance, timeout: float | None) -> int:
+        time.sleep(0.2)  # its instance is made, and nothing runs
+        return through(guest, timeout)
+
+    async def main() -> None:
+        task = asyncio.create_task(run_async(TOOL, args=["sleep", "60"]))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 10)
+
+    monkeypatch.setattr(Instance, "run_through", slowly)
+    asyncio.run(main())
 
 
 def test_cancelling_at_any_moment_ends_the_guest() -> None:

@@ -27,7 +27,7 @@ from wasihost.engines.wasmtime.link import match
 from wasihost.engines.wasmtime.module import Module
 from wasihost.engines.wasmtime.traps import raise_end
 from wasihost.engines.wasmtime.watch import watch
-from wasihost.errors import LimitExceeded, LinkError
+from wasihost.errors import Ended, LimitExceeded, LinkError
 
 if TYPE_CHECKING:
     from wasihost.engines.base import Ending, HostState
@@ -224,6 +224,8 @@ class Instance:
             if not held:
                 raise RuntimeError("another thread is in this guest: an instance is for one thread at a time")
             self._entered(call)
+        except Ended as end:  # before it was entered; else it is on the list of what was kept
+            raise end.reason from None
         finally:
             if held:
                 self._one.release()
