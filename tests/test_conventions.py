@@ -12,6 +12,7 @@ import wasmtime
 from tests.support.guests import build_c
 from wasihost import (
     ExitError,
+    Imports,
     LimitExceeded,
     LinkError,
     ModuleConfig,
@@ -188,3 +189,24 @@ def test_a_shared_memory_is_refused(where: str, kind: str) -> None:
 def test_a_memory_of_64_bits_is_refused() -> None:
     with pytest.raises((LinkError, ModuleError), match="64-bit memor"):  # old engines do not read such a module
         instantiate('(module (memory (export "memory") i64 1) (func (export "f")))')
+
+
+def test_what_cannot_be_run_is_told_also_in_two_steps() -> None:
+    for text in ('(func (export "add"))', '(memory (export "memory") 1) (func (export "_initialize"))'):
+        with instantiate(f"(module {text})") as guest, pytest.raises(LinkError, match="export _start: missing"):
+            guest.run()
+
+
+def test_an_export_cannot_be_called_in_the_start_section() -> None:
+    """A host function that answers text asks the guest for room, of which there is none yet."""
+    host = Imports("env")
+
+    @host.function
+    def name() -> str:
+        return "hello"
+
+    text = """(module (import "env" "name" (func $name (result i64))) (memory (export "memory") 1)
+      (func (export "malloc") (param i32) (result i32) (i32.const 64))
+      (func $s (drop (call $name))) (start $s))"""
+    with pytest.raises(RuntimeError, match="still being made"):
+        instantiate(text, imports=host)

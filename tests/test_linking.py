@@ -145,6 +145,49 @@ def test_what_does_not_fit_is_told(shelf: Instance) -> None:
             shelf.as_imports("wasi_snapshot_preview1")
 
 
+def test_a_chain_of_guests_has_an_end() -> None:
+    """In each of them the guest uses most of the stack that it may before it calls the next."""
+    deep = """(module {} (func $r (param i32 i32) (if (local.get 0)
+        (then (call $r (i32.sub (local.get 0) (i32.const 1)) (local.get 1))) (else {})))
+      (func (export "f") (param i32) (call $r (local.get 0) (local.get 0))))"""
+    guests = [instantiate(deep.format("", "(nop)"))]
+    middle = Module(deep.format('(import "next" "f" (func $next (param i32)))', "(call $next (local.get 1))"))
+    for _ in range(30):
+        guests.append(instantiate(middle, imports=guests[-1].as_imports("next")))
+    guests[7].exports.f(9000)
+    for _ in range(2):
+        with pytest.raises(RecursionError, match="more than 8 deep"):
+            guests[-1].exports.f(9000)
+    guests[7].exports.f(9000)
+    for guest in guests:
+        guest.close()
+
+
+def test_a_guest_in_the_middle_of_a_chain_ends_with_the_first() -> None:
+    """The first calls one that calls back, and from there another one; then the one in the middle computes."""
+    host = Imports("env")
+
+    @host.function
+    def back() -> None:
+        first.exports.other()
+
+    middle = """(module (import "env" "back" (func $back)) (func (export "spin") (call $back) (loop (br 0))))"""
+    text = """(module (import "middle" "spin" (func $spin)) (import "last" "nothing" (func $nothing))
+      (func (export "go") (call $spin)) (func (export "other") (call $nothing)))"""
+    with (
+        instantiate(middle, imports=host) as second,
+        instantiate('(module (func (export "nothing")))') as third,
+        instantiate(text, imports=[second.as_imports("middle"), third.as_imports("last")]) as first,
+    ):
+        timer = threading.Timer(0.1, first.end, (RuntimeError("enough"),))
+        timer.start()
+        begin = time.perf_counter()
+        with pytest.raises(RuntimeError, match="enough"):
+            first.exports.go(timeout=5)
+        assert time.perf_counter() - begin < 1
+        timer.join()
+
+
 def test_a_closed_guest_says_so(shelf: Instance) -> None:
     with instantiate(USER, imports=shelf.as_imports("shelf")) as user:
         shelf.close()

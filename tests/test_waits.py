@@ -232,6 +232,20 @@ def test_an_end_for_good_ends_what_begins_later(config: ModuleConfig) -> None:
         assert time.perf_counter() - begin < SLACK
 
 
+def test_an_end_counts_also_if_a_nearer_one_is_set_after_it() -> None:
+    host = Imports()
+
+    @host.function
+    def again() -> None:
+        guest.end(RuntimeError("enough"))
+        guest.exports.spin(timeout=30)
+
+    text = """(module (import "env" "again" (func $again)) (func (export "spin") (loop (br 0)))
+      (func (export "outer") (call $again)))"""
+    with instantiate(text, imports=host, timeout=60) as guest, pytest.raises(RuntimeError, match="enough"):
+        guest.exports.outer()
+
+
 def test_ctrl_c_ends_it(config: ModuleConfig) -> None:
     sent: list[float] = []
 

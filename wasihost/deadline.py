@@ -38,26 +38,25 @@ def ready_now(fd: int, event: int) -> bool:
     return bool(poller.poll(0))
 
 
-_Before: TypeAlias = tuple[int | None, BaseException | None, bool, bool]
+_Before: TypeAlias = tuple[int | None, BaseException | None, bool, BaseException | None]
 
 
 class Deadline:
     """When, if ever, a guest has to end. `reason` is raised then by whatever waits, and out of the run.
 
-    `active` says that it can come at all; where it cannot, waits are the system's own. `below` is the deadline of
-    another guest that this one has called, and which ends with it. A reason that is an OSError is raised in an `Ended`,
-    because what handlers raise of that class becomes an errno.
+    `active` says that it can come at all; where it cannot, waits are the system's own. A reason that is an OSError is
+    raised in an `Ended`, because what handlers raise of that class becomes an errno.
     """
 
-    __slots__ = ("_asleep", "_ended", "_lock", "_over", "_wake", "active", "below", "expires", "reason")
+    __slots__ = ("_asleep", "_below", "_lock", "_over", "_wake", "_why", "active", "expires", "reason")
 
     def __init__(self) -> None:
         self.active = False
-        self.below: Deadline | None = None
         self.expires: int | None = None
-        self.reason: BaseException | None = None
-        self._ended = False
-        self._over: BaseException | None = None  # it is not to begin again
+        self.reason: BaseException | None = None  # once it has expired
+        self._why: BaseException | None = None  # somebody has ended it
+        self._over: BaseException | None = None  # for good: it is not to begin again
+        self._below: tuple[Deadline, ...] = ()  # of other guests that this one is calling, which end with it
         self._lock = threading.Lock()
         self._asleep: threading.Lock | None = None  # held; released by `end`
         self._wake: tuple[int, int] | None = None  # a pipe; `end` writes to it
@@ -66,10 +65,8 @@ class Deadline:
         """The guest begins: it has until `expires`, and nobody has ended it yet, unless for good."""
         with self._lock:
             self.expires, self.reason, self.active = expires, reason, True
-            self._ended = self._over is not None
-            if self._ended:
-                self.reason = self._over
-            else:
+            self._why = self._over
+            if self._why is None:
                 self._forget_wake()
 
     def end(self, reason: BaseException, *, for_good: bool = False) -> None:
@@ -80,16 +77,16 @@ class Deadline:
         with self._lock:
             if for_good and self._over is None:
                 self._over = reason
-            if not self._ended:
-                self.reason, self._ended = reason, True
+            if self._why is None:
+                self._why = reason
             if self._asleep is not None:
                 self._asleep.release()
                 self._asleep = None
             if self._wake is not None:
                 os.write(self._wake[1], b"!")
-            below = self.below
-        if below is not None:
-            below.end(reason)
+            below = self._below
+        for one in below:
+            one.end(reason)
 
     @contextmanager
     def narrowed(self, expires: int | None, reason: BaseException | None) -> Iterator[None]:
@@ -100,34 +97,41 @@ class Deadline:
         try:
             yield
         finally:
-            if not self._ended:
-                self.expires, self.reason = before
+            self.expires, self.reason = before
 
     def lend(self, below: Deadline) -> _Before:
         """This guest calls another one, whose deadline `below` is: that ends when this one does.
 
         What has to be given back with `take_back` after the call.
         """
-        before = below.expires, below.reason, below.active, below._ended
+        before = below.expires, below.reason, below.active, below._why
         below.start(self.expires, self.reason)
         with self._lock:
-            self.below = below
-        if self._ended and self.reason is not None:
-            below.end(self.reason)  # by another thread, which could not know
+            self._below += (below,)
+            why = self._why
+        if why is not None:
+            below.end(why)  # by another thread, which could not know
         return before
 
     def take_back(self, below: Deadline, before: _Before) -> None:
         """The call is over."""
         with self._lock:
-            self.below = None
+            self._below = self._below[:-1]
         below.start(None, None)
-        below.expires, below.reason, below.active, below._ended = before
+        below.expires, below.reason, below.active, below._why = before
 
     def check(self) -> None:
         """Raises `reason` if the time has come."""
-        if self._ended or (self.expires is not None and time.monotonic_ns() >= self.expires):
-            assert self.reason is not None
-            raise Ended(self.reason) if isinstance(self.reason, OSError) else self.reason
+        reason = self._why
+        if reason is None:
+            if self.expires is None or time.monotonic_ns() < self.expires:
+                return
+            reason = self.reason
+        assert reason is not None
+        try:
+            raise Ended(reason) if isinstance(reason, OSError) else reason
+        finally:
+            del reason  # its traceback holds this frame
 
     def left(self) -> int | None:
         """How much time there is, in ns; None for any. Raises `reason` if there is none."""
@@ -150,16 +154,16 @@ class Deadline:
         gate = threading.Lock()
         gate.acquire()
         with self._lock:
-            if not self._ended:
+            if self._why is None:
                 self._asleep = gate
         try:
             until = time.monotonic_ns() + wanted
-            while not self._ended and (rest := until - time.monotonic_ns()) > 0:
+            while self._why is None and (rest := until - time.monotonic_ns()) > 0:
                 if gate.acquire(timeout=min(rest / 1_000_000_000, threading.TIMEOUT_MAX)):
                     break
         finally:
             self._asleep = None
-        if self._ended or wanted == left:
+        if self._why is not None or wanted == left:
             self.check()
 
     def wait(self, fd: int, event: int) -> None:
@@ -188,14 +192,14 @@ class Deadline:
         with self._lock:
             if self._wake is None:
                 self._wake = os.pipe()
-                if self._ended:
+                if self._why is not None:
                     os.write(self._wake[1], b"!")
             return self._wake[0]
 
     def woken(self) -> None:
         """`wake_fd` was readable: raises the reason, or forgets what was meant for a call before this one."""
         with self._lock:
-            if not self._ended:
+            if self._why is None:
                 self._forget_wake()
         self.check()
 

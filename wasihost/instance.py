@@ -145,7 +145,7 @@ class Instance:
         if self._code is None:
             self._code = 0
             try:
-                if "_start" in self.module.exports:
+                if "_start" in self.module.exports or not self._engine.module.starts:  # LinkError for a library
                     with self._within(timeout, begun):
                         self._engine.call("_start")
             except ExitError as end:

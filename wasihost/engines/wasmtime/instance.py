@@ -7,7 +7,8 @@ compiled module. Whatever ends a call (a handler's exception, a deadline, a trap
 import ctypes
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,6 +36,18 @@ if TYPE_CHECKING:
 _FORMATS = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
 _MASKS = {"i32": 0xFFFF_FFFF, "i64": 0xFFFF_FFFF_FFFF_FFFF}
 _ANY = -1  # to the engine: no limit of ours
+
+
+_BUSY = "another thread is in this guest: an instance is for one thread at a time; end it, or wait"
+_MOST_NESTED = 8
+"""How many stores may be entered within each other. Each may use half a MiB of the thread's stack, of often 8 MiB."""
+
+
+class _Nested(threading.local):
+    count = 0
+
+
+_nested = _Nested()
 
 
 class Limits(NamedTuple):
@@ -80,6 +93,7 @@ class Instance:
         self._functions: dict[str, Callable[..., Any]] = {}
         self.depth = 0
         self._one = threading.RLock()
+        self._made = False
         self._ending = ending if module.engine.kind.interruptible else None
         self._stop = [0]
         self._halt = [0]
@@ -152,6 +166,7 @@ class Instance:
 
         try:
             self._enter(instantiate)
+            self._made = True
         except LinkError as error:
             if "exceeds memory limits" in str(error):
                 raise _too_much(str(error)) from None
@@ -166,9 +181,11 @@ class Instance:
 
     def function(self, name: str) -> Callable[..., Any]:
         """The exported function of this name, callable with numbers; see `call`. LinkError if there is none."""
-        if name not in self._functions:
-            self._functions[name] = self._bound(name)
-        return self._functions[name]
+        found = self._functions.get(name)
+        if found is None:
+            with self._alone():
+                found = self._functions[name] = self._bound(name)
+        return found
 
     def call(self, name: str, *numbers: int | float) -> Any:
         """Call an export. Its result (integers are signed), None if it has none, a tuple if it has several.
@@ -184,6 +201,10 @@ class Instance:
             raise LinkError(f"export {name}: missing, or no function")
         if self.memory.store is None:
             raise RuntimeError("this instance is closed")
+        if not self._made:
+            raise RuntimeError(
+                f"export {name}: the instance is still being made; it can be called after its start section"
+            )
         types = item.params + item.results
         if any(one not in _FORMATS for one in types):
             raise LinkError(f"export {name}: has types that cannot be passed here: {', '.join(types)}")
@@ -213,16 +234,23 @@ class Instance:
 
         return function
 
-    def _enter(self, call: Callable[[int, object], int | None]) -> None:
-        """Let the engine do `call` with the context and room for a trap; raise how it ended.
-
-        The engine does not notice two threads in one store, and both would write anywhere.
-        """
-        held = False
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The engine does not notice two threads in one store, and both would write anywhere."""
+        if not self._one.acquire(blocking=False):
+            raise RuntimeError(_BUSY)
         try:
+            yield
+        finally:
+            self._one.release()
+
+    def _enter(self, call: Callable[[int, object], int | None]) -> None:
+        """Let the engine do `call` with the context and room for a trap; raise how it ended."""
+        held = False
+        try:  # as `_alone`, which would cost each call twice as much
             held = self._one.acquire(blocking=False)
             if not held:
-                raise RuntimeError("another thread is in this guest: an instance is for one thread at a time")
+                raise RuntimeError(_BUSY)
             self._entered(call)
         except Ended as end:  # before it was entered; else it is on the list of what was kept
             raise end.reason from None
@@ -235,10 +263,14 @@ class Instance:
             raise RuntimeError("this instance is closed")
         context = self.memory.store.context  # no local name for the store: a kept traceback would keep it
         deep(8)
+        first = not self.depth
+        if first and _nested.count >= _MOST_NESTED:
+            raise RecursionError(f"guests that call guests are nested more than {_MOST_NESTED} deep")
         trap = ctypes.c_void_p()
         swapped = signals.before_run()
-        watched = self._ending is not None and not self.depth
+        watched = self._ending is not None and first
         self.depth += 1
+        _nested.count += first
         try:  # no loop in here: what a signal handler raises at the end of a round passes by `finally` (CPython 3.13)
             if watched:
                 assert self._ending
@@ -247,6 +279,7 @@ class Instance:
             error = call(context, ctypes.byref(trap))
         finally:
             self.depth -= 1
+            _nested.count -= first
             if watched:
                 watch.leave(self)
             if swapped:
@@ -300,8 +333,12 @@ class Instance:
 
     def close(self) -> None:
         """Let go of everything; views of the memory that somebody holds stay valid. RuntimeError while it runs."""
-        if self.depth:
-            raise RuntimeError("the guest is running: end it, and close it when its call has returned")
+        with self._alone():
+            if self.depth:
+                raise RuntimeError("the guest is running: end it, and close it when its call has returned")
+            self._close()
+
+    def _close(self) -> None:
         guest = self._state.guest
         if guest.memory is self.memory:
             guest.view, guest.memory = memory.EMPTY, self.before
@@ -319,8 +356,7 @@ class Instance:
 
     def __del__(self) -> None:
         if hasattr(self, "memory"):
-            self.depth = 0  # a signal may have come between two steps of a call; nobody is in it now
-            self.close()
+            self._close()  # whatever `depth` says, a signal may have come between two steps: nobody is in it now
 
 
 def _too_much(text: str) -> LimitExceeded:
