@@ -326,6 +326,27 @@ def test_the_next_run_of_the_same_object_loses_nothing(kind: Any) -> None:
     line.send(b"")
 
 
+def test_what_was_read_ahead_is_for_that_method_of_that_object_alone() -> None:
+    class Two(Line):
+        def other(self, _size: int) -> bytes:
+            return b"other"
+
+        def __eq__(self, _other: object) -> bool:
+            return True
+
+        def __hash__(self) -> int:
+            return 1
+
+    first, second = Two(), Two()
+    first.send(b"secret")
+    with Raw(ModuleConfig().with_stdin(first.read)) as raw:
+        assert raw.poll(readable(1, 0), clock(2, 1, LONG)) == [event(1, 1, nbytes=6)]
+    second.send(b"own")
+    for stream, content in ((first.other, b"other"), (second.read, b"own"), (first.read, b"secret")):
+        with Raw(ModuleConfig().with_stdin(stream)) as raw:
+            assert raw.read(0, 9) == content
+
+
 def test_what_was_read_ahead_does_not_keep_the_object() -> None:
     line = Line()
     with Raw(ModuleConfig().with_stdin(line)) as raw:

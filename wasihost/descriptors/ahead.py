@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
 from wasihost.deadline import Deadline, ready_now
-from wasihost.descriptors.adapted import owner_of
+from wasihost.descriptors.adapted import CallableReader, owner_of
 from wasihost.descriptors.ready import Read, Ready
 from wasihost.waiting import TO_READ, Waiter
 
@@ -62,8 +62,9 @@ class Threaded(Ready):
             started = self._thread is None and not self._came
             if started:
                 self._over.clear()
-                self._thread = threading.Thread(target=self._run, name="wasihost input", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="wasihost input", daemon=True)
+                thread.start()  # it waits for the lock before it says that it is over
+                self._thread = thread
             out = self._pipe[0]
         if started:
             self._over.wait(_GRACE)
@@ -247,7 +248,7 @@ def _nobody(_number: float) -> NoReturn:
     raise ValueError("the run that read this stream is over")
 
 
-_left: WeakKeyDictionary[Any, Threaded] = WeakKeyDictionary()
+_left: WeakKeyDictionary[Any, tuple[Any, Threaded]] = WeakKeyDictionary()
 """What stands before objects whose run is over: a piece that was read ahead and not taken, or a thread that is still in
 the object. The next run of the same object goes on with it, so that nothing is lost and nothing read twice at once."""
 
@@ -257,7 +258,7 @@ def leave(reader: Any, ready: Ready) -> None:
     ready.close()
     if isinstance(ready, Threaded) and ready.holds:
         try:
-            _left[owner_of(reader)] = ready
+            _left[owner_of(reader)] = _which(reader), ready
         except TypeError:  # it has no weak references, or no hash: nobody could tell it again
             return
 
@@ -265,9 +266,18 @@ def leave(reader: Any, ready: Ready) -> None:
 def left_behind(reader: Any) -> Ready | None:
     """What another run has left of the same object."""
     try:
-        left = _left.pop(owner_of(reader), None)
+        owner = owner_of(reader)
+        which, left = _left.get(owner) or (None, None)
+        if left is None or which != _which(reader):
+            return None  # an equal object, or another method of the same: what was read is not for this one
+        del _left[owner]
     except TypeError:
         return None
-    if left is not None:
-        left.regain(reader)
+    left.regain(reader)
     return left
+
+
+def _which(reader: Any) -> tuple[int, Any]:
+    """The very object, and which of its methods."""
+    function = reader.read if isinstance(reader, CallableReader) else None
+    return id(owner_of(reader)), getattr(function, "__func__", getattr(function, "__name__", None))
