@@ -232,6 +232,30 @@ def test_an_end_for_good_ends_what_begins_later(config: ModuleConfig) -> None:
         assert time.perf_counter() - begin < SLACK
 
 
+def test_a_second_thread_does_not_touch_the_first_one_s_time() -> None:
+    text = '(module (func (export "spin") (loop (br 0))) (func (export "nothing")))'
+    refused = 0
+    with instantiate(text, timeout=30) as guest:
+        ended: list[BaseException] = []
+
+        def spin() -> None:
+            try:
+                guest.exports.spin(timeout=0.3)
+            except TimeoutExpired as error:
+                ended.append(error)
+
+        thread = threading.Thread(target=spin)
+        thread.start()
+        time.sleep(0.05)
+        for timeout in (None, 0.0, 60.0) * 5:
+            with pytest.raises(RuntimeError, match="another thread"):
+                guest.exports.nothing(timeout=timeout)
+            refused += 1
+        thread.join(5)
+        assert [getattr(error, "timeout", None) for error in ended] == [0.3]
+    assert refused == 15
+
+
 def test_an_end_counts_also_if_a_nearer_one_is_set_after_it() -> None:
     host = Imports()
 

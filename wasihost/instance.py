@@ -165,7 +165,15 @@ class Instance:
 
     @contextmanager
     def _within(self, timeout: float | None, begun: int | None = None) -> Iterator[None]:
-        """The guest has so many seconds for what is done in here, from now or from another time on."""
+        """The guest has so many seconds for what is done in here, from now or from another time on.
+
+        RuntimeError while another thread is in it, whose deadline is not touched.
+        """
+        with self._engine.alone(), self._timed(timeout, begun):
+            yield
+
+    @contextmanager
+    def _timed(self, timeout: float | None, begun: int | None) -> Iterator[None]:
         if os.getpid() != self._pid:
             raise RuntimeError("this instance belongs to the process that was forked: make one in this process")
         if timeout is not None and not self._engine.interruptible:

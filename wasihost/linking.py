@@ -62,11 +62,12 @@ class Exported:
             if above.expires is not None and not engine.interruptible:
                 raise ConfigError(f"the guest that stands for {module} cannot be ended in time: instantiate it with a "
                                   "timeout, too")  # fmt: skip
-            before = above.lend(deadline)
-            try:
-                return function(*numbers)
-            finally:
-                above.take_back(deadline, before)
+            with engine.alone():  # its deadline is whose who is in it
+                before = above.lend(deadline)
+                try:
+                    return function(*numbers)
+                finally:
+                    above.take_back(deadline, before)
 
         return stub
 

@@ -183,7 +183,7 @@ class Instance:
         """The exported function of this name, callable with numbers; see `call`. LinkError if there is none."""
         found = self._functions.get(name)
         if found is None:
-            with self._alone():
+            with self.alone():
                 found = self._functions[name] = self._bound(name)
         return found
 
@@ -235,7 +235,7 @@ class Instance:
         return function
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
         """The engine does not notice two threads in one store, and both would write anywhere."""
         if not self._one.acquire(blocking=False):
             raise RuntimeError(_BUSY)
@@ -247,7 +247,7 @@ class Instance:
     def _enter(self, call: Callable[[int, object], int | None]) -> None:
         """Let the engine do `call` with the context and room for a trap; raise how it ended."""
         held = False
-        try:  # as `_alone`, which would cost each call twice as much
+        try:  # as `alone`, which would cost each call twice as much
             held = self._one.acquire(blocking=False)
             if not held:
                 raise RuntimeError(_BUSY)
@@ -333,7 +333,7 @@ class Instance:
 
     def close(self) -> None:
         """Let go of everything; views of the memory that somebody holds stay valid. RuntimeError while it runs."""
-        with self._alone():
+        with self.alone():
             if self.depth:
                 raise RuntimeError("the guest is running: end it, and close it when its call has returned")
             self._close()
