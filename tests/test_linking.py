@@ -211,3 +211,5 @@ def test_the_command_preloads(tmp_path: Path) -> None:
     status, _, said = wasihost("--preload", "shelf", str(guest))
     assert status == 2
     assert "'shelf' is not NAME=FILE" in said
+    status, _, said = wasihost("--preload", "shelf=nowhere.wasm", str(guest))
+    assert (status, said) == (2, "wasihost: nowhere.wasm: No such file or directory\n")

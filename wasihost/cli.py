@@ -39,7 +39,7 @@ def launch(order: Order) -> int:
     try:
         status = _run(order, _config(order))
     except OSError as error:
-        _complain(f"{order.module}: {error.strerror or error}")
+        _complain(f"{error.filename or order.module}: {error.strerror or error}")
         status = USAGE_STATUS
     except TimeoutExpired as error:
         _complain(f"{order.module}: ended after {error.timeout:g} seconds")
@@ -131,7 +131,7 @@ def _run(order: Order, config: ModuleConfig) -> int:
             if order.stats:
                 stack.callback(lambda: print(table(guest.stats), file=sys.stderr, flush=True))
             if order.invoke is None:
-                return guest.run(order.timeout)
+                return guest.run_through(order.timeout)
             answer = guest.call(order.invoke, *map(_number, order.args), timeout=order.timeout)
         except ExitError as end:
             return end.code

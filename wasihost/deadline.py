@@ -12,7 +12,7 @@ import select
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn, TypeAlias
 
 from wasihost.errors import Ended
@@ -65,9 +65,7 @@ class Deadline:
         """The guest begins: it has until `expires`, and nobody has ended it yet, unless for good."""
         with self._lock:
             self.expires, self.reason, self.active = expires, reason, True
-            self._why = self._over
-            if self._why is None:
-                self._forget_wake()
+            self._why = self._over  # a wake-up meant for an earlier call is forgotten by who waits, see `woken`
 
     def end(self, reason: BaseException, *, for_good: bool = False) -> None:
         """From any thread: end the guest now; whatever waits for it raises `reason`.
@@ -77,13 +75,12 @@ class Deadline:
         with self._lock:
             if for_good and self._over is None:
                 self._over = reason
-            if self._why is None:
-                self._why = reason
             if self._asleep is not None:
                 self._asleep.release()
                 self._asleep = None
-            if self._wake is not None:
-                os.write(self._wake[1], b"!")
+            if self._why is None:
+                self._why = reason
+                self._write_wake()
             below = self._below
         for one in below:
             one.end(reason)
@@ -192,20 +189,22 @@ class Deadline:
         with self._lock:
             if self._wake is None:
                 self._wake = os.pipe()
+                os.set_blocking(self._wake[1], False)
                 if self._why is not None:
-                    os.write(self._wake[1], b"!")
+                    self._write_wake()
             return self._wake[0]
 
     def woken(self) -> None:
         """`wake_fd` was readable: raises the reason, or forgets what was meant for a call before this one."""
         with self._lock:
-            if self._why is None:
-                self._forget_wake()
+            while self._why is None and self._wake is not None and ready_now(self._wake[0], select.POLLIN):
+                os.read(self._wake[0], 4096)
         self.check()
 
-    def _forget_wake(self) -> None:
-        while self._wake is not None and ready_now(self._wake[0], select.POLLIN):
-            os.read(self._wake[0], 4096)
+    def _write_wake(self) -> None:
+        if self._wake is not None:
+            with suppress(BlockingIOError):  # full of what nobody waited for: it is readable
+                os.write(self._wake[1], b"!")
 
     def close(self) -> None:
         """The guest is gone."""

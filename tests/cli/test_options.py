@@ -87,6 +87,19 @@ def test_a_limit_of_output_is_met_exactly(size: str) -> None:
     assert (done.returncode, done.stdout) == (125, bytes(int(size)))
 
 
+@pytest.mark.parametrize("options", [(), ("--stats",)])
+def test_a_timeout_is_for_the_whole_run(options: tuple[str, ...], tmp_path: Path) -> None:
+    """A start section and a start function that sleep 0.3 s each."""
+    (tmp_path / "two.wat").write_text("""(module
+      (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 16) "\\01") (data (i32.const 24) "\\00\\a3\\e1\\11")
+      (func $rest (drop (call $poll (i32.const 0) (i32.const 200) (i32.const 1) (i32.const 400))))
+      (start $rest) (func (export "_start") (call $rest)))""")
+    assert wasihost("run", *options, "--timeout", "0.45", str(tmp_path / "two.wat")).returncode == 124
+    assert wasihost("run", *options, "--timeout", "30", str(tmp_path / "two.wat")).returncode == 0
+
+
 def test_numbers_that_are_too_long_are_told() -> None:
     for option, value in (("--tcplisten", "127.0.0.1:" + "1" * 5000), ("--fuel", "9" * 5000)):
         done = wasihost("run", option, value, TOOL)

@@ -340,3 +340,16 @@ def test_a_poll_asked_before_is_answered_as_things_are_now(pipe: tuple[int, int]
         assert raw.poll(*asked) == [event(2, 2, error=Errno.NOTCAPABLE), event(1, 1, nbytes=1)]
         assert raw.call("fd_close", 0) == 0
         assert raw.poll(*asked) == [event(1, 1, error=Errno.BADF), event(2, 2, error=Errno.NOTCAPABLE)]
+
+
+def test_any_number_of_ends_does_not_hold_whoever_ends(pipe: tuple[int, int]) -> None:
+    with Raw(ModuleConfig().with_stdin(Inherit(pipe[0]))) as raw:
+        deadline = raw.state.handlers.deadline
+        deadline.start(None, None)
+        assert raw.poll(readable(1, 0), clock(2, MONOTONIC, 1000)) == [event(2, 0)]
+        for _ in range(70_000):
+            deadline.end(RuntimeError("enough"))
+            deadline.start(None, None)
+        took, events = elapsed_by(raw, readable(1, 0), clock(2, MONOTONIC, TICK))
+        assert events == [event(2, 0)]
+        assert took >= TICK

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from wasihost import CompletedProcess, Module, ModuleConfig, run
+import pytest
+
+from wasihost import CompletedProcess, Module, ModuleConfig, TimeoutExpired, run
 
 PIECE = 16384
 
@@ -56,7 +59,7 @@ def receive(one: socket.socket, size: int) -> bytes:
     return bytes(got)
 
 
-def asked(module: Module, folder: Path) -> CompletedProcess[bytes]:
+def check_asked(module: Module, folder: Path) -> None:
     """The guest asks over a socket of its own, which comes after a directory, and has to ask again."""
     ours, theirs = socket.socketpair()
     config = ModuleConfig().with_host_directory_preopen("/box", folder).with_socket("peer", theirs)
@@ -66,4 +69,21 @@ def asked(module: Module, folder: Path) -> CompletedProcess[bytes]:
             assert questions.readline() == b"a question\n"
             assert questions.readline() == b"again\n"
             ours.sendall("ünï\n".encode())
-        return done.result()
+        result = done.result()
+    assert (result.returncode, result.stderr) == (0, b"")
+    *waited, answer = result.stdout.decode().splitlines()
+    assert waited
+    assert set(waited) == {"no answer"}
+    assert answer == "ünï"
+
+
+def ends_unasked(module: Module, listener: socket.socket, args: Sequence[str], clients: int, timeout: float) -> float:
+    """The server has clients that say nothing, or none, and has to end in time: the seconds that it took."""
+    silent = [socket.create_connection(listener.getsockname()) for _ in range(clients)]
+    begin = time.perf_counter()
+    with pytest.raises(TimeoutExpired):
+        run(module, ModuleConfig().with_listener("web", listener), args=args, timeout=timeout)
+    took = time.perf_counter() - begin
+    for one in silent:
+        one.close()
+    return took

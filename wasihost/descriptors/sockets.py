@@ -142,7 +142,7 @@ class Connected(HostSocket):
 
     def _all(self, buffers: list[memoryview], size: int) -> int:
         """Fill them; less if the end or an error comes before, which the next call meets again."""
-        rest = after(buffers, size)
+        rest = rest_of(buffers, size)
         while rest:
             try:
                 more = self._until(select.POLLIN, partial(self.socket.recvmsg_into, rest, 0, _NO_WAIT))[0]
@@ -152,7 +152,7 @@ class Connected(HostSocket):
             if not more:
                 break
             size += more
-            rest = after(rest, more)
+            rest = rest_of(rest, more)
         return size
 
     def _all_peeked(self, buffers: list[memoryview], size: int) -> int:
@@ -277,7 +277,7 @@ def _give_back(key: _Key, fd: int) -> None:
             os.set_blocking(fd, True)
 
 
-def after(buffers: list[memoryview], size: int) -> list[memoryview]:
+def rest_of(buffers: list[memoryview], size: int) -> list[memoryview]:
     """What of the buffers is left after `size` bytes."""
     rest = []
     for buffer in buffers:

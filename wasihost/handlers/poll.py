@@ -98,11 +98,12 @@ class Poll(PollHandlers):
         if polls is not None:
             return self._without_clocks(polls)
         subscriptions = in_.read(count)
-        if not any(isinstance(one.u, SubscriptionUClockCase) for one in subscriptions):
-            if len(self.polls) >= _KEPT:
-                self.polls.clear()
-            self.polls[image] = [_polled(one) for one in subscriptions]
-        return self._decoded(subscriptions)
+        if any(isinstance(one.u, SubscriptionUClockCase) for one in subscriptions):
+            return self._decoded(subscriptions)
+        if len(self.polls) >= _KEPT:
+            self.polls.clear()
+        polls = self.polls[image] = [_polled(one) for one in subscriptions]
+        return self._without_clocks(polls)
 
     def _decoded(self, subscriptions: Sequence[Subscription]) -> list[Event]:
         polls: list[_Polled] = []
