@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from wasihost.instance import Instance, instantiate
     from wasihost.module import Module
     from wasihost.options import DEVNULL, PIPE, STDOUT
+    from wasihost.preloading import preload
     from wasihost.runs import CompletedProcess, run
     from wasihost.runs_async import run_async
     from wasihost.state import State
@@ -85,6 +86,7 @@ __all__ = [
     "WasiError",
     "WasihostError",
     "instantiate",
+    "preload",
     "run",
     "run_async",
 ]
@@ -103,6 +105,7 @@ _LATER = {
     "State": "state",
     "Stats": "stats",
     "instantiate": "instance",
+    "preload": "preloading",
     "run": "runs",
     "run_async": "runs_async",
 }

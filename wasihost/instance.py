@@ -18,6 +18,7 @@ from wasihost.deadline import after
 from wasihost.errors import ConfigError, ExitError, TimeoutExpired
 from wasihost.module import Module, ModuleSource, in_reach_of_signals
 from wasihost.options import Options, Prepared
+from wasihost.preloading import for_runs
 from wasihost.state import State
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Instance:
         from wasihost.engines.wasmtime.instance import Instance as Engine
         from wasihost.engines.wasmtime.instance import Limits
 
+        for_runs()
         config = prepared.config
         limits = Limits(config.limits.memory, config.limits.fuel)
         compiled = module.compiled(

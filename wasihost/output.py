@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable
 
 from wasihost.errors import ConfigError, LimitExceeded
@@ -54,6 +55,8 @@ class Decoding:
     def __init__(self, text: bool | None, encoding: str | None, errors: str | None) -> None:
         self.encoding = encoding or ("utf-8" if text or errors else None)
         self.errors = errors or "strict"
+        if self.encoding is not None:
+            _found(self.encoding, self.errors)
 
     def decode(self, captured: Captured | None) -> bytes | str | None:
         """With newlines as Python has them. UnicodeDecodeError as `errors` says."""
@@ -73,3 +76,14 @@ class Decoding:
                 raise ConfigError("input is text: give bytes, or text=True, or an encoding")
             return text.encode(self.encoding, self.errors)
         return text
+
+
+def _found(encoding: str, errors: str) -> None:
+    """Have Python load what is needed now, not when a guest has written. ConfigError for what Python does not know."""
+    try:
+        "".encode(encoding).decode(encoding)
+        codecs.lookup_error(errors)
+    except LookupError as error:
+        raise ConfigError(
+            f"{error}; as encoding give a name such as 'utf-8', as errors one such as 'replace'"
+        ) from None

@@ -6,11 +6,14 @@ import functools
 import io
 import os
 import stat
-from typing import Any
+from types import BuiltinMethodType, FunctionType
+from typing import Any, Final
 
 from wasihost.descriptors.adapted import TextReader, plain_fd
 from wasihost.descriptors.ahead import Ahead, ByHook
 from wasihost.descriptors.ready import ByFile, Ready
+
+_VARARGS: Final = 0x04  # CO_VARARGS
 
 
 def readiness_of(reader: Any) -> Ready:
@@ -36,7 +39,16 @@ def _rest_of(fd: int, file: Any) -> int:
 
 def _takes_a_timeout(hook: Any) -> bool:
     """Python's own `readable()` takes nothing, and says whether a stream is for reading at all."""
-    import inspect
+    if type(hook) is BuiltinMethodType:  # of io and its like
+        return False
+    function = getattr(hook, "__func__", hook)
+    if type(function) is FunctionType and not hasattr(function, "__wrapped__"):
+        code, bound = function.__code__, function is not hook
+        most = code.co_argcount - bound
+        least = most - len(function.__defaults__ or ())
+        named = code.co_kwonlyargcount > len(function.__kwdefaults__ or ())
+        return least <= 1 and (most >= 1 or bool(code.co_flags & _VARARGS)) and not named
+    import inspect  # takes as long as all of ours together
 
     try:
         inspect.signature(hook).bind(0.0)

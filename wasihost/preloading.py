@@ -1,0 +1,72 @@
+"""`preload`: all that any later run may import or load, brought in now.
+
+Rules of this file: it knows names of modules and nothing of what is in them. Whatever is imported within a function of
+the package stands in one of these lists; a test compares them with the code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from wasihost.module import Module
+
+RUNS: Final = (
+    "wasi_preview0", "array", "fcntl", "hashlib", "mmap", "signal", "socket", "termios", "time",
+    *(f"wasihost.{name}" for name in (
+        "descriptors.ahead", "descriptors.readiness", "descriptors.sockets", "descriptors.virtual",
+        "engines.wasmtime.instance", "engines.wasmtime.module", "engines.wasmtime.watch", "imports", "linking",
+        "memory", "preview0", "sockconfig", "state", "stats", "vfs.changes", "vfs.mounting",
+    )),
+)  # fmt: skip
+"""What a run of any kind may import, besides what every run does: little and fast, so the first run brings it all."""
+
+_PRELOADED: Final = (
+    "concurrent.futures.thread", "encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_16",
+    "inspect", "logging", "re", "wasihost.engines.wasmtime.linker", "wasihost.runs_async", "wasihost.runs",
+)  # fmt: skip
+"""What takes longer, or is needed by few."""
+
+COMMAND: Final = ("cli", "commands", "execute", "inspection", "order", "progress", "report", "testing")
+"""Modules of ours that no embedder's run needs."""
+
+_ONLY_UNIX: Final = ("fcntl", "termios")
+
+
+def for_runs() -> None:
+    """What any run may import, once: a guest that runs is never held up by an import, and needs no file of Python's."""
+    global _done
+    if not _done:
+        _bring(RUNS)
+        _done = True
+
+
+_done = False
+
+
+def preload(*modules: Module) -> None:
+    """Import every Python module that any run may need, load the engine, and compile `modules` for all kinds of runs.
+
+    A server that gives up its rights or changes its root (`os.setuid`, `os.chroot`, a seccomp filter) calls this
+    before: afterwards no run imports anything, or opens any file but those that it is given. One that forks its workers
+    shares with them what was loaded.
+
+    Takes some hundredths of a second, and as long as it takes to compile `modules` for runs with a timeout and without;
+    those with `fuel` are another kind. Raises ConfigError where there is no engine.
+    """
+    from wasihost.engines.wasmtime.engine import Kind, engine
+
+    for_runs()
+    _bring(_PRELOADED)
+    for interruptible in (False, True):
+        engine(Kind(interruptible))
+        for module in modules:
+            module.compiled(interruptible=interruptible)
+
+
+def _bring(names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in _ONLY_UNIX or sys.platform != "win32":
+            importlib.import_module(name)
