@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 
+from wasihost.entries import NO_ENTRIES
 from wasihost.errors import ConfigError
 from wasihost.fsconfig import FSConfig, Mount
 from wasihost.limits import DEFAULT_LIMITS, LimitChanges, Limits, changed
@@ -79,7 +80,7 @@ class ModuleConfig:
 
     def __init__(self) -> None:
         self._args: tuple[bytes, ...] = ()
-        self._environ: tuple[bytes, ...] = ()
+        self._environ = NO_ENTRIES
         self._fs = FSConfig()
         self._limits = DEFAULT_LIMITS
         self._name = ""
@@ -111,15 +112,15 @@ class ModuleConfig:
         name = _bytes(key, "an environment variable")
         if not name or b"=" in name:
             raise ConfigError(f"an environment variable cannot be called {key!r}: a name is not empty and holds no '='")
-        return self._with("_environ", (*self._environ, name + b"=" + _bytes(value, "an environment variable")))
+        return self._with("_environ", self._environ.plus(name + b"=" + _bytes(value, "an environment variable")))
 
     def with_env_raw(self, entry: Text) -> Self:
         """Append one entry as it stands, usually `KEY=VALUE`."""
-        return self._with("_environ", (*self._environ, _bytes(entry, "an environment entry")))
+        return self._with("_environ", self._environ.plus(_bytes(entry, "an environment entry")))
 
     def without_env(self) -> Self:
         """No variable at all."""
-        return self._with("_environ", ())
+        return self._with("_environ", NO_ENTRIES)
 
     def with_name(self, name: str) -> Self:
         """The module's name, for messages, and `argv[0]` where no arguments are given."""
@@ -242,7 +243,7 @@ class ModuleConfig:
     @property
     def environ(self) -> tuple[bytes, ...]:
         """The environment as `KEY=VALUE` entries."""
-        return self._environ
+        return self._environ.as_tuple()
 
     @property
     def limits(self) -> Limits:

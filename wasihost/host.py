@@ -157,9 +157,10 @@ def _inherited_socket(fd: int, direction: Rights) -> Descriptor:
 def _environ(config: ModuleConfig) -> tuple[bytes, ...]:
     from wasihost.sockconfig import environment
 
-    if any(entry.startswith(b"LISTEN_FDS=") for entry in config.environ):
-        return config.environ
-    return config.environ + environment(config.sockets, len(config.fs_preopens))
+    environ = config.environ
+    if any(entry.startswith(b"LISTEN_FDS=") for entry in environ):
+        return environ
+    return environ + environment(config.sockets, len(config.fs_preopens))
 
 
 def _given_socket(one: NamedSocket) -> Descriptor:
