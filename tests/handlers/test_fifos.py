@@ -9,12 +9,13 @@ import select
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.raw import Raw, abi
+from tests.support.raw import Raw, abi, clock, event, readable
 from wasihost import Errno
 
 pytestmark = pytest.mark.usefixtures("in_time")
@@ -28,6 +29,7 @@ def rights(*names: str) -> int:
     return sum(1 << flags.index(f"fd_{name}") for name in names)
 
 
+POLL = 1 << abi()["types"]["rights"]["flags"].index("poll_fd_readwrite")
 READ, WRITE = rights("read", "fdstat_set_flags"), rights("write", "fdstat_set_flags")
 
 
@@ -65,12 +67,60 @@ def test_reading_opens_at_once_and_waits_for_a_writer_that_is_there(
 ) -> None:
     fd = raw.open(name, rights=READ)
     assert raw.fdstat(fd)["fs_flags"] == 0
-    assert raw.read(fd, 9) == b""
     writer = os.open(folder / name, os.O_WRONLY)
     soon(lambda: os.write(writer, b"late"))
     assert raw.read(fd, 9) == b"late"
     os.close(writer)
     assert raw.read(fd, 9) == b""
+
+
+def test_reading_waits_for_the_first_writer(raw: Raw, folder: Path, name: str, soon: Soon) -> None:
+    """As on Linux, where opening has waited. After that one has gone, and before the next, it is at its end."""
+    fd = raw.open(name, rights=READ)
+
+    def write() -> None:
+        writer = os.open(folder / name, os.O_WRONLY)
+        os.write(writer, b"first")
+        os.close(writer)
+
+    soon(write)
+    assert raw.read(fd, 9) == b"first"
+    assert raw.read(fd, 9) == b""
+    write()
+    assert raw.read(fd, 9) == b"first"
+
+
+def test_a_writer_that_came_and_wrote_nothing_is_an_end(raw: Raw, folder: Path, name: str, soon: Soon) -> None:
+    fd = raw.open(name, rights=READ)
+    soon(lambda: os.close(os.open(folder / name, os.O_WRONLY)))
+    assert raw.read(fd, 9) == b""
+
+
+def test_with_nonblock_no_writer_is_an_end(raw: Raw, name: str) -> None:
+    assert raw.read(raw.open(name, rights=READ, flags=NONBLOCK), 9) == b""
+
+
+def test_a_deadline_ends_the_wait_for_the_first_writer(raw: Raw, name: str) -> None:
+    fd = raw.open(name, rights=READ)
+    raw.state.handlers.deadline.start(time.monotonic_ns() + 50_000_000, RuntimeError("enough"))
+    with pytest.raises(RuntimeError, match="enough"):
+        raw.read(fd, 9)
+
+
+def test_a_poll_waits_for_the_first_writer(raw: Raw, folder: Path, name: str, soon: Soon) -> None:
+    fd = raw.open(name, rights=READ | rights("read") | POLL)
+    assert raw.poll(readable(1, fd), clock(2, 1, 1_000_000)) == [event(2, 0)]
+    gone = threading.Event()
+
+    def write() -> None:
+        writer = os.open(folder / name, os.O_WRONLY)
+        os.write(writer, b"now")
+        gone.wait(20)
+        os.close(writer)
+
+    soon(write)
+    assert raw.poll(readable(1, fd)) == [event(1, 1, nbytes=3)]
+    gone.set()
 
 
 def test_writing_is_nxio_without_a_reader(raw: Raw, folder: Path, name: str, soon: Soon) -> None:

@@ -7,7 +7,9 @@ link and rename out of it).
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 from typing import ClassVar
 
 from wasi_preview1.errors import WasiError
@@ -16,9 +18,10 @@ from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Fstflags, Of
 from wasihost import rights as kinds
 from wasihost.descriptors.base import Descriptor, Directory, DirectoryEntry
 from wasihost.descriptors.host_file import HostFile, change_status_flags, fdatasync
-from wasihost.descriptors.host_stream import HostStream
+from wasihost.descriptors.host_stream import Fifo, HostDevice, HostStream
 from wasihost.descriptors.hoststat import filestat_of, filetype_of, stamps
 from wasihost.sandbox import operations, resolve
+from wasihost.sandbox.names import is_itself
 from wasihost.sandbox.times import set_times
 
 _READS = int(Rights.FD_READ | Rights.FD_READDIR)
@@ -28,6 +31,7 @@ _CREAT, _DIRECTORY, _EXCL, _TRUNC = (int(flag) for flag in (Oflags.CREAT, Oflags
 _CHANGES = _CREAT | _TRUNC
 _FILE, _FOLDER_RIGHTS, _UNCHANGING = int(kinds.FILE), int(kinds.DIRECTORY), int(kinds.READ_ONLY)
 _A_FILE, _A_FOLDER, _A_BLOCK_DEVICE = Filetype.REGULAR_FILE, Filetype.DIRECTORY, Filetype.BLOCK_DEVICE
+_A_DEVICE = Filetype.CHARACTER_DEVICE
 _AT_ONCE = os.O_NONBLOCK | os.O_NOCTTY
 _HOST_FLAGS = {
     Fdflags.APPEND: os.O_APPEND,
@@ -70,8 +74,8 @@ class HostDirectory(Directory):
 
         It never waits. POSIX has a FIFO's first end wait in open for the other, and a terminal for its carrier: one
         file of that kind in a mount would hold the host for as long as nobody comes. So a FIFO opens for reading at
-        once, and is at its end while it has no writer; for writing it is NXIO while it has no reader. Reading and
-        writing then wait as ever, unless the guest asked for NONBLOCK.
+        once, and the first read waits for a writer; for writing it is NXIO while it has no reader. Reading and writing
+        then wait as ever, unless the guest asked for NONBLOCK.
         """
         how = 0
         if oflags & _DIRECTORY:
@@ -90,10 +94,15 @@ class HostDirectory(Directory):
             raise WasiError(Errno.INVAL)
         try:
             fd = resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow)
+        except PermissionError:
+            if not is_itself(path) or how & (os.O_ACCMODE | os.O_CREAT | os.O_TRUNC):
+                raise
+            fd = os.dup(self.fd)  # a directory that may be read but not searched has no `.` to be opened by
         except BlockingIOError:  # a regular file with a lease of another process, which it is now asked to give back
             fd = resolve.open_beneath(self.fd, path, how | os.O_NOCTTY, 0o666, follow)
         try:
-            kind = filetype_of(os.fstat(fd).st_mode)
+            mode = os.fstat(fd).st_mode
+            kind = filetype_of(mode)
             if self.read_only:
                 rights &= _UNCHANGING
             if kind is _A_FILE or kind is _A_BLOCK_DEVICE:
@@ -101,7 +110,9 @@ class HostDirectory(Directory):
             if kind is _A_FOLDER:
                 return HostDirectory(fd, rights & _FOLDER_RIGHTS, inheriting, self.read_only, self.mount)
             change_status_flags(fd, flags)  # O_NONBLOCK changes nothing for the other kinds, and stays
-            return HostStream(fd, rights & kinds.STREAM, kind, flags)
+            if kind is _A_DEVICE and not os.isatty(fd):
+                return HostDevice(fd, rights & _FILE, kind, flags, read_only=self.read_only)
+            return (Fifo if stat.S_ISFIFO(mode) else HostStream)(fd, rights & kinds.STREAM, kind, flags)
         except BaseException:
             os.close(fd)
             raise
@@ -109,12 +120,14 @@ class HostDirectory(Directory):
     def entries(self) -> list[DirectoryEntry]:
         """scandir(3): the kernel's own inode numbers and types, no stat per entry.
 
-        `..` of a mount names the mount itself: what lies above it is not the guest's to know.
+        `..` of a mount names the mount itself: what lies above it is not the guest's to know. So does that of a
+        directory that may be read but not searched, whose `..` cannot be found.
         """
         st = os.fstat(self.fd)
         above = here = st.st_ino
         if (st.st_dev, here) != self.mount:
-            above = os.stat("..", dir_fd=self.fd).st_ino
+            with contextlib.suppress(PermissionError):
+                above = os.stat("..", dir_fd=self.fd).st_ino
         out = [(b".", here, Filetype.DIRECTORY), (b"..", above, Filetype.DIRECTORY)]
         with os.scandir(self.fd) as found:
             for entry in found:
@@ -145,12 +158,22 @@ class HostDirectory(Directory):
 
     def stat_path(self, path: str, follow: bool) -> Filestat:
         """fstatat(2)."""
-        return filestat_of(resolve.stat_beneath(self.fd, path, follow))
+        try:
+            return filestat_of(resolve.stat_beneath(self.fd, path, follow))
+        except PermissionError:
+            if not is_itself(path):
+                raise
+            return self.stat()
 
     def set_times_path(self, path: str, follow: bool, atim: int, mtim: int, which: Fstflags) -> None:
         """utimensat(2)."""
         self._changes()
-        operations.utime_beneath(self.fd, path, follow, stamps(atim, mtim, which))
+        try:
+            operations.utime_beneath(self.fd, path, follow, stamps(atim, mtim, which))
+        except PermissionError:
+            if not is_itself(path):
+                raise
+            self.set_times(atim, mtim, which)
 
     def create_directory(self, path: str) -> None:
         """mkdirat(2)."""
@@ -208,13 +231,13 @@ def open_host_directory(path: str, guest_path: str, read_only: bool) -> HostDire
 
 
 def _entry_type(entry: os.DirEntry[str]) -> Filetype:
-    if entry.is_file(follow_symlinks=False):
-        return _A_FILE
-    if entry.is_dir(follow_symlinks=False):
-        return _A_FOLDER
-    if entry.is_symlink():
-        return Filetype.SYMBOLIC_LINK
     try:
+        if entry.is_file(follow_symlinks=False):
+            return _A_FILE
+        if entry.is_dir(follow_symlinks=False):
+            return _A_FOLDER
+        if entry.is_symlink():
+            return Filetype.SYMBOLIC_LINK
         return filetype_of(entry.stat(follow_symlinks=False).st_mode)
-    except FileNotFoundError:  # removed since it was listed
+    except OSError:  # removed since it was listed, or in a directory that cannot be searched
         return Filetype.UNKNOWN

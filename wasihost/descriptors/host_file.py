@@ -68,7 +68,13 @@ class HostFile(Descriptor):
 
     def available(self) -> int:
         """From the position to the end."""
-        return max(0, os.fstat(self.fd).st_size - self.position)
+        return max(0, self.size() - self.position)
+
+    def size(self) -> int:
+        """In bytes; that of a block device is where its end is, because fstat(2) says 0."""
+        if self.kind is Filetype.BLOCK_DEVICE:
+            return os.lseek(self.fd, 0, os.SEEK_END)
+        return os.fstat(self.fd).st_size
 
     def read(self, buffers: list[memoryview]) -> int:
         """preadv at the position kept here."""
@@ -112,7 +118,7 @@ class HostFile(Descriptor):
         if whence == 1:
             offset += self.position
         elif whence == 2:
-            offset += os.fstat(self.fd).st_size
+            offset += self.size()
         if offset < 0:
             raise WasiError(Errno.INVAL)
         if offset > MAX_OFFSET:
@@ -145,16 +151,11 @@ class HostFile(Descriptor):
 
     def advise(self, offset: int, size: int, advice: Advice) -> None:
         """posix_fadvise(2), where the host has it; else advice is just not taken."""
-        file_offset(offset + size)
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self.fd, offset, size, _ADVICE[advice])
+        advise(self.fd, offset, size, advice)
 
     def allocate(self, offset: int, size: int) -> None:
         """posix_fallocate(2); INVAL for size 0, NOTSUP where the host does not have it."""
-        file_offset(offset + size)
-        if not hasattr(os, "posix_fallocate"):
-            raise WasiError(Errno.NOTSUP)
-        os.posix_fallocate(self.fd, offset, size)
+        allocate(self.fd, offset, size)
 
     def sync(self) -> None:
         """fsync(2)."""
@@ -169,6 +170,21 @@ _ADVICE = {
     Advice[name]: getattr(os, f"POSIX_FADV_{name}", 0)
     for name in ("NORMAL", "SEQUENTIAL", "RANDOM", "WILLNEED", "DONTNEED", "NOREUSE")
 }
+
+
+def advise(fd: int, offset: int, size: int, advice: Advice) -> None:
+    """posix_fadvise(2), where the host has it; INVAL for an end beyond 2**63-1."""
+    file_offset(offset + size)
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, offset, size, _ADVICE[advice])
+
+
+def allocate(fd: int, offset: int, size: int) -> None:
+    """posix_fallocate(2); INVAL for size 0 and for an end beyond 2**63-1, NOTSUP where the host does not have it."""
+    file_offset(offset + size)
+    if not hasattr(os, "posix_fallocate"):
+        raise WasiError(Errno.NOTSUP)
+    os.posix_fallocate(fd, offset, size)
 
 
 def file_offset(value: int) -> int:

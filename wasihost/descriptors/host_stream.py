@@ -1,6 +1,7 @@
-"""A host fd without a position of its own: a pipe, a terminal, a FIFO, or standard streams handed over as they are.
+"""A host fd whose position is the host's: a pipe, a terminal, a FIFO, a device, or standard streams as they are.
 
-Reads and writes go by the host's own offset, because it is shared with whoever else holds the file.
+Reads and writes go by the host's own offset, because it is shared with whoever else holds the file, and because a
+device decides by itself what its position means. Seeking and reading at offsets is the system's to do or to refuse.
 """
 
 from __future__ import annotations
@@ -9,16 +10,25 @@ import errno
 import os
 import select
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from wasi_preview1.errors import WasiError
-from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Rights, Whence
+from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Rights, Whence
 
 from wasihost import rights as kinds
 from wasihost.deadline import Deadline, ready_now
 from wasihost.descriptors.base import Stream
-from wasihost.descriptors.host_file import SYNCHRONOUS, change_status_flags, fdatasync, file_offset, status_flags
-from wasihost.descriptors.hoststat import bytes_to_read, filestat_of, filetype_of
+from wasihost.descriptors.host_file import (
+    SYNCHRONOUS,
+    advise,
+    allocate,
+    change_status_flags,
+    fdatasync,
+    file_offset,
+    status_flags,
+)
+from wasihost.descriptors.hoststat import bytes_to_read, filestat_of, filetype_of, stamps
+from wasihost.sandbox.times import set_times
 
 if TYPE_CHECKING:
     from wasihost.output import Budget
@@ -123,6 +133,88 @@ class HostStream(Stream):
         change_status_flags(self.fd, flags)
         self.flags = flags
 
+    # -- what only some have: their rights say which ----------------------------------------------------------------
+
+    def seek(self, offset: int, whence: Whence) -> int:
+        """lseek(2): SPIPE for a pipe or a terminal."""
+        return os.lseek(self.fd, offset, (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END)[whence])
+
+    def tell(self) -> int:
+        """lseek(2) by 0."""
+        return os.lseek(self.fd, 0, os.SEEK_CUR)
+
+    def pread(self, buffers: list[memoryview], offset: int) -> int:
+        """preadv(2)."""
+        return os.preadv(self.fd, buffers, file_offset(offset))
+
+    def pwrite(self, buffers: list[memoryview], offset: int) -> int:
+        """pwritev(2)."""
+        return os.pwritev(self.fd, buffers, file_offset(offset))
+
+    def advise(self, offset: int, size: int, advice: Advice) -> None:
+        """posix_fadvise(2)."""
+        advise(self.fd, offset, size, advice)
+
+    def allocate(self, offset: int, size: int) -> None:
+        """posix_fallocate(2): NODEV for a device."""
+        allocate(self.fd, offset, size)
+
+    def set_size(self, size: int) -> None:
+        """ftruncate(2): INVAL for a device."""
+        os.ftruncate(self.fd, file_offset(size))
+
+    def set_times(self, atim: int, mtim: int, which: Fstflags) -> None:
+        """futimens(2)."""
+        set_times(self.fd, None, *stamps(atim, mtim, which))
+
+    def sync(self) -> None:
+        """fsync(2)."""
+        os.fsync(self.fd)
+
+    def datasync(self) -> None:
+        """fdatasync(2)."""
+        fdatasync(self.fd)
+
+
+class HostDevice(HostStream):
+    """A character device that is no terminal: it has every right of a file, so that a guest's isatty tells the truth.
+
+    `read_only` says that it lies below a read-only mount.
+    """
+
+    __slots__ = ("read_only",)
+
+    KIND: ClassVar[int] = kinds.FILE
+
+    def __init__(self, fd: int, rights: int, kind: Filetype, flags: Fdflags, *, read_only: bool = False) -> None:
+        super().__init__(fd, rights, kind, flags)
+        self.read_only = read_only
+
+    def lacks(self, right: Rights) -> WasiError:
+        """ROFS for a change below a read-only mount, else NOTCAPABLE."""
+        return WasiError(Errno.ROFS if self.read_only and right & ~kinds.READ_ONLY else Errno.NOTCAPABLE)
+
+
+class Fifo(HostStream):
+    """A FIFO that the guest opened by its path.
+
+    Opening did not wait for the first writer, so reading does: poll(2) says that the other end has gone only once there
+    has been one. With NONBLOCK it is at its end, as POSIX has it.
+    """
+
+    __slots__ = ("_begun",)
+
+    def __init__(self, fd: int, rights: int, kind: Filetype, flags: Fdflags) -> None:
+        super().__init__(fd, rights, kind, flags)
+        self._begun = False
+
+    def read(self, buffers: list[memoryview]) -> int:
+        """readv(2), once there has been a writer."""
+        if not self._begun and not self.flags & _NONBLOCK:
+            self._wait(select.POLLIN)
+            self._begun = True
+        return super().read(buffers)
+
 
 class InheritedStream(HostStream):
     """A stream of this process, which stays open, and as it is, when the guest closes it.
@@ -165,42 +257,11 @@ class InheritedStream(HostStream):
                 pass
         return self._until(select.POLLOUT, os.writev, os.pwritev, buffers)
 
-    def seek(self, offset: int, whence: Whence) -> int:
-        """lseek(2): SPIPE for a pipe or a terminal."""
-        if self.kind != Filetype.REGULAR_FILE:
-            raise WasiError(Errno.SPIPE)
-        return os.lseek(self.fd, offset, (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END)[whence])
-
-    def tell(self) -> int:
-        """lseek(2) by 0."""
-        return self.seek(0, Whence.CUR)
-
-    def pread(self, buffers: list[memoryview], offset: int) -> int:
-        """preadv(2) on a regular file; SPIPE for what has no position."""
-        return os.preadv(self.fd, buffers, self._place(offset))
-
-    def pwrite(self, buffers: list[memoryview], offset: int) -> int:
-        """pwritev(2) on a regular file; SPIPE for what has no position."""
-        return os.pwritev(self.fd, buffers, self._place(offset))
-
-    def _place(self, offset: int) -> int:
-        if self.kind != Filetype.REGULAR_FILE:
-            raise WasiError(Errno.SPIPE)
-        return file_offset(offset)
-
     def set_flags(self, flags: Fdflags) -> None:
         """Kept here; NOTSUP for the synchronous flags."""
         if flags & SYNCHRONOUS:
             raise WasiError(Errno.NOTSUP)
         self.flags = flags | self._appends
-
-    def sync(self) -> None:
-        """fsync(2)."""
-        os.fsync(self.fd)
-
-    def datasync(self) -> None:
-        """fdatasync(2)."""
-        fdatasync(self.fd)
 
 
 def certain(buffers: list[memoryview]) -> list[memoryview]:

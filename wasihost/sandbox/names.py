@@ -41,6 +41,11 @@ def names_directory(path: str) -> bool:
     return last in DOTS or (not last and path != "")
 
 
+def is_itself(path: str) -> bool:
+    """Whether `path` names the directory that it starts from, without a step: `.`, `./`."""
+    return path[:1] == "." and not path[1:].strip("/")
+
+
 def single_name(name: str) -> str:
     """Prove that `name` is one component and return it: only results of this go into calls that act on an entry.
 
