@@ -7,7 +7,6 @@ gives no files, empty input, discarded output, no environment.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
@@ -20,9 +19,9 @@ from wasihost.limits import DEFAULT_LIMITS, LimitChanges, Limits, changed
 if TYPE_CHECKING:
     import socket
 
-    from typing_extensions import Unpack
+    from typing_extensions import Buffer, Unpack
 
-    from wasihost.descriptors.stream import Reader, Writer
+    from wasihost.descriptors.stream import Reader, TextStream, Writer
     from wasihost.output import Budget
     from wasihost.sockconfig import NamedSocket
     from wasihost.vfs.mounting import VirtualSource
@@ -68,8 +67,8 @@ INHERIT: Final = Inherit()
 Text: TypeAlias = str | bytes
 Clock: TypeAlias = Callable[[], int]
 Sleep: TypeAlias = Callable[[int], object]
-Stdin: TypeAlias = "bytes | Reader | Callable[[int], bytes | None] | io.TextIOBase | Inherit"
-Stdout: TypeAlias = "Writer | Callable[[bytes], object] | io.TextIOBase | Inherit"
+Stdin: TypeAlias = "Buffer | Reader | Callable[[int], bytes | None] | Inherit"
+Stdout: TypeAlias = "Writer | TextStream | Callable[[bytes], object] | Inherit"
 
 
 class ModuleConfig:
@@ -131,14 +130,18 @@ class ModuleConfig:
     # -- streams ---------------------------------------------------------------------------------------------------
 
     def with_stdin(self, stdin: Stdin | None) -> Self:
-        """Bytes, an object with `read` (of bytes or text), a callable that takes a size, or `INHERIT`; None: empty.
+        """Any bytes-like object, one with `read` (of bytes or text), a callable that takes a size, or `INHERIT`; None
+        is empty.
 
         An object may have `readable(timeout)` too, by which a guest that polls learns whether it has something.
         """
         if not (stdin is None or isinstance(stdin, (bytes, Inherit)) or hasattr(stdin, "read") or callable(stdin)):
-            raise ConfigError(
-                f"standard input cannot be {stdin!r}: give bytes, an object with read(), a callable, or INHERIT"
-            )
+            try:
+                stdin = memoryview(stdin).tobytes()  # a copy: a config does not change
+            except TypeError:
+                raise ConfigError(
+                    f"standard input cannot be {stdin!r}: give bytes, an object with read(), a callable, or INHERIT"
+                ) from None
         return self._with("_stdin", stdin)
 
     def with_stdout(self, stdout: Stdout | None) -> Self:

@@ -5,12 +5,11 @@ mypy proves here that no function of the spec is missing and none has another ty
 
 from __future__ import annotations
 
-import io
 import os
 import reprlib
 import stat
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from wasi_preview1.handlers import Handlers
 from wasi_preview1.types import Rights
@@ -18,7 +17,7 @@ from wasi_preview1.types import Rights
 from wasihost.clocks import Clocks
 from wasihost.config import Inherit, ModuleConfig, Stdin, Stdout
 from wasihost.deadline import Deadline
-from wasihost.descriptors.adapted import CallableReader, TextReader, TextWriter, plain_fd
+from wasihost.descriptors.adapted import CallableReader, TextReader, is_text, plain_fd, why_not
 from wasihost.descriptors.base import Descriptor, Directory
 from wasihost.descriptors.host_directory import open_host_directory
 from wasihost.descriptors.host_stream import inherit
@@ -106,9 +105,11 @@ def _input(stdin: Stdin | None) -> Descriptor:
         return _inherited(stdin, 0, Rights.FD_READ)
     if isinstance(stdin, bytes):
         return BytesInput(stdin)
-    if isinstance(stdin, io.TextIOBase):
-        return ReaderInput(TextReader(stdin))
-    return ReaderInput(stdin if hasattr(stdin, "read") else CallableReader(stdin))
+    _refuse(stdin, "input", "read")
+    given: Any = stdin
+    if not hasattr(given, "read"):
+        return ReaderInput(CallableReader(given))
+    return ReaderInput(TextReader(given) if is_text(given) else given)
 
 
 def _output(stdout: Stdout | None, fd: int) -> Descriptor:
@@ -116,12 +117,17 @@ def _output(stdout: Stdout | None, fd: int) -> Descriptor:
         return NullStream(Rights.FD_WRITE)
     if isinstance(stdout, Inherit):
         return _inherited(stdout, fd, Rights.FD_WRITE)
-    if isinstance(stdout, io.TextIOBase):
-        return WriterOutput(TextWriter(stdout))
+    _refuse(stdout, "output", "write")
     plain = plain_fd(stdout)
     if plain is None or not _waits(plain):
         return WriterOutput(stdout)
     return inherit(plain, Rights.FD_WRITE, stdout)
+
+
+def _refuse(stream: object, name: str, use: Literal["read", "write"]) -> None:
+    """ConfigError for an object that cannot be used so, before the guest has done anything."""
+    if reason := why_not(stream, use):
+        raise ConfigError(f"standard {name} cannot be {stream!r}: {reason}")
 
 
 def _waits(fd: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from wasihost.config import Inherit, ModuleConfig
 from wasihost.errors import ConfigError
@@ -12,6 +12,8 @@ from wasihost.module import ModuleSource, name_of
 from wasihost.output import Captured, Decoding
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from wasihost.config import Stdin, Stdout
     from wasihost.imports import Provider
     from wasihost.vfs import Lazy, MemoryFS
@@ -30,8 +32,10 @@ class Options(TypedDict, total=False):
     """What a guest is given and what is kept of it; what is given here wins over the config.
 
     - `args` follow `argv[0]`, which is the config's name or the module's; without them the config's vector is used.
-    - `input` is what the guest reads; `stdin` an object with `read`, bytes, text or binary, `INHERIT` or `DEVNULL`.
-    - `stdout`, `stderr`: an object with `write`, a callable, `INHERIT`, `PIPE`, `DEVNULL`; `stderr` also `STDOUT`.
+    - `input` is what the guest reads: bytes, any bytes-like object, or str. `stdin` is an object with `read` (of bytes
+      or str), a descriptor of this process, `INHERIT` or `DEVNULL`.
+    - `stdout`, `stderr`: an object with `write` (of bytes or str), a callable that takes bytes, a descriptor,
+      `INHERIT`, `PIPE`, `DEVNULL`; `stderr` also `STDOUT`. What a callable returns is ignored.
     - `capture_output` keeps both; `text`, `encoding`, `errors` make text of what is kept and of `input`.
     - `env` replaces the config's environment.
     - `dirs`, `ro_dirs`: guest path -> host directory, writable and not.
@@ -43,10 +47,10 @@ class Options(TypedDict, total=False):
     """
 
     args: Sequence[str | bytes] | None
-    input: bytes | str | None
-    stdin: Stdin | IO[str] | int | None
-    stdout: Stdout | IO[str] | int | None
-    stderr: Stdout | IO[str] | int | None
+    input: Buffer | str | None
+    stdin: Stdin | int | None
+    stdout: Stdout | int | None
+    stderr: Stdout | int | None
     capture_output: bool
     errors: str | None
     env: Mapping[str, str] | None
@@ -104,16 +108,20 @@ class Prepared:
                 raise ConfigError("capture_output keeps both outputs: leave out stdout and stderr")
             stdout = stderr = PIPE
         if isinstance(stdin, int):
-            if stdin != DEVNULL:
-                raise ConfigError(f"stdin cannot be {stdin}: give input=..., an object with read(), INHERIT or DEVNULL")
-            config = config.with_stdin(None)
+            # Nobody can write to a PIPE of `run`'s: it is empty, as with `subprocess.run`.
+            config = config.with_stdin(
+                None
+                if stdin in (DEVNULL, PIPE)
+                else _own_descriptor(stdin, "stdin", "bytes as input, an object with read(), DEVNULL")
+            )
         elif stdin is not None:
             config = config.with_stdin(stdin)
         if stdout is not None:
             taken, self.out = _output(stdout, "stdout", config.limits.output)
             config = config.with_stdout(taken)
         if isinstance(stderr, int) and stderr == STDOUT:
-            config = config.with_stderr(Inherit(1) if isinstance(config.stdout, Inherit) else config.stdout)
+            out = config.stdout
+            config = config.with_stderr(Inherit(1) if isinstance(out, Inherit) and out.fd is None else out)
         elif stderr is not None:
             taken, self.err = _output(stderr, "stderr", config.limits.output)
             config = config.with_stderr(taken)
@@ -180,4 +188,15 @@ def _output(stream: Any, name: str, limit: int | None) -> tuple[Any, Captured | 
     if stream == PIPE:
         kept = Captured(limit)
         return kept, kept
-    raise ConfigError(f"{name} cannot be {stream}: give PIPE, DEVNULL, INHERIT, an object with write() or a callable")
+    return _own_descriptor(stream, name, "PIPE, DEVNULL, an object with write() or a callable"), None
+
+
+def _own_descriptor(fd: int, name: str, other: str) -> Inherit:
+    """A descriptor of this process, as `subprocess` takes them. ConfigError if it is none."""
+    try:
+        if isinstance(fd, bool):
+            raise OSError
+        os.fstat(fd)
+    except (OSError, OverflowError):
+        raise ConfigError(f"{name} cannot be {fd!r}: that is no open descriptor; give {other}, or INHERIT") from None
+    return Inherit(fd)

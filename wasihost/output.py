@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from wasihost.errors import ConfigError, LimitExceeded
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
 class Budget:
@@ -69,13 +73,20 @@ class Decoding:
         errors = "ignore" if captured.truncated and self.errors == "strict" else self.errors
         return data.decode(self.encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
 
-    def encode(self, text: bytes | str) -> bytes:
-        """What the guest is to read. ConfigError for text that nobody said would be given."""
+    def encode(self, text: Buffer | str) -> bytes:
+        """What the guest is to read: a str, or any bytes-like object. ConfigError for text without `text=True`."""
         if isinstance(text, str):
             if self.encoding is None:
                 raise ConfigError("input is text: give bytes, or text=True, or an encoding")
             return text.encode(self.encoding, self.errors)
-        return text
+        if isinstance(text, bytes):
+            return text
+        try:
+            return memoryview(text).tobytes()
+        except TypeError:
+            raise ConfigError(
+                f"input cannot be {text!r}: give bytes or str, or stdin=... for an object with read()"
+            ) from None
 
 
 def _found(encoding: str, errors: str) -> None:

@@ -9,14 +9,17 @@ import io
 import select
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Rights
 
 from wasihost import rights as kinds
 from wasihost.deadline import Deadline, ready_now
+from wasihost.descriptors.adapted import LONGEST, TextWriter, counts_bytes, encoded, is_text
 from wasihost.descriptors.base import Stream, one_piece
+from wasihost.errors import ConfigError
 
 if TYPE_CHECKING:
     from wasihost.descriptors.ready import Ready
@@ -32,15 +35,25 @@ class Reader(Protocol):
     how many bytes. Without it, a guest that polls is told what a thread finds that reads ahead; see `docs/input.md`.
     """
 
-    def read(self, size: int, /) -> bytes | None:
-        """Up to `size` bytes; b"" at the end, None if there is nothing now."""
+    def read(self, size: int, /) -> bytes | str | None:
+        """Up to `size` bytes or characters; empty at the end, None if there is nothing now."""
 
 
 class Writer(Protocol):
-    """What can be standard output or standard error."""
+    """What can be standard output or standard error.
 
-    def write(self, data: bytes, /) -> int | None:
-        """Take `data`; how much of it was taken, or None for all."""
+    Only an `io.RawIOBase` may take less than it was given; what any other returns is ignored.
+    """
+
+    def write(self, data: bytes, /) -> object:
+        """Take all of `data`."""
+
+
+class TextStream(Protocol):
+    """The same for an object that wants str."""
+
+    def write(self, data: str, /) -> object:
+        """Take all of `data`."""
 
 
 class PythonStream(Stream):
@@ -95,15 +108,20 @@ class ReaderInput(PythonStream):
     How to know that it has something is found out when the guest first wants to: `readiness` is loaded then.
     """
 
-    __slots__ = ("_read", "_reader", "_readiness", "deadline")
+    __slots__ = ("_gives_text", "_read", "_reader", "_readiness", "_rest", "deadline")
 
     def __init__(self, reader: Reader) -> None:
         super().__init__(_OTHERS | Rights.FD_READ)
         self.deadline: Deadline | None = None
         self._reader = reader
         self._readiness: Ready | None = None
-        # A buffered reader's read(n) waits for n bytes; read1 answers with what a pipe or a terminal has.
-        self._read: Callable[[int], bytes | str | None] = getattr(reader, "read1", None) or reader.read
+        self._gives_text = False
+        self._rest = b""  # of a text that was longer as bytes than the guest had asked for
+        # A buffered reader's read(n) waits for n bytes; read1 returns what a pipe or a terminal has. But a wrapper with
+        # a `read` of its own may pass on the read1 of what it wraps, as the readers of `codecs` do.
+        own = type(reader)
+        direct = getattr(reader, "read1", None) if hasattr(own, "read1") or not hasattr(own, "read") else None
+        self._read: Callable[[int], Any] = direct or reader.read
         if _AHEAD in sys.modules:  # else no run has read anything ahead
             from wasihost.descriptors.ahead import left_behind
 
@@ -133,15 +151,15 @@ class ReaderInput(PythonStream):
 
     def host_fd(self) -> int | None:
         """What becomes readable when the object has something; None if it has, or gives no way to ask."""
-        return self.readiness.fd()
+        return None if self._rest else self.readiness.fd()
 
     def available(self) -> int:
         """As far as the object tells."""
-        return self.readiness.available()
+        return len(self._rest) or self.readiness.available()
 
     def ended(self) -> bool:
         """If the end was read ahead."""
-        return self.readiness.ended()
+        return not self._rest and self.readiness.ended()
 
     def set_flags(self, flags: Fdflags) -> None:
         """NONBLOCK: a read answers AGAIN where the object is known to have nothing. NOTSUP for any other."""
@@ -152,19 +170,35 @@ class ReaderInput(PythonStream):
     def read(self, buffers: list[memoryview]) -> int:
         """One `read` of the object for the first buffer that is not empty; AGAIN where it has nothing now."""
         for buffer in buffers:
-            if len(buffer):
-                data = self._next(len(buffer))
-                if data is None:
-                    raise WasiError(Errno.AGAIN)
-                if isinstance(data, str):
-                    raise TypeError("standard input gave str: pass a binary stream, such as sys.stdin.buffer")
-                if len(data) > len(buffer):
-                    raise ValueError(f"standard input gave {len(data)} bytes when asked for {len(buffer)}")
-                buffer[: len(data)] = data
-                return len(data)
+            if size := len(buffer):
+                data = self._rest or self._bytes(
+                    self._next(max(size // LONGEST, 1) if self._gives_text else size), size
+                )
+                self._rest = data[size:]
+                taken = len(data) - len(self._rest)
+                buffer[:taken] = data[:taken]
+                return taken
         return 0
 
-    def _next(self, size: int) -> bytes | str | None:
+    def _bytes(self, data: Any, size: int) -> bytes:
+        """What the object gave, as bytes; an object that gives str may give characters of several bytes."""
+        if data is None:
+            raise WasiError(Errno.AGAIN)
+        if isinstance(data, str):
+            self._gives_text = True
+        elif not isinstance(data, bytes):
+            try:
+                data = memoryview(data).tobytes()
+            except TypeError:
+                raise TypeError(
+                    f"standard input gave {type(data).__name__} when asked for bytes: {self._reader!r}"
+                ) from None
+        if len(data) > size:
+            unit = "characters" if isinstance(data, str) else "bytes"
+            raise ValueError(f"standard input gave {len(data)} {unit} when asked for {size}")
+        return encoded(data) if isinstance(data, str) else data
+
+    def _next(self, size: int) -> Any:
         deadline = self.deadline if self.deadline is not None and self.deadline.active else None
         if self.flags:
             fd = self.readiness.fd()
@@ -172,23 +206,45 @@ class ReaderInput(PythonStream):
                 return None
         if deadline is not None or self._readiness is not None:
             self.readiness.settle(deadline)
-        data = self._read(size)
+        try:
+            data = self._read(size)
+        except io.UnsupportedOperation as error:
+            raise _misused(self._reader, "input", "read", error) from error
         if deadline is not None:
             deadline.check()
         return data
 
 
 class WriterOutput(PythonStream):
-    """Output to an object with `write`, or to a callable that takes bytes."""
+    """Output to an object with `write`, or to a callable that takes bytes.
 
-    __slots__ = ("_flush", "_may_refuse", "_write")
+    An object of which nothing says whether it wants bytes or str is given bytes; if it refuses the first of them as
+    being of the wrong type, it is given the same as str, and all that follows. Nothing is written to try.
+    """
 
-    def __init__(self, writer: Writer | Callable[[bytes], object]) -> None:
+    __slots__ = ("_flush", "_may_refuse", "_other", "_stream", "_text", "_write")
+
+    def __init__(self, stream: Writer | TextStream | Callable[[bytes], object]) -> None:
         super().__init__(_OTHERS | Rights.FD_WRITE)
-        self._may_refuse = isinstance(writer, io.RawIOBase)  # whose None is not "all", but "nothing now"
-        write: Any = getattr(writer, "write", None) or writer
-        self._write: Callable[[bytes], object] = write
-        self._flush: Callable[[], object] | None = getattr(writer, "flush", None)
+        own: Any = getattr(stream, "write", None)
+        function: Any = stream if own is None else own
+        if own is None and getattr(stream, "__name__", "") == "write":
+            own, stream = stream, getattr(stream, "__self__", stream)  # `sys.stdout.write` is as good as `sys.stdout`
+        self._stream = stream
+        self._may_refuse = counts_bytes(stream)
+        self._flush: Callable[[], object] | None = getattr(stream, "flush", None)
+        self._text: TextWriter | None = None
+        self._write: Callable[[Any], object] = function
+        kind = False if own is None else is_text(stream)
+        self._other: Callable[[Any], object] | None = None  # how to write if the first bytes are of the wrong type
+        if kind is not False:
+            text = TextWriter(own)
+            if kind is None:
+                self._other = text.write
+            else:
+                self._other = None if isinstance(stream, io.TextIOBase) else own
+                self._write = text.write
+            self._text = text
 
     def write(self, buffers: list[memoryview]) -> int:
         """One `write` of the object; its flush, if it has one, so that the bytes are there when the call returns."""
@@ -199,13 +255,50 @@ class WriterOutput(PythonStream):
             taken = error.characters_written if hasattr(error, "characters_written") else 0
             if not taken:
                 raise
-        if taken is None and self._may_refuse:
-            raise WasiError(Errno.AGAIN)
+            return min(taken, len(data))
+        except io.UnsupportedOperation as error:
+            raise _misused(self._stream, "output", "write", error) from error
+        except (TypeError, AttributeError) as error:
+            if self._other is None or not _wrong_type(error):
+                raise
+            taken = self._change(data, error)
+        self._other = None
+        size = self._taken(taken, len(data)) if self._may_refuse else len(data)
         if self._flush is not None:
             self._flush()
-        if type(taken) is int and 0 <= taken < len(data):
-            return taken
-        return len(data)
+        return size
+
+    def _change(self, data: bytes, refusal: Exception) -> object:
+        """Write as str what was refused as bytes, or the other way round."""
+        assert self._other is not None
+        self._write = self._other
+        try:
+            return self._write(data)
+        except (TypeError, AttributeError):
+            raise refusal from None  # it was for something else
+
+    def _taken(self, taken: Any, size: int) -> int:
+        """What a raw stream took."""
+        if taken is None or (taken == 0 and size):
+            raise WasiError(Errno.AGAIN)  # a guest that is told 0 writes the same for ever
+        if not isinstance(taken, int) or not 0 <= taken <= size:
+            raise ValueError(f"write() of {self._stream!r} returned {taken!r} when given {size} bytes")
+        return taken
+
+    def close(self) -> None:
+        """The object stays open: it is the embedder's. A text stream is given the half of a character that is left."""
+        if self._text is not None:
+            with suppress(Exception):  # such as that it was closed in the meantime
+                self._text.finish()
+
+
+def _wrong_type(error: TypeError | AttributeError) -> bool:
+    """Whether a `write` may have failed because it was given bytes, not str, or str, not bytes."""
+    return isinstance(error, TypeError) or isinstance(error.obj, (bytes, str))
+
+
+def _misused(stream: object, name: str, use: Literal["read", "write"], error: Exception) -> ConfigError:
+    return ConfigError(f"standard {name} cannot be {stream!r}: it cannot {use} ({error})")
 
 
 class NullStream(PythonStream):
