@@ -22,7 +22,7 @@ from wasihost.order import Order
 if TYPE_CHECKING:
     import socket
 
-    from wasihost.linking import Exported
+    from wasihost.imports import Provider
 
 TIMEOUT_STATUS = 124
 LIMIT_STATUS = 125
@@ -110,19 +110,20 @@ def _run(order: Order, config: ModuleConfig) -> int:
         from wasihost.progress import show_compiling
 
         show_compiling()
-    if not (order.stats or order.invoke or order.preload):
+    if not (order.stats or order.invoke or order.preload or order.stub):
         from wasihost.execute import execute
 
         return execute(order.module, config, cache=not order.no_cache, timeout=order.timeout)
     from wasihost.instance import Instance, instantiate
     from wasihost.report import table
 
+    stubs = _stubs(order)
     with contextlib.ExitStack() as stack:
 
-        def make(module: str, config: ModuleConfig, *libraries: Exported) -> Instance:
+        def make(module: str, config: ModuleConfig, *imports: Provider) -> Instance:
             return stack.enter_context(
                 instantiate(module, config, timeout=order.timeout, cache=not order.no_cache, stats=order.stats,
-                            imports=libraries)
+                            imports=(*imports, *stubs))
             )  # fmt: skip
 
         try:
@@ -138,6 +139,14 @@ def _run(order: Order, config: ModuleConfig) -> int:
         for number in answer if isinstance(answer, tuple) else [] if answer is None else [answer]:
             print(number, flush=True)
         return 0
+
+
+def _stubs(order: Order) -> list[Provider]:
+    if not order.stub:
+        return []
+    from wasihost.imports import Imports
+
+    return [Imports.stub(name) for name in order.stub]
 
 
 def _number(text: str) -> int | float:

@@ -14,6 +14,7 @@ from wasihost.engines.wasmtime.instance import Limits
 from wasihost.engines.wasmtime.module import load
 from wasihost.engines.wasmtime.run import execute as enter
 from wasihost.errors import ExitError, TimeoutExpired
+from wasihost.module import name_of
 from wasihost.state import State
 
 
@@ -33,7 +34,7 @@ def execute(
             deadline = state.handlers.deadline
             deadline.start(after(timeout), TimeoutExpired([os.fsdecode(arg) for arg in config.args], timeout))
         try:
-            enter(compiled, state, ending=deadline, limits=Limits(given.memory, given.fuel))
+            enter(compiled, state, ending=deadline, limits=Limits(given.memory, given.fuel), label=name_of(module))
         except ExitError as end:
             return end.code
     return 0

@@ -13,9 +13,11 @@
 | `bytes`, `str` | a pointer and a length: two i32; text is UTF-8 |
 | `memoryview` | the same; the function may write to it, and must not keep it |
 | `Memory` | nothing: the guest's memory, by pointer |
+| `*args` | all that is left of the parameters, as numbers |
 | `-> bytes`, `-> str` | an i64, `pointer << 32 | length`, of memory that the guest's own allocator gave |
+| `-> Any`, beside `*args` | what the module has: nothing, a number, or a tuple of several |
 
-What a function raises ends the run and comes out of it.
+What a function raises ends the run and comes out of it. `Imports.stub` stands in for functions that are never called.
 """
 
 from __future__ import annotations
@@ -37,13 +39,15 @@ from typing import (
 
 from wasi_preview1.signatures import Signature
 
-from wasihost.errors import ConfigError, LinkError
+from wasihost.errors import ConfigError, LinkError, TrapError
 from wasihost.memory import Memory
+from wasihost.names import shown
 
 if TYPE_CHECKING:
     from wasi_preview1.guest import Guest, Stub
 
     from wasihost.deadline import Deadline
+    from wasihost.engines.base import Imports as Provided
     from wasihost.engines.wasmtime.module import Item
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -108,6 +112,21 @@ class Imports:
 
         return add if function is None else add(function)
 
+    @staticmethod
+    def stub(module: str) -> Stubs:
+        """Stand-ins for all functions of an import module that nothing else provides.
+
+            run("edge.wasm", imports=[mine, Imports.stub("fastly")])
+
+        They let the guest begin; a call to one ends it with a TrapError, of the kind "stub", that names the function.
+        """
+        return Stubs(module)
+
+    @property
+    def names(self) -> Iterable[str]:
+        """Of the functions, as a module imports them."""
+        return self._functions.keys()
+
     def bind(self, wanted: Iterable[Item], caller: Caller) -> Bound:
         """Name -> type and stub of each function that the module wants. LinkError where the types do not fit."""
         return {
@@ -117,13 +136,58 @@ class Imports:
         }
 
 
-def bind_all(imports: Provider | Sequence[Provider], wanted: Sequence[Item], caller: Caller) -> dict[str, Bound]:
-    """What all of them provide, by module."""
+class Stubs:
+    """Stand-ins for what is left of an import module. `Imports.stub` makes it."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+
+    def bind(self, wanted: Iterable[Item], caller: Caller) -> Bound:
+        """A stand-in for each of them, whatever its type."""
+        return {
+            item.name: (Signature(item.params, item.results, "", ""), self._stub(item.name))
+            for item in wanted
+            if item.kind == "func"
+        }
+
+    def _stub(self, name: str) -> Stub:
+        message = f"the guest called {shown(self.module)}.{shown(name)}, which is a stub"
+
+        def stub() -> None:
+            raise TrapError(message, "stub")
+
+        return stub
+
+
+def bind_all(
+    imports: Provider | Sequence[Provider], wanted: Sequence[Item], caller: Caller, provided: Provided
+) -> dict[str, Bound]:
+    """What all of them provide, by module; stubs stand for what is not even in `provided`."""
     bound: dict[str, Bound] = {}
-    for one in imports if isinstance(imports, Sequence) else [imports]:
+    every = imports if isinstance(imports, Sequence) else [imports]
+    for one in sorted(every, key=lambda one: isinstance(one, Stubs)):
         mine = [item for item in wanted if item.module == one.module]
+        if isinstance(one, Stubs):
+            mine = [
+                item for item in mine if item.name not in {**bound.get(one.module, {}), **_of(provided, one.module)}
+            ]
         bound.setdefault(one.module, {}).update(one.bind(mine, caller))
     return bound
+
+
+def offered_by(imports: Provider | Sequence[Provider]) -> dict[str, list[str]]:
+    """Module -> names of the functions that they have, whether a module wants them or not."""
+    offered: dict[str, list[str]] = {}
+    for one in imports if isinstance(imports, Sequence) else [imports]:
+        offered.setdefault(one.module, []).extend(one.names if isinstance(one, Imports) else ())
+    return offered
+
+
+def _of(provided: Provided, module: str) -> Mapping[str, object]:
+    try:
+        return provided[module]  # which may be made when it is asked for
+    except KeyError:
+        return {}
 
 
 class _Function:
@@ -134,21 +198,37 @@ class _Function:
         self.name = getattr(function, "__name__", repr(function))
         if inspect.iscoroutinefunction(function):
             raise ConfigError(f"{self.name} is async: a guest waits for its host functions, give an ordinary one")
-        hints = get_type_hints(function)
+        try:
+            hints = get_type_hints(function)
+        except (NameError, TypeError, SyntaxError) as error:
+            raise ConfigError(f"{self.name}: its annotations cannot be read: {error}") from error
         self.params: list[object] = []
+        self.rest: object = None
         for parameter in inspect.signature(function).parameters.values():
             kind = hints.get(parameter.name)
-            if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                if kind not in (None, Any, object, int, Unsigned, float, int | float):
+                    raise ConfigError(
+                        f"{self.name}: annotate *{parameter.name} as int, Unsigned, float or Any, not {kind!r}"
+                    )
+                self.rest = Any if kind is None else kind
+                continue
+            if parameter.kind is parameter.VAR_KEYWORD or (
+                parameter.kind is parameter.KEYWORD_ONLY and parameter.default is not parameter.empty
+            ):
+                continue  # which no guest gives
+            if parameter.kind is parameter.KEYWORD_ONLY:
                 raise ConfigError(f"{self.name}: the parameter {parameter} cannot be given by a guest")
             if kind not in (*_ONE, *_PAIR, Memory):
                 raise ConfigError(
                     f"{self.name}: annotate {parameter.name!r} as int, Unsigned, float, bool, bytes, str, memoryview "
-                    f"or Memory, not {'nothing' if kind is None else kind!r}"
+                    f"or Memory, not {'nothing' if kind is None else kind!r}; or take any numbers with *args"
                 )
             self.params.append(kind)
-        self.result: object = hints.get("return", inspect.Signature.empty)
-        if self.result not in (type(None), *_ONE, bytes, str):
-            raise ConfigError(f"{self.name}: annotate the result as None, int, Unsigned, float, bool, bytes or str")
+        self.result: object = hints.get("return", Any if self.rest else inspect.Signature.empty)
+        if self.result not in (type(None), *_ONE, bytes, str) and not (self.rest and self.result in (Any, object)):
+            raise ConfigError(f"{self.name}: annotate the result as None, int, Unsigned, float, bool, bytes or str"
+                              + ", or Any" * (self.rest is not None))  # fmt: skip
 
     def __str__(self) -> str:
         return f"{self.name}{inspect.signature(self.function)}"
@@ -167,43 +247,91 @@ class _Function:
             else:
                 fits = fits and len(taken) == 1 and taken[0] in _NUMBERS[kind]
                 slots += "" if not fits else _slot(taken[0], kind)
-        answers = "".join(_slot(one, Unsigned) for one in item.results)
-        wanted = () if self.result is type(None) else ("i64",) if self.result in (bytes, str) else _NUMBERS[self.result]
-        fits = fits and not kinds and (item.results == () if not wanted else
-                                       len(item.results) == 1 and item.results[0] in wanted)  # fmt: skip
+        if self.rest:
+            fits = fits and all(one in _SLOTS for one in kinds)
+            slots += "".join(_slot(one, self.rest) for one in kinds if fits)
+            kinds = []
+        fits = fits and not kinds and self._returns(item.results)
         if not fits:
             raise LinkError(
-                f"import {item.module}.{item.name}: the module has ({', '.join(item.params)}) -> "
+                f"import {shown(item.module)}.{shown(item.name)}: the module has ({', '.join(item.params)}) -> "
                 f"({', '.join(item.results)}), the Python function is {self}"
             )
+        answers = "".join(_slot(one, Unsigned) for one in item.results)
         return Signature(item.params, item.results, slots, answers), self._stub(item, guest, memory)
+
+    def _returns(self, results: tuple[str, ...]) -> bool:
+        """Whether its result can be these."""
+        if self.result in (Any, object):
+            return all(one in _SLOTS for one in results)
+        if self.result is type(None):
+            return results == ()
+        wanted = ("i64",) if self.result in (bytes, str) else _NUMBERS[self.result]
+        return len(results) == 1 and results[0] in wanted
 
     def _stub(self, item: Item, guest: Guest, memory: Memory) -> Stub:
         what, params, result, function = f"{item.module}.{item.name}", self.params, self.result, self.function
-        mask = 0xFFFF_FFFF if item.results == ("i32",) else 0xFFFF_FFFF_FFFF_FFFF
+        fixed, rest = _taken(params), self.rest is not None
+        give = _several(what, item.results) if result in (Any, object) else _one(what, item.results)
 
-        def stub(*numbers: int | float) -> int | float | None:
+        def stub(*numbers: int | float) -> Any:
             given: list[Any] = []
-            rest = iter(numbers)
+            left = iter(numbers)
             for kind in params:
                 if kind is Memory:
                     given.append(memory)
                 elif kind in _PAIR:
-                    region = guest.region(int(next(rest)), int(next(rest)), what)
+                    region = guest.region(int(next(left)), int(next(left)), what)
                     given.append(
                         region if kind is memoryview else bytes(region) if kind is bytes else str(region, "utf-8")
                     )
                 else:
-                    given.append(bool(next(rest)) if kind is bool else next(rest))
+                    given.append(bool(next(left)) if kind is bool else next(left))
+            if rest:
+                given += numbers[fixed:]
             answer = function(*given)
-            if result is type(None):
-                return None
             if result in (bytes, str):
+                if not isinstance(answer, (str, bytes, bytearray)):
+                    raise TypeError(f"{what} returned {answer!r}: annotated as {result}")
                 data = answer.encode() if isinstance(answer, str) else answer
                 return memory.alloc(data) << 32 | len(data)
-            return float(answer) if result is float else int(answer) & mask
+            return give(answer)
 
         return stub
+
+
+def _taken(params: Sequence[object]) -> int:
+    """How many numbers these parameters are."""
+    return sum(2 if kind in _PAIR else 1 for kind in params if kind is not Memory)
+
+
+def _one(what: str, results: tuple[str, ...]) -> Callable[[Any], int | float | None]:
+    """What makes the number that a result of this kind is."""
+    if not results:
+        return lambda _: None
+    mask = 0xFFFF_FFFF if results == ("i32",) else 0xFFFF_FFFF_FFFF_FFFF
+
+    def give(answer: Any) -> int | float:
+        try:
+            return float(answer) if results[0][0] == "f" else int(answer) & mask
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{what} returned {answer!r}, which is no {results[0]}") from error
+
+    return give
+
+
+def _several(what: str, results: tuple[str, ...]) -> Callable[[Any], Any]:
+    """What makes the numbers of any result: nothing, one, or a tuple."""
+    each = [_one(what, (one,)) for one in results]
+    if len(each) < 2:
+        return each[0] if each else lambda _: None
+
+    def give(answer: Any) -> tuple[int | float | None, ...]:
+        if not isinstance(answer, (tuple, list)) or len(answer) != len(each):
+            raise TypeError(f"{what} returned {answer!r}, the module takes a tuple of {len(each)}")
+        return tuple(one(value) for one, value in zip(each, answer, strict=True))
+
+    return give
 
 
 def _slot(kind: str, annotation: object) -> str:

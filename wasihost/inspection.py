@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from wasi_preview1.signatures import SIGNATURES
 
 from wasihost.errors import ModuleError
+from wasihost.names import shown
+from wasihost.toolchains import made_for
 
 _KINDS = ("func", "table", "memory", "global", "tag")
 _TYPES = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref", 0x6F: "externref"}
 _PREVIEW1, _PREVIEW0 = "wasi_snapshot_preview1", "wasi_unstable"
 _NOTES = {"sock_accept": "needs --tcplisten"}
-_SPECS = {
-    _PREVIEW1: "WASI preview1", _PREVIEW0: "WASI preview0", "wasi": "wasi-threads", "gojs": "Go's JavaScript host",
-    "go": "Go's JavaScript host", "a": "Emscripten's JavaScript host", "env": "the embedder, or Emscripten",
-}  # fmt: skip
+_SPECS = {_PREVIEW1: "WASI preview1", _PREVIEW0: "WASI preview0"}
 
 
 class Import(NamedTuple):
@@ -62,25 +62,22 @@ class Report(NamedTuple):
         lines += [f"features: {', '.join(self.features)}"] * bool(self.features)
         lines += [f"{field}: {', '.join(values)}" for field, values in self.producers.items()]
         for module, count in Counter(one.module for one in self.imports).items():
-            lines.append(f"\nimports from {module} ({spec(module)}): {count}")
+            lines.append(f"\nimports from {shown(module)} ({spec(module, self.imports)}): {count}")
             for one in self.imports:
                 if one.module == module:
                     note = _NOTES.get(one.name, "") if module in (_PREVIEW0, _PREVIEW1) else ""
-                    lines.append(f"  {one.name}{one.type}" + f"   {note}" * bool(note))
+                    lines.append(f"  {shown(one.name)}{one.type}" + f"   {note}" * bool(note))
         if self.exports:
-            lines += ["\nexports:", *(f"  {name}{type_}" for name, type_ in self.exports.items())]
+            lines += ["\nexports:", *(f"  {shown(name)}{type_}" for name, type_ in self.exports.items())]
         if self.problems:
             lines += ["\nnot served here:", *(f"  {one}" for one in self.problems)]
         return "\n".join(lines)
 
 
-def spec(module: str) -> str:
-    """What defines the functions of an import module."""
-    if module.startswith(("__wbindgen", "./")):
-        return "wasm-bindgen's JavaScript host"
-    if module.startswith("wasi:"):
-        return "WASI preview2"
-    return _SPECS.get(module, "unknown: give them with Imports")
+def spec(module: str, imports: Sequence[Import]) -> str:
+    """What defines the functions of an import module; `imports` are all that the guest has."""
+    host = made_for(module, [one.name for one in imports if one.module == module])
+    return host.host if host else _SPECS.get(module, "the embedder: give them with Imports")
 
 
 class _Reader:
@@ -236,10 +233,9 @@ def inspect(code: bytes, name: str) -> Report:
 
 
 def _kind(found: _Sections, name: str) -> tuple[str, str]:
-    modules = {one.module for one in found.imports}
-    for module in sorted(modules):
-        if module in ("go", "gojs", "a") or module.startswith(("__wbindgen", "wasi:")):
-            return f"made for {spec(module)}", "nothing here: build it for wasm32-wasip1"
+    for module in sorted({one.module for one in found.imports}):
+        if host := made_for(module, [one.name for one in found.imports if one.module == module]):
+            return f"made for {host.host}", f"nothing here: {host.advice}"
     if "_start" in found.exports:
         return "a command", f"wasihost run {name}"
     functions = [one for one, type_ in found.exports.items() if not type_.startswith(" ")]
@@ -253,15 +249,16 @@ def _kind(found: _Sections, name: str) -> tuple[str, str]:
 
 def _problems(found: _Sections) -> list[str]:
     out = []
+    specs = {module: spec(module, found.imports) for module in {one.module for one in found.imports}}
     for one in found.imports:
         if one.kind == "memory":
             continue  # which the guest is given; what is wrong with it is told below
         if one.kind != "func":
-            out.append(f"{one.module}.{one.name}: an imported {one.kind}")
+            out.append(f"{shown(one.module)}.{shown(one.name)}: an imported {one.kind}")
         elif one.module in SIGNATURES and one.name not in SIGNATURES[one.module]:
-            out.append(f"{one.module}.{one.name}: no such function in the spec")
+            out.append(f"{shown(one.module)}.{shown(one.name)}: no such function in the spec")
         elif one.module not in (_PREVIEW1, _PREVIEW0):
-            out.append(f"{one.module}.{one.name}: from {spec(one.module)}")
+            out.append(f"{shown(one.module)}.{shown(one.name)}: from {specs[one.module]}")
     if found.memory and found.memory[2]:
         out.append("a shared memory")
     return out

@@ -92,7 +92,10 @@ class Instance:
         self._deadline = self.state.handlers.deadline
         try:
             host = self.state if prepared.imports is None else _Joined(self.state, prepared.imports, compiled, self)
-            self._engine = Engine(compiled, host, start, ending=self._deadline, limits=limits)
+            offered = host.offered if isinstance(host, _Joined) else None
+            self._engine = Engine(
+                compiled, host, start, ending=self._deadline, limits=limits, label=module.name, offered=offered
+            )
             if made is not None:
                 made(self)
             self._begun = time.monotonic_ns()
@@ -293,13 +296,14 @@ class _Joined:
     def __init__(
         self, state: State, imports: Provider | Sequence[Provider], compiled: Compiled, guest: Instance
     ) -> None:
-        from wasihost.imports import Caller, bind_all
+        from wasihost.imports import Caller, bind_all, offered_by
 
         self.guest = state.guest
         self.state = state
         provided = state.imports()
-        own = bind_all(imports, compiled.imports, Caller(state.guest, guest.memory, guest._deadline))
+        own = bind_all(imports, compiled.imports, Caller(state.guest, guest.memory, guest._deadline), provided)
         joined = {module: {**provided.get(module, {}), **functions} for module, functions in own.items()}
+        self.offered = offered_by(imports)
         self._imports = ChainMap(joined, provided)  # type: ignore[arg-type]  # nothing is ever put into the second
 
     @property

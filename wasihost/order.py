@@ -21,6 +21,7 @@ class Order(NamedTuple):
     tcplisten: tuple[tuple[str, int], ...] = ()
     tcp_nonblock: bool = False
     preload: tuple[tuple[str, str], ...] = ()
+    stub: tuple[str, ...] = ()
     argv0: str | None = None
     invoke: str | None = None
     timeout: float | None = None
@@ -118,6 +119,8 @@ OPTIONS: Final[dict[str, Option]] = {
     "--tcp-nonblock": Option("tcp_nonblock", None, "", "Such sockets do not wait by themselves; Go's net needs that."),
     "--preload": Option("preload", preload, "NAME=FILE", "A guest whose exports the module imports from NAME; it has "
                         "memory and descriptors of its own.", True),
+    "--stub": Option("stub", name, "NAME", "Stand in for what is left of this import module; a call to it ends the "
+                     "guest (status 134).", True),
     "--argv0": Option("argv0", name, "NAME", "What the guest is called; else its file's name."),
     "--timeout": Option("timeout", seconds, "SECONDS", "End the guest after this time, whatever it does (status 124)."),
     "--max-memory": Option("max_memory", size, "SIZE", "Linear memory it may have, such as 64MiB."),

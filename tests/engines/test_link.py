@@ -28,7 +28,20 @@ def refusal(text: str, start: str = "_start") -> str:
         ('"wasi:cli/exit@0.2.0" "exit" (func)', "wasi:cli/exit@0.2.0.exit", "preview2"),
         ('"gojs" "runtime.wasmExit" (func)', "gojs.runtime.wasmExit", "GOOS=wasip1"),
         ('"__wbindgen_placeholder__" "x" (func)', "__wbindgen_placeholder__.x", "wasm-bindgen"),
-        ('"mine" "f" (func)', "mine.f", "provides the modules env, wasi_snapshot_preview1"),
+        ('"wbg" "__wbg_log_2" (func)', "wbg.__wbg_log_2", "wasm-bindgen"),
+        ('"env" "napi_create_object" (func)', "env.napi_create_object", "Node-API"),
+        ('"a" "a" (func)', "a.a", "Emscripten"),
+        ('"GOT.mem" "x" (global i32)', "GOT.mem.x", "a shared library"),
+        ('"wasi_snapshot_preview1" "fd_wriet" (func)', "wasi_snapshot_preview1.fd_wriet", "did you mean fd_write?"),
+        ('"wasi_snapshot_preview_1" "f" (func)', "wasi_snapshot_preview_1.f", "the module wasi_snapshot_preview1?"),
+        ('"mine" "f" (func)', "mine.f", "imports=[wasihost.Imports('mine')]"),
+        ('"mine" "f" (func)', "mine.f", "--preload mine=FILE.wasm"),
+        ('"mine" "f" (func)', "mine.f", "imports=[wasihost.Imports.stub('mine')]; --stub mine)"),
+        (
+            '"wasi_snapshot_preview1" "fd_dance" (func)',
+            "wasi_snapshot_preview1.fd_dance",
+            "--stub wasi_snapshot_preview1",
+        ),
         ('"env" "memory" (memory 1 2 shared)', "env.memory", "built for threads"),
         ('"env" "table" (table 1 funcref)', "env.table", "statically"),
         ('"env" "base" (global i32)', "env.base", "statically"),
@@ -43,7 +56,7 @@ def test_an_import_nobody_provides(imported: str, name: str, advice: str) -> Non
 def test_an_import_of_another_type_shows_both() -> None:
     text = refusal('(import "wasi_snapshot_preview1" "fd_read" (func (param i32 i64)))' + COMMAND)
     assert text == (
-        "import wasi_snapshot_preview1.fd_read: has type (i32, i64) -> (), "
+        "guest: import wasi_snapshot_preview1.fd_read: has type (i32, i64) -> (), "
         "the specification says (i32, i32, i32, i32) -> i32"
     )
 
@@ -60,12 +73,37 @@ def test_missing_exports() -> None:
     assert "(i32) -> ()" in refusal('(memory (export "memory") 1) (func (export "_start") (param i32))')
 
 
-def test_all_misfits_are_told_at_once_but_not_hundreds() -> None:
+@pytest.mark.parametrize(
+    "imported", ['"env" "emit" (func)', '"env" "invoker" (func)', '"go" "fish" (func)', '"a" "one" (func)',
+                 '"wasi" "shout" (func)', '"./mine" "f" (func)', '"napi" "time" (func)'],
+)  # fmt: skip
+def test_no_module_is_somebody_s_because_of_a_name_alone(imported: str) -> None:
+    assert "made for" not in refusal(f"(import {imported})" + COMMAND)
+
+
+def test_one_line_for_a_module_and_no_text_twice() -> None:
     text = refusal('(import "a" "one" (func)) (import "b" "two" (func))')
     assert [name in text for name in ("a.one", "b.two", "export memory")] == [True] * 3
-    text = refusal("".join(f'(import "m" "f{number}" (func))' for number in range(200)))
-    assert len(text.splitlines()) == 12
-    assert "and 191 more" in text
+    imports = [f'(import "m{number % 9}" "f{number}" (func))' for number in range(200)]
+    lines = refusal("".join(imports) + COMMAND).splitlines()
+    assert len(lines) == 11
+    assert lines[1].strip() == "imports from m0: f0, f9, f18, f27, f36 and 18 more: unknown"
+    assert lines[-1].count("Imports(") == 3
+    lines = refusal("".join(f'(import "m{number}" "f" (func))' for number in range(200))).splitlines()
+    assert len(lines) == 13
+    assert "and 191 more" in lines[-2]
+    bindgen = refusal(
+        '(import "__wbindgen_placeholder__" "a" (func)) (import "__wbindgen_externref_xform__" "b" (func))'
+    )
+    assert bindgen.count("JavaScript") == 1
+
+
+def test_a_module_s_names_do_nothing_to_a_terminal() -> None:
+    text = refusal(r'(import "m\1b[31m" "a\0ab" (func)) (memory (export "memory") 1) (func (export "x\1b[2J"))')
+    assert r"m\x1b[31m.a\nb" in text
+    assert r"x\x1b[2J" in text
+    assert "\x1b" not in text
+    assert len(refusal(f'(import "m" "{"n" * 5000}" (func))' + COMMAND)) < 1000
 
 
 def test_the_host_function_of_env_is_provided() -> None:

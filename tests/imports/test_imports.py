@@ -115,7 +115,7 @@ def test_types_that_do_not_fit_are_told() -> None:
         LinkError, match=r"env\.log: the module has \(i32, i32, i32\) -> \(\), the Python function is oth"
     ):
         instantiate(GUEST, imports=host)
-    with pytest.raises(LinkError, match=r"env\.add: unknown"):
+    with pytest.raises(LinkError, match=r"imports from env: add, mean, log, high, fill and 1 more: unknown"):
         instantiate(GUEST, imports=[Imports("other")])
 
 
@@ -124,11 +124,21 @@ def test_functions_that_cannot_be_imports() -> None:
 
     async def late() -> None: ...
     def bare(a) -> None: ...  # type: ignore[no-untyped-def]  # that it is refused is the point
-    def star(*numbers: int) -> None: ...
+    def star(*numbers: str) -> None: ...
+    def named(*, a: int) -> None: ...
+    def nowhere(a: Missing) -> None: ...  # type: ignore[name-defined]  # noqa: F821  # the same
     def odd(a: list[int]) -> None: ...
     def silent(a: int): ...  # type: ignore[no-untyped-def]  # that it is refused is the point
 
-    for function, words in ((late, "async"), (bare, "'a'"), (star, "numbers"), (odd, "not list"), (silent, "result")):
+    for function, words in (
+        (late, "async"),
+        (bare, "'a'"),
+        (star, "numbers"),
+        (named, "named: the parameter a"),
+        (nowhere, "Missing"),
+        (odd, "not list"),
+        (silent, "result"),
+    ):
         with pytest.raises(ConfigError, match=words):
             host.function(function)
     with pytest.raises(ConfigError, match="WASI's own"):

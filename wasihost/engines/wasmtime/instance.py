@@ -32,6 +32,7 @@ from wasihost.errors import Ended, LimitExceeded, LinkError
 
 if TYPE_CHECKING:
     from wasihost.engines.base import Ending, HostState
+    from wasihost.engines.wasmtime.misfits import Offered
 
 _FORMATS = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
 _MASKS = {"i32": 0xFFFF_FFFF, "i64": 0xFFFF_FFFF_FFFF_FFFF}
@@ -64,7 +65,7 @@ class Instance:
     """A module with the imports of `state`, in its own store.
 
     `start` is the export that the module must have, if any. `ending` can end its calls, if the module was compiled to
-    be interruptible. Raises LinkError where module and host do not fit.
+    be interruptible. Raises LinkError, which calls the module `label`, where module and host do not fit.
 
     Making one does not touch the guest: `open` does, and `close` has to follow. A signal handler may raise between any
     two steps, so whoever opens restores `state.guest` by a plain assignment first, and `__del__` sees to the rest.
@@ -78,11 +79,13 @@ class Instance:
         *,
         ending: "Ending | None" = None,
         limits: Limits = NO_LIMITS,
+        label: str = "guest",
+        offered: "Offered | None" = None,
     ) -> None:
         self._linker: int | None = None
         # At exit, `c` may be gone before the last instance.
         self._delete = c.wasmtime_linker_delete, c.wasm_trap_delete, c.wasmtime_error_delete
-        self._wanted = match(module, state.imports(), start)
+        self._wanted = match(module, state.imports(), start, label, offered)
         self._limits = limits
         self.module = module
         self._state = state

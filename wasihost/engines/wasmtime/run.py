@@ -17,6 +17,7 @@ def execute(
     *,
     ending: "Ending | None" = None,
     limits: Limits = NO_LIMITS,
+    label: str = "guest",
 ) -> None:
     """Make an instance of the module with the imports of `state` and call its export `start`, a `() -> ()`.
 
@@ -24,7 +25,7 @@ def execute(
     otherwise); any number of States at once.
     """
     deep(16)
-    instance = Instance(module, state, start, ending=ending, limits=limits)
+    instance = Instance(module, state, start, ending=ending, limits=limits, label=label)
     guest = state.guest
     try:
         instance.open()

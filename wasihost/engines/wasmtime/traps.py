@@ -68,10 +68,11 @@ def _told(trap: int) -> TrapError:
 def raise_end(state: "HostState", kept: list[BaseException], error: int | None, trap: int | None) -> None:
     """Raise why the guest ended, free what the engine gave, and forget what was kept; return if it just returned.
 
-    A fault of the guest (`state.faults`) becomes a TrapError that it is the cause of; everything else that was kept is
-    raised as it is.
+    A fault of the guest (`state.faults`) becomes a TrapError that it is the cause of, a host's own TrapError gets the
+    guest's backtrace; everything else that was kept is raised as it is.
     """
-    frames = _frames(trap, error) if kept and isinstance(kept[0], state.faults) else ()
+    bare = kept and (isinstance(kept[0], state.faults) or (isinstance(kept[0], TrapError) and not kept[0].backtrace))
+    frames = _frames(trap, error) if bare else ()
     told = _told(trap) if trap and not kept else None
     if trap:
         c.wasm_trap_delete(trap)
@@ -84,6 +85,8 @@ def raise_end(state: "HostState", kept: list[BaseException], error: int | None, 
                 raise TrapError(str(kept[0]), "guest fault", frames) from kept[0]
             if isinstance(kept[0], Ended):
                 raise kept[0].reason
+            if isinstance(kept[0], TrapError) and frames:  # of a host function, which does not know where it was called
+                raise TrapError(kept[0].message, kept[0].kind, frames)
             raise kept[0]  # no local name for it: its traceback holds this frame
         if told:
             if told.kind == "all fuel consumed by WebAssembly":
