@@ -26,6 +26,7 @@ from wasihost.errors import (
     ConfigError,
     ExitError,
     Frame,
+    GuestError,
     LimitExceeded,
     LinkError,
     ModuleError,
@@ -36,6 +37,7 @@ from wasihost.errors import (
 )
 from wasihost.fsconfig import FSConfig, Mount
 from wasihost.limits import Limits
+from wasihost.outcomes import Outcome, outcome
 
 if TYPE_CHECKING:
     from wasihost.imports import Imports
@@ -66,6 +68,7 @@ __all__ = [
     "ExitError",
     "FSConfig",
     "Frame",
+    "GuestError",
     "GuestFault",
     "Imports",
     "Instance",
@@ -78,6 +81,7 @@ __all__ = [
     "ModuleConfig",
     "ModuleError",
     "Mount",
+    "Outcome",
     "SignalExit",
     "State",
     "Stats",
@@ -86,6 +90,7 @@ __all__ = [
     "WasiError",
     "WasihostError",
     "instantiate",
+    "outcome",
     "preload",
     "run",
     "run_async",

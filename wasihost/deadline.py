@@ -11,8 +11,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import NoReturn, TypeAlias
 
 from wasihost.errors import Ended
@@ -85,16 +84,16 @@ class Deadline:
         for one in below:
             one.end(reason)
 
-    @contextmanager
-    def narrowed(self, expires: int | None, reason: BaseException | None) -> Iterator[None]:
-        """For a call within a call: until `expires` if that comes sooner, and after it as before."""
+    def narrow(self, expires: int | None, reason: BaseException | None) -> tuple[int | None, BaseException | None]:
+        """For a call within a call: until `expires` if that comes sooner. What `widen` is to be given after it."""
         before = self.expires, self.reason
         if expires is not None and (self.expires is None or expires < self.expires):
             self.expires, self.reason = expires, reason
-        try:
-            yield
-        finally:
-            self.expires, self.reason = before
+        return before
+
+    def widen(self, before: tuple[int | None, BaseException | None]) -> None:
+        """As it was before the call."""
+        self.expires, self.reason = before
 
     def lend(self, below: Deadline) -> _Before:
         """This guest calls another one, whose deadline `below` is: that ends when this one does.

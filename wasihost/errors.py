@@ -1,13 +1,19 @@
 """What a caller of wasihost catches: one root, and leaves named as `subprocess` names its own.
 
-Rules of this file: no import from the rest of the package. Errors that a *guest* gets are not here: those are
-`wasi_preview1.WasiError`.
+Rules of this file: no import from the rest of the package but of what they carry, `outcomes`. Errors that a *guest*
+gets are not here: those are `wasi_preview1.WasiError`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from wasihost.outcomes import Outcome, give, last_words, outcome
+
+if TYPE_CHECKING:
+    from wasihost.stats import Stats
+    from wasihost.vfs.changes import Changes
 
 
 class WasihostError(Exception):
@@ -26,7 +32,44 @@ class LinkError(WasihostError):
     """The module asks for something that this host does not provide, or lacks what a command needs."""
 
 
-class ExitError(WasihostError):
+class GuestError(WasihostError):
+    """Root of the errors that a guest ends by. They carry what there was of it until then.
+
+    Also readable when the instance is closed; see `wasihost.outcome` for exceptions that are not of this class.
+    """
+
+    @property
+    def stdout(self) -> Any:  # as `subprocess` has it: str or bytes, as the run was asked for
+        """What was captured of the guest's standard output, or None."""
+        found = outcome(self)
+        return found.stdout if found is not None else None
+
+    @property
+    def stderr(self) -> Any:
+        """What was captured of the guest's standard error, or None."""
+        found = outcome(self)
+        return found.stderr if found is not None else None
+
+    @property
+    def files(self) -> Changes | None:
+        """What became of the files in memory that the guest was given; None where it was given none."""
+        found = outcome(self)
+        return found.files if found is not None else None
+
+    @property
+    def truncated(self) -> tuple[str, ...]:
+        """The captured streams that the guest wrote more to than is kept."""
+        found = outcome(self)
+        return found.truncated if found is not None else ()
+
+    @property
+    def stats(self) -> Stats | None:
+        """What the guest had used; None where no guest was begun."""
+        found = outcome(self)
+        return found.stats if found is not None else None
+
+
+class ExitError(GuestError):
     """The guest ended itself by `proc_exit`.
 
     `code` is the exit status as the guest gave it, 0 to 2**32-1.
@@ -52,8 +95,8 @@ class SignalExit(ExitError):
     def __str__(self) -> str:
         return f"the guest ended itself by the signal {self.name} (status {self.code})"
 
-    def __reduce__(self) -> tuple[type[SignalExit], tuple[int, str]]:
-        return SignalExit, (self.signal, self.name)
+    def __reduce__(self) -> tuple[type[SignalExit], tuple[int, str], dict[str, object]]:
+        return SignalExit, (self.signal, self.name), self.__dict__
 
 
 class Frame(NamedTuple):
@@ -72,7 +115,7 @@ class Frame(NamedTuple):
         return f"{self.offset:#8x} - {module}{self.function or f'function[{self.number}]'}"
 
 
-class TrapError(WasihostError):
+class TrapError(GuestError):
     """The guest trapped: it did what wasm does not allow, or passed a pointer that does not hold.
 
     `kind` is short and stable ("unreachable", "out of bounds memory access", "guest fault", ...), `message` one line,
@@ -87,13 +130,15 @@ class TrapError(WasihostError):
 
     def __str__(self) -> str:
         lines = [self.message]
+        if words := last_words(self.stderr):
+            lines += ["the guest's last words on standard error:", words]
         if self.backtrace:
             lines.append("wasm backtrace:")
             lines += [f"  {number:3}: {frame}" for number, frame in enumerate(self.backtrace)]
         return "\n".join(lines)
 
 
-class LimitExceeded(WasihostError):
+class LimitExceeded(GuestError):
     """The guest wanted more than it was given. `limit` names what: "memory", "fuel", ..."""
 
     def __init__(self, limit: str, message: str = "") -> None:
@@ -105,10 +150,10 @@ class LimitExceeded(WasihostError):
         return self.message or f"the guest exceeded its limit of {self.limit}"
 
 
-class TimeoutExpired(WasihostError):
+class TimeoutExpired(GuestError):
     """The guest was ended because its time was over; the fields are those of `subprocess`'s.
 
-    `timeout` is in seconds; `stdout` and `stderr` are what was captured until then, or None.
+    `timeout` is in seconds.
     """
 
     def __init__(
@@ -121,11 +166,10 @@ class TimeoutExpired(WasihostError):
         super().__init__(tuple(args), timeout, stdout, stderr)
         self.cmd = tuple(args)
         self.timeout = timeout
-        self.stdout = stdout
-        self.stderr = stderr
+        _carry(self, args, stdout, stderr)
 
     @property
-    def output(self) -> bytes | str | None:
+    def output(self) -> Any:
         """Another name of `stdout`, as `subprocess` has it."""
         return self.stdout
 
@@ -133,7 +177,7 @@ class TimeoutExpired(WasihostError):
         return f"guest {' '.join(self.cmd)!r} was ended after {self.timeout} seconds"
 
 
-class CalledProcessError(WasihostError):
+class CalledProcessError(GuestError):
     """`run(..., check=True)` and the guest's status was not 0; the fields are those of `subprocess`'s."""
 
     def __init__(
@@ -146,11 +190,20 @@ class CalledProcessError(WasihostError):
         super().__init__(returncode, tuple(args), stdout, stderr)
         self.returncode = returncode
         self.cmd = tuple(args)
-        self.stdout = stdout
-        self.stderr = stderr
+        _carry(self, args, stdout, stderr)
+
+    @property
+    def output(self) -> Any:
+        """Another name of `stdout`, as `subprocess` has it."""
+        return self.stdout
 
     def __str__(self) -> str:
         return f"guest {' '.join(self.cmd)!r} exited with status {self.returncode}"
+
+
+def _carry(error: GuestError, args: Sequence[str], stdout: bytes | str | None, stderr: bytes | str | None) -> None:
+    if stdout is not None or stderr is not None:
+        give(error, Outcome(args, stdout, stderr), note=False)
 
 
 class Ended(BaseException):

@@ -31,11 +31,14 @@ class _Open(dict[int, Descriptor]):
 class FdTable:
     """Descriptor numbers -> descriptors. The hot path reads `open` directly, which spares it a call."""
 
-    __slots__ = ("_freed", "_next", "deadline", "limit", "open")
+    __slots__ = ("_freed", "_met", "_next", "deadline", "limit", "open")
 
-    def __init__(self, limit: int | None = DEFAULT_LIMIT, deadline: Deadline | None = None) -> None:
+    def __init__(
+        self, limit: int | None = DEFAULT_LIMIT, deadline: Deadline | None = None, met: set[str] | None = None
+    ) -> None:
         self.open = _Open()
         self.limit = sys.maxsize if limit is None else limit
+        self._met = met if met is not None else set()  # gets the name of the limit when a guest meets it
         self._freed: list[int] = []
         self._next = 0
         self.deadline = deadline if deadline is not None else Deadline()
@@ -54,6 +57,7 @@ class FdTable:
     def check_room(self) -> None:
         """MFILE if no more can be opened: asked before the host opens anything."""
         if len(self.open) >= self.limit:
+            self._met.add("open_files")
             raise WasiError(Errno.MFILE)
 
     def insert(self, descriptor: Descriptor) -> int:

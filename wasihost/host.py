@@ -47,11 +47,12 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
 
     __slots__ = (
         "args", "args_sizes", "clocks", "deadline", "environ", "environ_sizes", "max_path", "max_sleep",
-        "max_subscriptions", "osyield", "polls", "rand_source", "stock", "table", "waiter",
+        "max_subscriptions", "met", "osyield", "polls", "rand_source", "stock", "table", "waiter",
     )  # fmt: skip
 
     def __init__(self, config: ModuleConfig) -> None:
         self.deadline = Deadline()
+        self.met: set[str] = set()  # names of limits that the guest met
         self.args = config.args or ((os.fsencode(config.name),) if config.name else ())
         self.args_sizes = sizes(self.args)
         self.environ = _environ(config) if config.sockets else config.environ
@@ -64,7 +65,7 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
         self.osyield = config.clock_osyield
         self.rand_source = config.rand_source
         self.stock = Stock()
-        self.table = FdTable(config.limits.open_files, self.deadline)
+        self.table = FdTable(config.limits.open_files, self.deadline, self.met)
         self.table.insert(_input(config.stdin))
         self.table.insert(_output(config.stdout, 1))
         self.table.insert(_output(config.stderr, 2))

@@ -10,12 +10,11 @@ import os
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from wasihost.config import ModuleConfig
 from wasihost.deadline import after
-from wasihost.errors import ConfigError, ExitError, TimeoutExpired
+from wasihost.errors import ConfigError, ExitError, LimitExceeded, TimeoutExpired, TrapError
 from wasihost.module import Module, ModuleSource, in_reach_of_signals
 from wasihost.options import Options, Prepared
 from wasihost.preloading import for_runs
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from wasihost.memory import Memory
     from wasihost.stats import Stats
     from wasihost.vfs.changes import Changes
+
+T = TypeVar("T")
 
 
 class Exports:
@@ -87,6 +88,7 @@ class Instance:
         self._begun = 0
         self._code: int | None = None
         self._stats = _new_stats()
+        self._owner = object()  # of its outcomes
         self._pid = os.getpid()
         self.state = State(config=config, stats=self._stats if prepared.stats else None)
         self._deadline = self.state.handlers.deadline
@@ -99,8 +101,7 @@ class Instance:
             if made is not None:
                 made(self)
             self._begun = time.monotonic_ns()
-            with self._within(timeout):
-                self._open(start)
+            self._within(timeout, self._begun, self._open, start)
         except BaseException:
             self.close()
             raise
@@ -129,8 +130,7 @@ class Instance:
         Raises TimeoutExpired after `timeout` seconds, ExitError if the guest exits, TrapError, LinkError if there is no
         such export, TypeError or OverflowError for numbers that do not fit, and what a host function raised.
         """
-        with self._within(timeout):
-            return self._engine.call(name, *numbers)
+        return self._within(timeout, None, self._engine.call, name, *numbers)
 
     def run(self, timeout: float | None = None) -> int:
         """Run a command: call its `_start`, once, and answer its exit status, 0 to 2**32-1.
@@ -149,13 +149,15 @@ class Instance:
         self._started = True
         if self._code is None:
             self._code = 0
-            try:
-                if "_start" in self.module.exports or not self._engine.module.starts:  # LinkError for a library
-                    with self._within(timeout, begun):
-                        self._engine.call("_start")
-            except ExitError as end:
-                self._code = end.code
+            if "_start" in self.module.exports or not self._engine.module.starts:  # LinkError for a library
+                self._within(timeout, begun, self._start)
         return self._code
+
+    def _start(self) -> None:
+        try:
+            self._engine.call("_start")
+        except ExitError as end:  # caught in here, where it is no error yet that an outcome is made for
+            self._code = end.code
 
     def end(self, reason: BaseException, *, for_good: bool = False) -> None:
         """From any other thread: end what the guest is doing; the call raises `reason`.
@@ -168,47 +170,71 @@ class Instance:
         self._deadline.end(reason, for_good=for_good)
         watch.interrupt()
 
-    @contextmanager
-    def _within(self, timeout: float | None, begun: int | None = None) -> Iterator[None]:
-        """The guest has so many seconds for what is done in here, from now or from another time on.
+    def _within(self, timeout: float | None, begun: int | None, call: Callable[..., T], *args: Any) -> T:
+        """`call(*args)`, in which the guest has so many seconds, from now or from another time on.
 
-        RuntimeError while another thread is in it, whose deadline is not touched.
+        RuntimeError while another thread is in it, whose deadline is not touched. Not a context manager: contextlib
+        replaces an exception that forbids its attributes to be set.
         """
-        with self._engine.alone(), self._timed(timeout, begun):
-            yield
-
-    @contextmanager
-    def _timed(self, timeout: float | None, begun: int | None) -> Iterator[None]:
-        if os.getpid() != self._pid:
-            raise RuntimeError("this instance belongs to the process that was forked: make one in this process")
-        if timeout is not None and not self._engine.interruptible:
-            raise ConfigError("this instance cannot be interrupted: give `timeout` when it is made, too")
-        wall, cpu = time.monotonic_ns(), time.thread_time()
-        end: int | None = None
-        reason: TimeoutExpired | None = None
-        if timeout is not None:
-            end = after(timeout) - (0 if begun is None else wall - begun)
-            reason = TimeoutExpired(_text(self._prepared.config.args), timeout)
-        try:
-            if self._engine.depth:  # by a function that the guest called
-                with self._deadline.narrowed(end, reason):
-                    self._look_again()
-                    yield
-            else:
+        with self._engine.alone():
+            if os.getpid() != self._pid:
+                raise RuntimeError("this instance belongs to the process that was forked: make one in this process")
+            if timeout is not None and not self._engine.interruptible:
+                raise ConfigError("this instance cannot be interrupted: give `timeout` when it is made, too")
+            wall, cpu = time.monotonic_ns(), time.thread_time()
+            nested = self._engine.depth > 0  # by a function that the guest called
+            end: int | None = None
+            reason: TimeoutExpired | None = None
+            if timeout is not None:
+                end = after(timeout) - (0 if begun is None else wall - begun)
+                reason = TimeoutExpired(_text(self._prepared.config.args), timeout)
+            try:
+                if nested:
+                    before = self._deadline.narrow(end, reason)
+                    try:
+                        self._look_again()
+                        return call(*args)
+                    finally:
+                        self._deadline.widen(before)
                 self._deadline.start(end, reason)
                 try:
-                    yield
+                    return call(*args)
                 finally:
                     self._deadline.start(None, None)  # its reason's traceback holds this frame, and so the deadline
                     self._stats.wall += (time.monotonic_ns() - wall) / 1_000_000_000
                     self._stats.cpu += time.thread_time() - cpu
-        except TimeoutExpired as error:
-            if error is reason:
-                decode = self._prepared.decoding.decode
-                error.stdout, error.stderr = decode(self._prepared.out), decode(self._prepared.err)
-            raise
-        finally:
-            del reason  # its traceback holds this frame
+            except BaseException as error:
+                if error is reason:
+                    self.state.handlers.met.add("timeout")
+                self.give_outcome(error, wall, settled=begun is not None)
+                raise
+            finally:
+                del reason  # its traceback holds this frame
+
+    def give_outcome(self, error: BaseException, begun: int = 0, *, settled: bool = True) -> None:
+        """Let an exception that ends the guest, or a call that began at `begun`, carry what there is of it.
+
+        `settled`: with the files as they are now. Those of an instance that lives on may be many, and are looked at
+        when somebody asks.
+        """
+        from wasihost.outcomes import Outcome, give
+
+        if isinstance(error, LimitExceeded):
+            self.state.handlers.met.add(error.limit)
+        prepared = self._prepared
+        decode = prepared.decoding.decode_any
+        made = Outcome(
+            _text(prepared.config.args),
+            decode(prepared.out),
+            decode(prepared.err),
+            files=prepared.changes if prepared.fs is not None else None,
+            truncated=prepared.truncated,
+            stats=self.stats.copy(),
+            owner=self._owner,
+        )
+        if settled:
+            made.settle()
+        give(error, made, begun=begun, note=not isinstance(error, TrapError))
 
     def _look_again(self) -> None:
         from wasihost.engines.wasmtime.watch import watch
@@ -268,10 +294,12 @@ class Instance:
             stats.peak_memory = len(self._engine.view())
             if limits.fuel is not None:
                 stats.fuel = limits.fuel - self._engine.fuel()
-        met = ["output"] if self.truncated else []
+        met = set(self.state.handlers.met)
+        if self.truncated:
+            met.add("output")
         if limits.fuel is not None and stats.fuel == limits.fuel:
-            met.append("fuel")
-        stats.limits = tuple(met)
+            met.add("fuel")
+        stats.limits = tuple(sorted(met))
 
     def close(self) -> None:
         """End the guest: its files are closed, its memory given back."""

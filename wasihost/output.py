@@ -64,14 +64,21 @@ class Decoding:
 
     def decode(self, captured: Captured | None) -> bytes | str | None:
         """With newlines as Python has them. UnicodeDecodeError as `errors` says."""
-        if captured is None:
-            return None
-        if self.encoding is None:
-            return bytes(captured.data)
-        data: bytes | bytearray = captured.data
         # A character cut in two by the limit is not the guest's mistake.
-        errors = "ignore" if captured.truncated and self.errors == "strict" else self.errors
-        return data.decode(self.encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
+        return self._decoded(captured, "ignore" if captured and captured.truncated and self.errors == "strict"
+                             else self.errors)  # fmt: skip
+
+    def decode_any(self, captured: Captured | None) -> bytes | str | None:
+        """The same for an exception that is on its way, which nothing may replace: what is no text becomes U+FFFD."""
+        try:
+            return self.decode(captured)
+        except (UnicodeError, LookupError):
+            return self._decoded(captured, "replace")
+
+    def _decoded(self, captured: Captured | None, errors: str) -> bytes | str | None:
+        if captured is None or self.encoding is None:
+            return None if captured is None else bytes(captured.data)
+        return captured.data.decode(self.encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
 
     def encode(self, text: Buffer | str) -> bytes:
         """What the guest is to read: a str, or any bytes-like object. ConfigError for text without `text=True`."""

@@ -54,7 +54,12 @@ class CompletedProcess(Generic[T]):
     def check_returncode(self) -> None:
         """CalledProcessError unless the status is 0."""
         if self.returncode:
-            raise CalledProcessError(self.returncode, self.args, self.stdout, self.stderr)
+            from wasihost.outcomes import Outcome, give
+
+            error = CalledProcessError(self.returncode, self.args)
+            give(error, Outcome(self.args, self.stdout, self.stderr, files=self.files, truncated=self.truncated,
+                                stats=self.stats))  # fmt: skip
+            raise error
 
     def __repr__(self) -> str:
         parts = [f"args={self.args!r}", f"returncode={self.returncode!r}"]
@@ -141,12 +146,17 @@ def finish(
     made: Callable[[Instance], None] | None = None,
 ) -> CompletedProcess[Any]:
     """Run what is prepared; `made`, if given, is called with the instance before it begins, and can end it."""
+    args = [os.fsdecode(arg) for arg in prepared.config.args]
     with Instance(module, prepared, "_start", timeout, made) as guest:
         code = guest.run_through(timeout)
-    args = [os.fsdecode(arg) for arg in prepared.config.args]
-    done: CompletedProcess[Any] = CompletedProcess(
-        args, code, guest.stdout, guest.stderr, files=guest.files, truncated=guest.truncated, stats=guest.stats
-    )
-    if check:
-        done.check_returncode()
-    return done
+        if check and code:
+            error = CalledProcessError(code, args)
+            guest.give_outcome(error)
+            raise error
+    try:
+        return CompletedProcess(
+            args, code, guest.stdout, guest.stderr, files=guest.files, truncated=guest.truncated, stats=guest.stats
+        )
+    except UnicodeError as reason:  # the output is no text
+        guest.give_outcome(reason)
+        raise

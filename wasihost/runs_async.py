@@ -11,6 +11,7 @@ from wasihost.errors import WasihostError
 from wasihost.instance import Instance, as_module
 from wasihost.module import ModuleSource
 from wasihost.options import Options, Prepared
+from wasihost.outcomes import give, outcome
 from wasihost.runs import CompletedProcess, finish
 
 if TYPE_CHECKING:
@@ -51,10 +52,12 @@ async def run_async(
     running = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(running)
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as error:
         cancelled.set()
         for guest in guests:
             guest.end(reason, for_good=True)
         await asyncio.wait([running])
-        running.exception()  # looked at, so that asyncio does not complain of one that nobody saw
+        end = running.exception()  # looked at also so that asyncio does not complain of one that nobody saw
+        if end is not None and (kept := outcome(end)):
+            give(error, kept)
         raise

@@ -14,6 +14,7 @@ from wasi_preview1.guest import Guest, GuestFault, Stub
 from wasi_preview1.raw import RawAbi
 from wasi_preview1.signatures import Signature
 from wasi_preview1.stubs import bind
+from wasi_preview1.types import Errno
 
 from wasihost.config import ModuleConfig
 from wasihost.errors import ConfigError, Ended
@@ -33,6 +34,10 @@ Functions: TypeAlias = Mapping[str, tuple[Signature, Stub]]
 Imports: TypeAlias = Mapping[str, Functions]
 UNSTABLE = "wasi_unstable"
 """The import module of preview0."""
+
+
+_OF_LIMITS = frozenset({Errno.NOSPC, Errno.FBIG})
+"""What an OSError of a full file system becomes."""
 
 
 class _Provided(dict[str, Functions]):
@@ -68,8 +73,9 @@ class State(RawAbi):
         stats: Stats | None = None,
     ) -> None:
         self.config = config if config is not None else ModuleConfig()
-        self.guest = Guest(memory if memory is not None else _no_memory, errno_of)
         self.handlers = Host(self.config) if stats is None else _counting(self.config, stats)
+        self._errno_of = _noting(self.handlers.met)
+        self.guest = Guest(memory if memory is not None else _no_memory, self._errno_of)
         self.stubs: dict[str, dict[str, Stub]] = bind(self.handlers, self.guest)
         self.stubs["env"] = {"call_host_function": _call_host_function}  # not a method: it would hold this State
 
@@ -101,7 +107,7 @@ class State(RawAbi):
         from wasihost import preview0
 
         self.faults = (GuestFault, wasi_preview0.GuestFault)
-        guest = wasi_preview0.guest.Guest(self.guest.look, errno_of)
+        guest = wasi_preview0.guest.Guest(self.guest.look, self._errno_of)
         return preview0.bind(self.handlers, guest)
 
     def _call(self, module: str, name: str, *args: float) -> Any:
@@ -126,9 +132,21 @@ def _call_host_function(_v0: int, _v1: int, _v2: int) -> int:
 
 
 def _counting(config: ModuleConfig, stats: Stats) -> Host:
-    from wasihost.stats import CountingHost
+    from wasihost.counting import CountingHost
 
     return CountingHost(config, stats)
+
+
+def _noting(met: set[str]) -> Callable[[OSError], int]:
+    """`errno_of` that also notes the limit of a file system that was met."""
+
+    def noting_errno_of(error: OSError) -> int:
+        number = errno_of(error)
+        if number in _OF_LIMITS and (limit := getattr(error, "limit", None)):
+            met.add(limit)
+        return number
+
+    return noting_errno_of
 
 
 def _no_memory() -> bytearray:

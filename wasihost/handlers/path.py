@@ -41,6 +41,7 @@ class PathFunctions(PathHandlers):
 
     table: FdTable
     max_path: int
+    met: set[str]
 
     def _directory(self, fd: Fd, right: Rights, path: str) -> Directory:
         directory = self.table.directory(fd)
@@ -48,6 +49,7 @@ class PathFunctions(PathHandlers):
             raise directory.lacks(right)
         # A character is four bytes at most, so short paths need not be encoded to be measured.
         if len(path) * 4 > self.max_path and len(os.fsencode(path)) > self.max_path:
+            self.met.add("path")
             raise WasiError(Errno.NAMETOOLONG)
         return directory
 

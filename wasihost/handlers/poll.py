@@ -72,12 +72,15 @@ class Poll(PollHandlers):
     deadline: Deadline
     max_sleep: int
     max_subscriptions: int
+    met: set[str]
     polls: dict[bytes, list[_Polled]]
     waiter: Waiter
 
     def poll_oneoff(self, in_: ConstPointer[Subscription], out: Pointer[Event], nsubscriptions: Size) -> Size:
         """Answer at least one event. INVAL for no subscription, or too many; LimitExceeded for too long a wait."""
         if not 0 < nsubscriptions <= self.max_subscriptions:
+            if nsubscriptions:
+                self.met.add("subscriptions")
             raise WasiError(Errno.INVAL)
         if nsubscriptions == 1 and not self.polls:  # so far it has only slept
             userdata, wanted = in_.load()
@@ -210,6 +213,7 @@ class Poll(PollHandlers):
 
     def _check_sleep(self, duration: int) -> None:
         if duration > self.max_sleep:
+            self.met.add("sleep")
             raise LimitExceeded("sleep", f"the guest wanted to sleep {duration / 1_000_000_000:g} seconds")
 
     def _delay(self, clock: SubscriptionClock) -> int:

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from wasihost.sandbox.names import failure
+
+class LimitError(OSError):
+    """A limit of a file system of ours was met. `limit` is its name, an argument of `MemoryFS`."""
+
+    limit = ""
+
+
+def exceeded(code: int, about: str, limit: str) -> LimitError:
+    """The error for a limit of this name."""
+    error = LimitError(code, os.strerror(code), about)
+    error.limit = limit
+    return error
 
 
 class Lazy(NamedTuple):
@@ -45,11 +57,11 @@ class Budget:
     def charge(self, size: int) -> None:
         """Count `size` bytes more, or fewer if it is negative. Raises: ENOSPC."""
         if size > 0 and self.max_bytes is not None and self.bytes + size > self.max_bytes:
-            raise failure(errno.ENOSPC, f"more than {self.max_bytes} bytes")
+            raise exceeded(errno.ENOSPC, f"more than {self.max_bytes} bytes", "max_bytes")
         self.bytes += size
 
     def charge_entry(self) -> None:
         """Count one name more. Raises: ENOSPC."""
         if self.max_entries is not None and self.entries >= self.max_entries:
-            raise failure(errno.ENOSPC, f"more than {self.max_entries} names")
+            raise exceeded(errno.ENOSPC, f"more than {self.max_entries} names", "max_entries")
         self.entries += 1

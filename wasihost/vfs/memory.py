@@ -11,7 +11,7 @@ import errno
 from collections.abc import Iterable
 
 from wasihost.sandbox.names import failure
-from wasihost.vfs.budget import Budget, Lazy
+from wasihost.vfs.budget import Budget, Lazy, exceeded
 from wasihost.vfs.nodes import Directory, File, Link, Node, Stat
 
 
@@ -194,7 +194,7 @@ class MemoryFile(MemoryNode, File):
         """Charge for the content to be of `size`."""
         budget = self.budget
         if budget.max_file_size is not None and size > budget.max_file_size and size > self.size():
-            raise failure(errno.EFBIG, f"more than {budget.max_file_size} bytes in a file")
+            raise exceeded(errno.EFBIG, f"more than {budget.max_file_size} bytes in a file", "max_file_size")
         budget.charge(size - self.size())
 
     def _release(self) -> None:

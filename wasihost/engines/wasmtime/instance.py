@@ -7,8 +7,7 @@ compiled module. Whatever ends a call (a handler's exception, a deadline, a trap
 import ctypes
 import struct
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,6 +48,23 @@ class _Nested(threading.local):
 
 
 _nested = _Nested()
+
+
+class _Alone:
+    """Holds a lock that nobody waits for. A class, because contextlib replaces an exception whose class forbids it to
+    set attributes."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self, lock: "threading.RLock") -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError(_BUSY)
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 class Limits(NamedTuple):
@@ -237,15 +253,10 @@ class Instance:
 
         return function
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """The engine does not notice two threads in one store, and both would write anywhere."""
-        if not self._one.acquire(blocking=False):
-            raise RuntimeError(_BUSY)
-        try:
-            yield
-        finally:
-            self._one.release()
+    def alone(self) -> "_Alone":
+        """The engine does not notice two threads in one store, and both would write anywhere: a context manager that
+        raises RuntimeError where another thread is in this one."""
+        return _Alone(self._one)
 
     def _enter(self, call: Callable[[int, object], int | None]) -> None:
         """Let the engine do `call` with the context and room for a trap; raise how it ended."""
