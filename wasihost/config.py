@@ -111,11 +111,11 @@ class ModuleConfig:
         name = _bytes(key, "an environment variable")
         if not name or b"=" in name:
             raise ConfigError(f"an environment variable cannot be called {key!r}: a name is not empty and holds no '='")
-        return self._with("_environ", self._environ.plus(name + b"=" + _bytes(value, "an environment variable")))
+        return self._with("_environ", self._environ.plus(name + b"=" + _value(name, value)))
 
     def with_env_raw(self, entry: Text) -> Self:
         """Append one entry as it stands, usually `KEY=VALUE`."""
-        return self._with("_environ", self._environ.plus(_bytes(entry, "an environment entry")))
+        return self._with("_environ", self._environ.plus(_bytes(entry, "an environment entry", secret=True)))
 
     def without_env(self) -> Self:
         """No variable at all."""
@@ -335,17 +335,33 @@ class ModuleConfig:
             object.__setattr__(self, slot, value)
 
     def __repr__(self) -> str:
+        """What differs from a bare config. Of the environment only the names: values are often secrets."""
         fresh = ModuleConfig()
-        shown = [f"{slot[1:]}={value!r}" for slot in ModuleConfig.__slots__
-                 if (value := getattr(self, slot)) != getattr(fresh, slot)]  # fmt: skip
-        return f"ModuleConfig({', '.join(shown)})"
+        shown = {slot[1:]: repr(value) for slot in ModuleConfig.__slots__
+                 if (value := getattr(self, slot)) != getattr(fresh, slot)}  # fmt: skip
+        if self.environ:
+            names = (os.fsdecode(entry.partition(b"=")[0]) for entry in self.environ)
+            shown["environ"] = f"<{len(self.environ)} variables: {', '.join(names)}>"
+        return f"ModuleConfig({', '.join(f'{name}={value}' for name, value in shown.items())})"
 
 
-def _bytes(text: Text, what: str) -> bytes:
-    data = text if isinstance(text, bytes) else os.fsencode(text)
+def _bytes(text: Text, what: str, *, secret: bool = False) -> bytes:
+    try:
+        data = text if isinstance(text, bytes) else os.fsencode(text)
+    except TypeError:
+        from wasihost.mistakes import no_text
+
+        raise no_text(what, text, secret=secret) from None
     if b"\0" in data:
-        raise ConfigError(f"{what} cannot hold a NUL byte: {text!r}")
+        raise ConfigError(f"{what} cannot hold a NUL byte" + ("" if secret else f": {text!r}"))
     return data
+
+
+def _value(name: bytes, value: Text) -> bytes:
+    """The value of a variable, which no message shows."""
+    if isinstance(value, bytes) and b"\0" not in value:
+        return value
+    return _bytes(value, f"the value of the environment variable {os.fsdecode(name)!r}", secret=True)
 
 
 def _output(stream: Stdout | None, what: str) -> Stdout | None:

@@ -42,11 +42,11 @@ class FSConfig:
 
     def with_dir_mount(self, guest_path: str, host_path: str | os.PathLike[str]) -> FSConfig:
         """Add a writable host directory."""
-        return self._add(guest_path, os.fspath(host_path), False)
+        return self._add(guest_path, _host(host_path), False)
 
     def with_read_only_dir_mount(self, guest_path: str, host_path: str | os.PathLike[str]) -> FSConfig:
         """Add a host directory that the guest cannot change: ROFS."""
-        return self._add(guest_path, os.fspath(host_path), True)
+        return self._add(guest_path, _host(host_path), True)
 
     def with_fs_mount(
         self, guest_path: str, source: VirtualSource | os.PathLike[str], *, read_only: bool = False
@@ -59,11 +59,16 @@ class FSConfig:
         """
         if isinstance(source, os.PathLike):
             return self._add(guest_path, os.fspath(source), True)
-        from wasihost.vfs.mounting import can_change
+        from wasihost.vfs.mounting import can_change, is_source
 
+        if not is_source(source):
+            from wasihost.mistakes import no_file_system
+
+            raise no_file_system(guest_path, source)
         return self._add(guest_path, source, read_only or not can_change(source))
 
     def _add(self, guest_path: str, source: str | VirtualSource, read_only: bool) -> FSConfig:
+        _check_text("a directory's name for the guest", guest_path)
         if not guest_path or "\0" in guest_path:
             raise ConfigError(f"a guest path cannot be {guest_path!r}: give a path such as '/' or '/data'")
         if isinstance(source, str) and (not source or "\0" in source):
@@ -81,3 +86,19 @@ class FSConfig:
 
     def __repr__(self) -> str:
         return f"FSConfig({list(self._mounts)!r})"
+
+
+def _host(path: str | os.PathLike[str]) -> str:
+    try:
+        return os.fspath(path)
+    except TypeError:
+        from wasihost.mistakes import no_path
+
+        raise no_path("a host directory", path) from None
+
+
+def _check_text(what: str, given: object) -> None:
+    if not isinstance(given, str):
+        from wasihost.mistakes import no_path
+
+        raise no_path(what, given)

@@ -16,7 +16,7 @@ from wasihost.config import ModuleConfig
 from wasihost.deadline import after
 from wasihost.errors import ConfigError, ExitError, LimitExceeded, TimeoutExpired, TrapError
 from wasihost.module import Module, ModuleSource, in_reach_of_signals
-from wasihost.options import Options, Prepared
+from wasihost.options import Options, Prepared, check_seconds
 from wasihost.preloading import for_runs
 from wasihost.state import State
 
@@ -179,6 +179,8 @@ class Instance:
         with self._engine.alone():
             if os.getpid() != self._pid:
                 raise RuntimeError("this instance belongs to the process that was forked: make one in this process")
+            if timeout is not None:
+                check_seconds("timeout", timeout)
             if timeout is not None and not self._engine.interruptible:
                 raise ConfigError("this instance cannot be interrupted: give `timeout` when it is made, too")
             wall, cpu = time.monotonic_ns(), time.thread_time()
@@ -366,7 +368,7 @@ def instantiate(
     The options are those of `Options`. `timeout` is in seconds, for what the module does now; given here, calls can
     have timeouts in any thread.
     """
-    prepared = Prepared(module, config, options, text, encoding)
+    prepared = Prepared(module, config, options, text, encoding, timeout)
     return Instance(as_module(module, options), prepared, None, timeout)
 
 

@@ -41,11 +41,11 @@ DEFAULT_LIMITS: Final = Limits()
 
 
 class LimitChanges(TypedDict, total=False):
-    """The fields of `Limits`, each of them optional."""
+    """The fields of `Limits`, each of them optional. Of memory and output also text, such as "64MiB"."""
 
-    memory: int | None
+    memory: int | str | None
     fuel: int | None
-    output: int | None
+    output: int | str | None
     open_files: int | None
     path: int | None
     sleep: float | None
@@ -57,11 +57,28 @@ _LEAST = Limits(memory=0, fuel=0, output=0, open_files=3, path=1, sleep=0, subsc
 
 def changed(limits: Limits, changes: Mapping[str, object]) -> Limits:
     """`limits` with some of them changed. ConfigError for an unknown one, and for one that nothing could run in."""
+    new: dict[str, object] = {}
     for name, value in changes.items():
         if name not in Limits._fields:
             raise ConfigError(f"there is no limit {name!r}: the limits are {', '.join(Limits._fields)}")
         kinds = (int, float) if name == "sleep" else (int,)
         least = getattr(_LEAST, name)
-        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool) or value < least):
+        if name in _SIZES and isinstance(value, str):
+            value = new[name] = size(value)
+            if value is None:
+                raise ConfigError(f"the limit {name!r} cannot be {changes[name]!r}: give bytes, or a text as '64MiB'")
+        if value is not None and not (isinstance(value, kinds) and not isinstance(value, bool) and value >= least):
             raise ConfigError(f"the limit {name!r} cannot be {value!r}: give at least {least}, or None for no limit")
-    return limits._replace(**changes)  # type: ignore[arg-type]  # checked just now
+    return limits._replace(**{**changes, **new})  # type: ignore[arg-type]  # checked just now
+
+
+_SIZES: Final = ("memory", "output")
+_UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def size(text: str) -> int | None:
+    """Bytes: 1048576, 64MiB, 64M, 1GiB. None for what is no size."""
+    import re  # which a run without sizes does without
+
+    found = re.fullmatch(r"(\d+)\s*([kmg]?)(i?b)?", text.strip().lower())
+    return int(found[1]) * _UNITS[found[2]] if found else None

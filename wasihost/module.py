@@ -51,7 +51,7 @@ class Module:
             source = source.encode()
         elif isinstance(source, _BYTES):
             source = bytes(source)
-        elif not isinstance(source, (str, os.PathLike)):
+        elif not isinstance(source, (str, os.PathLike)):  # as `name_of` has seen, a file of a package
             source = source.read_bytes()
         self._source: str | bytes | os.PathLike[str] = source
         self._cache = cache
@@ -106,6 +106,10 @@ def name_of(source: ModuleSource) -> str:
         return "guest"
     if isinstance(source, (str, os.PathLike)):
         return os.path.basename(os.fspath(source))
+    if not hasattr(source, "read_bytes"):
+        from wasihost.mistakes import no_module
+
+        raise no_module(source)
     return source.name
 
 

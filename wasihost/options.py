@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
+from wasihost import mistakes
 from wasihost.config import Inherit, ModuleConfig
 from wasihost.errors import ConfigError
 from wasihost.module import ModuleSource, name_of
@@ -41,7 +42,8 @@ class Options(TypedDict, total=False):
     - `dirs`, `ro_dirs`: guest path -> host directory, writable and not.
     - `files`: path -> content, put into a file system in memory at the guest's `/`; `fs`: one to be mounted there.
     - `imports`: host functions of your own, and other guests' exports (`Instance.as_imports`).
-    - `max_memory`, `fuel`, `max_output`: limits, as `Limits` has them; the config has more.
+    - `max_memory`, `fuel`, `max_output`: limits, as `Limits` has them; the config has more. Sizes are in bytes, or text
+      such as "64MiB".
     - `cache=False` leaves the compiled modules on disk alone.
     - `stats=True` also counts calls and bytes per function, and notes paths; that costs a part of each call.
     """
@@ -59,9 +61,9 @@ class Options(TypedDict, total=False):
     files: Mapping[str, bytes | Lazy] | None
     fs: VirtualSource | None
     imports: Provider | Sequence[Provider] | None
-    max_memory: int | None
+    max_memory: int | str | None
     fuel: int | None
-    max_output: int | None
+    max_output: int | str | None
     cache: bool
     stats: bool
 
@@ -76,11 +78,15 @@ class Prepared:
         options: Mapping[str, Any],
         text: bool | None,
         encoding: str | None,
+        timeout: float | None = None,
     ) -> None:
         given = dict(options)
-        unknown = given.keys() - Options.__annotations__.keys()
-        if unknown:
-            raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
+        if unknown := given.keys() - Options.__annotations__.keys():
+            raise mistakes.unknown_option(unknown, {*Options.__annotations__, *_OTHERS})
+        if config is not None and not isinstance(config, ModuleConfig):
+            raise mistakes.no_config(config)
+        if timeout is not None:
+            check_seconds("timeout", timeout)
         self.decoding = Decoding(text, encoding, given.get("errors"))
         self.imports: Provider | Sequence[Provider] | None = given.get("imports")
         self.cache: bool = given.get("cache", True)
@@ -128,17 +134,27 @@ class Prepared:
         return config
 
     def _with_files(self, config: ModuleConfig, given: Mapping[str, Any]) -> ModuleConfig:
-        for guest, host in (given.get("dirs") or {}).items():
-            config = config.with_host_directory_preopen(guest, host)
-        for guest, host in (given.get("ro_dirs") or {}).items():
-            config = config.with_read_only_fs(guest, os.fspath(host))
+        for name in ("dirs", "ro_dirs"):
+            folders = given.get(name)
+            if folders is not None and not isinstance(folders, Mapping):
+                raise mistakes.no_folders(name, folders)
+            for guest, host in (folders or {}).items():
+                if name == "dirs":
+                    config = config.with_host_directory_preopen(guest, host)
+                else:
+                    config = config.with_fs(config.fs_config.with_read_only_dir_mount(guest, host))
         files, fs = given.get("files"), given.get("fs")
         if files is not None:
             if fs is not None:
                 raise ConfigError("give either files or fs: put the files into the file system, fs['a.txt'] = b'...'")
             from wasihost.vfs import MemoryFS
 
-            fs = MemoryFS(files)
+            try:
+                fs = MemoryFS(files)
+            except (TypeError, AttributeError):
+                if error := mistakes.no_files(files):
+                    raise error from None
+                raise
         if fs is not None:
             from wasihost.vfs import MemoryFS
             from wasihost.vfs.changes import Picture
@@ -162,6 +178,8 @@ class Prepared:
         return tuple(name for name, kept in (("stdout", self.out), ("stderr", self.err)) if kept and kept.truncated)
 
 
+_OTHERS: Final = ("check", "config", "encoding", "text", "timeout")
+"""What callers of ours take besides `Options`."""
 _LIMITS = {"max_memory": "memory", "fuel": "fuel", "max_output": "output"}
 
 
@@ -169,10 +187,14 @@ def _with_arguments(
     config: ModuleConfig, module: ModuleSource, args: Sequence[str | bytes] | None, env: Mapping[str, str] | None
 ) -> ModuleConfig:
     if isinstance(args, (str, bytes)):
-        raise ConfigError(f"args is a sequence of arguments, not one string: args=[{args!r}]")
+        raise mistakes.one_string("args", args)
+    if args is not None and not hasattr(args, "__iter__"):
+        raise mistakes.no_arguments(args)
     if args is not None or not config.args:
         config = config.with_args(config.name or name_of(module), *(args or ()))
     if env is not None:
+        if not isinstance(env, Mapping):
+            raise mistakes.no_environment(env)
         config = config.without_env()
         for key, value in env.items():
             config = config.with_env(key, value)
@@ -200,3 +222,13 @@ def _own_descriptor(fd: int, name: str, other: str) -> Inherit:
     except (OSError, OverflowError):
         raise ConfigError(f"{name} cannot be {fd!r}: that is no open descriptor; give {other}, or INHERIT") from None
     return Inherit(fd)
+
+
+def check_seconds(name: str, seconds: Any) -> None:
+    """ConfigError for what is no number of seconds from 0 on: a text, a negative number, NaN."""
+    try:
+        good = not isinstance(seconds, (str, bytes, bool)) and float(seconds) >= 0
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise mistakes.no_time(name, seconds)

@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+from wasihost.limits import size
+
 
 class Order(NamedTuple):
     """Pairs of guest path and host directory, variables, limits; the module and its arguments."""
@@ -64,17 +66,6 @@ def preload(value: str) -> tuple[str, str] | None:
     """NAME=FILE -> (import module, file)."""
     name, separator, file = value.partition("=")
     return (name, file) if separator and name and file else None
-
-
-_UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-
-
-def size(value: str) -> int | None:
-    """Bytes: 1048576, 64MiB, 64M, 1GiB."""
-    import re  # which a run without sizes does without
-
-    found = re.fullmatch(r"(\d+)\s*([kmg]?)(i?b)?", value.strip().lower())
-    return int(found[1]) * _UNITS[found[2]] if found else None
 
 
 def seconds(value: str) -> float | None:

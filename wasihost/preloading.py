@@ -24,8 +24,9 @@ RUNS: Final = (
 """What a run of any kind may import, besides what every run does: little and fast, so the first run brings it all."""
 
 _PRELOADED: Final = (
-    "concurrent.futures.thread", "encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_16",
-    "inspect", "logging", "re", "wasihost.engines.wasmtime.linker", "wasihost.runs_async", "wasihost.runs",
+    "concurrent.futures.thread", "difflib", "encodings.ascii", "encodings.idna", "encodings.latin_1",
+    "encodings.utf_16", "inspect", "logging", "re",
+    "wasihost.engines.wasmtime.linker", "wasihost.runs_async", "wasihost.runs",
 )  # fmt: skip
 """What takes longer, or is needed by few."""
 

@@ -134,7 +134,7 @@ def run(
     for a module file that cannot be read, KeyboardInterrupt, and whatever an object given as a stream raised, but for
     an OSError: that becomes the errno the guest gets.
     """
-    prepared = Prepared(module, config, options, text, encoding)
+    prepared = Prepared(module, config, options, text, encoding, timeout)
     return finish(as_module(module, options), prepared, timeout, check)
 
 

@@ -36,7 +36,7 @@ async def run_async(
 
     Objects given as streams are called in that thread.
     """
-    prepared = Prepared(module, config, options, text, encoding)
+    prepared = Prepared(module, config, options, text, encoding, timeout)
     guests: list[Instance] = []
     cancelled = threading.Event()
     reason = Cancelled("the task was cancelled")

@@ -15,6 +15,11 @@ VirtualSource: TypeAlias = MemoryFS | Directory | Mapping[str, bytes | Lazy] | T
 """What can be mounted besides a directory of the host."""
 
 
+def is_source(given: object) -> bool:
+    """Whether it looks like something that can be mounted."""
+    return isinstance(given, (MemoryFS, Directory, Mapping)) or is_fsspec(given) or is_traversable(given)
+
+
 def can_change(source: VirtualSource) -> bool:
     """Whether a guest may write to it at all. Not to a plain dict: nothing that it writes could be found in it."""
     return isinstance(source, (MemoryFS, Directory))

@@ -1,0 +1,149 @@
+"""What to say to a caller who gave something that cannot be meant: what was wrong, and what to type.
+
+Rules of this file: every function returns an error, in one line, for its caller to raise. What a plain run of the
+command imports looks for it when a mistake has been made. No value of an environment variable is shown.
+"""
+
+from __future__ import annotations
+
+import os
+import reprlib
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from wasihost.errors import ConfigError
+
+_ELSEWHERE: Final = {
+    "argv": "give args=[...]",
+    "bufsize": "output goes to a stream as the guest writes it",
+    "cwd": "a guest's working directory is what is mounted at '.': dirs={'.': PATH}",
+    "executable": "the guest's own name is ModuleConfig().with_name(NAME)",
+    "memory": "give max_memory=...",
+    "mounts": "give dirs={GUEST_PATH: HOST_PATH}",
+    "output": "give stdout=...",
+    "shell": "there is no shell; give args=[...]",
+    "universal_newlines": "give text=True",
+    "volumes": "give dirs={GUEST_PATH: HOST_PATH}",
+}
+"""What people know from `subprocess` and its like, and what it is here."""
+
+_shown = reprlib.Repr()
+_shown.maxstring = _shown.maxother = 60
+
+
+def unknown_option(names: Collection[str], known: Collection[str]) -> TypeError:
+    """An option that there is not: a TypeError, as Python has it for a keyword."""
+    import difflib
+
+    hints = []
+    for name in sorted(names):
+        near = difflib.get_close_matches(name, known, 1, 0.6)
+        hint = _ELSEWHERE.get(name) or (f"did you mean {near[0]}?" if near else "")
+        hints.append(f"{name} ({hint})" if hint and len(names) > 1 else f"{name}; {hint}" if hint else name)
+    return TypeError(f"unknown option{'s' * (len(names) > 1)}: {', '.join(hints)}")
+
+
+def no_module(given: object) -> ConfigError:
+    """What was given as a module and is none."""
+    if isinstance(given, (list, tuple)) and given and isinstance(given[0], (str, os.PathLike)):
+        first, *rest = given
+        more = f", args={rest!r}" if rest else ""
+        return ConfigError(f"the module comes first, and its arguments by their name: {os.fspath(first)!r}{more}")
+    if hasattr(given, "read"):
+        return ConfigError(f"a module cannot be an open file ({_type(given)}): give its path, or its read()")
+    return ConfigError(f"a module cannot be {_type(given)}: give a path, its bytes, its text or a wasihost.Module")
+
+
+def no_config(given: object) -> ConfigError:
+    """What was given as a config and is none."""
+    if isinstance(given, (list, tuple, str, bytes)):
+        arguments = [given] if isinstance(given, (str, bytes)) else list(given)
+        return ConfigError(f"the second argument is a ModuleConfig: give arguments by their name, args={arguments!r}")
+    name = "env" if isinstance(given, Mapping) else "config"
+    hint = "ModuleConfig().with_args(...)" if name == "config" else "options by their names, such as env={...}"
+    return ConfigError(f"a config is a wasihost.ModuleConfig, not {_type(given)}: give {hint}")
+
+
+def one_string(name: str, given: str | bytes) -> ConfigError:
+    """One string for a sequence of them."""
+    return ConfigError(f"{name} is a sequence of arguments, not one string: {name}=[{given!r}]")
+
+
+def no_arguments(given: object) -> ConfigError:
+    """What was given as arguments and cannot be gone through."""
+    return ConfigError(f"args is a sequence of arguments, not {_type(given)}: args=[{str(given)!r}]")
+
+
+def no_text(what: str, given: object, *, secret: bool = False) -> ConfigError:
+    """What was given as an argument or a variable and is no text."""
+    shown = _type(given) if secret or given is None else f"{_shown.repr(given)}, {_type(given)}"
+    advice = "leave it out" if given is None else "give str(...) of it" if secret else f"give {str(given)!r}"
+    return ConfigError(f"{what} is text or bytes, not {shown}: {advice}")
+
+
+def no_environment(given: object) -> ConfigError:
+    """What was given as an environment and is no mapping."""
+    entries = given if isinstance(given, (list, tuple)) else [given]
+    names = [entry.partition("=")[0] for entry in entries if isinstance(entry, str)]
+    example = ", ".join(f"{name!r}: ..." for name in names[:3]) or "'NAME': 'value'"
+    return ConfigError(f"env is a dict of names and values, not {_type(given)}: env={{{example}}}")
+
+
+def no_folders(name: str, given: object) -> ConfigError:
+    """What was given as directories and is no mapping."""
+    entries = given if isinstance(given, (list, tuple, set)) else [given]
+    pairs = []
+    for entry in entries:
+        if isinstance(entry, (str, os.PathLike)):
+            host, _, guest = os.fspath(entry).partition(":")
+            pairs.append(f"{guest.lstrip(':') or host!r}: {host!r}")
+    example = ", ".join(pairs[:3]) or "'/data': 'data'"
+    return ConfigError(f"{name} is a dict of guest path -> host directory, not {_type(given)}: {name}={{{example}}}")
+
+
+def no_path(what: str, given: object) -> ConfigError:
+    """What was given as a path and is none."""
+    return ConfigError(f"{what} is a path, not {_shown.repr(given)}: give a str such as '/data'")
+
+
+def no_files(given: object) -> ConfigError | None:
+    """What was given as files and cannot be put into a file system; None if nothing is wrong with it."""
+    if not isinstance(given, Mapping):
+        return ConfigError(f"files is a dict of path -> content, not {_type(given)}: files={{'a.txt': b'...'}}")
+    for path, content in given.items():
+        if not isinstance(path, str):
+            return ConfigError(f"files has a path that is no str, {_shown.repr(path)}: give 'a.txt' or '/folder/a.txt'")
+        if isinstance(content, str):
+            return ConfigError(f"the content of the file {path!r} is text: give bytes, content.encode()")
+        if not isinstance(content, (bytes, bytearray, memoryview)):
+            return ConfigError(f"the content of the file {path!r} is {_type(content)}: give bytes, or a wasihost.Lazy")
+    return None
+
+
+def no_file_system(guest_path: str, given: object) -> ConfigError:
+    """What was given as a file system and is none."""
+    if isinstance(given, str):
+        return ConfigError(f"{given!r} is the path of a host directory: give dirs={{{guest_path!r}: {given!r}}}, or "
+                           f"ModuleConfig().with_host_directory_preopen({guest_path!r}, {given!r})")  # fmt: skip
+    return ConfigError(
+        f"cannot mount {_shown.repr(given)} as {guest_path!r}: not a MemoryFS, dict, Traversable, zipfile.Path, "
+        "fsspec file system or wasihost.vfs.Directory"
+    )
+
+
+def no_time(name: str, given: object) -> ConfigError:
+    """What was given as seconds and is none."""
+    advice = "give seconds, 0 or more, or None for no end"
+    if isinstance(given, str):
+        try:
+            advice = f"give a number, {float(given):g}"
+        except ValueError:
+            advice = "give a number of seconds, such as 2.5"
+    return ConfigError(f"{name} cannot be {_shown.repr(given)}: {advice}")
+
+
+def _type(given: object) -> str:
+    if given is None:
+        return "None"
+    name = type(given).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
