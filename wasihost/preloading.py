@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from wasihost.module import Module
 
 RUNS: Final = (
-    "wasi_preview0", "array", "fcntl", "hashlib", "mmap", "signal", "socket", "termios", "time",
+    "wasi_preview0", "array", "difflib", "fcntl", "hashlib", "mmap", "signal", "socket", "termios", "time",
     *(f"wasihost.{name}" for name in (
-        "descriptors.ahead", "descriptors.readiness", "descriptors.sockets", "descriptors.virtual",
-        "engines.wasmtime.instance", "engines.wasmtime.module", "engines.wasmtime.watch", "imports", "linking",
-        "memory", "preview0", "sockconfig", "state", "stats", "vfs.changes", "vfs.mounting",
+        "counting", "descriptors.ahead", "descriptors.readiness", "descriptors.sockets", "descriptors.virtual",
+        "engines.wasmtime.instance", "engines.wasmtime.misfits", "engines.wasmtime.module", "engines.wasmtime.watch",
+        "imports", "linking", "memory", "preview0", "sockconfig", "state", "stats", "vfs.changes", "vfs.mounting",
     )),
 )  # fmt: skip
 """What a run of any kind may import, besides what every run does: little and fast, so the first run brings it all."""
 
 _PRELOADED: Final = (
-    "concurrent.futures.thread", "difflib", "encodings.ascii", "encodings.idna", "encodings.latin_1",
+    "concurrent.futures.thread", "encodings.ascii", "encodings.idna", "encodings.latin_1",
     "encodings.utf_16", "inspect", "logging", "re",
     "wasihost.engines.wasmtime.linker", "wasihost.runs_async", "wasihost.runs",
 )  # fmt: skip

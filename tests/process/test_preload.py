@@ -77,7 +77,7 @@ wasihost.preload()
 print(*set({sorted(wanted - command - ENGINE)!r}) - sys.modules.keys())
 """
     done = python(code)
-    assert (done.stdout, done.stderr) == ("\n", "")
+    assert (done.stdout, done.stderr) == ("\n", ""), "these belong into a list of wasihost/preloading.py"
 
 
 def test_modules_are_compiled_for_every_way_of_running() -> None:
