@@ -17,6 +17,22 @@ TOP = 3
 ALL = Rights(Rights.MASK)
 FOLDER = ALL & ~(Rights.FD_WRITE | Rights.FD_ALLOCATE | Rights.FD_FILESTAT_SET_SIZE)
 """All that one can ask for of a directory: not to write it."""
+FOR_FILES = (
+    Rights.FD_DATASYNC | Rights.FD_READ | Rights.FD_SEEK | Rights.FD_FDSTAT_SET_FLAGS | Rights.FD_SYNC | Rights.FD_TELL
+    | Rights.FD_WRITE | Rights.FD_ADVISE | Rights.FD_ALLOCATE | Rights.FD_FILESTAT_GET | Rights.FD_FILESTAT_SET_SIZE
+    | Rights.FD_FILESTAT_SET_TIMES | Rights.POLL_FD_READWRITE
+)  # fmt: skip
+"""What a file has that was opened to be read and written."""
+FOR_READERS = FOR_FILES & ~(Rights.FD_WRITE | Rights.FD_ALLOCATE | Rights.FD_FILESTAT_SET_SIZE)
+"""What a file has that was opened to be read."""
+FOR_FOLDERS = (
+    Rights.FD_DATASYNC | Rights.FD_FDSTAT_SET_FLAGS | Rights.FD_SYNC | Rights.PATH_CREATE_DIRECTORY
+    | Rights.PATH_CREATE_FILE | Rights.PATH_LINK_SOURCE | Rights.PATH_LINK_TARGET | Rights.PATH_OPEN | Rights.FD_READDIR
+    | Rights.PATH_READLINK | Rights.PATH_RENAME_SOURCE | Rights.PATH_RENAME_TARGET | Rights.PATH_FILESTAT_GET
+    | Rights.PATH_FILESTAT_SET_SIZE | Rights.PATH_FILESTAT_SET_TIMES | Rights.FD_FILESTAT_GET
+    | Rights.FD_FILESTAT_SET_TIMES | Rights.PATH_SYMLINK | Rights.PATH_REMOVE_DIRECTORY | Rights.PATH_UNLINK_FILE
+)  # fmt: skip
+"""What every directory has."""
 
 
 class Room(NamedTuple):
@@ -153,6 +169,16 @@ def fd_tell(fd: int) -> Step:
 
 def fd_write(fd: int, *pieces: bytes) -> Step:
     return Step("fd_write", (fd, Data(pieces)), "size")
+
+
+def without(right: Rights, fd: int = 4) -> Step:
+    """`fd_fdstat_set_rights` that gives `right` up for a file opened to be read and written."""
+    return fd_fdstat_set_rights(fd, FOR_FILES & ~right, 0).gives(0)
+
+
+def folder_without(right: Rights, fd: int = 4) -> Step:
+    """`fd_fdstat_set_rights` that gives `right` up for a directory."""
+    return fd_fdstat_set_rights(fd, FOR_FOLDERS & ~right, ALL).gives(0)
 
 
 # -- path_* ------------------------------------------------------------------------------------------------------------

@@ -194,11 +194,34 @@ def test_a_time_before_1970_is_given_as_0(raw: Raw, file: Path) -> None:
     assert (stat["atim"], stat["mtim"]) == (0, 0)
 
 
+ALL = (1 << 30) - 1
+FOR_FILES = rights(
+    "fd_datasync", "fd_read", "fd_seek", "fd_fdstat_set_flags", "fd_sync", "fd_tell", "fd_write", "fd_advise",
+    "fd_allocate", "fd_filestat_get", "fd_filestat_set_size", "fd_filestat_set_times", "poll_fd_readwrite",
+)  # fmt: skip
+"""All rights, and those that a file can have."""
+
+
 @pytest.mark.usefixtures("file")
-def test_rights_are_what_was_asked_for_as_far_as_a_file_has_them(raw: Raw) -> None:
-    asked = rights("fd_read", "fd_seek", "fd_readdir", "path_open")
-    stat = raw.fdstat(raw.open("f", rights=asked))
-    assert (stat["fs_rights_base"], stat["fs_rights_inheriting"]) == (rights("fd_read", "fd_seek"), 0)
+def test_rights_are_what_a_file_can_have_with_the_access_mode_asked_for(raw: Raw) -> None:
+    changing, writing = rights("fd_write", "fd_allocate", "fd_filestat_set_size"), rights("fd_write")
+    for asked, lacking in (
+        (rights("fd_read", "fd_write"), 0),
+        (ALL, 0),
+        (ALL & ~writing, changing),
+        (rights("fd_read", "fd_seek", "fd_readdir", "path_open"), changing),
+        (ALL & ~rights("fd_read"), rights("fd_read")),
+        (0, changing | rights("fd_read")),
+    ):
+        stat = raw.fdstat(raw.open("f", rights=asked))
+        assert (stat["fs_rights_base"], stat["fs_rights_inheriting"]) == (FOR_FILES & ~lacking, 0)
+
+
+def keeping(raw: Raw, kept: int) -> int:
+    """The file, opened for all; the other rights are then given up."""
+    fd = raw.open("f")
+    assert raw.call("fd_fdstat_set_rights", fd, kept, 0) == 0
+    return fd
 
 
 NEEDS = {
@@ -223,21 +246,21 @@ NEEDS = {
 @pytest.mark.usefixtures("file")
 def test_each_call_needs_its_rights_and_no_others(raw: Raw, name: str) -> None:
     needed, args = NEEDS[name]
-    assert raw.call(name, raw.open("f", rights=rights(*needed)), *args) == 0
+    assert raw.call(name, keeping(raw, rights(*needed)), *args) == 0
     for missing in needed:
-        others = rights(*(set(abi()["types"]["rights"]["flags"]) - {missing, "fd_seek" if name == "fd_tell" else ""}))
-        assert raw.call(name, raw.open("f", rights=others), *args) == Errno.NOTCAPABLE
+        others = FOR_FILES & ~rights(missing, *(["fd_seek"] if name == "fd_tell" else []))
+        assert raw.call(name, keeping(raw, others), *args) == Errno.NOTCAPABLE
 
 
 @pytest.mark.usefixtures("file")
 def test_the_position_may_be_asked_with_either_right(raw: Raw) -> None:
-    assert seek(raw, raw.open("f", rights=rights("fd_tell")), 0, CUR) == 0
-    assert position(raw, raw.open("f", rights=rights("fd_seek"))) == 0
+    assert seek(raw, keeping(raw, rights("fd_tell")), 0, CUR) == 0
+    assert position(raw, keeping(raw, rights("fd_seek"))) == 0
 
 
 @pytest.mark.usefixtures("file")
 def test_rights_only_shrink(raw: Raw) -> None:
-    fd = raw.open("f", rights=rights("fd_read", "fd_seek"))
+    fd = keeping(raw, rights("fd_read", "fd_seek"))
     assert raw.call("fd_fdstat_set_rights", fd, rights("fd_read", "fd_write"), 0) == Errno.NOTCAPABLE
     assert raw.call("fd_fdstat_set_rights", fd, rights("fd_read"), rights("fd_read")) == Errno.NOTCAPABLE
     assert raw.call("fd_fdstat_set_rights", fd, rights("fd_read"), 0) == 0
@@ -249,7 +272,9 @@ def test_rights_only_shrink(raw: Raw) -> None:
 def test_what_a_directory_does_not_pass_on_is_not_given(raw: Raw, file: Path) -> None:
     base = raw.fdstat(3)["fs_rights_base"]
     assert raw.call("fd_fdstat_set_rights", 3, base, rights("fd_read", "path_open")) == 0
-    assert raw.fdstat(raw.open("f"))["fs_rights_base"] == rights("fd_read")
+    fd = raw.open("f")
+    assert raw.fdstat(fd)["fs_rights_base"] == rights("fd_read")
+    assert raw.call("fd_sync", fd) == Errno.NOTCAPABLE
     file.with_name("d").mkdir()
     stat = raw.fdstat(raw.open("d", oflags=DIRECTORY))
     assert (stat["fs_rights_base"], stat["fs_rights_inheriting"]) == (

@@ -16,6 +16,8 @@ from wasihost import rights as kinds
 from wasihost.deadline import Deadline
 
 NO_FLAGS = Fdflags(0)
+_ALL = int(kinds.ALL)
+_SET_SIZE = Rights.FD_FILESTAT_SET_SIZE
 MAX_OFFSET = 2**63 - 1
 """The furthest that a position in a file can be: a signed 64-bit number, as the spec's `filedelta`."""
 
@@ -24,11 +26,11 @@ class Descriptor:
     """An open file, directory, stream or socket.
 
     `rights` apply to itself, `inheriting` bounds what is opened through it; both are bits of `Rights` and only ever
-    shrink. `KIND` are the rights that make sense for the kind: a missing right outside it answers `missing` instead of
-    NOTCAPABLE.
+    shrink. `given_up` are those that it could have, had the guest not given them up for it or for what it was opened
+    through. `KIND` are the rights that make sense for the kind: for a right outside it a call answers `missing`.
     """
 
-    __slots__ = ("flags", "inheriting", "rights")
+    __slots__ = ("flags", "given_up", "inheriting", "rights")
 
     KIND: ClassVar[int] = 0
     missing: ClassVar[Errno] = Errno.NOTSUP
@@ -37,10 +39,22 @@ class Descriptor:
         self.rights = rights
         self.inheriting = inheriting
         self.flags = flags
+        self.given_up = 0
+
+    def keep(self, rights: int, inheriting: int) -> None:
+        """Give up all other rights."""
+        self.given_up |= self.rights & ~rights
+        self.rights &= rights
+        self.inheriting &= inheriting
 
     def lacks(self, right: Rights) -> WasiError:
-        """The error for a call that needs `right`: NOTCAPABLE, or what the kind says if it could never have it."""
-        return WasiError(Errno.NOTCAPABLE if self.KIND & right else self.missing)
+        """The error for a call that needs `right`: NOTCAPABLE if it was given up, `missing` if the kind never has it,
+        else what Linux says of a descriptor that was not opened for this."""
+        if self.given_up & right:
+            return WasiError(Errno.NOTCAPABLE)
+        if not self.KIND & right:
+            return WasiError(self.missing)
+        return WasiError(Errno.INVAL if right & _SET_SIZE else Errno.BADF)
 
     def attend(self, deadline: Deadline) -> None:
         """Called when a guest gets it: what waits, waits no longer than that."""
@@ -138,7 +152,7 @@ class Stream(Descriptor):
 
     def lacks(self, right: Rights) -> WasiError:
         """As POSIX tells lseek from fsync and ftruncate."""
-        return WasiError(Errno.SPIPE) if right & _POSITION else super().lacks(right)
+        return WasiError(Errno.SPIPE) if right & _POSITION & ~self.given_up else super().lacks(right)
 
 
 class Socket(Stream):
@@ -163,6 +177,7 @@ class Socket(Stream):
         raise WasiError(self.missing)
 
 
+_NOT_OF_DIRECTORIES = Rights.FD_SEEK | Rights.FD_TELL | kinds.WRITE
 DirectoryEntry: TypeAlias = tuple[bytes, int, Filetype]
 """One name of a listing, its inode number and its type, as far as they are known without a stat. No class of its own:
 that would be a sixth of what an entry costs."""
@@ -177,20 +192,19 @@ class Directory(Descriptor):
 
     __slots__ = ("listing", "preopen", "read_only")
 
+    KIND: ClassVar[int] = int(kinds.DIRECTORY)
     missing: ClassVar[Errno] = Errno.ISDIR
 
-    def __init__(self, rights: int, inheriting: int, preopen: str | None = None, read_only: bool = False) -> None:
-        super().__init__(rights, inheriting)
+    def __init__(self, preopen: str | None = None, read_only: bool = False) -> None:
+        super().__init__(self.KIND, _ALL)
         self.preopen = preopen
         self.read_only = read_only
         self.listing: tuple[memoryview, list[int]] | None = None
 
     def lacks(self, right: Rights) -> WasiError:
-        """BADF for a position, as wasmtime answers; ROFS for a change below a read-only mount."""
-        if right & (Rights.FD_SEEK | Rights.FD_TELL):
-            return WasiError(Errno.BADF)
-        if self.read_only and right & kinds.DIRECTORY_CHANGE:
-            return WasiError(Errno.ROFS)
+        """BADF for a position, as wasmtime answers, and for writing, as directories are opened to be read only."""
+        if right & _NOT_OF_DIRECTORIES:
+            return WasiError(Errno.INVAL if right & _SET_SIZE else Errno.BADF)
         return super().lacks(right)
 
     def filetype(self) -> Filetype:
@@ -201,8 +215,9 @@ class Directory(Descriptor):
         """A fresh listing, `.` and `..` first."""
         raise WasiError(Errno.NOTSUP)
 
-    def open(self, path: str, follow: bool, oflags: Oflags, rights: int, inheriting: int, flags: Fdflags) -> Descriptor:
-        """openat: a new descriptor of whatever kind the path leads to, with no more than the given rights."""
+    def open(self, path: str, follow: bool, oflags: Oflags, rights: int, flags: Fdflags) -> Descriptor:
+        """openat: a new descriptor of whatever kind the path leads to, which has what `wasihost.rights.opened` makes of
+        the rights asked for."""
         raise WasiError(Errno.NOTSUP)
 
     def stat_path(self, path: str, follow: bool) -> Filestat:

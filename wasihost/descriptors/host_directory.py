@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from typing import ClassVar
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights
@@ -24,12 +23,10 @@ from wasihost.sandbox import operations, resolve
 from wasihost.sandbox.names import is_itself
 from wasihost.sandbox.times import set_times
 
-_READS = int(Rights.FD_READ | Rights.FD_READDIR)
-_WRITE = int(Rights.FD_WRITE)
-_WRITES = int(Rights.FD_WRITE | Rights.FD_ALLOCATE | Rights.FD_FILESTAT_SET_SIZE)
+_READ, _WRITE = int(Rights.FD_READ), int(Rights.FD_WRITE)
 _CREAT, _DIRECTORY, _EXCL, _TRUNC = (int(flag) for flag in (Oflags.CREAT, Oflags.DIRECTORY, Oflags.EXCL, Oflags.TRUNC))
 _CHANGES = _CREAT | _TRUNC
-_FILE, _FOLDER_RIGHTS, _UNCHANGING = int(kinds.FILE), int(kinds.DIRECTORY), int(kinds.READ_ONLY)
+_FILE, _STREAM = int(kinds.FILE), int(kinds.STREAM)
 _A_FILE, _A_FOLDER, _A_BLOCK_DEVICE = Filetype.REGULAR_FILE, Filetype.DIRECTORY, Filetype.BLOCK_DEVICE
 _A_DEVICE = Filetype.CHARACTER_DEVICE
 _AT_ONCE = os.O_NONBLOCK | os.O_NOCTTY
@@ -50,18 +47,8 @@ class HostDirectory(Directory):
 
     __slots__ = ("fd", "mount")
 
-    KIND: ClassVar[int] = kinds.DIRECTORY
-
-    def __init__(
-        self,
-        fd: int,
-        rights: int,
-        inheriting: int,
-        read_only: bool,
-        mount: tuple[int, int],
-        preopen: str | None = None,
-    ) -> None:
-        super().__init__(rights, inheriting, preopen, read_only)
+    def __init__(self, fd: int, read_only: bool, mount: tuple[int, int], preopen: str | None = None) -> None:
+        super().__init__(preopen, read_only)
         self.fd = fd
         self.mount = mount
 
@@ -69,8 +56,8 @@ class HostDirectory(Directory):
         """close(2)."""
         os.close(self.fd)
 
-    def open(self, path: str, follow: bool, oflags: Oflags, rights: int, inheriting: int, flags: Fdflags) -> Descriptor:
-        """openat(2) through the sandbox. The access mode follows the rights asked for, as guests' libc expects.
+    def open(self, path: str, follow: bool, oflags: Oflags, rights: int, flags: Fdflags) -> Descriptor:
+        """openat(2) through the sandbox. The access mode follows FD_READ and FD_WRITE.
 
         It never waits. POSIX has a FIFO's first end wait in open for the other, and a terminal for its carrier: one
         file of that kind in a mount would hold the host for as long as nobody comes. So a FIFO opens for reading at
@@ -78,10 +65,10 @@ class HostDirectory(Directory):
         then wait as ever, unless the guest asked for NONBLOCK.
         """
         how = 0
+        if rights & _WRITE:
+            how = os.O_RDWR if rights & _READ else os.O_WRONLY
         if oflags & _DIRECTORY:
-            how = os.O_DIRECTORY | (os.O_RDWR if rights & _WRITE else 0)  # which is ISDIR
-        elif rights & _WRITES:
-            how = os.O_RDWR if rights & _READS else os.O_WRONLY
+            how |= os.O_DIRECTORY
         if self.read_only and (oflags & _CHANGES or (how and not oflags & _DIRECTORY)):
             raise WasiError(Errno.ROFS)
         if oflags:
@@ -103,16 +90,15 @@ class HostDirectory(Directory):
         try:
             mode = os.fstat(fd).st_mode
             kind = filetype_of(mode)
-            if self.read_only:
-                rights &= _UNCHANGING
             if kind is _A_FILE or kind is _A_BLOCK_DEVICE:
-                return HostFile(fd, rights & _FILE, flags, kind, read_only=self.read_only)
+                return HostFile(fd, kinds.opened(_FILE, rights), flags, kind, read_only=self.read_only)
             if kind is _A_FOLDER:
-                return HostDirectory(fd, rights & _FOLDER_RIGHTS, inheriting, self.read_only, self.mount)
+                return HostDirectory(fd, self.read_only, self.mount)
             change_status_flags(fd, flags)  # O_NONBLOCK changes nothing for the other kinds, and stays
             if kind is _A_DEVICE and not os.isatty(fd):
-                return HostDevice(fd, rights & _FILE, kind, flags, read_only=self.read_only)
-            return (Fifo if stat.S_ISFIFO(mode) else HostStream)(fd, rights & kinds.STREAM, kind, flags)
+                return HostDevice(fd, kinds.opened(_FILE, rights), kind, flags, read_only=self.read_only)
+            stream = Fifo if stat.S_ISFIFO(mode) else HostStream
+            return stream(fd, kinds.opened(_STREAM, rights), kind, flags)
         except BaseException:
             os.close(fd)
             raise
@@ -215,9 +201,9 @@ class HostDirectory(Directory):
 
     def _partner(self, target: Directory) -> HostDirectory:
         """The other end of a link or rename: a host directory too, and neither of them read-only."""
-        self._changes()
         if not isinstance(target, HostDirectory):
             raise WasiError(Errno.XDEV)
+        self._changes()
         target._changes()
         return target
 
@@ -226,8 +212,7 @@ def open_host_directory(path: str, guest_path: str, read_only: bool) -> HostDire
     """The preopen of a host directory; OSError if it is not there or is no directory."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     st = os.fstat(fd)
-    rights = (kinds.READ_ONLY if read_only else kinds.ALL) & kinds.DIRECTORY
-    return HostDirectory(fd, rights, kinds.ALL, read_only, (st.st_dev, st.st_ino), guest_path)
+    return HostDirectory(fd, read_only, (st.st_dev, st.st_ino), guest_path)
 
 
 def _entry_type(entry: os.DirEntry[str]) -> Filetype:

@@ -10,7 +10,7 @@ import os
 from typing import ClassVar
 
 from wasi_preview1.errors import WasiError
-from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Rights, Whence
+from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Whence
 
 from wasihost import rights as kinds
 from wasihost.descriptors.base import MAX_OFFSET, Descriptor
@@ -30,7 +30,7 @@ fdatasync = getattr(os, "fdatasync", os.fsync)
 class HostFile(Descriptor):
     """A host fd with a position. The fd is owned and closed by this object.
 
-    `read_only` says that it lies below a read-only mount; its rights have nothing then that would change it.
+    `read_only` says that it lies below a read-only mount; it was opened to be read then.
     """
 
     __slots__ = ("fd", "kind", "position", "read_only")
@@ -51,12 +51,6 @@ class HostFile(Descriptor):
         self.kind = kind
         self.position = 0
         self.read_only = read_only
-
-    def lacks(self, right: Rights) -> WasiError:
-        """ROFS for a change below a read-only mount."""
-        if self.read_only and right & ~kinds.READ_ONLY:
-            return WasiError(Errno.ROFS)
-        return super().lacks(right)
 
     def filetype(self) -> Filetype:
         """A regular file, or a block device."""
@@ -147,6 +141,8 @@ class HostFile(Descriptor):
 
     def set_times(self, atim: int, mtim: int, which: Fstflags) -> None:
         """futimens(2)."""
+        if self.read_only:
+            raise WasiError(Errno.ROFS)
         set_times(self.fd, None, *stamps(atim, mtim, which))
 
     def advise(self, offset: int, size: int, advice: Advice) -> None:

@@ -17,7 +17,7 @@ from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstf
 
 from wasihost import rights as kinds
 from wasihost.deadline import Deadline, ready_now
-from wasihost.descriptors.base import Stream
+from wasihost.descriptors.base import Descriptor, Stream
 from wasihost.descriptors.host_file import (
     SYNCHRONOUS,
     advise,
@@ -191,8 +191,14 @@ class HostDevice(HostStream):
         self.read_only = read_only
 
     def lacks(self, right: Rights) -> WasiError:
-        """ROFS for a change below a read-only mount, else NOTCAPABLE."""
-        return WasiError(Errno.ROFS if self.read_only and right & ~kinds.READ_ONLY else Errno.NOTCAPABLE)
+        """As for a file."""
+        return Descriptor.lacks(self, right)
+
+    def set_times(self, atim: int, mtim: int, which: Fstflags) -> None:
+        """futimens(2)."""
+        if self.read_only:
+            raise WasiError(Errno.ROFS)
+        super().set_times(atim, mtim, which)
 
 
 class Fifo(HostStream):

@@ -55,12 +55,8 @@ class VirtualDirectory(Directory):
 
     __slots__ = ("node",)
 
-    KIND: ClassVar[int] = kinds.DIRECTORY
-
-    def __init__(
-        self, node: nodes.Directory, rights: int, inheriting: int, read_only: bool, preopen: str | None = None
-    ) -> None:
-        super().__init__(rights, inheriting, preopen, read_only)
+    def __init__(self, node: nodes.Directory, read_only: bool, preopen: str | None = None) -> None:
+        super().__init__(preopen, read_only)
         self.node = node
 
     def entries(self) -> list[DirectoryEntry]:
@@ -71,15 +67,13 @@ class VirtualDirectory(Directory):
             out.append((os.fsencode(name), node.inode, filetype_of(node)))
         return out
 
-    def open(self, path: str, follow: bool, oflags: Oflags, rights: int, inheriting: int, flags: Fdflags) -> Descriptor:
-        """openat(2); the access mode follows the rights asked for, as with a host directory."""
+    def open(self, path: str, follow: bool, oflags: Oflags, rights: int, flags: Fdflags) -> Descriptor:
+        """openat(2); the access mode follows FD_READ and FD_WRITE, as with a host directory."""
         directory, create = bool(oflags & Oflags.DIRECTORY), bool(oflags & Oflags.CREAT)
         truncate = bool(oflags & Oflags.TRUNC)
-        writing = truncate or bool(rights & (Rights.FD_WRITE if directory else kinds.FILE_WRITE & ~kinds.READ_ONLY))
-        if self.read_only:
-            if create or truncate or (writing and not directory):
-                raise WasiError(Errno.ROFS)
-            rights &= kinds.READ_ONLY
+        writing = truncate or bool(rights & Rights.FD_WRITE)
+        if self.read_only and (create or truncate or (writing and not directory)):
+            raise WasiError(Errno.ROFS)
         if directory and create:
             raise WasiError(Errno.INVAL)
         node = operations.open_node(
@@ -87,7 +81,7 @@ class VirtualDirectory(Directory):
             exclusive=bool(oflags & Oflags.EXCL), writing=writing,
         )  # fmt: skip
         if isinstance(node, nodes.Directory):
-            return VirtualDirectory(node, rights & kinds.DIRECTORY, inheriting, self.read_only)
+            return VirtualDirectory(node, self.read_only)
         assert isinstance(node, nodes.File)  # all that `open_node` answers besides
         opened = node.open(writing=writing)
         try:
@@ -96,7 +90,7 @@ class VirtualDirectory(Directory):
         except BaseException:
             opened.close()
             raise
-        return VirtualFile(opened, rights & kinds.FILE, flags, read_only=self.read_only)
+        return VirtualFile(opened, kinds.opened(kinds.FILE, rights), flags, read_only=self.read_only)
 
     def stat(self) -> Filestat:
         """fstat(2)."""
@@ -166,9 +160,9 @@ class VirtualDirectory(Directory):
 
     def _partner(self, target: Directory) -> VirtualDirectory:
         """The other end of a link or rename: of a virtual tree too, and neither of them read-only."""
-        self._changes()
         if not isinstance(target, VirtualDirectory):
             raise WasiError(Errno.XDEV)
+        self._changes()
         target._changes()
         return target
 
@@ -185,12 +179,6 @@ class VirtualFile(Descriptor):
         self.node = node
         self.position = 0
         self.read_only = read_only
-
-    def lacks(self, right: Rights) -> WasiError:
-        """ROFS for a change below a read-only mount."""
-        if self.read_only and right & ~kinds.READ_ONLY:
-            return WasiError(Errno.ROFS)
-        return super().lacks(right)
 
     def filetype(self) -> Filetype:
         """A regular file."""
@@ -311,5 +299,4 @@ class VirtualFile(Descriptor):
 
 def open_virtual(source: VirtualSource, guest_path: str, read_only: bool) -> VirtualDirectory:
     """The preopen of a virtual tree. Raises what `vfs.mounting.root_of` raises."""
-    rights = (kinds.READ_ONLY if read_only else kinds.ALL) & kinds.DIRECTORY
-    return VirtualDirectory(root_of(source), rights, kinds.ALL, read_only, guest_path)
+    return VirtualDirectory(root_of(source), read_only, guest_path)

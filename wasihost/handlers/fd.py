@@ -145,8 +145,7 @@ class FdFunctions(FdHandlers):
         descriptor = self.table.get(fd)
         if fs_rights_base & ~descriptor.rights or fs_rights_inheriting & ~descriptor.inheriting:
             raise WasiError(Errno.NOTCAPABLE)
-        descriptor.rights = fs_rights_base
-        descriptor.inheriting = fs_rights_inheriting
+        descriptor.keep(fs_rights_base, fs_rights_inheriting)
 
     # -- attributes ------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ _OPEN = Rights.PATH_OPEN
 _CREATE_FILE = Rights.PATH_CREATE_FILE
 _SET_SIZE = Rights.PATH_FILESTAT_SET_SIZE
 _STAT = Rights.PATH_FILESTAT_GET
+_ALL = Rights.MASK
 _CREAT = Oflags.CREAT
 _TRUNC = Oflags.TRUNC
 
@@ -65,8 +66,9 @@ class PathFunctions(PathHandlers):
     ) -> Fd:
         """Needs PATH_OPEN; PATH_CREATE_FILE to create, PATH_FILESTAT_SET_SIZE to truncate.
 
-        The new descriptor gets the rights asked for as far as the directory passes them on and the kind of file has
-        them: programs ask for more than applies, and the spec allows fewer.
+        Of the rights asked for, FD_READ and FD_WRITE are the access mode, as far as the directory passes them on. The
+        new descriptor has besides what its kind can have and the guest did not give up for the directory.
+        `fs_rights_inheriting` is not looked at: no toolchain's libraries name all that they go on to use.
         """
         directory = self._directory(fd, _OPEN, path)
         if oflags & _CREAT and not directory.rights & _CREATE_FILE:
@@ -75,9 +77,9 @@ class PathFunctions(PathHandlers):
             raise directory.lacks(_SET_SIZE)
         self.table.check_room()
         passed = directory.inheriting
-        opened = directory.open(
-            path, bool(dirflags), oflags, fs_rights_base & passed, fs_rights_inheriting & passed, fdflags
-        )
+        opened = directory.open(path, bool(dirflags), oflags, fs_rights_base & passed, fdflags)
+        if passed != _ALL:
+            opened.keep(passed, passed)
         return self.table.insert(opened)
 
     def path_filestat_get(self, fd: Fd, flags: Lookupflags, path: str) -> Filestat:

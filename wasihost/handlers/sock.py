@@ -38,7 +38,7 @@ class Sock(SockHandlers):
         listener = self._socket(fd, Rights.SOCK_ACCEPT)
         self.table.check_room()
         accepted = listener.accept(flags)
-        accepted.rights &= listener.inheriting
+        accepted.keep(listener.inheriting, 0)
         return self.table.insert(accepted)
 
     def sock_recv(self, fd: Fd, ri_data: IovecArray, ri_flags: Riflags) -> tuple[Size, Roflags]:
