@@ -10,6 +10,7 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.guest import make
 from wasi_preview1.types import Errno, Filestat, Filetype, Fstflags
 
+from wasihost.descriptors.reported import filestat
 from wasihost.sandbox.times import UTIME_NOW, UTIME_OMIT
 
 _TYPES = {
@@ -24,7 +25,7 @@ _TYPES = {
 """The spec has no name for a FIFO."""
 
 _FORMAT = 0o170000
-_U64 = 0xFFFFFFFFFFFFFFFF
+_U64 = _LATEST = 0xFFFFFFFFFFFFFFFF
 _UNKNOWN = Filetype.UNKNOWN
 _type_of = _TYPES.get
 
@@ -35,15 +36,12 @@ def filetype_of(mode: int) -> Filetype:
 
 
 def filestat_of(st: os.stat_result) -> Filestat:
-    """All fields, times in ns; a time before 1970 is given as 0, which the spec allows for an unknown one."""
-    atim, mtim, ctim = st.st_atime_ns, st.st_mtime_ns, st.st_ctime_ns
-    if atim < 0 or mtim < 0 or ctim < 0:
-        atim, mtim, ctim = max(atim, 0), max(mtim, 0), max(ctim, 0)
-    return make(
-        Filestat,
-        (st.st_dev & _U64, st.st_ino, _type_of(st.st_mode & _FORMAT, _UNKNOWN), st.st_nlink, st.st_size,
-         atim, mtim, ctim)
-    )  # fmt: skip
+    """All fields, times in ns."""
+    atim, mtim, ctim, size = st.st_atime_ns, st.st_mtime_ns, st.st_ctime_ns, st.st_size
+    kind = _type_of(st.st_mode & _FORMAT, _UNKNOWN)
+    if atim < 0 or mtim < 0 or ctim < 0 or size < 0 or atim > _LATEST or mtim > _LATEST or ctim > _LATEST:
+        return filestat(st, (size, mtim, atim, ctim, st.st_nlink, st.st_dev), st.st_ino, kind)
+    return make(Filestat, (st.st_dev & _U64, st.st_ino, kind, st.st_nlink, size, atim, mtim, ctim))
 
 
 def stamps(atim: int, mtim: int, which: Fstflags) -> tuple[int, int]:

@@ -6,7 +6,7 @@ for host directories. A file's position is kept here.
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 from typing import ClassVar
 
 from wasi_preview1.errors import WasiError
@@ -16,13 +16,15 @@ from wasihost import rights as kinds
 from wasihost.descriptors.base import MAX_OFFSET, Descriptor, Directory, DirectoryEntry, one_piece
 from wasihost.descriptors.host_file import SYNCHRONOUS, file_offset
 from wasihost.descriptors.hoststat import stamps
+from wasihost.descriptors.reported import file_size, filestat
+from wasihost.logs import warn
 from wasihost.sandbox.times import UTIME_NOW
 from wasihost.vfs import nodes, operations
 from wasihost.vfs.mounting import VirtualSource, root_of
+from wasihost.vfs.names import is_entry
 from wasihost.vfs.resolve import node_at
 
 _APPEND = int(Fdflags.APPEND)
-_U64 = 0xFFFFFFFFFFFFFFFF
 
 
 def filetype_of(node: nodes.Node) -> Filetype:
@@ -36,11 +38,29 @@ def filetype_of(node: nodes.Node) -> Filetype:
 
 def filestat_of(node: nodes.Node) -> Filestat:
     """All fields."""
-    st = node.stat()
-    return Filestat(
-        st.device & _U64, node.inode & _U64, filetype_of(node), st.links, st.size,
-        max(st.atime_ns, 0), max(st.mtime_ns, 0), max(st.ctime_ns, 0),
-    )  # fmt: skip
+    return filestat(node, node.stat(), node.inode, filetype_of(node))
+
+
+def size_of(node: nodes.Node) -> int:
+    """In bytes. Raises: OVERFLOW for a size that cannot be said."""
+    return file_size(node, node.stat().size)
+
+
+def _entries(directory: nodes.Directory) -> Iterator[tuple[bytes, nodes.Node]]:
+    """Those whose names a path could spell; the log says how many have others, which came from anywhere."""
+    left_out: list[str] = []
+    for name, node in directory.entries():
+        if not isinstance(name, str):
+            raise TypeError(f"{type(directory).__name__}.entries() has the name {name!r}, and names are str")
+        if is_entry(name):
+            yield name.encode("utf-8", "surrogateescape"), node
+        else:
+            left_out.append(name)
+    if left_out:
+        warn(
+            "files", "%s.entries(): left out %d that cannot be the name of a file, such as %.80r",
+            type(directory).__name__, len(left_out), left_out[0],
+        )  # fmt: skip
 
 
 def set_node_times(node: nodes.Node, atim: int, mtim: int, which: Fstflags) -> None:
@@ -63,8 +83,8 @@ class VirtualDirectory(Directory):
         """No stat per entry."""
         above = self.node if self.preopen is not None else self.node.above() or self.node
         out = [(b".", self.node.inode, Filetype.DIRECTORY), (b"..", above.inode, Filetype.DIRECTORY)]
-        for name, node in self.node.entries():
-            out.append((os.fsencode(name), node.inode, filetype_of(node)))
+        for name, node in _entries(self.node):
+            out.append((name, node.inode, filetype_of(node)))
         return out
 
     def open(self, path: str, follow: bool, oflags: Oflags, rights: int, flags: Fdflags) -> Descriptor:
@@ -190,7 +210,7 @@ class VirtualFile(Descriptor):
 
     def available(self) -> int:
         """From the position to the end."""
-        return max(0, self.node.stat().size - self.position)
+        return max(0, size_of(self.node) - self.position)
 
     def read(self, buffers: list[memoryview]) -> int:
         """The next bytes."""
@@ -245,7 +265,7 @@ class VirtualFile(Descriptor):
         if whence == 1:
             offset += self.position
         elif whence == 2:
-            offset += self.node.stat().size
+            offset += size_of(self.node)
         if offset < 0:
             raise WasiError(Errno.INVAL)
         if offset > MAX_OFFSET:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from wasi_preview1.codecs import DIRENT_LAYOUT, RIGHTS_VALUES
+from wasi_preview1.codecs import RIGHTS_VALUES
 from wasi_preview1.errors import WasiError
 from wasi_preview1.guest import make
 from wasi_preview1.handlers import FdHandlers
@@ -34,7 +34,8 @@ from wasi_preview1.types import (
     Whence,
 )
 
-from wasihost.descriptors.base import Descriptor, Directory, DirectoryEntry
+from wasihost.descriptors.base import Descriptor, Directory
+from wasihost.descriptors.reported import packed
 from wasihost.fdtable import FdTable
 
 _READ = Rights.FD_READ
@@ -192,24 +193,10 @@ class FdFunctions(FdHandlers):
         if not directory.rights & Rights.FD_READDIR:
             raise directory.lacks(Rights.FD_READDIR)
         if cookie == 0 or directory.listing is None:
-            directory.listing = _packed(directory.entries())
-        packed, starts = directory.listing
+            directory.listing = packed(directory.entries())
+        entries, starts = directory.listing
         if cookie >= len(starts):
             return 0
-        part = packed[starts[cookie] : starts[cookie] + len(buf)]
+        part = entries[starts[cookie] : starts[cookie] + len(buf)]
         buf[: len(part)] = part
         return len(part)
-
-
-def _packed(entries: list[DirectoryEntry]) -> tuple[memoryview, list[int]]:
-    """A listing as the guest gets it, end to end, and where each entry begins."""
-    pack, head = DIRENT_LAYOUT.pack, DIRENT_LAYOUT.size
-    pieces: list[bytes] = []
-    starts: list[int] = []
-    at = 0
-    for number, (name, inode, filetype) in enumerate(entries, 1):
-        size = len(name)
-        pieces += (pack(number, inode, size, filetype), name)
-        starts.append(at)
-        at += head + size
-    return memoryview(b"".join(pieces)), starts

@@ -3,6 +3,7 @@
 Rules of this package: nodes and names, never descriptors, rights or guest memory; every failure is an `OSError`, as
 the host's own file system would raise it. Path rules are those of `wasihost.sandbox`, kept by one resolver.
 
+    names        which names and links there can be
     nodes        what a tree is made of: `Directory`, `File`, `Link`, with a default for all that a tree cannot do
     resolve      where a path leads in a tree
     operations   what POSIX calls do with a path: open, mkdir, rename, link ... on any tree
@@ -10,7 +11,10 @@ the host's own file system would raise it. Path rules are those of `wasihost.san
     memory       the nodes of `MemoryFS`
     memoryfs     `MemoryFS`, which is also a dict of its files
     snapshot     a `MemoryFS` as a flat value, for pickle and copy
-    traversable  read-only: `importlib.resources`, `zipfile.Path`
+    foreign      what code of others raises while it reads, as an errno
+    listed       what the read-only trees have in common
+    archive      read-only: `zipfile.Path`
+    traversable  read-only: `importlib.resources` and its like
     remote       read-only: any fsspec file system
     mounting     from what a user hands over to the root of a tree
 """

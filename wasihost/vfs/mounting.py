@@ -9,7 +9,7 @@ from wasihost.vfs.budget import Lazy
 from wasihost.vfs.memoryfs import MemoryFS
 from wasihost.vfs.nodes import Directory
 from wasihost.vfs.remote import FsspecDirectory, FsspecFileSystem, is_fsspec
-from wasihost.vfs.traversable import Traversable, TraversableDirectory, is_traversable
+from wasihost.vfs.traversable import Traversable, directory_of, is_traversable
 
 VirtualSource: TypeAlias = MemoryFS | Directory | Mapping[str, bytes | Lazy] | Traversable | FsspecFileSystem
 """What can be mounted besides a directory of the host."""
@@ -42,4 +42,4 @@ def root_of(source: VirtualSource) -> Directory:
         raise TypeError("not a MemoryFS, dict, Traversable, zipfile.Path, fsspec file system or wasihost.vfs.Directory")
     if not source.is_dir():
         raise NotADirectoryError(f"{source!r} is no directory")
-    return TraversableDirectory(source)
+    return directory_of(source)

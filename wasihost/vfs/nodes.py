@@ -110,6 +110,8 @@ class File(Node):
     def appendfrom(self, buffer: memoryview) -> tuple[int, int]:
         """`write` at the end: where it went and how many bytes were taken."""
         end = self.stat().size
+        if end < 0:
+            raise OSError(errno.EOVERFLOW, os.strerror(errno.EOVERFLOW))
         return end, self.writefrom(end, buffer)
 
     def allocate(self, size: int) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 
 from wasihost.sandbox.names import failure, is_rooted, names_directory
-from wasihost.vfs.nodes import Directory, File, Link, Node
+from wasihost.vfs.names import check_path, target_of
+from wasihost.vfs.nodes import Directory, Link, Node
 from wasihost.vfs.resolve import Place, no_entry, node_at, resolve
 
 
@@ -138,8 +139,7 @@ def symlink(target: str, start: Directory, path: str) -> None:
     if is_rooted(target):
         raise failure(errno.EPERM, target)
     place = _place_of_new(start, path)
-    if "\0" in target:
-        raise failure(errno.EINVAL, target)
+    check_path(target)
     if not target:
         raise failure(errno.ENOENT, target)
     if place.node is not None:
@@ -154,18 +154,10 @@ def readlink(start: Directory, path: str) -> str:
     node = node_at(start, path, follow=False)
     if not isinstance(node, Link):
         raise failure(errno.EINVAL, path)
-    content = node.target()
+    content = target_of(node)
     if is_rooted(content):
         raise failure(errno.EPERM, path)
     return content
-
-
-def file_at(start: Directory, path: str) -> File:
-    """The file at `path`, links followed. EISDIR for a directory."""
-    node = node_at(start, path, follow=True)
-    if not isinstance(node, File):
-        raise failure(errno.EISDIR, path)
-    return node
 
 
 def _there(place: Place, path: str) -> Node:

@@ -11,9 +11,9 @@ import calendar
 import datetime
 from typing import Any, Protocol, TypeGuard
 
-from wasihost.sandbox.names import is_single
+from wasihost.vfs.foreign import raise_as_errno
+from wasihost.vfs.listed import ListedDirectory, SealedLink
 from wasihost.vfs.nodes import File, Node, Stat
-from wasihost.vfs.traversable import ListedDirectory, SealedLink
 
 
 class FsspecFileSystem(Protocol):
@@ -48,15 +48,17 @@ class FsspecDirectory(ListedDirectory):
         """By `ls`."""
         here = self._path.strip("/")
         nodes: dict[str, Node] = {}
-        for entry in self._fs.ls(self._path, detail=True):
-            name = str(entry["name"]).rstrip("/").rpartition("/")[2]
-            # Some object stores list the directory itself; none may smuggle in a name that is a path.
-            if is_single(name) and str(entry["name"]).strip("/") != here:
-                nodes[name] = self._node(entry)
+        try:
+            for entry in self._fs.ls(self._path, detail=True):
+                name = str(entry["name"]).rstrip("/").rpartition("/")[2]
+                if str(entry["name"]).strip("/") != here:  # some object stores list the directory itself
+                    nodes[name] = self._node(entry)
+        except Exception as error:
+            raise_as_errno(error, self._fs, self._path)
         return nodes
 
     def _node(self, entry: dict[str, Any]) -> Node:
-        if entry.get("islink") or entry["type"] not in ("file", "directory"):
+        if entry.get("islink") or entry.get("type") not in ("file", "directory"):
             return SealedLink()
         if entry["type"] == "directory":
             return FsspecDirectory(self._fs, entry["name"], self)
@@ -72,26 +74,42 @@ class FsspecFile(File):
         self._fs = fs
         self._entry = entry
 
+    @property
+    def name(self) -> str:
+        """Its path, for messages."""
+        return str(self._entry["name"])
+
     def stat(self) -> Stat:
-        """As listed; a size that the listing lacks is asked for."""
-        if self._entry.get("size") is None:
-            self._entry = {**self._entry, **self._fs.info(self._entry["name"])}
+        """As listed; a size that the listing lacks is asked for. Raises: EIO for one that is no number."""
+        try:
+            if self._entry.get("size") is None:
+                self._entry = {**self._entry, **self._fs.info(self._entry["name"])}
+            size = int(self._entry.get("size") or 0)
+        except (ValueError, OverflowError) as error:  # a size of NaN or infinity
+            raise_as_errno(EOFError(error), self._fs, self.name)
+        except Exception as error:
+            raise_as_errno(error, self._fs, self._entry["name"])
         time = _nanoseconds(self._entry.get("mtime", self._entry.get("LastModified", self._entry.get("created"))))
-        return Stat(int(self._entry.get("size") or 0), time, time, time)
+        return Stat(size, time, time, time)
 
     def open(self, *, writing: bool) -> File:
         """One handle of fsspec's."""
-        return FsspecOpenFile(self, self._fs.open(self._entry["name"], "rb"))
+        try:
+            handle = self._fs.open(self._entry["name"], "rb")
+        except Exception as error:
+            raise_as_errno(error, self._fs, self._entry["name"])
+        return FsspecOpenFile(self, handle, self._fs)
 
 
 class FsspecOpenFile(File):
     """An open file; to the guest it is the file it was opened from."""
 
-    __slots__ = ("_file", "_handle")
+    __slots__ = ("_file", "_fs", "_handle")
 
-    def __init__(self, file: File, handle: Any) -> None:
+    def __init__(self, file: FsspecFile, handle: Any, fs: FsspecFileSystem) -> None:
         self._file = file
         self._handle = handle
+        self._fs = fs
         self.inode = file.inode
 
     def stat(self) -> Stat:
@@ -100,17 +118,26 @@ class FsspecOpenFile(File):
 
     def read(self, offset: int, size: int) -> bytes:
         """Seeks first: the guest's position is not the handle's."""
-        self._handle.seek(offset)
-        data: bytes = self._handle.read(size)
+        try:
+            self._handle.seek(offset)
+            data: bytes = self._handle.read(size)
+        except Exception as error:
+            raise_as_errno(error, self._fs, self._file.name)
         return data
 
     def close(self) -> None:
         """Closes the handle."""
-        self._handle.close()
+        try:
+            self._handle.close()
+        except Exception as error:
+            raise_as_errno(error, self._fs, self._file.name)
 
 
 def _nanoseconds(time: object) -> int:
-    """What back ends give as a time: seconds since 1970 or a datetime; 0 for what is not known."""
-    if isinstance(time, datetime.datetime):
-        return max(calendar.timegm(time.utctimetuple()), 0) * 1_000_000_000
-    return max(int(time * 1_000_000_000), 0) if isinstance(time, (int, float)) else 0
+    """What back ends give as a time: seconds since 1970 or a datetime; 0 for what is not known, or cannot be."""
+    try:
+        if isinstance(time, datetime.datetime):
+            return calendar.timegm(time.utctimetuple()) * 1_000_000_000
+        return int(time * 1_000_000_000) if isinstance(time, (int, float)) else 0
+    except (ValueError, OverflowError):  # NaN, infinity, a year that cannot be converted
+        return 0

@@ -9,17 +9,12 @@ followed. Errors are Linux' for the same path under RESOLVE_BENEATH.
 from __future__ import annotations
 
 import errno
-import os
 from typing import NamedTuple
 
 from wasihost.sandbox.names import components, failure
 from wasihost.sandbox.walk import MAX_LINKS
+from wasihost.vfs.names import NAME_MAX, check_path, is_entry, target_of
 from wasihost.vfs.nodes import Directory, Link, Node
-
-NAME_MAX = 255
-"""Bytes of one name."""
-PATH_MAX = 4096
-"""Bytes of one path, a NUL at the end included."""
 
 
 class Place(NamedTuple):
@@ -41,12 +36,9 @@ def resolve(start: Directory, path: str, *, follow: bool, creating: bool = False
     `creating` refuses a slash after the last component, of a link at the end too, with EISDIR.
 
     Raises: ENOENT for an empty path and for a missing directory on the way, ENOTDIR for a file on the way, EPERM for a
-    way out, ELOOP for more than `MAX_LINKS` links, EINVAL for a NUL, ENAMETOOLONG.
+    way out, ELOOP for more than `MAX_LINKS` links, EINVAL for a NUL, EILSEQ for what UTF-8 does not have, ENAMETOOLONG.
     """
-    if "\0" in path:
-        raise failure(errno.EINVAL, path)
-    if len(path) * 4 >= PATH_MAX and len(os.fsencode(path)) >= PATH_MAX:
-        raise failure(errno.ENAMETOOLONG, path)
+    check_path(path)
     work = components(path)
     work.reverse()
     slash = path[-1] == "/"
@@ -63,7 +55,7 @@ def resolve(start: Directory, path: str, *, follow: bool, creating: bool = False
             if work:
                 continue
             return Place(here, "", here, True)
-        if len(name) * 4 > NAME_MAX and len(os.fsencode(name)) > NAME_MAX:
+        if len(name) * 4 > NAME_MAX and not is_entry(name):
             raise failure(errno.ENAMETOOLONG, path)
         if creating and slash and not work:
             raise failure(errno.EISDIR, path)
@@ -72,7 +64,7 @@ def resolve(start: Directory, path: str, *, follow: bool, creating: bool = False
             links += 1
             if links > MAX_LINKS:
                 raise failure(errno.ELOOP, path)
-            content = node.target()
+            content = target_of(node)
             if not work and content[-1:] == "/":
                 slash = True
             work += reversed(components(content))
