@@ -40,6 +40,7 @@ from wasihost.limits import Limits
 from wasihost.outcomes import Outcome, outcome
 
 if TYPE_CHECKING:
+    from wasihost.engines.wasmtime.compiling import Compilation
     from wasihost.imports import Imports
     from wasihost.instance import Instance, instantiate
     from wasihost.module import Module
@@ -62,6 +63,7 @@ __all__ = [
     "SYS_CLOCK_RESOLUTION_NANOTIME",
     "SYS_CLOCK_RESOLUTION_WALLTIME",
     "CalledProcessError",
+    "Compilation",
     "CompletedProcess",
     "ConfigError",
     "Errno",
@@ -101,6 +103,7 @@ _LATER = {
     "DEVNULL": "options",
     "PIPE": "options",
     "STDOUT": "options",
+    "Compilation": "engines.wasmtime.compiling",
     "CompletedProcess": "runs",
     "Imports": "imports",
     "Instance": "instance",

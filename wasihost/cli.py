@@ -106,14 +106,16 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _run(order: Order, config: ModuleConfig) -> int:
+    progress = None
     if sys.stderr is not None and sys.stderr.isatty():
-        from wasihost.progress import show_compiling
+        from wasihost.progress import Progress
 
-        show_compiling()
+        progress = Progress()
     if not (order.stats or order.invoke or order.preload or order.stub):
         from wasihost.execute import execute
 
-        return execute(order.module, config, cache=not order.no_cache, timeout=order.timeout)
+        return execute(order.module, config, cache=not order.no_cache, timeout=order.timeout,
+                       on_compile=progress)  # fmt: skip
     from wasihost.instance import Instance, instantiate
     from wasihost.report import table
 
@@ -123,7 +125,7 @@ def _run(order: Order, config: ModuleConfig) -> int:
         def make(module: str, config: ModuleConfig, *imports: Provider) -> Instance:
             return stack.enter_context(
                 instantiate(module, config, timeout=order.timeout, cache=not order.no_cache, stats=order.stats,
-                            imports=(*imports, *stubs))
+                            imports=(*imports, *stubs), on_compile=progress)
             )  # fmt: skip
 
         try:

@@ -9,6 +9,7 @@ import os
 
 from wasihost.config import ModuleConfig
 from wasihost.deadline import after
+from wasihost.engines.wasmtime.compiling import OnCompile
 from wasihost.engines.wasmtime.engine import Kind
 from wasihost.engines.wasmtime.instance import Limits
 from wasihost.engines.wasmtime.module import load
@@ -24,10 +25,11 @@ def execute(
     *,
     cache: bool = True,
     timeout: float | None = None,
+    on_compile: OnCompile | None = None,
 ) -> int:
     """Run a command module exactly as `config` says; its exit status. Raises as `run` does."""
     given = config.limits
-    compiled = load(module, cache=cache, kind=Kind(timeout is not None, given.fuel is not None))
+    compiled = load(module, cache=cache, kind=Kind(timeout is not None, given.fuel is not None), on_compile=on_compile)
     with State(config=config) as state:
         deadline = None
         if timeout is not None:

@@ -80,7 +80,9 @@ class Instance:
         config = prepared.config
         limits = Limits(config.limits.memory, config.limits.fuel)
         compiled = module.compiled(
-            interruptible=made is not None or timeout is not None or in_reach_of_signals(), fuel=limits.fuel is not None
+            interruptible=made is not None or timeout is not None or in_reach_of_signals(),
+            fuel=limits.fuel is not None,
+            on_compile=prepared.on_compile,
         )
         self.module = module
         self._prepared = prepared
@@ -374,4 +376,6 @@ def instantiate(
 
 def as_module(module: ModuleSource, options: Mapping[str, Any]) -> Module:
     """The module itself, or one made of its source."""
-    return module if isinstance(module, Module) else Module(module, cache=options.get("cache", True))
+    if isinstance(module, Module):
+        return module
+    return Module.for_one_run(module, cache=options.get("cache", True), on_compile=options.get("on_compile"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
+    from wasihost.engines.wasmtime.compiling import OnCompile
     from wasihost.engines.wasmtime.engine import Kind
     from wasihost.engines.wasmtime.module import Item
     from wasihost.engines.wasmtime.module import Module as Compiled
@@ -36,14 +37,37 @@ class Module:
     """A compiled module.
 
     `source` is a path, the module's bytes, its text (a str that begins with `(`), or a file of a package. It is
-    compiled now, and once more when it is used in a way that needs other code: a run with a timeout or in the main
-    thread can be interrupted, one with fuel is counted. `cache=False` leaves the compiled modules on disk alone.
+    validated and compiled now: `interruptible` for every run, also those with a timeout and those that Ctrl-C can end;
+    or, with `interruptible=False`, for runs in other threads without a timeout, where guests that only compute are
+    faster. If nothing is said, it is what a run on this thread needs. A run that the code does not serve has it
+    compiled once more, so does the first one with `fuel`.
+
+    `on_compile` is called with a `Compilation` when compiling begins and when it is over; the logger "wasihost" has the
+    same as INFO. What `on_compile` raises comes out. `cache=False` leaves the compiled modules on disk alone.
 
     Raises ModuleError for what cannot be used, OSError for a file that cannot be read, ConfigError where there is no
-    engine. A Module may be used from many threads at once; it pickles as its source.
+    engine. A Module may be used from many threads at once; it pickles as its source, without `on_compile`.
     """
 
-    def __init__(self, source: ModuleSource, *, cache: bool = True) -> None:
+    def __init__(
+        self,
+        source: ModuleSource,
+        *,
+        cache: bool = True,
+        interruptible: bool | None = None,
+        on_compile: OnCompile | None = None,
+    ) -> None:
+        self._take(source, cache, on_compile)
+        self.compiled(interruptible=in_reach_of_signals() if interruptible is None else interruptible)
+
+    @classmethod
+    def for_one_run(cls, source: ModuleSource, *, cache: bool, on_compile: OnCompile | None) -> Self:
+        """A module that is compiled when its run says how."""
+        module = cls.__new__(cls)
+        module._take(source, cache, on_compile)
+        return module
+
+    def _take(self, source: ModuleSource, cache: bool, on_compile: OnCompile | None) -> None:
         if isinstance(source, Module):
             source = source._source
         self.name = name_of(source)
@@ -55,20 +79,23 @@ class Module:
             source = source.read_bytes()
         self._source: str | bytes | os.PathLike[str] = source
         self._cache = cache
-        self._lock = threading.Lock()
+        self._on_compile = on_compile
+        self._lock = threading.RLock()  # `on_compile` may look at the module
         self._compiled: dict[Kind, Compiled] = {}
-        self.compiled(interruptible=in_reach_of_signals())
 
-    def compiled(self, *, interruptible: bool = False, fuel: bool = False) -> Compiled:
-        """The engine's module for this way of running."""
+    def compiled(
+        self, *, interruptible: bool = False, fuel: bool = False, on_compile: OnCompile | None = None
+    ) -> Compiled:
+        """The engine's module for this way of running; what can be interrupted serves those that need not, too."""
         from wasihost.engines.wasmtime.engine import Kind
         from wasihost.engines.wasmtime.module import load
 
         kind = Kind(interruptible, fuel)
         with self._lock:
-            found = self._compiled.get(kind)
+            found = self._compiled.get(kind) or self._compiled.get(kind._replace(interruptible=True))
             if found is None:
-                found = self._compiled[kind] = load(self._source, cache=self._cache, kind=kind)
+                found = load(self._source, cache=self._cache, kind=kind, on_compile=on_compile or self._on_compile)
+                self._compiled[kind] = found
             return found
 
     def _any(self) -> Compiled:

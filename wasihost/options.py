@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from wasihost.config import Stdin, Stdout
+    from wasihost.engines.wasmtime.compiling import OnCompile
     from wasihost.imports import Provider
     from wasihost.vfs import Lazy, MemoryFS
     from wasihost.vfs.changes import Changes, Picture
@@ -44,6 +45,7 @@ class Options(TypedDict, total=False):
     - `imports`: host functions of your own, and other guests' exports (`Instance.as_imports`).
     - `max_memory`, `fuel`, `max_output`: limits, as `Limits` has them; the config has more. Sizes are in bytes, or text
       such as "64MiB".
+    - `on_compile` is called when compiling begins and when it is over, as `Module` has it.
     - `cache=False` leaves the compiled modules on disk alone.
     - `stats=True` also counts calls and bytes per function, and notes paths; that costs a part of each call.
     """
@@ -64,6 +66,7 @@ class Options(TypedDict, total=False):
     max_memory: int | str | None
     fuel: int | None
     max_output: int | str | None
+    on_compile: OnCompile | None
     cache: bool
     stats: bool
 
@@ -89,6 +92,7 @@ class Prepared:
             check_seconds("timeout", timeout)
         self.decoding = Decoding(text, encoding, given.get("errors"))
         self.imports: Provider | Sequence[Provider] | None = given.get("imports")
+        self.on_compile: OnCompile | None = given.get("on_compile")
         self.cache: bool = given.get("cache", True)
         self.stats: bool = given.get("stats", False)
         self.out: Captured | None = None

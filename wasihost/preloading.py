@@ -48,14 +48,14 @@ _done = False
 
 
 def preload(*modules: Module) -> None:
-    """Import every Python module that any run may need, load the engine, and compile `modules` for all kinds of runs.
+    """Import every Python module that any run may need, load the engine, and have `modules` compiled.
 
     A server that gives up its rights or changes its root (`os.setuid`, `os.chroot`, a seccomp filter) calls this
     before: afterwards no run imports anything, or opens any file but those that it is given. One that forks its workers
     shares with them what was loaded.
 
-    Takes some hundredths of a second, and as long as it takes to compile `modules` for runs with a timeout and without;
-    those with `fuel` are another kind. Raises ConfigError where there is no engine.
+    Takes some hundredths of a second, and as long as it takes to compile `modules` so that they can be interrupted,
+    which serves every run but those with `fuel`. Raises ConfigError where there is no engine.
     """
     from wasihost.engines.wasmtime.engine import Kind, engine
 
@@ -63,8 +63,8 @@ def preload(*modules: Module) -> None:
     _bring(_PRELOADED)
     for interruptible in (False, True):
         engine(Kind(interruptible))
-        for module in modules:
-            module.compiled(interruptible=interruptible)
+    for module in modules:
+        module.compiled(interruptible=True)
 
 
 def _bring(names: tuple[str, ...]) -> None:

@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import threading
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wasihost.engines.wasmtime.compiling import Compilation
 
 PATIENCE = 1.0
 """Seconds before anything is said."""
 
 
-@contextlib.contextmanager
-def _told(label: str, size: int) -> Iterator[None]:
-    """Says what is compiled if that takes long, and takes it back afterwards."""
-    text = f"compiling {label} ({size / 1e6:.1f} MB), once ..."
-    shown = threading.Event()
+class Progress:
+    """Says what is compiled if that takes long, and takes it back afterwards; to be given as `on_compile`."""
 
-    def show() -> None:
-        shown.set()
+    def __init__(self) -> None:
+        self._timer: threading.Timer | None = None
+        self._shown = ""
+
+    def __call__(self, event: Compilation) -> None:
+        """A compilation begins, or is over."""
+        if event.seconds is None:
+            self._timer = threading.Timer(PATIENCE, self._show, (event,))
+            self._timer.daemon = True
+            self._timer.start()
+        elif self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()
+            if self._shown:
+                self._print(f"\r{' ' * len(self._shown)}\r")
+                self._shown = ""
+
+    def _show(self, event: Compilation) -> None:
+        self._shown = f"compiling {event.name} ({event.size / 1e6:.1f} MB), once ..."
+        self._print(self._shown)
+
+    def _print(self, text: str) -> None:
         print(text, end="", file=sys.stderr, flush=True)
-
-    timer = threading.Timer(PATIENCE, show)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
-        if shown.is_set():
-            print(f"\r{' ' * len(text)}\r", end="", file=sys.stderr, flush=True)
-
-
-def show_compiling() -> None:
-    """From now on, in this process."""
-    from wasihost.engines.wasmtime import module
-
-    module.compiling = _told

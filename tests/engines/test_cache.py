@@ -6,6 +6,7 @@ import time
 import zlib
 from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,9 +30,9 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     labels: list[str] = []
     compile_wasm = module.compile_wasm
 
-    def counted(code: bytes, label: str = "guest", kind: Kind = PLAIN) -> module.Module:
+    def counted(code: bytes, label: str = "guest", kind: Kind = PLAIN, on_compile: Any = None) -> module.Module:
         labels.append(label)
-        return compile_wasm(code, label, kind)
+        return compile_wasm(code, label, kind, on_compile)
 
     monkeypatch.setattr(module, "compile_wasm", counted)
     return labels

@@ -22,6 +22,7 @@ _FREE: dict[str, _Declaration] = {
     "wasm_engine_new_with_config": (_P, (_P,)),
     "wasmtime_wat2wasm": (_P, (_S, _N, _P)),
     "wasmtime_module_new": (_P, (_P, _S, _N, _P)),
+    "wasmtime_module_validate": (_P, (_P, _S, _N)),
     "wasmtime_module_serialize": (_P, (_P, _P)),
     "wasmtime_module_deserialize_file": (_P, (_P, _S, _P)),
     "wasmtime_module_delete": (None, (_P,)),

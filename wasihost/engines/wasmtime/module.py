@@ -10,13 +10,12 @@ import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import BinaryIO, NamedTuple, TypeAlias
 
 from wasihost.engines.wasmtime import cache as disk
 from wasihost.engines.wasmtime import seen
+from wasihost.engines.wasmtime.compiling import OnCompile, around, refused, validate
 from wasihost.engines.wasmtime.engine import PLAIN, Engine, Kind, engine
 from wasihost.engines.wasmtime.ffi import MemoryType, Vec, c, functype_at, memorytype_at, name_at, take_error
 from wasihost.errors import ModuleError
@@ -81,15 +80,18 @@ def _item(module: int | None, name: int, externtype: int) -> Item:
     return Item(name_at(module) or "", name_at(name) or "", kind, params, results, memory)
 
 
-def compile_wasm(code: bytes, label: str = "guest", kind: Kind = PLAIN) -> Module:
+def compile_wasm(code: bytes, label: str = "guest", kind: Kind = PLAIN, on_compile: OnCompile | None = None) -> Module:
     """Compile a core module (binary or text form). ModuleError says what is wrong with it."""
     if not code.startswith(_MAGIC):
         code = assemble(code, label)
     if code[4:8] != _CORE:
         _refuse_version(code, label)
     owner, ptr = engine(kind), ctypes.c_void_p()
-    if error := c.wasmtime_module_new(owner.ptr, code, len(code), ctypes.byref(ptr)):
-        raise ModuleError(f"{label}: not a valid module: {take_error(error)}")
+    validate(code, label, owner)
+    with around(label, len(code), kind, on_compile):
+        error = c.wasmtime_module_new(owner.ptr, code, len(code), ctypes.byref(ptr))
+    if error:
+        raise refused(take_error(error), label)
     assert ptr.value
     return Module(owner, ptr.value, _starts(io.BytesIO(code)))
 
@@ -182,22 +184,13 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-@contextmanager
-def _silently(_label: str, _size: int) -> Iterator[None]:
-    yield
-
-
-compiling: Callable[[str, int], AbstractContextManager[None]] = _silently
-"""What is around a compilation: of a module of this name and so many bytes."""
-
-
 def clear_memory() -> None:
     """Forget the modules kept in memory (those in use live on)."""
     global _memory
     _memory = _Memory()
 
 
-def load(source: Source, *, cache: bool = True, kind: Kind = PLAIN) -> Module:
+def load(source: Source, *, cache: bool = True, kind: Kind = PLAIN, on_compile: OnCompile | None = None) -> Module:
     """The module in a file (a path) or in bytes, binary or WebAssembly text, compiled by the engine of this kind.
 
     With `cache`, an earlier compilation of the same content by the same engine is taken from memory or from disk, and a
@@ -208,13 +201,14 @@ def load(source: Source, *, cache: bool = True, kind: Kind = PLAIN) -> Module:
     if isinstance(source, (bytes, bytearray, memoryview)):
         code = bytes(source)
         if not cache:
-            return compile_wasm(code, kind=kind)
-        return _find(disk.key(code, owner.identity), owner, io.BytesIO(code)) or _make(code, "guest", kind)[1]
+            return compile_wasm(code, kind=kind, on_compile=on_compile)
+        found = _find(disk.key(code, owner.identity), owner, io.BytesIO(code))
+        return found or _make(code, "guest", kind, on_compile)[1]
     path = os.fspath(source)
     label = os.path.basename(path)
     with open(path, "rb") as file:
         if not cache:
-            return compile_wasm(file.read(), label, kind)
+            return compile_wasm(file.read(), label, kind, on_compile)
         about = os.fstat(file.fileno())
         identity = (
             owner.identity,
@@ -230,7 +224,7 @@ def load(source: Source, *, cache: bool = True, kind: Kind = PLAIN) -> Module:
         module = _find(key, owner, file)
         if module is None:
             file.seek(0)
-            key, module = _make(file.read(), label, kind)
+            key, module = _make(file.read(), label, kind, on_compile)
     if key != known:
         seen.note(about, owner.identity, key)
     _memory.remember(identity, key)
@@ -246,10 +240,9 @@ def _find(key: str, owner: Engine, content: BinaryIO) -> Module | None:
     return module
 
 
-def _make(code: bytes, label: str, kind: Kind) -> tuple[str, Module]:
+def _make(code: bytes, label: str, kind: Kind, on_compile: OnCompile | None) -> tuple[str, Module]:
     """Compile and keep. The key is taken from the very bytes that are compiled."""
-    with compiling(label, len(code)):
-        module = compile_wasm(code, label, kind)
+    module = compile_wasm(code, label, kind, on_compile)
     key = disk.key(code, module.engine.identity)
     disk.store(key, module.ptr)
     _memory.put(key, module)
