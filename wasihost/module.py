@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, runtime_checkable
 
@@ -142,4 +141,6 @@ def name_of(source: ModuleSource) -> str:
 
 def in_reach_of_signals() -> bool:
     """Whether a signal handler of Python (Ctrl-C) could have something to say while a guest runs on this thread."""
-    return threading.current_thread() is threading.main_thread() and callable(signal.getsignal(signal.SIGINT))
+    from wasihost.engines.wasmtime.postpone import any_handlers
+
+    return any_handlers()

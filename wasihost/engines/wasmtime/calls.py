@@ -5,9 +5,8 @@ An i32 fills the lower four bytes of its slot, the rest is garbage. One `Struct`
 through a view of the whole address space, which spares the ctypes object that reading at an address would cost.
 
 Rule: nothing may be raised out of a callback. What a stub raises is put on the run's list, and the guest is stopped by
-a trap; whoever entered the guest raises it from there. The trap is made before the guest is entered, so that the
-`except` block calls nothing: Python runs signal handlers after calls, and what they raise would leave the callback from
-there (see `shield.py` for what that does).
+a trap; whoever entered the guest raises it from there. Callbacks are `FRAGILE`: `postpone` sees to it that signal
+handlers raise in what they call only, so their `except` blocks call nothing that is written in Python.
 
 Chosen by measurement (loop of empty calls with three arguments; ns on CPython 3.11 / 3.13): parameters declared as
 `c_ubyte, c_ubyte, c_size_t` 254 / 333, as four words 266 / 346, a callback that does nothing at all 107 / 147.
@@ -17,11 +16,12 @@ import struct
 import sys
 from collections.abc import Callable, Sequence
 from ctypes import CFUNCTYPE, c_size_t, c_ubyte, c_void_p
+from functools import cache, partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from wasihost.engines.wasmtime.ffi import c, take_error
-from wasihost.engines.wasmtime.shield import shield
+from wasihost.engines.wasmtime.postpone import FRAGILE
 
 if TYPE_CHECKING:
     from wasihost.engines.base import Ending, Signature, Stub
@@ -110,9 +110,15 @@ class Seeker(Protocol):
         """Show the memory of the calling instance (a `wasmtime_caller_t *`) to the stubs."""
 
 
+@cache
+def trap_maker() -> Callable[[], int]:
+    """What makes a trap that stops a guest. Written in C: it may be called where no signal handler may raise."""
+    return partial(c.wasmtime_trap_new, TRAP_TEXT, len(TRAP_TEXT))
+
+
 def new_trap() -> int:
     """A trap that stops a guest."""
-    return c.wasmtime_trap_new(TRAP_TEXT, len(TRAP_TEXT))  # type: ignore[no-any-return]  # see c
+    return trap_maker()()
 
 
 def entry(
@@ -125,7 +131,9 @@ def entry(
     """
     get, put = codec(signature)
     make = _maker(len(signature.slots), put is not None, seeker is not None)
-    return shield(make(get, put, EVERYWHERE, stub, kept, stop, new_trap, seeker))
+    made = make(get, put, EVERYWHERE, stub, kept, stop, trap_maker(), seeker)
+    FRAGILE.add(made.__code__)
+    return made
 
 
 # (context, data, where the next deadline goes, where the kind of going on goes) -> error.
@@ -153,7 +161,8 @@ def epoch_entry(ending: "Ending", kept: list[BaseException], halt: list[int]) ->
             return error
 
     assert isinstance(enter, FunctionType)
-    return shield(enter)
+    FRAGILE.add(enter.__code__)
+    return enter
 
 
 def define(linker: int, module: str, name: str, functype: int, callback: object, *life: object) -> str | None:

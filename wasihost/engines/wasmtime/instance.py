@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wasihost.engines.wasmtime import memory, signals
+from wasihost.engines.wasmtime import memory, postpone, signals
 from wasihost.engines.wasmtime.calls import (
     CALLBACK,
     CALLER_CALLBACK,
@@ -281,16 +281,18 @@ class Instance:
         if first and _nested.count >= _MOST_NESTED:
             raise RecursionError(f"guests that call guests are nested more than {_MOST_NESTED} deep")
         trap = ctypes.c_void_p()
-        swapped = signals.before_run()
-        watched = self._ending is not None and first
+        main = postpone.hold(id(self))
+        swapped = watched = False
         self.depth += 1
         _nested.count += first
-        try:  # no loop in here: what a signal handler raises at the end of a round passes by `finally` (CPython 3.13)
-            if watched:
-                assert self._ending
-                watch.enter(self, self.module.engine, self._ending)
+        try:
+            swapped = signals.before_run()
+            if first and self._ending is not None:
+                watched = True
+                watch.enter(self, self.module.engine, self._ending, main)
                 self._ending.check()  # who ended it before could not have it called back
             error = call(context, ctypes.byref(trap))
+            raise_end(self._state, self._kept, error, trap.value)
         finally:
             self.depth -= 1
             _nested.count -= first
@@ -299,7 +301,8 @@ class Instance:
             if swapped:
                 signals.after_run()
             self._renew()
-        raise_end(self._state, self._kept, error, trap.value)
+
+    postpone.BUSY.add(_entered.__code__)
 
     def _renew(self) -> None:
         """What a callback has given to the engine, made again for the next."""
@@ -351,6 +354,7 @@ class Instance:
             if self.depth:
                 raise RuntimeError("the guest is running: end it, and close it when its call has returned")
             self._close()
+        postpone.release(id(self))
 
     def _close(self) -> None:
         guest = self._state.guest
@@ -370,6 +374,7 @@ class Instance:
 
     def __del__(self) -> None:
         if hasattr(self, "memory"):
+            postpone.forget(id(self))
             self._close()  # whatever `depth` says, a signal may have come between two steps: nobody is in it now
 
 

@@ -24,7 +24,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from wasihost.engines.wasmtime import memory
+from wasihost.engines.wasmtime import memory, postpone
 from wasihost.engines.wasmtime.calls import CALLER_CALLBACK, TRAP_TEXT, entry, new_trap
 from wasihost.engines.wasmtime.calls import define as define_unchecked
 from wasihost.engines.wasmtime.ffi import c, has, new_functype, without_stack
@@ -85,6 +85,7 @@ class Run:
         guest = self._state.guest
         self._given = guest.memory
         try:
+            postpone.hold(id(self))
             self.kept.clear()  # of a guest that was entered behind our back
             if not self.stop[0]:
                 self.stop[0] = new_trap()
@@ -94,12 +95,15 @@ class Run:
         finally:
             guest.view, guest.memory = memory.EMPTY, self._given
             self._given, self.loose = None, True
+            postpone.release(id(self))
         # Outside of the `except` block: raising in it would overwrite the cause or context that a handler set.
         try:
             raise self._end(raised)
         finally:
             self.kept.clear()
             del raised  # its traceback holds this frame
+
+    postpone.FRAGILE.add(call.__code__)
 
     def close(self) -> None:
         """Let the State go of the memory that it was made with.
@@ -182,6 +186,7 @@ def _checked(run: Run, signature: "Signature", stub: "Stub") -> Callable[..., An
             run.kept.append(reason)
         raise Stopped(TRAP_TEXT.decode())
 
+    postpone.FRAGILE.add(function.__code__)
     return function
 
 

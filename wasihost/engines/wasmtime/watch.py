@@ -35,9 +35,9 @@ class Watch:
         self._running: dict[object, tuple[Engine, Ending, bool]] = {}
         self._thread: threading.Thread | None = None
 
-    def enter(self, key: object, engine: Engine, ending: "Ending") -> None:
-        """A guest is about to run on the calling thread. `ending` is asked when its time comes."""
-        main = threading.current_thread() is threading.main_thread()
+    def enter(self, key: object, engine: Engine, ending: "Ending", main: bool) -> None:
+        """A guest is about to run on the calling thread; `main`, if Python runs signal handlers there. `ending` is
+        asked when its time comes."""
         with self._changed:
             self._running[key] = engine, ending, main
             if self._thread is None:
