@@ -8,7 +8,7 @@ PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generate check-spec lint types imports drift check test docs demo bench bench-shapes bench-ends testsuite rust escape soak wheel clean
+.PHONY: help setup generate check-spec lint types imports drift check test docs demo bench bench-shapes bench-ends testsuite rust escape soak interrupts wheel clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,10 @@ escape: $(READY)  ## A guest tries to get out while others swap what its paths n
 
 soak: $(READY)  ## 10,000 runs in one process: memory, descriptors, threads and mappings must not grow
 	$(BIN)/python -m tests.process.soak
+
+RUNS ?= 20000
+interrupts: $(READY)  ## 20,000 runs, each interrupted by a signal handler that raises, in all kinds of waits (RUNS=N)
+	$(BIN)/python -m tests.process.interrupts --runs $(RUNS)
 
 wheel: $(READY)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --quiet

@@ -54,12 +54,14 @@ def _version(folder: str) -> str:
     except OSError:
         names = []
     found = [name for name in names if name.startswith(f"{package}-") and name.endswith(".dist-info")]
+    if len(found) > 1:  # one may be what is left of an earlier version
+        found = [name for name in found if os.path.isfile(os.path.join(site, name, "METADATA"))]
     if len(found) == 1:
         return found[0][len(package) + 1 : -len(".dist-info")]
     import importlib.metadata
 
     try:
-        return importlib.metadata.version(package)
+        return importlib.metadata.version(package) or ""  # None for a folder without metadata (3.14)
     except importlib.metadata.PackageNotFoundError:
         return ""
 
