@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from wasi_preview1.guest import Guest, Stub
 
     from wasihost.deadline import Deadline
-    from wasihost.engines.base import Imports as Provided
     from wasihost.engines.wasmtime.module import Item
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -157,37 +156,6 @@ class Stubs:
             raise TrapError(message, "stub")
 
         return stub
-
-
-def bind_all(
-    imports: Provider | Sequence[Provider], wanted: Sequence[Item], caller: Caller, provided: Provided
-) -> dict[str, Bound]:
-    """What all of them provide, by module; stubs stand for what is not even in `provided`."""
-    bound: dict[str, Bound] = {}
-    every = imports if isinstance(imports, Sequence) else [imports]
-    for one in sorted(every, key=lambda one: isinstance(one, Stubs)):
-        mine = [item for item in wanted if item.module == one.module]
-        if isinstance(one, Stubs):
-            mine = [
-                item for item in mine if item.name not in {**bound.get(one.module, {}), **_of(provided, one.module)}
-            ]
-        bound.setdefault(one.module, {}).update(one.bind(mine, caller))
-    return bound
-
-
-def offered_by(imports: Provider | Sequence[Provider]) -> dict[str, list[str]]:
-    """Module -> names of the functions that they have, whether a module wants them or not."""
-    offered: dict[str, list[str]] = {}
-    for one in imports if isinstance(imports, Sequence) else [imports]:
-        offered.setdefault(one.module, []).extend(one.names if isinstance(one, Imports) else ())
-    return offered
-
-
-def _of(provided: Provided, module: str) -> Mapping[str, object]:
-    try:
-        return provided[module]  # which may be made when it is asked for
-    except KeyError:
-        return {}
 
 
 class _Function:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from wasihost.config import ModuleConfig
 from wasihost.deadline import after
 from wasihost.errors import ConfigError, ExitError, LimitExceeded, TimeoutExpired, TrapError
+from wasihost.exports import Exports, Globals
 from wasihost.module import Module, ModuleSource, in_reach_of_signals
 from wasihost.options import Options, Prepared, check_seconds
 from wasihost.preloading import for_runs
@@ -23,7 +23,10 @@ from wasihost.state import State
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from wasihost.engines.base import Imports as Provided
+    from wasihost.allocator import Allocator
+    from wasihost.calling import Argument, ResultAs
+    from wasihost.engines.base import HostState
+    from wasihost.engines.wasmtime.misfits import Offered
     from wasihost.engines.wasmtime.module import Module as Compiled
     from wasihost.imports import Provider
     from wasihost.linking import Exported
@@ -32,31 +35,6 @@ if TYPE_CHECKING:
     from wasihost.vfs.changes import Changes
 
 T = TypeVar("T")
-
-
-class Exports:
-    """An instance's exported functions as methods: `inst.exports.add(1, 2, timeout=1.0)`."""
-
-    def __init__(self, instance: Instance) -> None:
-        self._instance = instance
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name not in self:
-            raise AttributeError(f"the module exports no function {name!r}: it exports {', '.join(self) or 'none'}")
-
-        def call(*numbers: int | float, timeout: float | None = None) -> Any:
-            return self._instance.call(name, *numbers, timeout=timeout)
-
-        return call
-
-    def __contains__(self, name: object) -> bool:
-        return any(name == one for one in self)
-
-    def __iter__(self) -> Iterator[str]:
-        return (item.name for item in self._instance.module.exports.values() if item.kind == "func")
-
-    def __dir__(self) -> list[str]:
-        return list(self)
 
 
 class Instance:
@@ -89,14 +67,16 @@ class Instance:
         self._started = False
         self._begun = 0
         self._code: int | None = None
+        self._allocator: Allocator | None = None
+        if prepared.allocator != (None, None):
+            self._find_allocator()  # LinkError if there is no such export
         self._stats = _new_stats()
         self._owner = object()  # of its outcomes
         self._pid = os.getpid()
         self.state = State(config=config, stats=self._stats if prepared.stats else None)
         self._deadline = self.state.handlers.deadline
         try:
-            host = self.state if prepared.imports is None else _Joined(self.state, prepared.imports, compiled, self)
-            offered = host.offered if isinstance(host, _Joined) else None
+            host, offered = self._host(compiled, prepared.imports)
             self._engine = Engine(
                 compiled, host, start, ending=self._deadline, limits=limits, label=module.name, offered=offered
             )
@@ -107,6 +87,18 @@ class Instance:
         except BaseException:
             self.close()
             raise
+
+    def _host(
+        self, compiled: Compiled, imports: Provider | Sequence[Provider] | None
+    ) -> tuple[HostState, Offered | None]:
+        """The State, or the State and the user's own imports."""
+        if imports is None:
+            return self.state, None
+        from wasihost.imports import Caller
+        from wasihost.joined import Joined
+
+        joined = Joined(self.state, imports, compiled.imports, Caller(self.state.guest, self.memory, self._deadline))
+        return joined, joined.offered
 
     def _open(self, start: str | None) -> None:
         try:
@@ -126,13 +118,41 @@ class Instance:
         """The exported functions as methods."""
         return Exports(self)
 
-    def call(self, name: str, *numbers: int | float, timeout: float | None = None) -> Any:
+    @property
+    def globals(self) -> Globals:
+        """The exported globals by name, to be read and set."""
+        return Globals(self._engine)
+
+    def call(self, name: str, *arguments: Argument, timeout: float | None = None) -> Any:
         """Call an exported function: its result (integers are signed), None, or a tuple of several.
 
-        Raises TimeoutExpired after `timeout` seconds, ExitError if the guest exits, TrapError, LinkError if there is no
-        such export, TypeError or OverflowError for numbers that do not fit, and what a host function raised.
+        Text and bytes are passed as `calling.Argument` says. Raises TimeoutExpired after `timeout` seconds, ExitError
+        if the guest exits, TrapError, LinkError if there is no such export, TypeError or OverflowError for arguments
+        that do not fit, and what a host function raised.
         """
-        return self._within(timeout, None, self._engine.call, name, *numbers)
+        for one in arguments:
+            if not isinstance(one, (int, float)):
+                return self._within(timeout, None, self._call_with_texts, name, arguments)
+        return self._within(timeout, None, self._engine.call, name, *arguments)
+
+    def call_returning(
+        self,
+        returns: Any,
+        name: str,
+        arguments: Sequence[Argument],
+        result_as: ResultAs | None,
+        free_result: bool | None,
+        timeout: float | None,
+    ) -> Any:
+        """The same, with a result that is more than a number; see `exports.Export`."""
+        how = returns, result_as, free_result
+        return self._within(timeout, None, self._call_with_texts, name, arguments, *how)
+
+    def _call_with_texts(self, name: str, arguments: Sequence[Argument], *how: Any) -> Any:
+        from wasihost.calling import call
+
+        self._engine.function(name)  # LinkError if there is none
+        return call(self._engine.call, self.module.exports[name], self.memory, arguments, *how)
 
     def run(self, timeout: float | None = None) -> int:
         """Run a command: call its `_start`, once, and answer its exit status, 0 to 2**32-1.
@@ -264,7 +284,19 @@ class Instance:
         """The guest's linear memory, to be read and written by pointer."""
         from wasihost.memory import Memory
 
-        return Memory(lambda: self._engine.view(), lambda *call: self._engine.call(*call), lambda: self.module.exports)
+        return Memory(
+            lambda: self._engine.view(),
+            lambda *call: self._engine.call(*call),
+            lambda: self.module.exports,
+            self._find_allocator,
+        )
+
+    def _find_allocator(self) -> Allocator:
+        if self._allocator is None:
+            from wasihost.allocator import find
+
+            self._allocator = find(self.module.exports, *self._prepared.allocator)
+        return self._allocator
 
     @property
     def stdout(self) -> bytes | str | None:
@@ -320,30 +352,6 @@ class Instance:
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a running guest cannot be pickled or copied: pickle its Module and its config")
-
-
-class _Joined:
-    """A State with the user's own imports beside it."""
-
-    def __init__(
-        self, state: State, imports: Provider | Sequence[Provider], compiled: Compiled, guest: Instance
-    ) -> None:
-        from wasihost.imports import Caller, bind_all, offered_by
-
-        self.guest = state.guest
-        self.state = state
-        provided = state.imports()
-        own = bind_all(imports, compiled.imports, Caller(state.guest, guest.memory, guest._deadline), provided)
-        joined = {module: {**provided.get(module, {}), **functions} for module, functions in own.items()}
-        self.offered = offered_by(imports)
-        self._imports = ChainMap(joined, provided)  # type: ignore[arg-type]  # nothing is ever put into the second
-
-    @property
-    def faults(self) -> tuple[type[BaseException], ...]:
-        return self.state.faults
-
-    def imports(self) -> Provided:
-        return self._imports
 
 
 def _new_stats() -> Stats:

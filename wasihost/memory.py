@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wasihost.errors import LinkError
+if TYPE_CHECKING:
+    from wasihost.allocator import Allocator
+    from wasihost.engines.wasmtime.module import Item
 
 
 class Memory:
     """Reads and writes at pointers, which are addresses in bytes; a negative one is the same 32 bits unsigned.
 
-    IndexError for what is not all inside. `alloc` and `free` are the guest's own `malloc` (or `allocate`, or
-    `cabi_realloc`) and `free`.
+    IndexError for what is not all inside. `alloc` and `free` are the guest's own: those that `instantiate` was told, or
+    that are found by their names (see `allocator`).
     """
 
-    def __init__(self, view: Callable[[], memoryview], call: Callable[..., Any], exports: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        view: Callable[[], memoryview],
+        call: Callable[..., Any],
+        exports: Callable[[], Mapping[str, Item]],
+        find: Callable[[], Allocator],
+    ) -> None:
         self._view = view
         self._call = call
         self._exports = exports
+        self._find = find
 
     def __len__(self) -> int:
         """Its size in bytes; it never shrinks."""
@@ -55,28 +64,33 @@ class Memory:
     def alloc(self, what: int | bytes | bytearray | memoryview) -> int:
         """Room for so many bytes, or for these, which are put there: the pointer. It is the guest's to free.
 
-        LinkError if the guest exports no allocator, MemoryError if that has nothing to give.
+        LinkError if the guest exports no allocator that is known, MemoryError if that has nothing to give.
         """
         size = what if isinstance(what, int) else len(what)
-        exports = self._exports()
-        if name := next((name for name in ("malloc", "allocate", "alloc") if name in exports), None):
-            pointer = self._call(name, size)
-        elif "cabi_realloc" in exports:
-            pointer = self._call("cabi_realloc", 0, 0, 8, size)
-        else:
-            raise LinkError("the guest exports no allocator: malloc, allocate, alloc or cabi_realloc")
-        pointer = int(pointer) & 0xFFFF_FFFF
-        if not pointer and size:
-            raise MemoryError(f"the guest has no {size} bytes to give")
+        pointer = self.allocator.take(self._call, size)
         if not isinstance(what, int):
             self.write_bytes(pointer, what)
         return pointer
 
     def free(self, pointer: int, size: int = 0) -> None:
         """Give it back, to a `free` that takes the size too if the guest's does; nothing if it exports none."""
-        item = self._exports().get("free")
-        if item is not None:
-            self._call("free", *(pointer, size)[: len(item.params)])
+        self.allocator.give_back(self._call, pointer, size)
+
+    @property
+    def allocator(self) -> Allocator:
+        """The guest's own. LinkError where there is none that is known."""
+        return self._find()
+
+    def with_allocator(self, malloc: str, free: str | None = None) -> Memory:
+        """The same memory, with these exports for its allocator: `memory.with_allocator("get", "put").alloc(8)`."""
+        from wasihost.allocator import find
+
+        found = find(self._exports(), malloc, free)
+        return Memory(self._view, self._call, self._exports, lambda: found)
+
+    def has(self, name: str) -> bool:
+        """Whether the guest exports something of this name."""
+        return name in self._exports()
 
     @contextmanager
     def given(self, data: bytes) -> Iterator[tuple[int, int]]:

@@ -43,6 +43,7 @@ class Options(TypedDict, total=False):
     - `dirs`, `ro_dirs`: guest path -> host directory, writable and not.
     - `files`: path -> content, put into a file system in memory at the guest's `/`; `fs`: one to be mounted there.
     - `imports`: host functions of your own, and other guests' exports (`Instance.as_imports`).
+    - `malloc`, `free`: what the guest's allocator is called, where `allocator` does not find it by itself.
     - `max_memory`, `fuel`, `max_output`: limits, as `Limits` has them; the config has more. Sizes are in bytes, or text
       such as "64MiB".
     - `on_compile` is called when compiling begins and when it is over, as `Module` has it.
@@ -63,6 +64,8 @@ class Options(TypedDict, total=False):
     files: Mapping[str, bytes | Lazy] | None
     fs: VirtualSource | None
     imports: Provider | Sequence[Provider] | None
+    malloc: str | None
+    free: str | None
     max_memory: int | str | None
     fuel: int | None
     max_output: int | str | None
@@ -93,6 +96,7 @@ class Prepared:
         self.decoding = Decoding(text, encoding, given.get("errors"))
         self.imports: Provider | Sequence[Provider] | None = given.get("imports")
         self.on_compile: OnCompile | None = given.get("on_compile")
+        self.allocator: tuple[str | None, str | None] = given.get("malloc"), given.get("free")
         self.cache: bool = given.get("cache", True)
         self.stats: bool = given.get("stats", False)
         self.out: Captured | None = None

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 RUNS: Final = (
     "wasi_preview0", "array", "difflib", "fcntl", "hashlib", "mmap", "signal", "socket", "termios", "time",
     *(f"wasihost.{name}" for name in (
-        "counting", "descriptors.ahead", "descriptors.readiness", "descriptors.sockets", "descriptors.virtual",
-        "engines.wasmtime.instance", "engines.wasmtime.misfits", "engines.wasmtime.module", "engines.wasmtime.watch",
-        "imports", "linking", "memory", "preview0", "sockconfig", "state", "stats", "vfs.changes", "vfs.mounting",
+        "allocator", "calling", "counting", "descriptors.ahead", "descriptors.readiness", "descriptors.sockets",
+        "descriptors.virtual", "engines.wasmtime.globals", "engines.wasmtime.instance", "engines.wasmtime.misfits",
+        "engines.wasmtime.module", "engines.wasmtime.watch", "imports", "joined", "linking", "memory", "names",
+        "preview0", "sockconfig", "state", "stats", "vfs.changes", "vfs.mounting",
     )),
 )  # fmt: skip
 """What a run of any kind may import, besides what every run does: little and fast, so the first run brings it all."""

@@ -39,12 +39,11 @@ def test_cpython() -> None:
 def app_graphviz(dot: str) -> bytes:
     with wasihost.instantiate(GRAPHVIZ) as graphviz:
         memory, call = graphviz.memory, graphviz.exports
-        texts = [memory.alloc(text.encode() + b"\0") for text in (dot, "svg", "dot")]
-        size = memory.alloc(4)
-        result = call.graphviz_render(*texts, size)
-        if not result:
-            raise ValueError(memory.read_cstr(call.graphviz_last_error()).decode())
-        return memory.read_bytes(result, int.from_bytes(memory.read_bytes(size, 4), "little"))
+        with memory.given(bytes(4)) as (size, _):
+            result = call.graphviz_render(dot, "svg", "dot", size)
+            if not result:
+                raise ValueError(call.graphviz_last_error(returns=str))
+            return memory.read_bytes(result, int.from_bytes(memory.read_bytes(size, 4), "little"))
 
 
 def test_graphviz() -> None:
@@ -69,11 +68,8 @@ def test_the_avr_assembler() -> None:
 
 def app_pii_shield(text: str, **config: object) -> str:
     with wasihost.instantiate(PII_SHIELD, timeout=10) as shield:
-        with shield.memory.given(json.dumps(config).encode()) as settings:
-            shield.exports.init_config(*settings)
-        with shield.memory.given(text.encode()) as given:
-            packed = shield.exports.redact(*given, timeout=5)
-        return shield.memory.read_bytes(packed >> 32, packed & 0xFFFFFFFF).decode()
+        shield.exports.init_config(json.dumps(config))
+        return shield.exports.redact(text, returns=str, timeout=5)
 
 
 def test_pii_shield_a_go_reactor() -> None:

@@ -82,6 +82,8 @@ _HELD: dict[str, _Declaration] = {
     "wasmtime_instance_export_get": (c_bool, (_P, _P, _S, _N, _P)),
     "wasmtime_caller_export_get": (c_bool, (_P, _S, _N, _P)),
     "wasmtime_caller_context": (_P, (_P,)),
+    "wasmtime_global_get": (None, (_P, _P, _P)),
+    "wasmtime_global_set": (_P, (_P, _P, _P)),
     "wasmtime_memory_data": (_P, (_P, _P)),
     "wasmtime_memory_data_size": (_N, (_P, _P)),
     "wasmtime_trap_new": (_P, (_S, _N)),
@@ -147,7 +149,7 @@ def array(kind: type[Any], count: int) -> type[Any]:
 class Extern:
     """Room for any `wasmtime_extern_t` (24 bytes in some versions, 32 in others)."""
 
-    FUNC, MEMORY = 0, 3
+    FUNC, GLOBAL, MEMORY = 0, 1, 3
     __slots__ = ("_block", "item")
 
     def __init__(self, kind: int = 0) -> None:

@@ -324,6 +324,12 @@ class Instance:
         """The linear memory as it is now. Empty for a module without one."""
         return self.memory() if self.memory.export is not None else memory.EMPTY
 
+    def global_(self, name: str) -> tuple[int, Extern]:
+        """The store's context and an exported global, for `globals`. RuntimeError once it is closed."""
+        if self.memory.store is None:
+            raise RuntimeError("this instance is closed")
+        return self.memory.store.context, self._export(self.memory.store.context, name, Extern.GLOBAL)
+
     @property
     def interruptible(self) -> bool:
         """Whether a guest that computes can be ended."""
