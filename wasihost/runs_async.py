@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from wasihost.background import GuestThread
 from wasihost.config import ModuleConfig
+from wasihost.descriptors.adapted import is_async
 from wasihost.errors import WasihostError
 from wasihost.instance import Instance, as_module
 from wasihost.module import ModuleSource
@@ -34,30 +39,102 @@ async def run_async(
 ) -> CompletedProcess[Any]:
     """`run` for asyncio: the guest runs in a thread of its own, and cancelling the task ends it, wherever it is.
 
-    Objects given as streams are called in that thread.
+    Nothing of asyncio's own pool of threads is used. Objects given as streams are called in the guest's thread, which
+    has a copy of the task's context variables; but coroutine functions, objects whose `read` or `write` is one, and
+    asyncio's `StreamReader` and `StreamWriter` are awaited in the event loop, while the guest waits.
+
+    A task that is cancelled waits for the guest's end; it does not wait for a module that is being compiled.
     """
-    prepared = Prepared(module, config, options, text, encoding, timeout)
-    guests: list[Instance] = []
-    cancelled = threading.Event()
-    reason = Cancelled("the task was cancelled")
+    loop = asyncio.get_running_loop()
+    calls = _Calls(loop)
+    prepared = Prepared(module, config, calls.wrapped(options), text, encoding, timeout)
+    over = loop.create_future()
 
-    def made(guest: Instance) -> None:
-        guests.append(guest)
-        if cancelled.is_set():
-            raise reason
-
-    def work() -> CompletedProcess[Any]:
+    def work(made: Callable[[Instance], None]) -> CompletedProcess[Any]:
         return finish(as_module(module, options), prepared, timeout, check, made)
 
-    running = asyncio.ensure_future(asyncio.to_thread(work))
+    def settle() -> None:
+        if not over.done():
+            over.set_result(None)
+
+    def when_over() -> None:
+        with suppress(RuntimeError):  # the loop was closed
+            loop.call_soon_threadsafe(settle)
+
+    thread = GuestThread(work, when_over)
     try:
-        return await asyncio.shield(running)
+        await asyncio.shield(over)
     except asyncio.CancelledError as error:
-        cancelled.set()
-        for guest in guests:
-            guest.end(reason, for_good=True)
-        await asyncio.wait([running])
-        end = running.exception()  # looked at also so that asyncio does not complain of one that nobody saw
-        if end is not None and (kept := outcome(end)):
+        reason = Cancelled("the task was cancelled")
+        if thread.end(reason):
+            calls.end(reason)
+            while not over.done():
+                with suppress(asyncio.CancelledError):  # cancelled once more
+                    await asyncio.wait([over])
+        if thread.error is not None and (kept := outcome(thread.error)):
             give(error, kept)
         raise
+    try:
+        if thread.error is not None:
+            raise thread.error
+        assert thread.result is not None
+        return thread.result
+    finally:
+        del thread  # what was raised holds this frame
+
+
+class _Calls:
+    """Calls of coroutine functions from the guest's thread: made in the loop, and waited for in the thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._lock = threading.Lock()
+        self._loop = loop
+        self._pending: Future[Any] | None = None
+        self._reason: BaseException | None = None
+
+    def wrapped(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options, with streams that can be called from the thread."""
+        given = dict(options)
+        for name, method in (("stdin", "read"), ("stdout", "write"), ("stderr", "write")):
+            stream = given.get(name)
+            own = getattr(stream, method, None)
+            if method == "write" and is_async(getattr(stream, "drain", None)):
+                given[name] = self._waiting(_drained(stream))
+            elif is_async(own):
+                given[name] = self._waiting(own)
+            elif own is None and is_async(stream):
+                given[name] = self._waiting(stream)
+        return given
+
+    def _waiting(self, function: Any) -> Callable[[Any], Any]:
+        async def call(argument: Any) -> Any:
+            return await function(argument)
+
+        def wait(argument: Any) -> Any:
+            with self._lock:
+                if self._reason is not None:
+                    raise self._reason
+                self._pending = pending = asyncio.run_coroutine_threadsafe(call(argument), self._loop)
+            try:
+                return pending.result()
+            except CancelledError:
+                raise self._reason or RuntimeError(f"{function!r} was cancelled") from None
+            finally:
+                self._pending = None
+
+        return wait
+
+    def end(self, reason: BaseException) -> None:
+        """The guest is to end: nothing is called any more, and what it waits for is cancelled."""
+        with self._lock:
+            self._reason, pending = reason, self._pending
+        if pending is not None:
+            pending.cancel()
+
+
+def _drained(writer: Any) -> Callable[[bytes], Awaitable[None]]:
+    async def write(data: bytes) -> None:
+        writer.write(data)
+        await writer.drain()
+
+    return write

@@ -103,8 +103,23 @@ def counts_bytes(stream: Any) -> bool:
     return isinstance(unwrapped(stream), io.RawIOBase)
 
 
+def is_async(function: Any) -> bool:
+    """Whether a function is a coroutine function, or an object is called by one."""
+    for one in (function, getattr(type(function), "__call__", None)):  # noqa: B004  # not whether it can be called
+        code = getattr(getattr(one, "__func__", one), "__code__", None)
+        if code is not None and code.co_flags & _CO_COROUTINE:
+            return True
+    return False
+
+
+_CO_COROUTINE = 0x80
+"""As `inspect` has it, which takes long to import."""
+
+
 def why_not(stream: Any, use: Literal["read", "write"]) -> str | None:
-    """Why a stream cannot be used so: it is closed, or was opened for the other direction. None if it can."""
+    """Why a stream cannot be used so: it is closed, say, or was opened for the other direction. None if it can."""
+    if is_async(getattr(stream, use, stream)):
+        return "it is to be awaited, which only run_async does"
     stream = unwrapped(stream)
     if getattr(stream, "closed", False) is True:
         return "it is closed"
