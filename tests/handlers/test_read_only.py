@@ -85,8 +85,8 @@ def writing(name: str, fd: int, *args: int) -> Callable[[Raw], int]:
 
 CHANGES: dict[str, Callable[[Raw], int]] = {
     "open to create": opening("new", CREAT, WRITE),
-    "open to create, exclusively": opening("f", CREAT | EXCL, WRITE),
-    "open what is there, with CREAT": opening("f", CREAT, READ),
+    "open to create, exclusively": opening("new", CREAT | EXCL, WRITE),
+    "open what is there to be written, with CREAT": opening("f", CREAT, WRITE),
     "open to write": opening("f", 0, WRITE),
     "open to read and write": opening("f", 0, READ | WRITE),
     "open to append": opening("f", 0, WRITE, flags=1),
@@ -154,6 +154,22 @@ def test_a_file_that_was_opened_to_be_read_is_only_read(raw: Raw, trees: tuple[P
     before = [snapshot(tree) for tree in trees]
     call, errno = NOT_OPENED_TO_BE_WRITTEN[change]
     assert call(raw) == errno
+    assert [snapshot(tree) for tree in trees] == before
+
+
+@pytest.mark.parametrize("oflags", [CREAT, TRUNC, CREAT | TRUNC, CREAT | EXCL, CREAT | EXCL | TRUNC])
+@pytest.mark.parametrize("path", ["f", "new", "l", "d/new"])
+def test_what_comes_or_goes_after_the_look_at_the_path_is_not_changed(
+    raw: Raw, trees: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, path: str, oflags: int
+) -> None:
+    """As if somebody had swapped all between the look and the opening: the look finds nothing to refuse."""
+    monkeypatch.setattr("wasihost.sandbox.read_only.opening", lambda *_: None)
+    before = [snapshot(tree) for tree in trees]
+    result = raw.new(4)
+    if raw.call("path_open", RO, 1, *raw.text(path), oflags, READ | WRITE, ALL, 0, result) == 0:
+        fd = raw.get(result)
+        assert raw.call("fd_write", fd, *raw.data(b"changed"), 0x80) == Errno.BADF
+        assert raw.call("fd_filestat_set_size", fd, 0) == Errno.INVAL
     assert [snapshot(tree) for tree in trees] == before
 
 

@@ -19,13 +19,12 @@ from wasihost.descriptors.base import Descriptor, Directory, DirectoryEntry
 from wasihost.descriptors.host_file import HostFile, change_status_flags, fdatasync
 from wasihost.descriptors.host_stream import Fifo, HostDevice, HostStream
 from wasihost.descriptors.hoststat import filestat_of, filetype_of, stamps
-from wasihost.sandbox import operations, resolve
+from wasihost.sandbox import operations, read_only, resolve
 from wasihost.sandbox.names import is_itself
 from wasihost.sandbox.times import set_times
 
 _READ, _WRITE = int(Rights.FD_READ), int(Rights.FD_WRITE)
 _CREAT, _DIRECTORY, _EXCL, _TRUNC = (int(flag) for flag in (Oflags.CREAT, Oflags.DIRECTORY, Oflags.EXCL, Oflags.TRUNC))
-_CHANGES = _CREAT | _TRUNC
 _FILE, _STREAM = int(kinds.FILE), int(kinds.STREAM)
 _A_FILE, _A_FOLDER, _A_BLOCK_DEVICE = Filetype.REGULAR_FILE, Filetype.DIRECTORY, Filetype.BLOCK_DEVICE
 _A_DEVICE = Filetype.CHARACTER_DEVICE
@@ -69,11 +68,14 @@ class HostDirectory(Directory):
             how = os.O_RDWR if rights & _READ else os.O_WRONLY
         if oflags & _DIRECTORY:
             how |= os.O_DIRECTORY
-        if self.read_only and (oflags & _CHANGES or (how and not oflags & _DIRECTORY)):
-            raise WasiError(Errno.ROFS)
         if oflags:
             how |= (os.O_CREAT if oflags & _CREAT else 0) | (os.O_EXCL if oflags & _EXCL else 0)
             how |= os.O_TRUNC if oflags & _TRUNC else 0
+        if self.read_only and how:
+            if refused := read_only.opening(self.fd, path, how, follow):
+                raise refused
+            how &= os.O_DIRECTORY  # whatever is there by now, opening it changes nothing
+            rights &= ~_WRITE
         if flags:
             for flag, host in _HOST_FLAGS.items():
                 how |= host if flags & flag else 0
@@ -131,7 +133,8 @@ class HostDirectory(Directory):
 
     def set_times(self, atim: int, mtim: int, which: Fstflags) -> None:
         """futimens(2)."""
-        self._changes()
+        if self.read_only:
+            raise WasiError(Errno.ROFS)
         set_times(self.fd, None, *stamps(atim, mtim, which))
 
     def sync(self) -> None:
@@ -153,9 +156,11 @@ class HostDirectory(Directory):
 
     def set_times_path(self, path: str, follow: bool, atim: int, mtim: int, which: Fstflags) -> None:
         """utimensat(2)."""
-        self._changes()
+        times = stamps(atim, mtim, which)
+        if self.read_only:
+            raise read_only.utime(self.fd, path, follow)
         try:
-            operations.utime_beneath(self.fd, path, follow, stamps(atim, mtim, which))
+            operations.utime_beneath(self.fd, path, follow, times)
         except PermissionError:
             if not is_itself(path):
                 raise
@@ -163,48 +168,50 @@ class HostDirectory(Directory):
 
     def create_directory(self, path: str) -> None:
         """mkdirat(2)."""
-        self._changes()
+        if self.read_only:
+            raise read_only.mkdir(self.fd, path)
         operations.mkdir_beneath(self.fd, path, 0o777)
 
     def remove_directory(self, path: str) -> None:
         """unlinkat(2) with AT_REMOVEDIR."""
-        self._changes()
+        if self.read_only:
+            raise read_only.rmdir(self.fd, path)
         operations.rmdir_beneath(self.fd, path)
 
     def unlink(self, path: str) -> None:
         """unlinkat(2)."""
-        self._changes()
+        if self.read_only:
+            raise read_only.unlink(self.fd, path)
         operations.unlink_beneath(self.fd, path)
 
     def rename(self, path: str, target: Directory, target_path: str) -> None:
         """renameat(2)."""
         other = self._partner(target)
+        if self.read_only or other.read_only:
+            raise read_only.rename(self.fd, path, other.fd, target_path)
         operations.rename_beneath(self.fd, path, other.fd, target_path)
 
     def link(self, path: str, follow: bool, target: Directory, target_path: str) -> None:
         """linkat(2)."""
         other = self._partner(target)
+        if self.read_only or other.read_only:
+            raise read_only.link(self.fd, path, follow, other.fd, target_path)
         operations.link_beneath(self.fd, path, follow, other.fd, target_path)
 
     def symlink(self, content: str, path: str) -> None:
         """symlinkat(2)."""
-        self._changes()
+        if self.read_only:
+            raise read_only.symlink(self.fd, path)
         operations.symlink_beneath(content, self.fd, path)
 
     def readlink(self, path: str) -> str:
         """readlinkat(2)."""
         return operations.readlink_beneath(self.fd, path)
 
-    def _changes(self) -> None:
-        if self.read_only:
-            raise WasiError(Errno.ROFS)
-
     def _partner(self, target: Directory) -> HostDirectory:
-        """The other end of a link or rename: a host directory too, and neither of them read-only."""
+        """The other end of a link or rename: a host directory too."""
         if not isinstance(target, HostDirectory):
             raise WasiError(Errno.XDEV)
-        self._changes()
-        target._changes()
         return target
 
 

@@ -19,7 +19,7 @@ from wasihost.descriptors.hoststat import stamps
 from wasihost.descriptors.reported import file_size, filestat
 from wasihost.logs import warn
 from wasihost.sandbox.times import UTIME_NOW
-from wasihost.vfs import nodes, operations
+from wasihost.vfs import nodes, operations, read_only
 from wasihost.vfs.mounting import VirtualSource, root_of
 from wasihost.vfs.names import is_entry
 from wasihost.vfs.resolve import node_at
@@ -92,13 +92,11 @@ class VirtualDirectory(Directory):
         directory, create = bool(oflags & Oflags.DIRECTORY), bool(oflags & Oflags.CREAT)
         truncate = bool(oflags & Oflags.TRUNC)
         writing = truncate or bool(rights & Rights.FD_WRITE)
-        if self.read_only and (create or truncate or (writing and not directory)):
-            raise WasiError(Errno.ROFS)
         if directory and create:
             raise WasiError(Errno.INVAL)
         node = operations.open_node(
             self.node, path, follow=follow, directory=directory, create=create,
-            exclusive=bool(oflags & Oflags.EXCL), writing=writing,
+            exclusive=bool(oflags & Oflags.EXCL), writing=writing, read_only=self.read_only,
         )  # fmt: skip
         if isinstance(node, nodes.Directory):
             return VirtualDirectory(node, self.read_only)
@@ -122,7 +120,8 @@ class VirtualDirectory(Directory):
 
     def set_times(self, atim: int, mtim: int, which: Fstflags) -> None:
         """futimens(2)."""
-        self._changes()
+        if self.read_only:
+            raise WasiError(Errno.ROFS)
         set_node_times(self.node, atim, mtim, which)
 
     def sync(self) -> None:
@@ -137,53 +136,56 @@ class VirtualDirectory(Directory):
 
     def set_times_path(self, path: str, follow: bool, atim: int, mtim: int, which: Fstflags) -> None:
         """utimensat(2)."""
-        self._changes()
+        if self.read_only:
+            raise read_only.utime(self.node, path, follow)
         set_node_times(node_at(self.node, path, follow=follow), atim, mtim, which)
 
     def create_directory(self, path: str) -> None:
         """mkdirat(2)."""
-        self._changes()
+        if self.read_only:
+            raise read_only.mkdir(self.node, path)
         operations.mkdir(self.node, path)
 
     def remove_directory(self, path: str) -> None:
         """unlinkat(2) with AT_REMOVEDIR."""
-        self._changes()
+        if self.read_only:
+            raise read_only.rmdir(self.node, path)
         operations.rmdir(self.node, path)
 
     def unlink(self, path: str) -> None:
         """unlinkat(2)."""
-        self._changes()
+        if self.read_only:
+            raise read_only.unlink(self.node, path)
         operations.unlink(self.node, path)
 
     def rename(self, path: str, target: Directory, target_path: str) -> None:
         """renameat(2); the tree says XDEV for another tree of the same kind."""
         other = self._partner(target)
+        if self.read_only or other.read_only:
+            raise read_only.rename(self.node, path, other.node, target_path)
         operations.rename(self.node, path, other.node, target_path)
 
     def link(self, path: str, follow: bool, target: Directory, target_path: str) -> None:
         """linkat(2)."""
         other = self._partner(target)
+        if self.read_only or other.read_only:
+            raise read_only.link(self.node, path, follow, other.node, target_path)
         operations.link(self.node, path, follow, other.node, target_path)
 
     def symlink(self, content: str, path: str) -> None:
         """symlinkat(2)."""
-        self._changes()
+        if self.read_only:
+            raise read_only.symlink(self.node, path)
         operations.symlink(content, self.node, path)
 
     def readlink(self, path: str) -> str:
         """readlinkat(2)."""
         return operations.readlink(self.node, path)
 
-    def _changes(self) -> None:
-        if self.read_only:
-            raise WasiError(Errno.ROFS)
-
     def _partner(self, target: Directory) -> VirtualDirectory:
-        """The other end of a link or rename: of a virtual tree too, and neither of them read-only."""
+        """The other end of a link or rename: of a virtual tree too."""
         if not isinstance(target, VirtualDirectory):
             raise WasiError(Errno.XDEV)
-        self._changes()
-        target._changes()
         return target
 
 

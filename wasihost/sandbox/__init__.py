@@ -9,6 +9,7 @@ stays beneath its directory, whatever links, `..` and other processes do, or the
     resolve      the choice between the two; open, stat, the parent of a name
     times        utimensat, with 'now' and 'omit'
     operations   mkdir, rmdir, unlink, rename, readlink, symlink, link, utime
+    read_only    what these say below a read-only mount
 """
 
 from .operations import (

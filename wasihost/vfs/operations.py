@@ -23,8 +23,11 @@ def open_node(
     create: bool = False,
     exclusive: bool = False,
     writing: bool = False,
+    read_only: bool = False,
 ) -> Node:
     """openat(2) up to the node itself, a file or a directory; a new file if `create` and nothing is there.
+
+    With `read_only` nothing is made: EROFS where something would be, or where a file is to be written.
 
     Raises: EEXIST for `create` with `exclusive` where anything is; ELOOP for a link not to be followed; EISDIR for a
     directory to be written, or created by a path with a trailing slash; ENOTDIR for `directory` and something else.
@@ -36,6 +39,8 @@ def open_node(
     if node is None:
         if not create:
             raise failure(errno.ENOENT, path)
+        if read_only:
+            raise failure(errno.EROFS, path)
         try:
             return place.directory.create_file(place.name)
         except FileExistsError:  # another thread was faster
@@ -52,6 +57,8 @@ def open_node(
         raise failure(errno.ENOTDIR, path)
     elif isinstance(node, Link):
         raise failure(errno.ELOOP, path)
+    elif read_only and writing:
+        raise failure(errno.EROFS, path)
     return node
 
 

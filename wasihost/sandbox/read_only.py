@@ -1,0 +1,126 @@
+"""What the operations say beneath a directory of a read-only mount: which error comes before EROFS.
+
+Rules of this file: nothing is opened for use and nothing is changed; each function looks at the path and returns the
+error to be raised, so that a caller that raises it cannot go on by mistake. The order is that of Linux on a file system
+mounted read-only: the way to the last name comes first; what has to be there (to be opened, linked, dated) or must not
+(to be made) comes next; what would take a name away is refused without looking for it. A path that leads out is EPERM.
+"""
+
+import errno
+import os
+import stat
+
+from . import resolve
+from .names import DOTS, failure, split_last, unspeakable
+from .walk import MAX_LINKS
+
+
+def opening(dirfd: int, path: str, flags: int, follow: bool) -> OSError | None:
+    """Of `open` with these flags; None if it would change nothing: then opening it to be read is the same."""
+    creating, exclusive = flags & os.O_CREAT, flags & os.O_CREAT and flags & os.O_EXCL
+    follow = follow and not exclusive
+    if creating and flags & os.O_DIRECTORY:
+        return failure(errno.EINVAL, path)
+    if creating and path[-1:] == "/" and split_last(path)[1] not in DOTS:
+        return _after(dirfd, path, errno.EISDIR, errno.EISDIR)
+    try:
+        mode = resolve.stat_beneath(dirfd, path, follow).st_mode
+    except FileNotFoundError as missing:
+        return _creating(dirfd, path, follow) if creating else missing
+    if exclusive:
+        return failure(errno.EEXIST, path)
+    if flags & os.O_DIRECTORY and not stat.S_ISDIR(mode):
+        return failure(errno.ENOTDIR, path)
+    if stat.S_ISLNK(mode):
+        return failure(errno.ELOOP, path)
+    writing = flags & (os.O_ACCMODE | os.O_TRUNC)
+    if stat.S_ISDIR(mode) and (creating or writing):
+        return failure(errno.EISDIR, path)
+    return failure(errno.EROFS, path) if writing else None
+
+
+def mkdir(dirfd: int, path: str) -> OSError:
+    """Of `mkdirat`: EEXIST for what is there."""
+    return _making(dirfd, path, directory=True)
+
+
+def symlink(dirfd: int, path: str) -> OSError:
+    """Of `symlinkat`: EEXIST for what is there, ENOENT for a slash after what is not."""
+    return _making(dirfd, path)
+
+
+def link(old_dirfd: int, old_path: str, follow: bool, new_dirfd: int, new_path: str) -> OSError:
+    """Of `linkat`, if either end is read-only: the old name has to be there; the new one as for `symlink`."""
+    resolve.stat_beneath(old_dirfd, old_path, follow)
+    return _making(new_dirfd, new_path)
+
+
+def rmdir(dirfd: int, path: str) -> OSError:
+    """Of `unlinkat` with AT_REMOVEDIR: EINVAL for a last `.`, ENOTEMPTY for a last `..`."""
+    up = path.rstrip("/").endswith("..")
+    return _after(dirfd, path, errno.ENOTEMPTY if up else errno.EINVAL)
+
+
+def unlink(dirfd: int, path: str) -> OSError:
+    """Of `unlinkat`: EISDIR for a last `.` or `..`."""
+    return _after(dirfd, path, errno.EISDIR)
+
+
+def rename(old_dirfd: int, old_path: str, new_dirfd: int, new_path: str) -> OSError:
+    """Of `renameat`, if either end is read-only: EINVAL for a path that ends in `.` or `..`."""
+    refused = None
+    try:
+        _after(old_dirfd, old_path, errno.EINVAL)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        refused = error
+    found = _after(new_dirfd, new_path, errno.EINVAL)  # the way there comes before the name that is none
+    return refused or found
+
+
+def utime(dirfd: int, path: str, follow: bool) -> OSError:
+    """Of `utimensat`: the file has to be there."""
+    resolve.stat_beneath(dirfd, path, follow)
+    return failure(errno.EROFS, path)
+
+
+def _after(dirfd: int, path: str, dots: int, code: int = errno.EROFS) -> OSError:
+    """Errno `code`, once the way to the last name is known to exist; raises errno `dots` for no name."""
+    parent, _, _ = resolve.parent_of(dirfd, path, dots)
+    if parent != dirfd:
+        os.close(parent)
+    return failure(code, path)
+
+
+def _making(dirfd: int, path: str, *, directory: bool = False) -> OSError:
+    parent, name, slash = resolve.parent_of(dirfd, path, errno.EEXIST)
+    try:
+        os.lstat(name, dir_fd=parent)
+    except FileNotFoundError:
+        return failure(errno.ENOENT if slash and not directory else errno.EROFS, path)
+    except ValueError as reason:
+        return unspeakable(reason, path)
+    finally:
+        if parent != dirfd:
+            os.close(parent)
+    return failure(errno.EEXIST, path)
+
+
+def _creating(dirfd: int, path: str, follow: bool) -> OSError:
+    """Of `open` with O_CREAT where nothing is: what stops the way through links to the name that would be made."""
+    for _ in range(MAX_LINKS + 1):
+        parent, name, slash = resolve.parent_of(dirfd, path, errno.EISDIR)
+        try:
+            content = os.readlink(name, dir_fd=parent) if follow and not slash else ""
+        except OSError:  # no link, or nothing
+            content = ""
+        finally:
+            if parent != dirfd:
+                os.close(parent)
+        if not content:
+            return failure(errno.EISDIR if slash else errno.EROFS, path)
+        if content[:1] == "/":
+            return failure(errno.EPERM, path)
+        path = path[: len(path) - len(name)] + content
+    return failure(errno.ELOOP, path)
