@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import pytest
 
 from tests.support.raw import Raw
 from wasihost import Errno, MemoryFS, ModuleConfig
+from wasihost.vfs import memory_file, sparse
 from wasihost.vfs.nodes import Directory, File, Link, Node
 
 NAMES = ["a", "b", "ab", "A"]
@@ -30,13 +32,26 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the oracle is L
 class Pair:
     """Two guests side by side, one over a host folder, one over memory, and what each has open."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, furthest: int, limit: int | None) -> None:
         self.folder = folder
-        self.fs = MemoryFS()
+        self.furthest = furthest
+        self.limit = limit
+        self.fs = MemoryFS(max_file_size=limit)
         self.host = Raw(ModuleConfig().with_host_directory_preopen("/", folder))
         self.memory = Raw(ModuleConfig().with_mount("/", self.fs))
         self.directories = [3]
         self.files: list[int] = []
+
+    def call(self, raw: Raw, name: str, *args: int) -> int:
+        """One of the two; the host has a limit of its own for the size of a file, which has to mean the same."""
+        if self.limit is None or raw is not self.host:
+            return raw.call(name, *args)
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.limit, before[1]))
+        try:
+            return raw.call(name, *args)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     def both(self, name: str, *args: object, result: int = 0) -> tuple[int, bytes]:
         """The same call on both: errno and result memory, found equal. Texts and buffers are placed in each memory."""
@@ -47,7 +62,7 @@ class Pair:
             for arg in args:
                 flat += raw.text(arg) if isinstance(arg, (str, bytes)) else [arg]  # type: ignore[list-item]  # ints only
             at = raw.new(result)
-            code = raw.call(name, *flat, *([at] if result else []))
+            code = self.call(raw, name, *flat, *([at] if result else []))
             answers.append((Errno(code), bytes(raw.memory[at : at + result]) if not code else b""))
         assert answers[0] == answers[1], (name, args)
         return answers[0]
@@ -81,29 +96,39 @@ def use_file(rng: random.Random, pair: Pair) -> None:
         return
     fd = rng.choice(pair.files)
     data = bytes(rng.randrange(256) for _ in range(rng.randrange(20)))
-    match rng.choice(["write", "pwrite", "read", "seek", "size", "stat", "allocate", "close"]):
-        case "write" | "pwrite" | "read" as how:
+    match rng.choice(["write", "pwrite", "read", "pread", "seek", "size", "stat", "allocate", "close"]):
+        case "write" | "pwrite" | "read" | "pread" as how:
             answers = []
-            offset = rng.choice([0, 3, 50])
+            offset = rng.choice([0, 3, 50, rng.randrange(pair.furthest)])
             for raw in (pair.host, pair.memory):
                 raw._free = 0x8000
                 result = raw.new(4)
                 if how == "write":
-                    code = raw.call("fd_write", fd, *raw.data(data, data[:3]), result)
+                    code = pair.call(raw, "fd_write", fd, *raw.data(data, data[:3]), result)
                 elif how == "pwrite":
-                    code = raw.call("fd_pwrite", fd, *raw.data(data), offset, result)
+                    code = pair.call(raw, "fd_pwrite", fd, *raw.data(data), offset, result)
+                elif how == "pread":
+                    buffer = raw.new(64)
+                    code = raw.call("fd_pread", fd, *raw.iovecs((buffer, 40), (buffer + 40, 24)), offset, result)
+                    data = bytes(raw.memory[buffer : buffer + raw.get(result)]) if not code else b""
                 else:
                     buffer = raw.new(64)
                     code = raw.call("fd_read", fd, *raw.iovecs((buffer, 40), (buffer + 40, 24)), result)
                     data = bytes(raw.memory[buffer : buffer + raw.get(result)]) if not code else b""
-                answers.append((code, raw.get(result), data if how == "read" else b""))
+                answers.append((code, raw.get(result), data if how in ("read", "pread") else b""))
             assert answers[0] == answers[1], how
         case "seek":
-            pair.both("fd_seek", fd, rng.randrange(-20, 60), rng.randrange(3), result=8)
+            pair.both(
+                "fd_seek",
+                fd,
+                rng.choice([rng.randrange(-20, 60), rng.randrange(pair.furthest)]),
+                rng.randrange(3),
+                result=8,
+            )
         case "size":
-            pair.both("fd_filestat_set_size", fd, rng.randrange(200))
+            pair.both("fd_filestat_set_size", fd, rng.randrange(pair.furthest))
         case "allocate":
-            pair.both("fd_allocate", fd, rng.randrange(100), rng.randrange(50))
+            pair.both("fd_allocate", fd, rng.randrange(pair.furthest // 2), rng.randrange(pair.furthest // 4))
         case "stat":
             assert attributes(pair.host, "fd_filestat_get", fd) == attributes(pair.memory, "fd_filestat_get", fd)
         case "close":
@@ -206,13 +231,25 @@ def all_nodes(top: Directory) -> Iterator[Node]:
             yield from all_nodes(node)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_the_same_answers_and_the_same_tree(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(
+    ("furthest", "limit", "page"),
+    [(200, None, None), (200, None, 16), (300, 150, 16), (300_000, 250_000, None)],
+    ids=["small", "paged", "limited", "holes"],
+)
+def test_the_same_answers_and_the_same_tree(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seed: int, furthest: int, limit: int | None, page: int | None
+) -> None:
+    """Also with pages so small that every file has some, with holes, and with files that grow against their limit."""
+    if page is not None:
+        for module in (sparse, memory_file):
+            monkeypatch.setattr(module, "PAGE", page)
+            monkeypatch.setattr(module, "WHOLE", 4 * page)
     rng = random.Random(seed)
     folder = tmp_path / "base"
     folder.mkdir()
-    pair = Pair(folder)
-    richest = 0
+    pair = Pair(folder, furthest, limit)
+    richest, sparse_files = 0, 0
     with pair.host, pair.memory:
         for number in range(STEPS):
             step(rng, pair)
@@ -222,7 +259,9 @@ def test_the_same_answers_and_the_same_tree(tmp_path: Path, seed: int) -> None:
                 tree = host_tree(folder)
                 assert tree == memory_tree(pair.fs.root), number
                 richest = max(richest, len(tree))
+                sparse_files += sum(isinstance(node.data, sparse.Sparse) for _, node in pair.fs.nodes())
     assert richest > 20, "the trees are too bare for the comparison to mean anything"
+    assert bool(sparse_files) is (furthest > 200 or page is not None), "what is compared is not what is meant"
     # Nothing is held that no name leads to, and what two names lead to is held once.
     held = {node.inode: node.stat().size for node in all_nodes(pair.fs.root) if not isinstance(node, Directory)}
     assert pair.fs.budget.bytes == sum(held.values())

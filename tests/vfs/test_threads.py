@@ -14,7 +14,7 @@ import pytest
 from tests.support.raw import Raw
 from wasihost import Errno, ModuleConfig
 from wasihost.vfs import Directory, Lazy, MemoryFS, Node
-from wasihost.vfs.memory import MemoryFile
+from wasihost.vfs.memory_file import MemoryFile
 
 CREAT, DIRECTORY, EXCL, TRUNC = (1 << bit for bit in range(4))
 APPEND = 1

@@ -8,7 +8,9 @@ the host's own file system would raise it. Path rules are those of `wasihost.san
     resolve      where a path leads in a tree
     operations   what POSIX calls do with a path: open, mkdir, rename, link ... on any tree
     budget       what a `MemoryFS` may hold; lazy content
-    memory       the nodes of `MemoryFS`
+    sparse       the content of large files, and of those with holes
+    memory_file  the files of `MemoryFS`
+    memory       its directories and links
     memoryfs     `MemoryFS`, which is also a dict of its files
     snapshot     a `MemoryFS` as a flat value, for pickle and copy
     foreign      what code of others raises while it reads, as an errno

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from wasihost.vfs.budget import Lazy
+
 if TYPE_CHECKING:
-    from wasihost.vfs.budget import Lazy
-    from wasihost.vfs.memory import MemoryFile
+    from wasihost.vfs.memory_file import MemoryFile
     from wasihost.vfs.memoryfs import MemoryFS
+    from wasihost.vfs.sparse import Sparse
 
 
 class _Before(NamedTuple):
     """A file as it was; nothing is copied or loaded but what can change in place."""
 
     node: MemoryFile
-    data: bytes | Lazy
+    data: bytes | Lazy | Sparse
     version: int
 
 
@@ -24,8 +26,7 @@ class Picture(dict[str, _Before]):
     def __init__(self, fs: MemoryFS) -> None:
         super().__init__()
         for path, node in fs.nodes():
-            data = bytes(node.data) if isinstance(node.data, bytearray) else node.data
-            self[path] = _Before(node, data, node.version)
+            self[path] = _Before(node, node.frozen(), node.version)
 
 
 class Changes(dict[str, bytes]):
@@ -46,7 +47,7 @@ class Changes(dict[str, bytes]):
             paths.add(path)
             was = before.get(path)
             if was is None or not _same(was, node):
-                self[path] = bytes(node.content())
+                self[path] = node.image()
         self.created = tuple(path for path in self if path not in before)
         self.changed = tuple(path for path in self if path in before)
         self.removed = tuple(path for path in before if path not in paths)
@@ -59,4 +60,4 @@ def _same(was: _Before, node: MemoryFile) -> bool:
     """Whether the file has the content that it had. One that was loaded meanwhile has, unless it was written to."""
     if was.data is node.data or (was.node is node and was.version == node.version):
         return True
-    return isinstance(was.data, bytes) and was.data == node.content()
+    return not isinstance(was.data, Lazy) and was.data == node.content()

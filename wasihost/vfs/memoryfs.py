@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from wasihost.sandbox.names import failure
 from wasihost.vfs import operations
 from wasihost.vfs.budget import Budget, Lazy
-from wasihost.vfs.memory import MemoryDirectory, MemoryFile
+from wasihost.vfs.memory import MemoryDirectory
+from wasihost.vfs.memory_file import MemoryFile
 from wasihost.vfs.nodes import Directory, Stat
 from wasihost.vfs.resolve import node_at, resolve
 from wasihost.vfs.snapshot import Snapshot, capture, restore
@@ -34,8 +35,9 @@ class MemoryFS(MutableMapping[str, bytes]):
     `dict(fs)`. Setting a file makes its directories. Content can be `Lazy`. Paths are relative to the root, one leading
     slash is allowed; links are followed; a path that leads out of the root is PermissionError.
 
-    A write that would exceed a limit fails with ENOSPC (`max_bytes` of content in all, `max_entries` names) or EFBIG
-    (`max_file_size` bytes); None lifts a limit. `clock` gives ns since 1970 for the times of files. Several guests, in
+    Beyond a limit is ENOSPC (`max_bytes` of content in all, `max_entries` names) or EFBIG (`max_file_size` bytes); a
+    write takes the part that fits. A hole in a file takes no memory, but counts as what it is long. None lifts a limit.
+    `clock` gives ns since 1970 for the times of files. Several guests, in
     several threads too, may share one. Pickling or copying it takes a snapshot, which is a file system of its own.
     """
 
@@ -64,7 +66,7 @@ class MemoryFS(MutableMapping[str, bytes]):
             raise KeyError(path) from None
         if not isinstance(node, MemoryFile):
             raise KeyError(path)
-        return node.read(0, node.size())
+        return node.image()
 
     def __setitem__(self, path: str, content: Buffer) -> None:
         self.put(path, content)

@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 from wasihost.vfs.budget import Lazy
-from wasihost.vfs.memory import MemoryDirectory, MemoryFile, MemoryLink, MemoryNode
+from wasihost.vfs.memory import MemoryDirectory, MemoryLink
+from wasihost.vfs.memory_file import MemoryFile, MemoryNode
+from wasihost.vfs.sparse import Sparse
 
-Content: TypeAlias = "bytes | Lazy | str | None"
+Content: TypeAlias = "bytes | Lazy | Sparse | str | None"
 """Of a file; of a link, its target; None is a directory."""
 
 
@@ -49,7 +51,7 @@ def restore(root: MemoryDirectory, snapshot: Snapshot) -> None:
 
 def _content(node: MemoryNode) -> Content:
     if isinstance(node, MemoryFile):
-        return node.data if isinstance(node.data, Lazy) else bytes(node.data)
+        return node.frozen()
     return node.content if isinstance(node, MemoryLink) else None
 
 

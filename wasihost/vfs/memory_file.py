@@ -1,0 +1,288 @@
+"""The files of `MemoryFS`, whose content is in memory."""
+
+from __future__ import annotations
+
+import errno
+
+from wasihost.sandbox.names import failure
+from wasihost.vfs.budget import Budget, Lazy, exceeded
+from wasihost.vfs.nodes import File, Node, Stat
+from wasihost.vfs.sparse import PAGE, WHOLE, Sparse
+
+
+class MemoryNode(Node):
+    """What all three have: times, and how many names lead here."""
+
+    __slots__ = ("atime", "budget", "ctime", "links", "mtime")
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.links = 0
+        self.atime = self.mtime = self.ctime = budget.clock()
+
+    def size(self) -> int:
+        """In bytes."""
+        return 0
+
+    def stat(self) -> Stat:
+        """Everything is known."""
+        return Stat(self.size(), self.mtime, self.atime, self.ctime, self.links, self.budget.device)
+
+    def set_times(self, atime_ns: int | None, mtime_ns: int | None) -> None:
+        """Sets the change time too."""
+        self.atime = self.atime if atime_ns is None else atime_ns
+        self.mtime = self.mtime if mtime_ns is None else mtime_ns
+        self.ctime = self.now()
+
+    def now(self) -> int:
+        """The file system's clock."""
+        return self.budget.clock()
+
+    def changed(self) -> None:
+        """The content is another now."""
+        self.mtime = self.ctime = self.budget.clock()
+
+    def dropped(self) -> None:
+        """One name fewer; called under the lock."""
+        self.links -= 1
+        self.ctime = self.budget.clock()
+
+
+class MemoryFile(MemoryNode, File):
+    """`data` is what was given until the first write. From then on it is a `bytearray`, which grows by more than is
+    asked for, so that appending costs O(1) on the average. It is never exported beyond a step, else it could not grow.
+
+    A large file that is changed, or one with a hole, is `Sparse`. A hole counts as what it is long, because whoever
+    reads the file as `bytes` has to have room for it."""
+
+    __slots__ = ("data", "opens", "version")
+
+    def __init__(self, budget: Budget, data: bytes | Lazy | Sparse = b"") -> None:
+        super().__init__(budget)
+        self.data: bytes | bytearray | Lazy | Sparse = b""
+        self.opens = 0
+        self.version = 0
+        self._fit(_size(data))
+        self.data = data
+
+    def changed(self) -> None:
+        """Counted too, since a clock may stand still."""
+        super().changed()
+        self.version += 1
+
+    def size(self) -> int:
+        """In bytes; nothing is loaded for it."""
+        data = self.data  # looked at once: another thread may be loading it
+        return data.size if isinstance(data, (Lazy, Sparse)) else len(data)
+
+    def open(self, *, writing: bool) -> File:
+        """Counted: a file without a name keeps its bytes until the last one that opened it closes it."""
+        with self.budget.lock:
+            self.content()
+            if self.links <= 0 and self.opens <= 0:  # its last name went after it was looked up: no longer charged
+                self.budget.charge(self.size())
+            self.opens += 1
+        return self
+
+    def close(self) -> None:
+        """The content goes with the last name and the last open."""
+        with self.budget.lock:
+            self.opens -= 1
+            self._release()
+
+    def dropped(self) -> None:
+        """The content goes with the last name and the last open."""
+        super().dropped()
+        self._release()
+
+    def content(self) -> bytes | bytearray | Sparse:
+        """The bytes, loaded now if they were not yet. Raises: EIO if the loader gives another size than was said."""
+        if isinstance(self.data, Lazy):
+            data = self.data.load()
+            if len(data) != self.data.size:
+                raise failure(errno.EIO, f"a lazy file of {self.data.size} bytes that loaded {len(data)}")
+            self.data = data
+        return self.data
+
+    def image(self) -> bytes:
+        """The whole content in one piece."""
+        with self.budget.lock:
+            data = self.content()
+            return data.tobytes() if isinstance(data, Sparse) else bytes(data)
+
+    def frozen(self) -> bytes | Lazy | Sparse:
+        """The content as it is now, which does not change with the file; nothing is loaded, and holes stay holes."""
+        with self.budget.lock:
+            data = self.data
+            return data.copy() if isinstance(data, Sparse) else bytes(data) if isinstance(data, bytearray) else data
+
+    def replace(self, data: bytes | Lazy) -> None:
+        """Other content altogether."""
+        with self.budget.lock:
+            self._fit(_size(data))
+            self.data = data
+            self.changed()
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Does not change the access time, as on a host mounted `noatime`."""
+        with self.budget.lock:
+            data = self.content()
+            if not isinstance(data, Sparse):
+                return bytes(data[offset : offset + size])
+            buffer = bytearray(max(0, min(size, data.size - offset)))
+            data.readinto(offset, memoryview(buffer))
+            return bytes(buffer)
+
+    def readinto(self, offset: int, buffer: memoryview) -> int:
+        """One copy."""
+        with self.budget.lock:
+            data = self.content()
+            if isinstance(data, Sparse):
+                return data.readinto(offset, buffer)
+            with memoryview(data)[offset : offset + len(buffer)] as part:
+                size = len(part)
+                buffer[:size] = part
+        return size
+
+    def write(self, offset: int, data: bytes) -> int:
+        """Past the end, the gap is a hole."""
+        return self.writefrom(offset, memoryview(data))
+
+    def writefrom(self, offset: int, buffer: memoryview) -> int:
+        """One copy. As much as there is room for is written. Raises: ENOSPC, EFBIG if there is none."""
+        size = len(buffer)
+        if not size:
+            return 0
+        with self.budget.lock:
+            data, end = self._writable(), offset + size
+            old = len(data)
+            if end > old:
+                if self._too_much(old, end):
+                    end = self._most(offset, old, end)
+                    buffer, size = buffer[: end - offset], end - offset
+                if offset - old > PAGE and not isinstance(data, Sparse):
+                    self.data = data = Sparse(data)
+            if isinstance(data, Sparse):
+                size = self._write_sparse(data, offset, buffer)
+            elif offset == old:
+                self._grow(data, end, buffer)
+            else:
+                if end > old:
+                    self._grow(data, end)
+                with memoryview(data) as view:
+                    view[offset:end] = buffer
+            self.changed()
+        return size
+
+    def appendfrom(self, buffer: memoryview) -> tuple[int, int]:
+        """In one step, as O_APPEND promises."""
+        with self.budget.lock:
+            end = self.size()
+            return end, self.writefrom(end, buffer)
+
+    def truncate(self, size: int) -> None:
+        """Longer by a hole. Raises: ENOSPC, EFBIG for one that would not fit; nothing is changed then."""
+        with self.budget.lock:
+            if size:
+                self.content()
+            old = self.size()
+            self._fit(size)
+            try:
+                self._resize(size)
+            except (MemoryError, OverflowError):
+                self.budget.charge(old - size)
+                raise failure(errno.ENOSPC, f"{size} bytes") from None
+            self.changed()
+
+    def allocate(self, size: int) -> None:
+        """In one step."""
+        with self.budget.lock:
+            super().allocate(size)
+
+    def _resize(self, size: int) -> None:
+        """To a size that is charged already. Raises: MemoryError, OverflowError."""
+        if not size:
+            self.data = b""
+            return
+        data = self.content()
+        if not isinstance(data, Sparse) and max(size, len(data)) > WHOLE:
+            data = Sparse(data)
+        if not isinstance(data, Sparse):
+            self.data = data = bytearray(data) if isinstance(data, bytes) else data
+            del data[size:]
+            data.extend(bytes(size - len(data)))
+            return
+        if size > data.size:
+            bytes(size)  # reserved, not written to, and given back: no file is longer than what Python could be given
+        data.resize(size)
+        self.data = bytearray(data.tobytes()) if size <= WHOLE else data
+
+    def _writable(self) -> bytearray | Sparse:
+        data = self.content()
+        if isinstance(data, bytes):
+            self.data = data = bytearray(data) if len(data) <= WHOLE else Sparse(data)  # which does not copy it
+        return data
+
+    def _grow(self, data: bytearray, size: int, tail: memoryview | None = None) -> None:
+        """`tail` or zeros at the end, once `size` is charged; ENOSPC too where this process has no room for them."""
+        old = len(data)
+        self._fit(size)
+        try:
+            data.extend(bytes(size - old) if tail is None else tail)
+        except (MemoryError, OverflowError):
+            self.budget.charge(old - size)
+            raise failure(errno.ENOSPC, f"{size} bytes") from None
+
+    def _write_sparse(self, data: Sparse, offset: int, buffer: memoryview) -> int:
+        old, end = data.size, offset + len(buffer)
+        if end > old:
+            self._fit(end)
+        written = 0
+        try:
+            if offset - old > WHOLE:
+                bytes(end)  # as in `_resize`
+            written = data.write(offset, buffer)
+        except (MemoryError, OverflowError):
+            pass
+        self.budget.charge(data.size - max(old, end))
+        if not written:
+            raise failure(errno.ENOSPC, f"{end} bytes")
+        return written
+
+    def _fit(self, size: int) -> None:
+        """Charge for the content to be of `size`."""
+        budget = self.budget
+        if budget.max_file_size is not None and size > budget.max_file_size and size > self.size():
+            raise exceeded(errno.EFBIG, f"more than {budget.max_file_size} bytes in a file", "max_file_size")
+        budget.charge(size - self.size())
+
+    def _too_much(self, old: int, end: int) -> bool:
+        """Whether growing from `old` to `end` is not allowed."""
+        budget = self.budget
+        return (budget.max_bytes is not None and budget.bytes + end - old > budget.max_bytes) or (
+            budget.max_file_size is not None and end > budget.max_file_size
+        )
+
+    def _most(self, offset: int, old: int, end: int) -> int:
+        """How far a write from `offset` to `end` may go. Raises: ENOSPC, EFBIG where its first byte may not be."""
+        budget = self.budget
+        if budget.max_bytes is not None:
+            end = min(end, old + budget.max_bytes - budget.bytes)
+        if budget.max_file_size is not None:
+            end = min(end, budget.max_file_size)
+        end = max(end, old)
+        if end <= offset:
+            self._fit(offset + 1)
+        return end
+
+    def _release(self) -> None:
+        """Give the bytes back with the last name and open. They stay for another thread that is about to open it."""
+        if self.links <= 0 and self.opens <= 0:
+            self.budget.charge(-self.size())
+
+
+def _size(data: bytes | Lazy | Sparse) -> int:
+    size = data.size if isinstance(data, (Lazy, Sparse)) else len(data)
+    if size < 0:
+        raise ValueError(f"a Lazy file of {size} bytes: its size is at least 0")
+    return size
