@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from wasihost.config import INHERIT, Inherit, ModuleConfig
 from wasihost.errors import ExitError, LimitExceeded, TimeoutExpired, TrapError, WasihostError
-from wasihost.order import Order
+from wasihost.order import STDIN, Order
 
 if TYPE_CHECKING:
     import socket
@@ -36,8 +36,10 @@ def launch(order: Order) -> int:
         # Python's own way waits for the next call of the guest; one that only computes could not be stopped.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     _occupy_standard_descriptors()
+    hint = False
     try:
         status = _run(order, _config(order))
+        hint = status != 0
     except OSError as error:
         _complain(f"{error.filename or order.module}: {error.strerror or error}")
         status = USAGE_STATUS
@@ -50,14 +52,21 @@ def launch(order: Order) -> int:
     except TrapError as error:
         _complain(str(error))
         status = TRAP_STATUS
+        hint = True
     except WasihostError as error:
         _complain(str(error))
         status = USAGE_STATUS
+    if hint and order.args and order.invoke is None:
+        from wasihost.hints import unseen
+
+        if text := unseen(order):
+            _complain(text)
     return status & 0xFF
 
 
 def _config(order: Order) -> ModuleConfig:
-    config = ModuleConfig().with_args(order.argv0 or os.path.basename(order.module), *order.args)
+    own = "guest" if order.module == STDIN else os.path.basename(order.module)
+    config = ModuleConfig().with_args(order.argv0 or own, *order.args)
     config = config.with_stdin(INHERIT).with_stdout(INHERIT).with_stderr(INHERIT)
     for guest, host in order.dirs:
         config = config.with_host_directory_preopen(guest, host)
@@ -74,6 +83,9 @@ def _config(order: Order) -> ModuleConfig:
         passed = os.environ.get(variable) if text is None else text
         if passed is not None:
             config = config.with_env(variable, passed)
+        else:
+            _complain(f"--env {variable}: there is no such variable here, so the guest has none; give it a value: "
+                      f"--env {variable}=VALUE")  # fmt: skip
     if order.max_memory is not None:
         config = config.with_limits(memory=order.max_memory)
     if order.fuel is not None:
@@ -114,7 +126,7 @@ def _run(order: Order, config: ModuleConfig) -> int:
     if not (order.stats or order.invoke or order.preload or order.stub):
         from wasihost.execute import execute
 
-        return execute(order.module, config, cache=not order.no_cache, timeout=order.timeout,
+        return execute(_source(order.module), config, cache=not order.no_cache, timeout=order.timeout,
                        on_compile=progress)  # fmt: skip
     from wasihost.instance import Instance, instantiate
     from wasihost.report import table
@@ -124,7 +136,7 @@ def _run(order: Order, config: ModuleConfig) -> int:
 
         def make(module: str, config: ModuleConfig, *imports: Provider) -> Instance:
             return stack.enter_context(
-                instantiate(module, config, timeout=order.timeout, cache=not order.no_cache, stats=order.stats,
+                instantiate(_source(module), config, timeout=order.timeout, cache=not order.no_cache, stats=order.stats,
                             imports=(*imports, *stubs), on_compile=progress)
             )  # fmt: skip
 
@@ -135,12 +147,24 @@ def _run(order: Order, config: ModuleConfig) -> int:
                 stack.callback(lambda: print(table(guest.stats), file=sys.stderr, flush=True))
             if order.invoke is None:
                 return guest.run_through(order.timeout)
-            answer = guest.call(order.invoke, *map(_number, order.args), timeout=order.timeout)
+            from wasihost.hints import arguments
+
+            numbers = arguments(order.invoke, guest.module.exports, order.args)
+            answer = guest.call(order.invoke, *numbers, timeout=order.timeout)
         except ExitError as end:
             return end.code
         for number in answer if isinstance(answer, tuple) else [] if answer is None else [answer]:
             print(number, flush=True)
         return 0
+
+
+def _source(module: str) -> str | bytes:
+    """The path of the module, or its bytes from standard input. WasihostError where that is a terminal."""
+    if module != STDIN:
+        return module
+    if sys.stdin is None or sys.stdin.isatty():
+        raise WasihostError("'-' reads the module from standard input: wasihost run - < FILE.wasm")
+    return sys.stdin.buffer.read()
 
 
 def _stubs(order: Order) -> list[Provider]:
@@ -149,14 +173,6 @@ def _stubs(order: Order) -> list[Provider]:
     from wasihost.imports import Imports
 
     return [Imports.stub(name) for name in order.stub]
-
-
-def _number(text: str) -> int | float:
-    """An argument of `--invoke`. WasihostError for what is no number."""
-    for read in (lambda: int(text, 0), lambda: float(text)):
-        with contextlib.suppress(ValueError):
-            return read()
-    raise WasihostError(f"--invoke passes numbers, and {text!r} is none")
 
 
 def _occupy_standard_descriptors() -> None:

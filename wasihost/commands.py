@@ -15,10 +15,18 @@ import click
 
 from wasihost.cli import launch
 from wasihost.errors import WasihostError
-from wasihost.order import OPTIONS, Option, Order, mount
+from wasihost.hints import bad_value, no_folder
+from wasihost.order import OPTIONS, Option, Order, means_run, mount
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """`run` may be left out before a module, or before one of its options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, ["run", *args] if args and means_run(args[0]) else args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="wasihost", prog_name="wasihost")
 def main() -> None:
     """Run WebAssembly programs made for WASI, with just what you give them.
@@ -35,9 +43,9 @@ def _reading(option: Option) -> Callable[[click.Context, click.Parameter, Any], 
     def one(parameter: click.Parameter, text: str) -> Any:
         value = read(text)
         if value is None:
-            raise click.BadParameter(f"{text!r} is not {option.metavar}", param=parameter)
+            raise click.BadParameter(bad_value(option.metavar, text), param=parameter)
         if read is mount and not os.path.isdir(value[1]):
-            raise click.BadParameter(f"{value[1]!r} is no directory on this machine", param=parameter)
+            raise click.BadParameter(no_folder(parameter.opts[0], text, value[1]), param=parameter)
         return value
 
     def callback(_context: click.Context, parameter: click.Parameter, given: Any) -> Any:
@@ -61,17 +69,19 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @main.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
 @_with_options
-@click.argument("module", type=click.Path(exists=True, dir_okay=False))
+@click.argument("module", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def run(**given: Any) -> None:
-    """Run MODULE, a .wasm or .wat file. Everything after it belongs to the guest.
+    """Run MODULE: a .wasm or .wat file, or - for standard input.
+
+    Everything after it belongs to the guest. The word `run` may be left out.
 
     \b
     Examples:
       wasihost run hello.wasm
       wasihost run --dir . --env LANG=C tool.wasm --verbose input.txt
       wasihost run --ro-dir ~/texts::/in --dir out::/out convert.wasm /in/a.txt /out/a.html
-      wasihost run --timeout 10 --max-memory 256MiB --stats python.wasm script.py
+      wasihost run --timeout 10s --max-memory 256MiB --stats python.wasm script.py
       wasihost run --tcplisten 127.0.0.1:8080 server.wasm
       wasihost run --invoke add adder.wasm 1 2
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from wasihost.errors import ConfigError
 
+_MAGIC: Final = b"\0asm"
 _ELSEWHERE: Final = {
     "argv": "give args=[...]",
     "bufsize": "output goes to a stream as the guest writes it",
@@ -26,6 +27,26 @@ _ELSEWHERE: Final = {
     "volumes": "give dirs={GUEST_PATH: HOST_PATH}",
 }
 """What people know from `subprocess` and its like, and what it is here."""
+
+_LOOKS_LIKE: Final = (
+    (b"\x1f\x8b", "compressed by gzip: unpack it with gunzip"),
+    (b"BZh", "compressed by bzip2: unpack it with bunzip2"),
+    (b"\xfd7zXZ", "compressed by xz: unpack it with unxz"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd: unpack it with unzstd"),
+    (b"PK\x03\x04", "a zip archive: unpack it and give the module in it"),
+    (b"#!", "a script: give the module that it runs"),
+    (b"\x7fELF", "a program of a machine's own kind, or one compiled by an engine: give the .wasm file"),
+    (b"MZ", "a program for Windows: build it for wasm32-wasip1"),
+    (b"\xcf\xfa\xed\xfe", "a program for macOS: build it for wasm32-wasip1"),
+    (b"BC\xc0\xde", "LLVM bitcode: link it for wasm32-wasip1"),
+    (b"!<arch>", "a static library: link it for wasm32-wasip1"),
+    (b"version https://git-lfs", "a pointer to a file in Git LFS: run git lfs pull"),
+    (b"\xef\xbb\xbf", "text with a byte order mark: remove it"),
+    (b"<", "a web page, or other markup: was it downloaded from the right place?"),
+    (b"%PDF", "a PDF file"),
+    (b"{", "JSON or a source text: give the module"),
+)
+"""First bytes of files that are given as modules by mistake, and what to do about it."""
 
 _shown = reprlib.Repr()
 _shown.maxstring = _shown.maxother = 60
@@ -52,6 +73,22 @@ def no_module(given: object) -> ConfigError:
     if hasattr(given, "read"):
         return ConfigError(f"a module cannot be an open file ({_type(given)}): give its path, or its read()")
     return ConfigError(f"a module cannot be {_type(given)}: give a path, its bytes, its text or a wasihost.Module")
+
+
+def not_wasm(content: bytes) -> str:
+    """What a file that is no module looks like."""
+    if not content:
+        return "empty"
+    for begin, what in _LOOKS_LIKE:
+        if content.lstrip().startswith(begin) if begin in (b"<", b"{") else content.startswith(begin):
+            return f"begins with {bytes(content[:8])!r}, {what}"
+    try:
+        first = content[:200].decode().split("\n")[0].strip()
+    except UnicodeDecodeError:
+        first = ""
+    if first.isprintable() and first:
+        return f"a text that begins with {_shown.repr(first)}; one of WebAssembly begins with '(module'"
+    return f"begins with {bytes(content[:8])!r} instead of {_MAGIC!r}"
 
 
 def no_config(given: object) -> ConfigError:

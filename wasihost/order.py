@@ -12,6 +12,9 @@ from typing import Any, Final, NamedTuple
 
 from wasihost.limits import size
 
+STDIN: Final = "-"
+"""As the module: standard input."""
+
 
 class Order(NamedTuple):
     """Pairs of guest path and host directory, variables, limits; the module and its arguments."""
@@ -68,11 +71,15 @@ def preload(value: str) -> tuple[str, str] | None:
     return (name, file) if separator and name and file else None
 
 
+_TIMES: Final = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
 def seconds(value: str) -> float | None:
-    """A number of seconds, 0 or more."""
+    """A number of seconds, 0 or more, or with another unit: 300ms, 10s, 5m, 1h."""
+    figures = value.strip().rstrip("abcdefghijklmnopqrstuvwxyz")
     try:
-        number = float(value)
-    except ValueError:
+        number = float(figures) * _TIMES[value.strip()[len(figures) :]]
+    except (ValueError, KeyError):
         return None
     return number if 0 <= number < float("inf") else None
 
@@ -113,7 +120,8 @@ OPTIONS: Final[dict[str, Option]] = {
     "--stub": Option("stub", name, "NAME", "Stand in for what is left of this import module; a call to it ends the "
                      "guest (status 134).", True),
     "--argv0": Option("argv0", name, "NAME", "What the guest is called; else its file's name."),
-    "--timeout": Option("timeout", seconds, "SECONDS", "End the guest after this time, whatever it does (status 124)."),
+    "--timeout": Option("timeout", seconds, "SECONDS", "End the guest after so many seconds, or 300ms, 10s, 5m, 1h "
+                        "(status 124)."),
     "--max-memory": Option("max_memory", size, "SIZE", "Linear memory it may have, such as 64MiB."),
     "--fuel": Option("fuel", count, "N", "Work it may do, about one unit per instruction (status 125)."),
     "--max-output": Option("max_output", size, "SIZE", "Bytes it may write to stdout and stderr (status 125)."),
@@ -124,13 +132,29 @@ OPTIONS: Final[dict[str, Option]] = {
 }  # fmt: skip
 
 
+def means_run(first: str) -> bool:
+    """Whether a command line that begins with this leaves out the word `run`: with a module, or an option of `run`."""
+    if first in ("run", "inspect", "cache"):
+        return False
+    return (
+        first == STDIN
+        or first.partition("=")[0] in OPTIONS
+        or first.endswith((".wasm", ".wat"))
+        or os.path.isfile(first)
+    )
+
+
 def plain(arguments: Sequence[str]) -> Order | None:
     """The order, if every argument before the module is a full option with a good value; else None, for click."""
-    if not arguments or arguments[0] != "run":
+    if not arguments:
         return None
-    values: dict[str, Any] = {}
     at = 1
-    while at < len(arguments) and arguments[at].startswith("-"):
+    if arguments[0] != "run":
+        if not means_run(arguments[0]):
+            return None
+        at = 0
+    values: dict[str, Any] = {}
+    while at < len(arguments) and arguments[at].startswith("-") and arguments[at] != STDIN:
         text, separator, value = arguments[at].partition("=")
         at += 1
         if text == "--" and not separator:
@@ -150,6 +174,6 @@ def plain(arguments: Sequence[str]) -> Order | None:
         if read is None or (option.read is mount and not os.path.isdir(read[1])):
             return None
         values[option.field] = (*values.get(option.field, ()), read) if option.repeated else read
-    if at >= len(arguments) or not os.path.isfile(arguments[at]):
+    if at >= len(arguments) or not (arguments[at] == STDIN or os.path.isfile(arguments[at])):
         return None
     return Order(**values, module=arguments[at], args=tuple(arguments[at + 1 :]))

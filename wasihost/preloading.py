@@ -31,7 +31,7 @@ _PRELOADED: Final = (
 )  # fmt: skip
 """What takes longer, or is needed by few."""
 
-COMMAND: Final = ("cli", "commands", "execute", "inspection", "order", "progress", "report", "testing")
+COMMAND: Final = ("cli", "commands", "execute", "hints", "inspection", "order", "progress", "report", "testing")
 """Modules of ours that no embedder's run needs."""
 
 _ONLY_UNIX: Final = ("fcntl", "termios")

@@ -56,25 +56,28 @@ def unfit(name: str, memory: MemoryType) -> str:
 def _missing(module: Module, entry: str | None) -> str:
     """What is wrong with the exports, or an empty text. A library that has nothing to do with WASI needs no memory."""
     memory, start = module.exports.get("memory"), module.exports.get(entry or "")
-    if memory is not None and memory.memory:
-        if text := unfit("export memory", memory.memory):
-            return text
-    elif not any(item.memory for item in module.imports) and (
+    if memory is not None and memory.memory and (text := unfit("export memory", memory.memory)):
+        return text
+    if entry is not None and not (start is None and module.starts):  # how programs began before `_start`
+        if start is None or start.kind != "func":
+            return _no_entry(module, entry)
+        if start.params or start.results:
+            return f"export {entry}: has type {signed_text(start.params, start.results)}, a command's is () -> ()"
+    if (memory is None or not memory.memory) and not any(item.memory for item in module.imports) and (
         entry is not None or any(item.module.startswith("wasi_") for item in module.imports)
-    ):
+    ):  # fmt: skip
         return "export memory: missing; a WASI guest exports its linear memory under this name, or imports it"
-    if entry is None or (start is None and module.starts):  # a start section is how programs began before `_start`
-        return ""
-    if start is None or start.kind != "func":
-        from wasihost.names import listed, shown
-
-        if "_initialize" in module.exports and entry == "_start":
-            return "export _start: missing; the module is a library (a reactor, with `_initialize`), not a command"
-        functions = sorted(item.name for item in module.exports.values() if item.kind == "func")
-        return f"export {shown(entry)}: missing; " + (
-            f"the module exports the functions {listed(functions, _SHOWN)}" if functions
-            else "the module exports no function"
-        )  # fmt: skip
-    if start.params or start.results:
-        return f"export {entry}: has type {signed_text(start.params, start.results)}, a command's is () -> ()"
     return ""
+
+
+def _no_entry(module: Module, entry: str) -> str:
+    from wasihost.names import listed, shown
+
+    if "_initialize" in module.exports and entry == "_start":
+        what = "the module is a library (a reactor, with `_initialize`), not a command"
+    else:
+        functions = sorted(item.name for item in module.exports.values() if item.kind == "func")
+        if not functions:
+            return f"export {shown(entry)}: missing; the module exports no function"
+        what = f"the module exports the functions {listed(functions, _SHOWN)}"
+    return f"export {shown(entry)}: missing; {what}: call them by --invoke NAME, or by wasihost.instantiate"

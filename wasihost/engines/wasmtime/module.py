@@ -121,10 +121,9 @@ def _starts(file: BinaryIO) -> bool:
 def assemble(text: bytes, label: str) -> bytes:
     """WebAssembly text to binary."""
     if not text.lstrip().startswith((b"(", b";;")):
-        begin = bytes(text[:8])
-        raise ModuleError(
-            f"{label}: not WebAssembly: " + (f"begins with {begin!r} instead of {_MAGIC!r}" if begin else "empty")
-        )
+        from wasihost.mistakes import not_wasm
+
+        raise ModuleError(f"{label}: not WebAssembly: {not_wasm(text)}")
     binary = Vec()
     if error := c.wasmtime_wat2wasm(text, len(text), ctypes.byref(binary)):
         raise ModuleError(f"{label}: not valid WebAssembly text: {take_error(error)}")
