@@ -6,14 +6,18 @@ gets are not here: those are `wasi_preview1.WasiError`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wasihost.outcomes import Outcome, give, last_words, outcome
+from wasihost.outcomes import Outcome, give, last_words, outcome, printable
 
 if TYPE_CHECKING:
     from wasihost.stats import Stats
     from wasihost.vfs.changes import Changes
+
+FIRST_FRAMES, LAST_FRAMES = 32, 16
+"""How many frames of a long backtrace are kept of either end."""
 
 
 class WasihostError(Exception):
@@ -99,43 +103,124 @@ class SignalExit(ExitError):
         return SignalExit, (self.signal, self.name), self.__dict__
 
 
+class Place(NamedTuple):
+    """A place in a guest's source, as the module's debug information has it.
+
+    `function` is None where it is not named; `line` and `column` begin with 1, and 0 is unknown.
+    """
+
+    function: str | None
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return printable(":".join([self.file or "?", *(str(one) for one in (self.line, self.column) if one)]))
+
+
 class Frame(NamedTuple):
     """One wasm frame of a backtrace.
 
-    `function` is its name where the module has names, `number` its index; `offset` its place in the module in bytes.
+    `function` is its name where the module has names, readable if it is one of C++ or Rust, and `symbol` the same name
+    as the module has it; `number` is its index, `offset` its place in the module in bytes. `places` is where that is in
+    the source, if the module has debug information (DWARF): innermost first, where functions were inlined into it.
     """
 
     function: str | None
     number: int
     module: str | None
     offset: int
+    symbol: str | None = None
+    places: tuple[Place, ...] = ()
+
+    @property
+    def file(self) -> str | None:
+        """The source file; None where it is not known."""
+        return self.places[0].file if self.places else None
+
+    @property
+    def line(self) -> int | None:
+        """The line in it; None where it is not known."""
+        return (self.places[0].line or None) if self.places else None
 
     def __str__(self) -> str:
-        module = f"{self.module}!" if self.module else ""
-        return f"{self.offset:#8x} - {module}{self.function or f'function[{self.number}]'}"
+        name = printable(self.function) if self.function else f"function[{self.number}]"
+        if not self.places:
+            return f"{self.offset:#8x} - {printable(self.module) + '!' if self.module else ''}{name}"
+        lines = []
+        for place in self.places:
+            inner = printable(place.function) if place.function and place is not self.places[-1] else name
+            lines += [f"{'':8} - {inner}", f"{'':15} at {place}"]
+        lines[0] = f"{self.offset:#8x}{lines[0][8:]}"
+        return "\n".join(lines)
 
 
 class TrapError(GuestError):
     """The guest trapped: it did what wasm does not allow, or passed a pointer that does not hold.
 
-    `kind` is short and stable ("unreachable", "out of bounds memory access", "guest fault", ...), `message` one line,
-    `backtrace` the wasm frames, innermost first.
+    `kind` is short and stable ("unreachable", "out of bounds memory access", "guest fault", ...), `message` one line.
+    Its text also has what the guest said last on standard error, where that was captured, and the backtrace.
     """
 
-    def __init__(self, message: str, kind: str = "trap", backtrace: Sequence[Frame] = ()) -> None:
-        super().__init__(message, kind, tuple(backtrace))
+    def __init__(
+        self,
+        message: str,
+        kind: str = "trap",
+        backtrace: Sequence[Frame] = (),
+        omitted: int | None = 0,
+        *,
+        look: Callable[[tuple[Frame, ...]], tuple[Frame, ...]] | None = None,
+    ) -> None:
+        super().__init__(message, kind)
         self.message = message
         self.kind = kind
-        self.backtrace = tuple(backtrace)
+        self.omitted = omitted
+        """How many frames the middle of `backtrace` leaves out; None if its outer end is left out instead, by an engine
+        that does not say how many."""
+        self._frames = tuple(backtrace)
+        self._look = look
+
+    @property
+    def traced(self) -> bool:
+        """Whether it has a backtrace."""
+        return bool(self._frames)
+
+    @property
+    def backtrace(self) -> tuple[Frame, ...]:
+        """The wasm frames, innermost first: of a deep recursion the first and the last.
+
+        Names are made readable and lines looked up when this is first asked for.
+        """
+        look, self._look = self._look, None
+        if look is not None:
+            with suppress(Exception):  # what is wrong with a module's debug information hides no trap
+                self._frames = look(self._frames)
+        return self._frames
 
     def __str__(self) -> str:
         lines = [self.message]
         if words := last_words(self.stderr):
             lines += ["the guest's last words on standard error:", words]
-        if self.backtrace:
+        frames = self.backtrace
+        if frames:
             lines.append("wasm backtrace:")
-            lines += [f"  {number:3}: {frame}" for number, frame in enumerate(self.backtrace)]
+            gap = len(frames) - LAST_FRAMES if self.omitted else -1
+            for number, frame in enumerate(frames):
+                if number == gap:
+                    lines.append(f"  ...: {self.omitted} more frames")
+                shown = number if number < gap or gap < 0 else number + (self.omitted or 0)
+                lines.append(f"{shown:5}: {frame}".replace("\n", "\n       "))
+            if self.omitted is None:
+                lines.append("  ...: further frames, which this version of the engine does not keep")
         return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        made = self.message, self.kind, self.backtrace, self.omitted
+        return (
+            type(self),
+            made,
+            {name: value for name, value in self.__dict__.items() if name not in ("_look", "_frames")},
+        )
 
 
 class LimitExceeded(GuestError):

@@ -102,6 +102,11 @@ class Module:
             return next(iter(self._compiled.values()))
 
     @property
+    def code(self) -> bytes | None:
+        """What it was made of, if that was bytes or text."""
+        return self._source if isinstance(self._source, bytes) else None
+
+    @property
     def imports(self) -> tuple[Item, ...]:
         """What the module wants from its host: (module, name, kind, params, results) each."""
         return self._any().imports

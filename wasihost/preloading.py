@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 RUNS: Final = (
     "wasi_preview0", "array", "difflib", "fcntl", "hashlib", "mmap", "signal", "socket", "termios", "time",
     *(f"wasihost.{name}" for name in (
-        "allocator", "calling", "counting", "descriptors.ahead", "descriptors.readiness", "descriptors.sockets",
-        "descriptors.virtual", "engines.wasmtime.globals", "engines.wasmtime.instance", "engines.wasmtime.misfits",
-        "engines.wasmtime.module", "engines.wasmtime.watch", "imports", "joined", "linking", "memory", "names",
-        "preview0", "sockconfig", "state", "stats", "vfs.changes", "vfs.mounting",
+        "allocator", "backtrace", "calling", "counting", "descriptors.ahead", "descriptors.readiness",
+        "descriptors.sockets", "descriptors.virtual", "engines.wasmtime.globals", "engines.wasmtime.instance",
+        "engines.wasmtime.misfits", "engines.wasmtime.module", "engines.wasmtime.watch", "imports", "joined",
+        "linking", "memory", "names", "preview0", "sockconfig", "state", "stats", "vfs.changes", "vfs.mounting",
     )),
 )  # fmt: skip
 """What a run of any kind may import, besides what every run does: little and fast, so the first run brings it all."""
 
 _PRELOADED: Final = (
-    "concurrent.futures.thread", "encodings.ascii", "encodings.idna", "encodings.latin_1",
+    "concurrent.futures.thread", "demangle", "encodings.ascii", "encodings.idna", "encodings.latin_1",
     "encodings.utf_16", "inspect", "logging", "re",
-    "wasihost.engines.wasmtime.linker", "wasihost.runs_async", "wasihost.runs",
+    "wasihost.dwarf", "wasihost.engines.wasmtime.linker", "wasihost.runs_async", "wasihost.runs",
 )  # fmt: skip
 """What takes longer, or is needed by few."""
 
@@ -58,10 +58,12 @@ def preload(*modules: Module) -> None:
     Takes some hundredths of a second, and as long as it takes to compile `modules` so that they can be interrupted,
     which serves every run but those with `fuel`. Raises ConfigError where there is no engine.
     """
+    from wasihost.backtrace import preload as preload_backtraces
     from wasihost.engines.wasmtime.engine import Kind, engine
 
     for_runs()
     _bring(_PRELOADED)
+    preload_backtraces()
     for interruptible in (False, True):
         engine(Kind(interruptible))
     for module in modules:

@@ -45,6 +45,16 @@ def build_c(name: str, *flags: str) -> Path:
     return kept(name, recipe, (source, *sorted(GUESTS.glob("*.h"))), lambda made: [*command, "-o", made, str(source)])
 
 
+def build_with_lines(file: str) -> Path:
+    """The compiled tests/guests/FILE, C or C++ without its library, with names and debug information."""
+    flags = ("-target", "wasm32-wasi", "-g", "-O1", f"-ffile-prefix-map={GUESTS}=guests", "-Wall", "-Werror")
+    command = [sys.executable, "-m", "ziglang", "cc", *flags]
+    recipe = (importlib.metadata.version("ziglang"), *flags)
+    return kept(
+        file.replace(".", "-"), recipe, (GUESTS / file,), lambda made: [*command, "-o", made, str(GUESTS / file)]
+    )
+
+
 def kept(
     name: str,
     recipe: Sequence[str],

@@ -87,6 +87,7 @@ _HELD: dict[str, _Declaration] = {
     "wasmtime_memory_data": (_P, (_P, _P)),
     "wasmtime_memory_data_size": (_N, (_P, _P)),
     "wasmtime_trap_new": (_P, (_S, _N)),
+    "wasmtime_trap_new_code": (_P, (c_ubyte,)),  # newer wheels
     "wasmtime_trap_code": (c_bool, (_P, _P)),
     "wasm_trap_message": (None, (_P, _P)),
     "wasm_trap_trace": (None, (_P, _P)),
@@ -132,8 +133,9 @@ class Vec(ctypes.Structure):
     size: int
     data: int | None
 
-    def text(self) -> bytes:
-        return ctypes.string_at(self.data, self.size) if self.data else b""
+    def text(self, most: int | None = None) -> bytes:
+        size = self.size if most is None else min(self.size, most)
+        return ctypes.string_at(self.data, size) if self.data else b""
 
     def pointers(self) -> list[int]:
         return list((c_void_p * self.size).from_address(self.data)) if self.data else []
@@ -165,9 +167,9 @@ class Extern:
         return self._block
 
 
-def name_at(address: int | None) -> str | None:
-    """The text of a `wasm_name_t *`, or `None` for a null pointer."""
-    return Vec.from_address(address).text().decode("utf-8", "replace") if address else None
+def name_at(address: int | None, most: int | None = None) -> str | None:
+    """The text of a `wasm_name_t *`, the first `most` bytes of it, or `None` for a null pointer."""
+    return Vec.from_address(address).text(most).decode("utf-8", "replace") if address else None
 
 
 def take_error(error: int) -> str:

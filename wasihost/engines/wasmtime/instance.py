@@ -104,6 +104,7 @@ class Instance:
         self._wanted = match(module, state.imports(), start, label, offered)
         self._limits = limits
         self.module = module
+        self.origin = module.origin
         self._state = state
         self.before = state.guest.memory
         self._kept: list[BaseException] = []
@@ -292,7 +293,7 @@ class Instance:
                 watch.enter(self, self.module.engine, self._ending, main)
                 self._ending.check()  # who ended it before could not have it called back
             error = call(context, ctypes.byref(trap))
-            raise_end(self._state, self._kept, error, trap.value)
+            raise_end(self._state, self._kept, error, trap.value, self.origin, self.module.places)
         finally:
             self.depth -= 1
             _nested.count -= first

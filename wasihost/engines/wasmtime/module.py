@@ -11,14 +11,17 @@ import re
 import threading
 from collections import OrderedDict
 from functools import cached_property
-from typing import BinaryIO, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
 
 from wasihost.engines.wasmtime import cache as disk
 from wasihost.engines.wasmtime import seen
 from wasihost.engines.wasmtime.compiling import OnCompile, around, refused, validate
 from wasihost.engines.wasmtime.engine import PLAIN, Engine, Kind, engine
 from wasihost.engines.wasmtime.ffi import MemoryType, Vec, c, functype_at, memorytype_at, name_at, take_error
-from wasihost.errors import ModuleError
+from wasihost.errors import ModuleError, Place
+
+if TYPE_CHECKING:
+    from wasihost.backtrace import Origin
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str]
 
@@ -42,12 +45,15 @@ class Item(NamedTuple):
 
 class Module:
     """A compiled module and what it shows to the outside. `starts`: it may have a start section, which runs while the
-    instance is being made."""
+    instance is being made. `origin` is where its bytes are, if that is known, and `places` what was found there for
+    backtraces."""
 
     def __init__(self, owner: Engine, ptr: int, starts: bool) -> None:
         self.engine = owner
         self.ptr = ptr
         self.starts = starts
+        self.origin: Origin | None = None
+        self.places: dict[int, tuple[Place, ...]] = {}
         self._delete = c.wasmtime_module_delete  # at exit, `c` may be gone before the last module
 
     def __del__(self) -> None:
@@ -206,9 +212,12 @@ def load(source: Source, *, cache: bool = True, kind: Kind = PLAIN, on_compile: 
     path = os.fspath(source)
     label = os.path.basename(path)
     with open(path, "rb") as file:
-        if not cache:
-            return compile_wasm(file.read(), label, kind, on_compile)
         about = os.fstat(file.fileno())
+        origin = os.path.abspath(path), about
+        if not cache:
+            made = compile_wasm(file.read(), label, kind, on_compile)
+            made.origin = origin
+            return made
         identity = (
             owner.identity,
             path,
@@ -227,6 +236,7 @@ def load(source: Source, *, cache: bool = True, kind: Kind = PLAIN, on_compile: 
     if key != known:
         seen.note(about, owner.identity, key)
     _memory.remember(identity, key)
+    module.origin = origin
     return module
 
 

@@ -1,95 +1,170 @@
 """How a guest ended: from the engine's trap, or what the host kept, to the exception that the caller gets."""
 
 import ctypes
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
-from wasihost.engines.wasmtime.ffi import Vec, c, name_at, take_error
-from wasihost.errors import Ended, Frame, LimitExceeded, LinkError, TrapError
-
-if TYPE_CHECKING:
-    from wasihost.engines.base import HostState
-
-# By wasmtime_trap_code_t. Later codes moved between versions; for those the engine's own words are taken.
-_KINDS = (
-    "stack overflow",
-    "out of bounds memory access",
-    "misaligned atomic access",
-    "out of bounds table access",
-    "indirect call to null",
-    "indirect call type mismatch",
-    "integer overflow",
-    "integer division by zero",
-    "invalid conversion to integer",
-    "unreachable",
-    "interrupt",
+from wasihost.engines.wasmtime.ffi import Vec, c, has, name_at, take_error
+from wasihost.errors import (
+    FIRST_FRAMES,
+    LAST_FRAMES,
+    Ended,
+    Frame,
+    LimitExceeded,
+    LinkError,
+    Place,
+    TrapError,
 )
 
+if TYPE_CHECKING:
+    from wasihost.backtrace import Origin
+    from wasihost.engines.base import HostState
 
-def _message(trap: int) -> str:
+# By wasmtime_trap_code_t: our word for the kind and the engine's sentence. Later codes moved between versions: of those
+# the engine is asked.
+_KINDS = (
+    ("stack overflow", "call stack exhausted"),
+    ("out of bounds memory access", "out of bounds memory access"),
+    ("misaligned atomic access", "unaligned atomic"),
+    ("out of bounds table access", "undefined element: out of bounds table access"),
+    ("indirect call to null", "uninitialized element"),
+    ("indirect call type mismatch", "indirect call type mismatch"),
+    ("integer overflow", "integer overflow"),
+    ("integer division by zero", "integer divide by zero"),
+    ("invalid conversion to integer", "invalid conversion to integer"),
+    ("unreachable", "wasm `unreachable` instruction executed"),
+    ("interrupt", "interrupt"),
+)
+_FRAMES_KEPT = 20
+"""How many frames newer versions of the engine keep."""
+_LONGEST_NAME = 4096
+_FUEL = "all fuel consumed by WebAssembly"
+
+
+def _sentence(text: str) -> str:
     """The engine's sentence, without the backtrace and the numbered causes that it puts around it."""
-    vec = Vec()
-    c.wasm_trap_message(trap, ctypes.byref(vec))
-    text = vec.text().rstrip(b"\0").decode("utf-8", "replace")
-    c.wasm_byte_vec_delete(ctypes.byref(vec))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     told = next((line for line in lines if "wasm trap: " in line), lines[0] if lines else "trap")
     return told[told.find("wasm trap: ") :] if "wasm trap: " in told else told
 
 
-def _frames(trap: int | None, error: int | None = None) -> tuple[Frame, ...]:
-    """The wasm stack of a trap, or of an error: a trap that the host made comes back as one."""
+def _message(trap: int, code: int | None, frames: Iterable[Frame]) -> str:
+    """Of a trap whose code says nothing to us.
+
+    The engine's text has the names of functions, demangled, and it does not bound what becomes of them: a name of 400
+    bytes can stand for terabytes. So it is asked for a text without frames, or only if no name is of C++.
+    """
+    copy = 0
+    if code is not None and has("wasmtime_trap_new_code"):
+        trap = copy = c.wasmtime_trap_new_code(code)
+    elif any("_Z" in (frame.symbol or "") for frame in frames):
+        return f"wasm trap: number {code}"
+    vec = Vec()
+    c.wasm_trap_message(trap, ctypes.byref(vec))
+    text = vec.text().rstrip(b"\0").decode("utf-8", "replace")
+    c.wasm_byte_vec_delete(ctypes.byref(vec))
+    if copy:
+        c.wasm_trap_delete(copy)
+    return _sentence(text)
+
+
+def _frames(trap: int | None, error: int | None = None) -> tuple[tuple[Frame, ...], int | None]:
+    """The wasm stack of a trap, or of an error: a trap that the host made comes back as one. Of a long one the two
+    ends, and how many frames are left out between; None if the engine keeps no more."""
     vec = Vec()
     if trap:
         c.wasm_trap_trace(trap, ctypes.byref(vec))
     elif error:
         c.wasmtime_error_wasm_trace(error, ctypes.byref(vec))
-    frames = tuple(
-        Frame(
-            name_at(c.wasmtime_frame_func_name(frame)),
-            c.wasm_frame_func_index(frame),
-            name_at(c.wasmtime_frame_module_name(frame)),
-            c.wasm_frame_module_offset(frame),
-        )
-        for frame in vec.pointers()
-    )
+    pointers = vec.pointers()
+    omitted: int | None = max(0, len(pointers) - FIRST_FRAMES - LAST_FRAMES)
+    if omitted:
+        pointers[FIRST_FRAMES:-LAST_FRAMES] = []
+    elif len(pointers) == _FRAMES_KEPT:
+        omitted = None
+    frames = tuple(_frame(pointer) for pointer in pointers)
     c.wasm_frame_vec_delete(ctypes.byref(vec))
-    return frames
+    return frames, omitted
 
 
-def _told(trap: int) -> TrapError:
-    message, code = _message(trap), ctypes.c_ubyte()
-    if c.wasmtime_trap_code(trap, ctypes.byref(code)) and code.value < len(_KINDS):
-        kind = _KINDS[code.value]
+def _frame(pointer: int) -> Frame:
+    name = name_at(c.wasmtime_frame_func_name(pointer), _LONGEST_NAME)
+    return Frame(
+        name,
+        c.wasm_frame_func_index(pointer),
+        name_at(c.wasmtime_frame_module_name(pointer), _LONGEST_NAME),
+        c.wasm_frame_module_offset(pointer),
+        name,
+    )
+
+
+def _look(
+    origin: "Origin | None", places: dict[int, tuple[Place, ...]], frames: tuple[Frame, ...]
+) -> tuple[Frame, ...]:
+    from wasihost.backtrace import resolve
+
+    return resolve(origin, places, frames)
+
+
+def _told(trap: int, look: Callable[[tuple[Frame, ...]], tuple[Frame, ...]]) -> TrapError:
+    number = ctypes.c_ubyte()
+    code = number.value if c.wasmtime_trap_code(trap, ctypes.byref(number)) else None
+    frames, omitted = _frames(trap)
+    if code is not None and code < len(_KINDS):
+        kind, sentence = _KINDS[code]
+        message = f"wasm trap: {sentence}"
     else:
+        message = _message(trap, code, frames)
         kind = message.removeprefix("wasm trap: ")
-    return TrapError(message, kind, _frames(trap))
+    return TrapError(message, kind, frames, omitted, look=look)
 
 
-def raise_end(state: "HostState", kept: list[BaseException], error: int | None, trap: int | None) -> None:
+def _error_text(error: int) -> str:
+    """The text of an error, which is freed; see `_message`."""
+    frames, _ = _frames(None, error)
+    if any("_Z" in (frame.symbol or "") for frame in frames):
+        c.wasmtime_error_delete(error)
+        return "it ended by an error of the engine's that is no trap"
+    return take_error(error)
+
+
+def raise_end(
+    state: "HostState",
+    kept: list[BaseException],
+    error: int | None,
+    trap: int | None,
+    origin: "Origin | None" = None,
+    places: dict[int, tuple[Place, ...]] | None = None,
+) -> None:
     """Raise why the guest ended, free what the engine gave, and forget what was kept; return if it just returned.
 
     A fault of the guest (`state.faults`) becomes a TrapError that it is the cause of, a host's own TrapError gets the
-    guest's backtrace; everything else that was kept is raised as it is.
+    guest's backtrace; everything else that was kept is raised as it is. `origin` is where the module's bytes are, for
+    whoever looks at a backtrace, and `places` what was found there before.
     """
-    bare = kept and (isinstance(kept[0], state.faults) or (isinstance(kept[0], TrapError) and not kept[0].backtrace))
-    frames = _frames(trap, error) if bare else ()
-    told = _told(trap) if trap and not kept else None
+    if not (kept or error or trap):
+        return
+    look = partial(_look, origin, places if places is not None else {})
+    bare = kept and (isinstance(kept[0], state.faults) or (isinstance(kept[0], TrapError) and not kept[0].traced))
+    frames, omitted = _frames(trap, error) if bare else ((), 0)
+    told = _told(trap, look) if trap and not kept else None
     if trap:
         c.wasm_trap_delete(trap)
-    text = take_error(error) if error and not kept else ""
+    text = _error_text(error) if error and not kept else ""
     if error and kept:
         c.wasmtime_error_delete(error)
     try:
         if kept:
             if isinstance(kept[0], state.faults):
-                raise TrapError(str(kept[0]), "guest fault", frames) from kept[0]
+                raise TrapError(str(kept[0]), "guest fault", frames, omitted, look=look) from kept[0]
             if isinstance(kept[0], Ended):
                 raise kept[0].reason
             if isinstance(kept[0], TrapError) and frames:  # of a host function, which does not know where it was called
-                raise TrapError(kept[0].message, kept[0].kind, frames)
+                raise TrapError(kept[0].message, kept[0].kind, frames, omitted, look=look)
             raise kept[0]  # no local name for it: its traceback holds this frame
         if told:
-            if told.kind == "all fuel consumed by WebAssembly":
+            if told.kind == _FUEL:
                 raise LimitExceeded("fuel", "the guest used up its fuel") from told
             raise told
         if error:
