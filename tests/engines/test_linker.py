@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import logging
+import threading
 
 import pytest
 import wasmtime
@@ -56,11 +57,23 @@ def test_a_trap_of_the_guest_stays_wasmtimes_own() -> None:
         door.run.call(start, store)
 
 
-def test_two_guests_in_one_state_are_refused() -> None:
-    door = Door(Host())
-    with pytest.raises(RuntimeError, match=r"one `run\.call` at a time"):
-        door.run.call(lambda: door.run.call(lambda: None))
-    assert door.run.call(lambda number: number + 1, 2) == 3
+def test_two_threads_in_one_state_are_refused() -> None:
+    door, seen = Door(Host()), list[object]()
+
+    def other() -> None:
+        try:
+            door.run.call(lambda: None)
+        except RuntimeError as error:
+            seen.append(str(error))
+
+    def enter() -> None:
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        seen.append(door.run.call(lambda number: number + 1, 2))
+
+    door.run.call(enter)
+    assert seen == ["this State has a guest running in another thread: one thread at a time", 3]
 
 
 def test_callbacks_live_as_long_as_the_linker_and_its_stores() -> None:

@@ -76,11 +76,12 @@ def make(get, put, space, stub, kept, stop, another, seeker):
             return None
         except BaseException as reason:
             kept[:] = (reason,)
-            trap, stop[0] = stop[0], 0
+            {again}trap, stop[0] = stop[0], 0
             return trap or another()
     return enter
 """
 _LOOK = "if seeker.loose: seeker.find(caller)\n            "
+_AGAIN = "seeker.loose = True\n            "  # if the guest is let go on, its next call shows that it was
 _makers: dict[tuple[int, bool, bool], Callable[..., FunctionType]] = {}
 
 
@@ -91,6 +92,7 @@ def _maker(count: int, answers: bool, looks: bool) -> Callable[..., FunctionType
         names = ", ".join(f"a{number}" for number in range(count))
         text = _ENTRY.format(
             look=_LOOK * looks,
+            again=_AGAIN * looks,
             unpack=f"{names}{',' * (count == 1)} = get(space, slots); " if count else "",
             body=f"put(space, slots, stub({names}))" if answers else f"stub({names})",
         )

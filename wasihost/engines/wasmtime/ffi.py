@@ -77,6 +77,7 @@ _HELD: dict[str, _Declaration] = {
     "wasmtime_store_context": (_P, (_P,)),
     "wasmtime_linker_new": (_P, (_P,)),
     "wasmtime_linker_delete": (None, (_P,)),
+    "wasmtime_linker_allow_shadowing": (None, (_P, c_bool)),
     "wasmtime_linker_define": (_P, (_P, _P, _S, _N, _S, _N, _P)),
     "wasmtime_linker_define_func_unchecked": (_P, (_P, _S, _N, _S, _N, _P, _P, _P, _P)),
     "wasmtime_instance_export_get": (c_bool, (_P, _P, _S, _N, _P)),

@@ -1,18 +1,21 @@
 """The second door: the imports of a State in a `wasmtime.Linker` that a user of wasmtime-py made.
 
     run = define(linker, state)
-    instance = linker.instantiate(store, module)
-    run.call(instance.exports(store)["_start"], store)
+    instance = run.instantiate(store, module)
+    code = run.start(store, instance)
 
-`run.call` is where the run's end comes out: ExitError for `proc_exit`, a handler's exception as it is. wasmtime-py
-itself keeps the last exception of a host function in one place for the whole process, where threads take each other's;
-nothing of ours goes through it. A trap of the guest's own stays what wasmtime-py makes of it.
+`run.call(function, ...)` enters the guest by any export, and is where the end comes out: ExitError for `proc_exit`, a
+handler's exception as it is. wasmtime-py itself keeps the last exception of a host function in one place for the whole
+process, where threads take each other's; nothing of ours goes through it. A trap of the guest's own stays what
+wasmtime-py makes of it.
 
 Rules of this door. The engine, the store and the memory are the user's, so the memory is looked up through the caller
 when the guest first calls in a `run.call`, and again on every call where it cannot be proven to stay where it is. A
 guest that imports its memory does not show it: it is the one that the State was made with, and `run.close` has to be
-called in the end. The guest must be entered through `run.call`, one guest at a time per State; views of the memory end
-with it.
+called in the end. The guest must be entered through `run.call`, in one thread at a time per State; views of the memory
+end with it. Host functions of the user's may call the guest again: directly, and then the engine's Trap says that it
+was stopped; or by `run.call`, and then the reason comes out there. They may let that go up, deal with it, or raise
+something else.
 
 Two bindings with the same behaviour: unchecked callbacks, and wasmtime-py's public `Linker.define_func`, forty times
 slower, for a library without the C function or when asked for. With the public one on old versions of wasmtime-py, make
@@ -21,14 +24,19 @@ and drop linkers in one thread only: their table of host functions has no lock.
 
 import ctypes
 import os
+import sys
+import threading
+import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
+from types import FrameType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from wasihost.engines.wasmtime import memory, postpone
 from wasihost.engines.wasmtime.calls import CALLER_CALLBACK, TRAP_TEXT, entry, new_trap
 from wasihost.engines.wasmtime.calls import define as define_unchecked
 from wasihost.engines.wasmtime.ffi import c, has, new_functype, without_stack
-from wasihost.errors import ConfigError, Ended, LinkError, TrapError
+from wasihost.errors import ConfigError, Ended, ExitError, LinkError, TrapError
 
 if TYPE_CHECKING:
     import wasmtime
@@ -40,6 +48,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _MASKS = {"I": 0xFFFF_FFFF, "Q": 0xFFFF_FFFF_FFFF_FFFF}
+_STOPPED = TRAP_TEXT.decode()
 _BINDING = "WASIHOST_BINDING"  # "define_func" asks for the public binding
 
 # What the engine calls back, by the address it was given, until it says that it is done with it.
@@ -61,9 +70,12 @@ class Stopped(Exception):
 class Run:
     """A State in a user's linker. `define` makes it."""
 
-    def __init__(self, state: "HostState") -> None:
+    def __init__(self, linker: "wasmtime.Linker", state: "HostState", put: "Callable[[wasmtime.Linker, Run], None]"):
+        self._linker = weakref.ref(linker)  # which holds this
+        self._put = put
         self._state = state
         self._given: Callable[[], Buffer] | None = None  # the State's own memory, while a guest is entered
+        self._thread = 0
         self.loose = True  # the memory must be looked up (again)
         self.stop = [0]  # a trap for the next callback that has to stop the guest
         self.kept: list[BaseException] = []
@@ -73,17 +85,53 @@ class Run:
         if self.stop[0]:
             self._delete(self.stop[0])
 
+    def instantiate(self, store: "wasmtime.Store", module: "wasmtime.Module") -> "wasmtime.Instance":
+        """Make an instance whose WASI is this State's, whichever State was defined in the linker last.
+
+        Threads may do so with one linker at once, as they may not with `linker.instantiate`. Raises what `call` raises,
+        as the guest's start section may run.
+        """
+        linker = self._linker()
+        if linker is None:
+            raise RuntimeError("the linker of this run is gone: keep it as long as instances are made")
+        mine = _linkers[linker]
+        with mine.lock:
+            if mine.last != id(self):
+                self._put(linker, self)
+                mine.last = id(self)
+            if not hasattr(linker, "instantiate_pre"):  # in old versions
+                return self.call(linker.instantiate, store, module)
+            ready = linker.instantiate_pre(module)
+        return self.call(ready.instantiate, store)
+
+    def start(self, store: "wasmtime.Store", instance: "wasmtime.Instance") -> int:
+        """Run a command: call its `_start`, and return its exit status, 0 to 2**32-1.
+
+        Go's guests, and C's that call `exit`, end by `proc_exit` even if all went well: that is status 0 here, where
+        `call` raises an ExitError. Raises what `call` raises otherwise, LinkError if there is no `_start`.
+        """
+        try:
+            start: Any = instance.exports(store)["_start"]
+        except KeyError:
+            raise LinkError("export _start: missing; the module is no command: call its exports by run.call") from None
+        try:
+            self.call(start, store)
+        except ExitError as end:
+            return end.code
+        return 0
+
     def call(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """`function(*args, **kwargs)`, which may enter the guest, and whose result is returned.
 
-        Raises ExitError if the guest called `proc_exit`, what a handler raised as it is, TrapError if the guest broke
-        the ABI (a pointer out of bounds), and otherwise what `function` raises.
+        Host functions that the guest calls may call it again, by this method or directly. Raises ExitError if the guest
+        called `proc_exit`, what a handler raised as it is, TrapError if the guest broke the ABI (a pointer out of
+        bounds), and otherwise what `function` raises.
         """
         if self._given is not None:
-            raise RuntimeError("this State has a guest running already: one `run.call` at a time")
+            return self._call_again(function, *args, **kwargs)
         raised: BaseException | None = None
         guest = self._state.guest
-        self._given = guest.memory
+        self._given, self._thread = guest.memory, threading.get_ident()
         try:
             postpone.hold(id(self))
             self.kept.clear()  # of a guest that was entered behind our back
@@ -98,12 +146,36 @@ class Run:
             postpone.release(id(self))
         # Outside of the `except` block: raising in it would overwrite the cause or context that a handler set.
         try:
-            raise self._end(raised)
+            raise self._end(raised, sys._getframe())
         finally:
             self.kept.clear()
             del raised  # its traceback holds this frame
 
-    postpone.FRAGILE.add(call.__code__)
+    def _call_again(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """The same for a guest that is running: by a host function that it called."""
+        if self._thread != threading.get_ident():
+            raise RuntimeError("this State has a guest running in another thread: one thread at a time")
+        raised: BaseException | None = None
+        guest = self._state.guest
+        view, look = guest.view, guest.memory
+        try:
+            self.kept.clear()
+            if not self.stop[0]:
+                self.stop[0] = new_trap()
+            return function(*args, **kwargs)
+        except BaseException as error:
+            raised = error
+        finally:
+            guest.view, guest.memory = view, look
+            self.loose = True
+        try:
+            # Kept, for where it leaves the host function it is raised from the outer call; see `_end`.
+            self.kept[:] = (self._end(raised, sys._getframe()),)
+            raise self.kept[0]
+        finally:
+            del raised
+
+    postpone.FRAGILE.update((call.__code__, _call_again.__code__))
 
     def close(self) -> None:
         """Let the State go of the memory that it was made with.
@@ -113,8 +185,8 @@ class Run:
         """
         self._state.guest.memory = bytearray
 
-    def _end(self, raised: BaseException) -> BaseException:
-        if self.kept:
+    def _end(self, raised: BaseException, entered: FrameType) -> BaseException:
+        if self.kept and not self._is_own(raised, entered):
             reason = self.kept[0]
             if isinstance(reason, Ended):
                 return reason.reason
@@ -126,6 +198,26 @@ class Run:
         if isinstance(raised, Stopped):  # another thread's, out of the process-wide slot
             return TrapError("the guest trapped; the end of another thread's guest hid the engine's report")
         return raised
+
+    def _is_own(self, raised: BaseException, entered: FrameType) -> bool:
+        """Whether this is an end of its own: what was kept stopped a call within a host function, which dealt with it
+        and went on.
+
+        The engine's report of a trap says whether it was ours. An exception of Python's is a host function's if it was
+        raised in a call that began in the frame `entered`; else it is another thread's.
+        """
+        if raised is self.kept[0] or isinstance(raised, Stopped):
+            return False
+        if type(raised).__module__.partition(".")[0] == "wasmtime":  # a Trap or a WasmtimeError
+            text = str(raised)
+            return _STOPPED not in text and "python exception" not in text
+        step = raised.__traceback__
+        while step is not None and step.tb_next is not None:
+            step = step.tb_next
+        frame = step.tb_frame if step is not None else None
+        while frame is not None and frame is not entered:
+            frame = frame.f_back
+        return frame is entered
 
     def see(self, look: Callable[[], tuple[int, int]]) -> None:
         """Show the guest's memory to the State; `look` gives its base and size and is good for this call only."""
@@ -153,7 +245,13 @@ class Run:
         return self._given
 
     def find(self, caller: int) -> None:
-        """Find the memory of the calling instance. If it is known to stay, the rest of the `run.call` need not look."""
+        """Find the memory of the calling instance. If it is known to stay, the rest of the `run.call` need not look.
+
+        The guest goes on, so what was kept has been dealt with.
+        """
+        self.kept.clear()
+        if not self.stop[0]:
+            self.stop[0] = new_trap()
         export = memory.export_of(caller)
         if export is None:
             self.see_given()
@@ -180,11 +278,12 @@ def _checked(run: Run, signature: "Signature", stub: "Stub") -> Callable[..., An
 
     def function(caller: "wasmtime.Caller", *numbers: int) -> Any:
         try:
+            run.kept.clear()  # the guest goes on: it has been dealt with
             look_through(caller)
             return stub(*(n if mask is None else n & mask for n, mask in zip(numbers, masks, strict=True)))
         except BaseException as reason:
             run.kept.append(reason)
-        raise Stopped(TRAP_TEXT.decode())
+        raise Stopped(_STOPPED)
 
     postpone.FRAGILE.add(function.__code__)
     return function
@@ -197,51 +296,98 @@ def _all(state: "HostState", unstable: bool) -> "Iterator[tuple[str, str, Signat
             yield module, name, signature, stub
 
 
+class _Shared:
+    """What is known of a user's linker."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.names: set[tuple[str, str]] = set()  # that were put in by this module
+        self.last = 0  # the `id` of the Run that was put in last
+
+
+_linkers: "weakref.WeakKeyDictionary[wasmtime.Linker, _Shared]" = weakref.WeakKeyDictionary()
+
+
 def define(linker: "wasmtime.Linker", state: "HostState", *, binding: str | None = None, unstable: bool = False) -> Run:
-    """Put every import of `state` into `linker`; enter the guest through the `Run` that comes back.
+    """Put every import of `state` into `linker`; make instances and enter them through the `Run` that comes back.
+
+    Other States may be defined in the same linker later. Each instance belongs to the one that was the last when it was
+    made by `linker.instantiate`, or to the one whose `Run.instantiate` made it.
 
     `binding` is "unchecked" or "define_func"; without it the environment variable `WASIHOST_BINDING` decides, then what
     the library can do. `unstable` also puts in the older spec, `wasi_unstable`. Raises LinkError if the linker has one
     of the names already (`linker.define_wasi()`).
     """
-    run = Run(state)
     wanted = binding or os.environ.get(_BINDING) or "unchecked"
     if wanted not in ("unchecked", "define_func"):
         raise ValueError(f"binding {wanted!r}: expected 'unchecked' or 'define_func'")
-    if wanted == "define_func" or not has("wasmtime_linker_define_func_unchecked"):
+    checked = wanted == "define_func" or not has("wasmtime_linker_define_func_unchecked")
+    if checked:
         import logging
 
         asked = wanted == "define_func"
         reason = "asked for" if asked else "this wasmtime has no wasmtime_linker_define_func_unchecked"
         level = logging.INFO if asked else logging.WARNING
         logging.getLogger("wasihost").log(level, "slow binding through Linker.define_func: %s", reason)
-        _define_checked(linker, run, state, unstable)
-    else:
-        address = ctypes.cast(linker.ptr(), ctypes.c_void_p).value
-        assert address
-        for module, name, signature, stub in _all(state, unstable):
-            callback = CALLER_CALLBACK(entry(signature, stub, run.kept, run.stop, run))
-            _alive[key := id(callback)] = callback
-            functype = new_functype(signature.params, signature.results)
-            problem = define_unchecked(address, module, name, functype, callback, key, _dropped)
-            c.wasm_functype_delete(functype)
-            if problem:
-                raise _refused(module, name, problem)
+    run = Run(linker, state, partial(_put_all, state, unstable, _put_checked if checked else _put_unchecked))
+    shared = _linkers.setdefault(linker, _Shared())
+    with shared.lock:
+        run._put(linker, run)
+        shared.last = id(run)
     return run
 
 
-def _define_checked(linker: "wasmtime.Linker", run: Run, state: "HostState", unstable: bool) -> None:
+_Put = Callable[["wasmtime.Linker", Run, str, str, "Signature", "Stub"], str | None]
+
+
+def _put_all(state: "HostState", unstable: bool, put: _Put, linker: "wasmtime.Linker", run: Run) -> None:
+    """Put each import into the linker, in place of what another State has there."""
+    names, address = _linkers[linker].names, _address(linker)
+    shadows = False
+    try:
+        for module, name, signature, stub in _all(state, unstable):
+            problem = put(linker, run, module, name, signature, stub)
+            if problem and (module, name) in names and not shadows:
+                shadows = True  # the user has not allowed it for names of theirs, which stays so
+                c.wasmtime_linker_allow_shadowing(address, True)
+                problem = put(linker, run, module, name, signature, stub)
+            if problem:
+                raise _refused(module, name, problem)
+            names.add((module, name))
+    finally:
+        if shadows:
+            c.wasmtime_linker_allow_shadowing(address, False)
+
+
+def _address(linker: "wasmtime.Linker") -> int:
+    address = ctypes.cast(linker.ptr(), ctypes.c_void_p).value
+    assert address
+    return address
+
+
+def _put_unchecked(
+    linker: "wasmtime.Linker", run: Run, module: str, name: str, signature: "Signature", stub: "Stub"
+) -> str | None:
+    callback = CALLER_CALLBACK(entry(signature, stub, run.kept, run.stop, run))
+    _alive[key := id(callback)] = callback
+    functype = new_functype(signature.params, signature.results)
+    problem = define_unchecked(_address(linker), module, name, functype, callback, key, _dropped)
+    c.wasm_functype_delete(functype)
+    return problem
+
+
+def _put_checked(
+    linker: "wasmtime.Linker", run: Run, module: str, name: str, signature: "Signature", stub: "Stub"
+) -> str | None:
     import wasmtime
 
-    types = {name: getattr(wasmtime.ValType, name) for name in ("i32", "i64", "f32", "f64")}
-    for module, name, signature, stub in _all(state, unstable):
-        type_ = wasmtime.FuncType(
-            [types[one]() for one in signature.params], [types[one]() for one in signature.results]
-        )
-        try:
-            linker.define_func(module, name, type_, _checked(run, signature, stub), access_caller=True)
-        except wasmtime.WasmtimeError as error:
-            raise _refused(module, name, str(error)) from error
+    kinds = {one: getattr(wasmtime.ValType, one) for one in ("i32", "i64", "f32", "f64")}
+    type_ = wasmtime.FuncType([kinds[one]() for one in signature.params], [kinds[one]() for one in signature.results])
+    try:
+        linker.define_func(module, name, type_, _checked(run, signature, stub), access_caller=True)
+    except wasmtime.WasmtimeError as error:
+        return str(error)
+    return None
 
 
 def _refused(module: str, name: str, problem: str) -> LinkError:
