@@ -161,6 +161,14 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "NUL in a key": (lambda: NOTHING.with_env("A\0", ""), "NUL"),
     "NUL in a value": (lambda: NOTHING.with_env("A", "\0"), "NUL"),
     "NUL in an entry": (lambda: NOTHING.with_env_raw("A=\0"), "NUL"),
+    "no UTF-8 in an argument": (
+        lambda: NOTHING.with_args("\ud800"),
+        r"an argument cannot be text '\\ud800' that UTF-8",
+    ),
+    "no UTF-8 in a guest path": (
+        lambda: NOTHING.with_mount("/\ud800", {}),
+        "has characters that no file can be called",
+    ),
     "NUL in the name": (lambda: NOTHING.with_name("a\0"), "NUL"),
     "no key": (lambda: NOTHING.with_env("", "x"), "cannot be called ''"),
     "= in a key": (lambda: NOTHING.with_env("A=B", "x"), "cannot be called 'A=B'"),

@@ -352,6 +352,9 @@ def _bytes(text: Text, what: str, *, secret: bool = False) -> bytes:
         from wasihost.mistakes import no_text
 
         raise no_text(what, text, secret=secret) from None
+    except UnicodeEncodeError:
+        shown = "" if secret else f" {text!a}"
+        raise ConfigError(f"{what} cannot be text{shown} that UTF-8 does not have: give bytes") from None
     if b"\0" in data:
         raise ConfigError(f"{what} cannot hold a NUL byte" + ("" if secret else f": {text!r}"))
     return data

@@ -102,3 +102,7 @@ def _check_text(what: str, given: object) -> None:
         from wasihost.mistakes import no_path
 
         raise no_path(what, given)
+    try:
+        os.fsencode(given)
+    except UnicodeEncodeError:
+        raise ConfigError(f"{what} cannot be {given!a}: it has characters that no file can be called by") from None

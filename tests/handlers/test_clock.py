@@ -41,8 +41,9 @@ def test_custom_clocks_are_asked_every_time() -> None:
         assert raw.get(0x100, 8) == 2**63
 
 
-def test_a_time_before_zero_is_overflow() -> None:
-    with Raw(ModuleConfig().with_walltime(lambda: -1, 1)) as raw:
+@pytest.mark.parametrize("time", [-1, -(2**70), 2**64, 2**70])
+def test_a_time_that_cannot_be_said_is_overflow(time: int) -> None:
+    with Raw(ModuleConfig().with_walltime(lambda: time, 1)) as raw:
         raw.expect("clock_time_get", REALTIME, 0, 0x100, errno=Errno.OVERFLOW)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from wasi_preview1.errors import WasiError
 from wasi_preview1.handlers import ClockHandlers
 from wasi_preview1.types import Clockid, Errno, Timestamp
 
 from wasihost.clocks import Clocks
+
+_LAST: Final = 0xFFFFFFFFFFFFFFFF
+"""ns: the year 2554."""
 
 
 class Clock(ClockHandlers):
@@ -21,8 +26,8 @@ class Clock(ClockHandlers):
         return self.clocks.resolutions[id]
 
     def clock_time_get(self, id: Clockid, precision: Timestamp) -> Timestamp:
-        """The time in ns; OVERFLOW for a clock that stands before its zero."""
+        """The time in ns; OVERFLOW for a clock that stands before its zero, or where 64 bits do not suffice."""
         now = self.clocks.now[id]()
-        if now < 0:
+        if not 0 <= now <= _LAST:
             raise WasiError(Errno.OVERFLOW)
         return now
