@@ -163,3 +163,12 @@ def test_a_reader_that_stops_early_gets_no_traceback(folder: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 1
+
+
+@pytest.mark.parametrize("missing", ["lark", "jinja2"])
+def test_without_the_extra_it_says_what_to_install(folder: Path, missing: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from witxgen.__main__ import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "generate", "good.witx", "-o", "out"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f'witxgen: needs {missing}, which is not installed: pip install "wasihost[witxgen]"\n'
