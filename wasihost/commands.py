@@ -16,7 +16,7 @@ import click
 from wasihost.cli import launch
 from wasihost.errors import WasihostError
 from wasihost.hints import bad_value, no_folder
-from wasihost.order import OPTIONS, Option, Order, means_run, mount
+from wasihost.order import OPTIONS, STDIN, Option, Order, means_run, mount
 
 
 class _Commands(click.Group):
@@ -93,9 +93,11 @@ def run(**given: Any) -> None:
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-@click.argument("module", type=click.Path(exists=True, dir_okay=False))
+@click.argument("module", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 def inspect(module: str, as_json: bool) -> None:
-    """Say what MODULE is, what it wants from its host, and how to run it. It is not compiled.
+    """Say what MODULE (a file, or - for standard input) is, what it wants from its host, and how to run it.
+
+    It is validated, but not compiled. Components are looked into.
 
     \b
     Example:
@@ -104,8 +106,8 @@ def inspect(module: str, as_json: bool) -> None:
     from wasihost.inspection import inspect as look
 
     try:
-        with open(module, "rb") as file:
-            report = look(file.read(), os.path.basename(module))
+        with click.open_file(module, "rb") as file:
+            report = look(file.read(), "standard input" if module == STDIN else os.path.basename(module))
     except WasihostError as error:
         raise click.ClickException(str(error)) from None
     click.echo(report.json() if as_json else report.text())

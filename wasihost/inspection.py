@@ -1,40 +1,33 @@
-"""What a module is and wants, read from its sections without compiling it.
+"""What a module is and wants, read from its sections without compiling it, and how to run it.
 
-Rules of this file: the binary format's own names (sections, LEB128); bytes that are no module are a ModuleError, never
-another exception. Only what is told here is read; code and data are stepped over.
+Rules of this file: a command is recommended only if it can work; what stands in its way is told instead. Bytes that are
+no module are a ModuleError, never another exception. What a module calls its things is shown through `names`.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from wasi_preview1.signatures import SIGNATURES
 
+from wasihost.components import Component, CoreModule, is_component, read_component
 from wasihost.errors import ModuleError
-from wasihost.names import shown
+from wasihost.names import listed, shown
+from wasihost.sections import Import, Sections
 from wasihost.toolchains import made_for
 
-_KINDS = ("func", "table", "memory", "global", "tag")
-_TYPES = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref", 0x6F: "externref"}
 _PREVIEW1, _PREVIEW0 = "wasi_snapshot_preview1", "wasi_unstable"
 _NOTES = {"sock_accept": "needs --tcplisten"}
 _SPECS = {_PREVIEW1: "WASI preview1", _PREVIEW0: "WASI preview0"}
 
 
-class Import(NamedTuple):
-    """An import: `module.name`, of which kind, with which type."""
-
-    module: str
-    name: str
-    kind: str
-    type: str
-
-
 class Report(NamedTuple):
-    """What `inspect` found. `memory` is in pages of 64 KiB: least, most, and whether it is shared."""
+    """What `inspect` found. `how` is a command, or says why there is none. `memory` is in pages of 64 KiB: least, most,
+    and whether it is shared."""
 
     name: str
     kind: str
@@ -45,22 +38,33 @@ class Report(NamedTuple):
     features: list[str]
     producers: dict[str, list[str]]
     problems: list[str]
+    component: Component | None = None
 
     def json(self) -> str:
         """For machines."""
         fields = self._asdict()
         fields["imports"] = [one._asdict() for one in self.imports]
+        if (inner := fields.pop("component")) is not None:
+            fields["component"] = {
+                "imports": inner.imports,
+                "exports": inner.exports,
+                "modules": [{"size": one.size, "imports": [item._asdict() for item in one.imports],
+                             "exports": one.exports} for one in inner.modules],
+            }  # fmt: skip
         return json.dumps(fields, indent=2, ensure_ascii=False)
 
     def text(self) -> str:
         """For people."""
-        lines = [f"{self.name}: {self.kind}", f"run it with: {self.how}"]
+        able = not self.how.startswith(_NOTHING)
+        lines = [f"{shown(self.name)}: {self.kind}", f"run it with: {self.how}" if able else self.how]
         if self.memory:
             least, most, shared = self.memory
             above = f" to {most * 64:,} KiB" if most is not None else ""
             lines.append(f"memory: {least * 64:,} KiB{above}{', shared' * shared}")
-        lines += [f"features: {', '.join(self.features)}"] * bool(self.features)
-        lines += [f"{field}: {', '.join(values)}" for field, values in self.producers.items()]
+        lines += [f"features: {', '.join(map(shown, self.features))}"] * bool(self.features)
+        lines += [f"{shown(field)}: {', '.join(map(shown, values))}" for field, values in self.producers.items()]
+        if self.component:
+            lines += _inside(self.component)
         for module, count in Counter(one.module for one in self.imports).items():
             lines.append(f"\nimports from {shown(module)} ({spec(module, self.imports)}): {count}")
             for one in self.imports:
@@ -80,185 +84,183 @@ def spec(module: str, imports: Sequence[Import]) -> str:
     return host.host if host else _SPECS.get(module, "the embedder: give them with Imports")
 
 
-class _Reader:
-    """The bytes of a section, read in order."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
-
-    def byte(self) -> int:
-        """One."""
-        if self.at >= len(self.data):
-            raise ModuleError("the module ends in the middle of a section")
-        self.at += 1
-        return self.data[self.at - 1]
-
-    def number(self) -> int:
-        """An unsigned LEB128."""
-        value = shift = 0
-        while True:
-            byte = self.byte()
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if not byte & 0x80:
-                return value
-            if shift > 63:
-                raise ModuleError("the module has a number that is too long")
-
-    def take(self, size: int) -> bytes:
-        """So many bytes."""
-        if size > len(self.data) - self.at:
-            raise ModuleError("the module ends in the middle of a section")
-        self.at += size
-        return self.data[self.at - size : self.at]
-
-    def text(self) -> str:
-        """A name."""
-        return self.take(self.number()).decode("utf-8", "replace")
-
-    def types(self) -> list[str]:
-        """A vector of value types."""
-        return [_TYPES.get(self.byte(), "?") for _ in range(self.number())]
-
-    def limits(self) -> tuple[int, int | None, bool]:
-        """Of a memory or table: least, most, shared."""
-        flags = self.number()
-        least = self.number()
-        return least, self.number() if flags & 1 else None, bool(flags & 2)
-
-
-class _Sections:
-    """What the sections of a module say."""
-
-    def __init__(self, code: bytes) -> None:
-        self.types: list[str] = []
-        self.imports: list[Import] = []
-        self.functions: list[str] = []
-        self.exports: dict[str, str] = {}
-        self.memory: tuple[int, int | None, bool] | None = None
-        self.features: list[str] = []
-        self.producers: dict[str, list[str]] = {}
-        self.starts = False
-        whole = _Reader(code)
-        whole.take(8)
-        while whole.at < len(code):
-            number, content = whole.byte(), _Reader(whole.take(whole.number()))
-            read = {0: self.custom, 1: self.type, 2: self.import_, 3: self.function, 5: self.memories, 7: self.export,
-                    8: self.start}  # fmt: skip
-            if number in read:
-                read[number](content)
-
-    def type(self, section: _Reader) -> None:
-        """Function types; what is not plain stops the reading, as only names are told then."""
-        for _ in range(section.number()):
-            if section.byte() != 0x60:
-                return
-            self.types.append(f"({', '.join(section.types())}) -> ({', '.join(section.types())})")
-
-    def _type(self, index: int) -> str:
-        return self.types[index] if index < len(self.types) else "(?)"
-
-    def import_(self, section: _Reader) -> None:
-        """Imports of every kind."""
-        for _ in range(section.number()):
-            module, name, kind = section.text(), section.text(), section.byte()
-            type_ = ""
-            if kind == 0:
-                type_ = self._type(section.number())
-                self.functions.append(type_)
-            elif kind == 1:
-                section.byte()
-                section.limits()
-            elif kind == 2:
-                self.memory = section.limits()
-            elif kind == 3:
-                section.take(2)
-            else:
-                section.take(1)
-                section.number()
-            self.imports.append(Import(module, name, _KINDS[kind] if kind < len(_KINDS) else "?", type_))
-
-    def function(self, section: _Reader) -> None:
-        """The types of the module's own functions."""
-        self.functions += [self._type(section.number()) for _ in range(section.number())]
-
-    def memories(self, section: _Reader) -> None:
-        """The first of them."""
-        if section.number():
-            self.memory = section.limits()
-
-    def start(self, _section: _Reader) -> None:
-        """A function that runs while an instance is made."""
-        self.starts = True
-
-    def export(self, section: _Reader) -> None:
-        """Names with the type of what is a function, or the kind of what is not."""
-        for _ in range(section.number()):
-            name, kind, index = section.text(), section.byte(), section.number()
-            if kind == 0:
-                self.exports[name] = self.functions[index] if index < len(self.functions) else "(?)"
-            else:
-                self.exports[name] = f" ({_KINDS[kind] if kind < len(_KINDS) else '?'})"
-
-    def custom(self, section: _Reader) -> None:
-        """What tools tell of themselves."""
-        name = section.text()
-        try:
-            if name == "target_features":
-                self.features = [f"{chr(section.byte()).strip('+')}{section.text()}" for _ in range(section.number())]
-            elif name == "producers":
-                for _ in range(section.number()):
-                    field = section.text()
-                    values = [" ".join(filter(None, (section.text(), section.text()))) for _ in range(section.number())]
-                    self.producers[field] = values
-        except ModuleError:
-            return  # a custom section may be anything
-
-
 def inspect(code: bytes, name: str) -> Report:
-    """Look at a module in binary or text form. ModuleError for what is neither."""
+    """Look at a module in binary or text form. ModuleError for what is neither.
+
+    The engine validates a core module, which takes a fiftieth of compiling it.
+    """
     if not code.startswith(b"\0asm"):
         from wasihost.engines.wasmtime.module import assemble
 
         code = assemble(code, name)
+    if is_component(code):
+        component = read_component(code)
+        return Report(name, "a component (WASI preview2)", _outside(component, name), [], {}, None, [], {}, [],
+                      component)  # fmt: skip
     if code[4:8] != b"\x01\0\0\0":
-        kind = "a component (WASI preview2)" if code[6:8] == b"\x01\0" else "of an unknown version of WebAssembly"
-        return Report(name, kind, "nothing here: build it for wasm32-wasip1", [], {}, None, [], {}, [])
-    found = _Sections(code)
-    kind, how = _kind(found, name)
+        return Report(name, "of an unknown version of WebAssembly", f"{_NOTHING}: {_BUILD}", [], {}, None, [],
+                      {}, [])  # fmt: skip
+    found = Sections(code)
+    problems, lacking = _problems(found)
+    problems += _refused(code)
+    kind = _kind(found)
     return Report(
-        name, kind, how, found.imports, found.exports, found.memory, found.features, found.producers, _problems(found)
+        name, kind, _how(found, name, problems, lacking), found.imports, found.exports, found.memory, found.features,
+        found.producers, problems + lacking,
     )  # fmt: skip
 
 
-def _kind(found: _Sections, name: str) -> tuple[str, str]:
+_NOTHING = "cannot be run here"
+_BUILD = "build it for wasm32-wasip1"
+
+
+def _kind(found: Sections) -> str:
     for module in sorted({one.module for one in found.imports}):
         if host := made_for(module, [one.name for one in found.imports if one.module == module]):
-            return f"made for {host.host}", f"nothing here: {host.advice}"
+            return f"made for {host.host}"
     if "_start" in found.exports:
-        return "a command", f"wasihost run {name}"
-    functions = [one for one, type_ in found.exports.items() if not type_.startswith(" ")]
-    example = next((one for one in functions if not one.startswith("_")), "FUNC")
+        return "a command"
     if "_initialize" in found.exports:
-        return "a reactor", f"wasihost run --invoke {example} {name}, or wasihost.instantiate({name!r})"
-    if found.starts and not functions:
-        return "a command of the old kind, which is its start section", f"wasihost run {name}"
-    return ("a library" if functions else "nothing to call"), f"wasihost run --invoke {example} {name}"
+        return "a reactor"
+    if found.starts and not _functions(found):
+        return "a command of the old kind, which is its start section"
+    return "a library" if _functions(found) else "nothing to call"
 
 
-def _problems(found: _Sections) -> list[str]:
-    out = []
+def _functions(found: Sections) -> dict[str, str]:
+    return {name: type_ for name, type_ in found.exports.items() if not type_.startswith(" ")}
+
+
+def _how(found: Sections, name: str, problems: list[str], lacking: list[str]) -> str:
+    """What to type, or why nothing can be."""
+    for module in sorted({one.module for one in found.imports}):
+        if host := made_for(module, [one.name for one in found.imports if one.module == module]):
+            return f"{_NOTHING}: {host.advice}"
+    if problems:
+        return f"{_NOTHING}: see below what is in the way"
+    file = shlex.quote(shown(name) if not name.startswith("-") else f"./{shown(name)}")
+    stubs, given = "", ""
+    if lacking:
+        modules = list(dict.fromkeys(one.module for one in found.imports if _unknown(one)))
+        stubs = "".join(f" --stub {shlex.quote(shown(one))}" for one in modules)
+        given = f", if it never calls what it imports from {listed(modules)}; else give that with imports="
+    command = "_start" in found.exports or (found.starts and not _functions(found))
+    if command:
+        return f"wasihost run{stubs} {file}{given}"
+    if (call := _example(found)) is None:
+        return f"{_NOTHING}: it exports no function that takes and returns numbers"
+    function, numbers = call
+    again = f", or wasihost.instantiate({name!r})" if "_initialize" in found.exports else ""
+    return f"wasihost run{stubs} --invoke {shlex.quote(function)} {file}{numbers}{again}{given}"
+
+
+_PLAIN = {"i32", "i64", "f32", "f64"}
+_MEMORY = ("malloc", "free", "calloc", "realloc", "cabi_realloc", "allocate", "deallocate", "_initialize")
+
+
+def _example(found: Sections) -> tuple[str, str] | None:
+    """A function to be called with `--invoke`, and numbers for it: best one that takes nothing."""
+    callable_ = []
+    for name, type_ in _functions(found).items():
+        params, results = (part.strip("()").replace(" ", "") for part in type_.split(" -> "))
+        types = [one for one in (*params.split(","), *results.split(",")) if one]
+        if set(types) <= _PLAIN and name and name.isprintable():
+            given = [one for one in params.split(",") if one]
+            helper = name in _MEMORY or name.startswith(("_", "asyncify_", "emscripten_", "stack"))
+            callable_.append((helper, bool(given), name, " 0" * len(given)))
+    if not callable_:
+        return None
+    _, _, name, numbers = min(callable_, key=lambda one: one[:2])
+    return name, numbers
+
+
+def _unknown(one: Import) -> bool:
+    return one.kind == "func" and one.name not in SIGNATURES.get(one.module, ()) and one.module != _PREVIEW0
+
+
+def _problems(found: Sections) -> tuple[list[str], list[str]]:
+    """What cannot be served, and which functions an embedder would have to give."""
+    out, lacking = [], []
     specs = {module: spec(module, found.imports) for module in {one.module for one in found.imports}}
     for one in found.imports:
+        name = f"{shown(one.module)}.{shown(one.name)}"
         if one.kind == "memory":
             continue  # which the guest is given; what is wrong with it is told below
         if one.kind != "func":
-            out.append(f"{shown(one.module)}.{shown(one.name)}: an imported {one.kind}")
-        elif one.module in SIGNATURES and one.name not in SIGNATURES[one.module]:
-            out.append(f"{shown(one.module)}.{shown(one.name)}: no such function in the spec")
-        elif one.module not in (_PREVIEW1, _PREVIEW0):
-            out.append(f"{shown(one.module)}.{shown(one.name)}: from {specs[one.module]}")
+            out.append(f"{name}: an imported {one.kind}")
+        elif one.module in SIGNATURES and one.name in SIGNATURES[one.module]:
+            known = SIGNATURES[one.module][one.name]
+            type_ = f"({', '.join(known.params)}) -> ({', '.join(known.results)})"
+            if one.type != type_:
+                out.append(f"{name}: has type {one.type}, the specification says {type_}")
+        elif one.module in SIGNATURES:
+            lacking.append(f"{name}: no such function in the spec")
+        elif one.module != _PREVIEW0:
+            lacking.append(f"{name}: from {specs[one.module]}")
     if found.memory and found.memory[2]:
-        out.append("a shared memory")
-    return out
+        out.append("a shared memory: the guest was built for threads, which this host does not have")
+    wasi = any(one.module in (_PREVIEW0, _PREVIEW1) for one in found.imports)
+    if found.memory is None and (wasi or "_start" in found.exports):
+        out.append("export memory: missing")
+    if found.exports.get("_start", "() -> ()") != "() -> ()":
+        out.append(f"export _start: has type {found.exports['_start']}, a command's is () -> ()")
+    return out, lacking
+
+
+def _refused(code: bytes) -> list[str]:
+    """What the engine has against the module."""
+    from wasihost.engines.wasmtime.compiling import validate
+    from wasihost.engines.wasmtime.engine import engine
+
+    try:
+        validate(code, "", engine())
+    except ModuleError as error:
+        return [str(error).removeprefix(": ")]
+    return []
+
+
+# -- components --------------------------------------------------------------------------------------------------------
+
+
+def _outside(component: Component, name: str) -> str:
+    """What to do about a component: often it was made of a program that would run here."""
+    programs = [number for number, one in enumerate(component.modules) if _runs(one)]
+    if not programs:
+        return f"{_NOTHING}: {_BUILD}, which makes a core module, not a component"
+    inner = component.modules[programs[0]]
+    what = "a command" if "_start" in inner.exports else "a library"
+    return (
+        f"{_NOTHING} as it is: {_BUILD}; or take out core module {programs[0]}, {what} of WASI preview1: "
+        f"`wasm-tools component unbundle {shlex.quote(shown(name))} --module-dir DIR`"
+    )
+
+
+def _runs(one: CoreModule) -> bool:
+    """Whether a core module is a program of preview1's with nothing around it."""
+    if one.sections is None or not any(item.module == _PREVIEW1 for item in one.imports):
+        return False
+    problems, lacking = _problems(one.sections)
+    return not problems and not lacking
+
+
+def _inside(component: Component) -> list[str]:
+    lines = []
+    for what, names in (("imports", component.imports), ("exports", component.exports)):
+        if names:
+            lines += [f"\n{what} of the component: {len(names)}", *(f"  {shown(name)}" for name in names[:_SHOWN])]
+            lines += [f"  and {len(names) - _SHOWN} more"] * (len(names) > _SHOWN)
+    count = len(component.modules) + component.more
+    lines.append(f"\ncore modules in it: {count}")
+    for number, one in enumerate(component.modules[:_SHOWN]):
+        modules = Counter(item.module for item in one.imports)
+        wants = listed([f"{module} ({many})" for module, many in modules.items()]) or "nothing"
+        shows = listed(list(one.exports)) or "nothing"
+        if one.sections is None:
+            lines.append(f"  {number}: {one.size:,} bytes, damaged")
+        else:
+            lines.append(f"  {number}: {one.size:,} bytes; imports from {wants}; exports {shows}")
+    lines += [f"  and {count - _SHOWN} more"] * (count > _SHOWN)
+    return lines
+
+
+_SHOWN = 40  # names or modules of a component

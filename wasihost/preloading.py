@@ -31,7 +31,10 @@ _PRELOADED: Final = (
 )  # fmt: skip
 """What takes longer, or is needed by few."""
 
-COMMAND: Final = ("cli", "commands", "execute", "hints", "inspection", "order", "progress", "report", "testing")
+COMMAND: Final = (
+    "cli", "commands", "components", "execute", "hints", "inspection", "order", "progress", "report", "sections",
+    "testing",
+)  # fmt: skip
 """Modules of ours that no embedder's run needs."""
 
 _ONLY_UNIX: Final = ("fcntl", "termios")

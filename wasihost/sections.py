@@ -1,0 +1,159 @@
+"""The sections of a core module, read one after the other: what `inspection` and `components` stand on.
+
+Rules of this file: the binary format's own names (sections, LEB128); bytes that are no module are a ModuleError, never
+another exception, and nothing is kept that the bytes do not hold. Code and data are stepped over.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from wasihost.errors import ModuleError
+
+_KINDS = ("func", "table", "memory", "global", "tag")
+_TYPES = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref", 0x6F: "externref"}
+
+
+class Import(NamedTuple):
+    """An import: `module.name`, of which kind, with which type."""
+
+    module: str
+    name: str
+    kind: str
+    type: str
+
+
+class Reader:
+    """The bytes of a section, read in order."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def byte(self) -> int:
+        """One."""
+        if self.at >= len(self.data):
+            raise ModuleError("the module ends in the middle of a section")
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def number(self) -> int:
+        """An unsigned LEB128."""
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if not byte & 0x80:
+                return value
+            if shift > 63:
+                raise ModuleError("the module has a number that is too long")
+
+    def take(self, size: int) -> bytes:
+        """So many bytes."""
+        if size > len(self.data) - self.at:
+            raise ModuleError("the module ends in the middle of a section")
+        self.at += size
+        return self.data[self.at - size : self.at]
+
+    def text(self) -> str:
+        """A name."""
+        return self.take(self.number()).decode("utf-8", "replace")
+
+    def types(self) -> list[str]:
+        """A vector of value types."""
+        return [_TYPES.get(self.byte(), "?") for _ in range(self.number())]
+
+    def limits(self) -> tuple[int, int | None, bool]:
+        """Of a memory or table: least, most, shared."""
+        flags = self.number()
+        least = self.number()
+        return least, self.number() if flags & 1 else None, bool(flags & 2)
+
+
+class Sections:
+    """What the sections of a module say."""
+
+    def __init__(self, code: bytes) -> None:
+        self.types: list[str] = []
+        self.imports: list[Import] = []
+        self.functions: list[str] = []
+        self.exports: dict[str, str] = {}
+        self.memory: tuple[int, int | None, bool] | None = None
+        self.features: list[str] = []
+        self.producers: dict[str, list[str]] = {}
+        self.starts = False
+        whole = Reader(code)
+        whole.take(8)
+        while whole.at < len(code):
+            number, content = whole.byte(), Reader(whole.take(whole.number()))
+            read = {0: self.custom, 1: self.type, 2: self.import_, 3: self.function, 5: self.memories, 7: self.export,
+                    8: self.start}  # fmt: skip
+            if number in read:
+                read[number](content)
+
+    def type(self, section: Reader) -> None:
+        """Function types; what is not plain stops the reading, as only names are told then."""
+        for _ in range(section.number()):
+            if section.byte() != 0x60:
+                return
+            self.types.append(f"({', '.join(section.types())}) -> ({', '.join(section.types())})")
+
+    def _type(self, index: int) -> str:
+        return self.types[index] if index < len(self.types) else "(?)"
+
+    def import_(self, section: Reader) -> None:
+        """Imports of every kind."""
+        for _ in range(section.number()):
+            module, name, kind = section.text(), section.text(), section.byte()
+            type_ = ""
+            if kind == 0:
+                type_ = self._type(section.number())
+                self.functions.append(type_)
+            elif kind == 1:
+                section.byte()
+                section.limits()
+            elif kind == 2:
+                self.memory = section.limits()
+            elif kind == 3:
+                section.take(2)
+            else:
+                section.take(1)
+                section.number()
+            self.imports.append(Import(module, name, _KINDS[kind] if kind < len(_KINDS) else "?", type_))
+
+    def function(self, section: Reader) -> None:
+        """The types of the module's own functions."""
+        self.functions += [self._type(section.number()) for _ in range(section.number())]
+
+    def memories(self, section: Reader) -> None:
+        """The first of them."""
+        if section.number():
+            self.memory = section.limits()
+
+    def start(self, _section: Reader) -> None:
+        """A function that runs while an instance is made."""
+        self.starts = True
+
+    def export(self, section: Reader) -> None:
+        """Names with the type of what is a function, or the kind of what is not."""
+        for _ in range(section.number()):
+            name, kind, index = section.text(), section.byte(), section.number()
+            if kind == 0:
+                self.exports[name] = self.functions[index] if index < len(self.functions) else "(?)"
+            else:
+                self.exports[name] = f" ({_KINDS[kind] if kind < len(_KINDS) else '?'})"
+
+    def custom(self, section: Reader) -> None:
+        """What tools tell of themselves."""
+        name = section.text()
+        try:
+            if name == "target_features":
+                self.features = [f"{chr(section.byte()).strip('+')}{section.text()}" for _ in range(section.number())]
+            elif name == "producers":
+                for _ in range(section.number()):
+                    field = section.text()
+                    values = [" ".join(filter(None, (section.text(), section.text()))) for _ in range(section.number())]
+                    self.producers[field] = values
+        except ModuleError:
+            return  # a custom section may be anything
