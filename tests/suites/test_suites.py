@@ -1,0 +1,78 @@
+"""Some of the toolchains' own tests, and the comparison itself: what is lost, what is gained, what crashes or hangs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.suites.__main__ import SUITES
+from tests.suites.accepted import ACCEPTED
+from tests.suites.child import OURS, WASMTIME
+from tests.suites.compare import compare
+from tests.suites.go import PACKAGES, GoPackage
+from tests.suites.program import CRASHED, FAILED, HUNG, PASSED, SKIPPED, Program, SuiteError, Verdicts
+from tests.suites.zig import ZigStd
+from tests.support.guests import build_c, wat
+
+OF_OS = (
+    "^Test(Root(Create|Name|WriteReadFile|MultiCreate|MultiOpen|MultiWriteFile|MultiRemove)|Append|HardLink|MkdirAll|"
+    "OpenFile.*|F?Truncate|ReadFile|ReadDir|ReadOnlyWriteFile|FileReadDir|Stat|Rename.*|Seek|WriteAt|ReadAt)$"
+)
+"""Tests of Go's package `os`: how it opens, and what it then does."""
+
+
+@pytest.fixture(scope="module")
+def of_os() -> GoPackage:
+    return GoPackage("os", OF_OS)
+
+
+@pytest.fixture(scope="module")
+def of_zig() -> ZigStd:
+    return ZigStd()
+
+
+@pytest.fixture(scope="module", params=["of_os", "of_zig"])
+def expected(request: pytest.FixtureRequest) -> tuple[Program, Verdicts]:
+    """A program and its verdicts on wasmtime's WASI."""
+    program: Program = request.getfixturevalue(request.param)
+    return program, program.verdicts(WASMTIME, 300)
+
+
+@pytest.mark.parametrize("host", OURS)
+def test_no_test_is_lost(expected: tuple[Program, Verdicts], host: str) -> None:
+    program, there = expected
+    compared = compare(there, program.verdicts(host, 300), [one.test for one in ACCEPTED if host in one.hosts])
+    assert compared.lost == []
+    assert compared.passed > 150
+
+
+@pytest.mark.parametrize("host", [WASMTIME, "memory"])
+def test_one_that_crashes_and_one_that_hangs_lose_themselves_alone(host: str) -> None:
+    program = GoPackage("io/fs", module=build_c("verdicts"))
+    expected = {"TestPasses": PASSED, "TestTraps": CRASHED, "TestHangs": HUNG, "TestIsSkipped": SKIPPED}
+    assert program.verdicts(host, 6) == expected
+
+
+def test_a_program_without_verdicts_is_an_error() -> None:
+    with pytest.raises(SuiteError, match=r"fs brought no verdict on host: .*wasm trap"):
+        GoPackage("io/fs", module=wat("trap")).verdicts("host", 60)
+
+
+def test_lost_and_gained() -> None:
+    there = {"a": PASSED, "b": PASSED, "c": SKIPPED, "d": FAILED, "e": PASSED, "f": PASSED, "g": PASSED, "h": CRASHED}
+    here = {"a": PASSED, "b": SKIPPED, "c": FAILED, "d": HUNG, "f": FAILED, "g": PASSED, "h": FAILED, "i": PASSED}
+    compared = compare(there, here, ["f", "g", "of another program"])
+    assert compared.lost == [
+        "b: passed there, skipped here",
+        "c: skipped there, failed here",
+        "d: failed there, hung here",
+        "e: passed there, no verdict here",
+    ]
+    assert compared.gained == ["h: crashed there, failed here", "i: no verdict there, passed here"]
+    assert (compared.agree, compared.passed, compared.tests) == (2, 2, 9)
+    assert (compared.accepted, compared.needless) == (["f"], ["g"])
+
+
+def test_what_is_accepted_is_of_these_suites() -> None:
+    assert {one.suite for one in ACCEPTED} <= SUITES.keys()
+    assert {one.program for one in ACCEPTED if one.suite == "go"} <= set(PACKAGES)
+    assert all(set(one.hosts) <= set(OURS) and one.reason for one in ACCEPTED)
