@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from wasihost.engines.wasmtime import sections
 from wasihost.engines.wasmtime.calls import signed_text
 from wasihost.engines.wasmtime.ffi import MemoryType
 from wasihost.engines.wasmtime.module import Item, Module
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
     from wasihost.engines.wasmtime.misfits import Offered
 
 _SHOWN = 10  # names of exports
+PLAIN = frozenset(sections.PLAIN.values())
+
+
+def passable(item: Item) -> bool:
+    """Whether all types of a function have a name in the C interface, which a callback's type is made by."""
+    return all(one in PLAIN for one in item.params + item.results)
 
 
 def match(
@@ -32,7 +39,7 @@ def match(
             except KeyError:
                 fits = False
                 continue
-            fits = fits and (item.params, item.results) == (signature.params, signature.results)
+            fits = fits and (item.params, item.results) == (signature.params, signature.results) and passable(item)
             wanted.append((item, signature, stub))
         else:
             fits = fits and item.memory is not None and not item.memory.shared and not item.memory.wide

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from wasihost.engines.wasmtime.calls import signed_text
-from wasihost.engines.wasmtime.link import unfit
+from wasihost.engines.wasmtime.link import passable, unfit
 from wasihost.engines.wasmtime.module import Item, Module
 from wasihost.names import listed, near, shown
 from wasihost.toolchains import MadeFor, made_for
@@ -44,6 +44,11 @@ def _misfits(module: Module, provided: "Imports", offered: Offered) -> list[_Mis
                 found.append(_Misfit(text))
         elif item.kind != "func":
             others.setdefault(item.module, []).append(item)
+        elif not passable(item):
+            found.append(_Misfit(
+                f"import {_full(item)}: has type {signed_text(item.params, item.results)}, with types that cannot be "
+                "passed between guest and host"
+            ))  # fmt: skip
         elif (known := _provided(provided, item.module).get(item.name)) is None:
             unknown.setdefault(item.module, []).append(item.name)
         else:

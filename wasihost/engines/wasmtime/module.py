@@ -10,6 +10,7 @@ import os
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
 
@@ -18,6 +19,7 @@ from wasihost.engines.wasmtime import seen
 from wasihost.engines.wasmtime.compiling import OnCompile, around, refused, validate
 from wasihost.engines.wasmtime.engine import PLAIN, Engine, Kind, engine
 from wasihost.engines.wasmtime.ffi import MemoryType, Vec, c, functype_at, memorytype_at, name_at, take_error
+from wasihost.engines.wasmtime.sections import FunctionTypes, Type, function_types
 from wasihost.errors import ModuleError, Place
 
 if TYPE_CHECKING:
@@ -48,10 +50,11 @@ class Module:
     instance is being made. `origin` is where its bytes are, if that is known, and `places` what was found there for
     backtraces."""
 
-    def __init__(self, owner: Engine, ptr: int, starts: bool) -> None:
+    def __init__(self, owner: Engine, ptr: int, content: BinaryIO) -> None:
         self.engine = owner
         self.ptr = ptr
-        self.starts = starts
+        self.starts = _starts(content)
+        self._types = _types(content)
         self.origin: Origin | None = None
         self.places: dict[int, tuple[Place, ...]] = {}
         self._delete = c.wasmtime_module_delete  # at exit, `c` may be gone before the last module
@@ -63,10 +66,12 @@ class Module:
     def imports(self) -> tuple[Item, ...]:
         vec = Vec()
         c.wasmtime_module_imports(self.ptr, ctypes.byref(vec))
+        known = iter(self._types.imports) if self._types else None
         items = tuple(
-            _item(c.wasm_importtype_module(one), c.wasm_importtype_name(one), c.wasm_importtype_type(one))
+            _item(c.wasm_importtype_module(one), c.wasm_importtype_name(one), c.wasm_importtype_type(one),
+                  (lambda _: next(known)) if known else None)
             for one in vec.pointers()
-        )
+        )  # fmt: skip
         c.wasm_importtype_vec_delete(ctypes.byref(vec))
         return items
 
@@ -74,14 +79,21 @@ class Module:
     def exports(self) -> dict[str, Item]:
         vec = Vec()
         c.wasmtime_module_exports(self.ptr, ctypes.byref(vec))
-        items = [_item(None, c.wasm_exporttype_name(one), c.wasm_exporttype_type(one)) for one in vec.pointers()]
+        known = self._types.exports.__getitem__ if self._types else None
+        items = [_item(None, c.wasm_exporttype_name(one), c.wasm_exporttype_type(one), known) for one in vec.pointers()]
         c.wasm_exporttype_vec_delete(ctypes.byref(vec))
         return {item.name: item for item in items}
 
 
-def _item(module: int | None, name: int, externtype: int) -> Item:
+def _item(module: int | None, name: int, externtype: int, known: Callable[[str], Type] | None) -> Item:
+    """`known` has the types of functions, where the engine must not be asked for them."""
     kind = _KINDS.get(c.wasm_externtype_kind(externtype), "unknown")
-    params, results = functype_at(c.wasm_externtype_as_functype_const(externtype)) if kind == "func" else ((), ())
+    params: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+    if kind == "func" and known:
+        params, results = known(name_at(name) or "")
+    elif kind == "func":
+        params, results = functype_at(c.wasm_externtype_as_functype_const(externtype))
     memory = memorytype_at(c.wasm_externtype_as_memorytype_const(externtype)) if kind == "memory" else None
     return Item(name_at(module) or "", name_at(name) or "", kind, params, results, memory)
 
@@ -99,7 +111,7 @@ def compile_wasm(code: bytes, label: str = "guest", kind: Kind = PLAIN, on_compi
     if error:
         raise refused(take_error(error), label)
     assert ptr.value
-    return Module(owner, ptr.value, _starts(io.BytesIO(code)))
+    return Module(owner, ptr.value, io.BytesIO(code))
 
 
 _START, _BEFORE_START = 8, (0, 1, 2, 3, 4, 5, 13, 6, 7)
@@ -122,6 +134,18 @@ def _starts(file: BinaryIO) -> bool:
                 file.seek(size + at + 2 - len(head), os.SEEK_CUR)
                 break
     return False
+
+
+def _types(file: BinaryIO) -> FunctionTypes | None:
+    """The types of functions, if the engine must not be asked."""
+    file.seek(0)
+    if file.read(4) != _MAGIC:
+        file.seek(0)
+        text = file.read()
+        if not re.search(rb"v128|ref|rec", text):
+            return None
+        file = io.BytesIO(assemble(text, "guest"))
+    return function_types(file)
 
 
 def assemble(text: bytes, label: str) -> bytes:
@@ -244,7 +268,7 @@ def _find(key: str, owner: Engine, content: BinaryIO) -> Module | None:
     """A module compiled earlier, by this process or another."""
     module = _memory.get(key)
     if module is None and (ptr := disk.fetch(key, owner)):
-        module = Module(owner, ptr, _starts(content))
+        module = Module(owner, ptr, content)
         _memory.put(key, module)
     return module
 
