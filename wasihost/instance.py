@@ -73,9 +73,9 @@ class Instance:
         self._stats = _new_stats()
         self._owner = object()  # of its outcomes
         self._pid = os.getpid()
-        self.state = State(config=config, stats=self._stats if prepared.stats else None)
-        self._deadline = self.state.handlers.deadline
         try:
+            self.state = State(config=config, stats=self._stats if prepared.stats else None)
+            self._deadline = self.state.handlers.deadline
             host, offered = self._host(compiled, prepared.imports)
             self._engine = Engine(
                 compiled, host, start, ending=self._deadline, limits=limits, label=module.name, offered=offered
@@ -85,7 +85,8 @@ class Instance:
             self._begun = time.monotonic_ns()
             self._within(timeout, self._begun, self._open, start)
         except BaseException:
-            self.close()
+            if hasattr(self, "state"):
+                self.close()
             raise
 
     def _host(

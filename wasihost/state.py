@@ -74,9 +74,13 @@ class State(RawAbi):
     ) -> None:
         self.config = config if config is not None else ModuleConfig()
         self.handlers = Host(self.config) if stats is None else _counting(self.config, stats)
-        self._errno_of = _noting(self.handlers.met)
-        self.guest = Guest(memory if memory is not None else _no_memory, self._errno_of)
-        self.stubs: dict[str, dict[str, Stub]] = bind(self.handlers, self.guest)
+        try:
+            self._errno_of = _noting(self.handlers.met)
+            self.guest = Guest(memory if memory is not None else _no_memory, self._errno_of)
+            self.stubs: dict[str, dict[str, Stub]] = bind(self.handlers, self.guest)
+        except BaseException:  # of a signal handler
+            self.handlers.close()
+            raise
         self.stubs["env"] = {"call_host_function": _call_host_function}  # not a method: it would hold this State
 
     def mem(self) -> memoryview:

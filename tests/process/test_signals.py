@@ -40,7 +40,6 @@ def dispositions() -> Iterator[None]:
     """Every signal that is used here is afterwards as it was before."""
     numbers = signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGINT
     before = [signal.getsignal(number) for number in numbers]
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests were started with
     yield
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
