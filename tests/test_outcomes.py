@@ -314,3 +314,17 @@ def test_limits_are_named_when_they_were_met(ends: Module) -> None:
     assert met("much", capture_output=True, max_output=10) == ("output",)
     assert met("open", "much", config=ModuleConfig().with_limits(open_files=20), files=FILES, stderr=PIPE,
                max_output=10) == ("open_files", "output")  # fmt: skip
+
+
+@pytest.mark.parametrize(("pages", "met"), [(17, ("memory",)), (8, ())])
+def test_memory_is_named_when_it_is_used_up(pages: int, met: tuple[str, ...]) -> None:
+    text = f"""(module (memory (export "memory") 1) (func (export "_start") (local i32)
+      (loop
+        (local.set 0 (i32.add (local.get 0) (i32.const 1)))
+        (drop (memory.grow (i32.const 1)))
+        (br_if 0 (i32.lt_u (local.get 0) (i32.const {pages}))))))"""
+    assert run(text, max_memory=1 << 20).stats.limits == met
+    with pytest.raises(wasihost.LimitExceeded) as caught:
+        run(text.replace('"memory") 1', '"memory") 17'), max_memory=1 << 20)
+    assert caught.value.stats is not None
+    assert caught.value.stats.limits == ("memory",)

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_NEARLY_ALL = 16
+"""A guest that left less than such a part of its memory has met the limit: the engine does not say what it refused."""
+
 
 class Instance:
     """A guest with its own memory, files and streams. One thread at a time; close it, or use it in a `with` block.
@@ -332,6 +335,8 @@ class Instance:
             if limits.fuel is not None:
                 stats.fuel = limits.fuel - self._engine.fuel()
         met = set(self.state.handlers.met)
+        if limits.memory is not None and (limits.memory - stats.peak_memory) * _NEARLY_ALL < limits.memory:
+            met.add("memory")
         if self.truncated:
             met.add("output")
         if limits.fuel is not None and stats.fuel == limits.fuel:
