@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from wasihost.module import Module
     from wasihost.options import DEVNULL, PIPE, STDOUT
     from wasihost.preloading import preload
+    from wasihost.process import Process, start
     from wasihost.runs import CompletedProcess, run
     from wasihost.runs_async import run_async
     from wasihost.state import State
@@ -84,6 +85,7 @@ __all__ = [
     "ModuleError",
     "Mount",
     "Outcome",
+    "Process",
     "SignalExit",
     "State",
     "Stats",
@@ -96,6 +98,7 @@ __all__ = [
     "preload",
     "run",
     "run_async",
+    "start",
 ]
 
 # Imported when they are first asked for, so that the command starts without them.
@@ -110,12 +113,14 @@ _LATER = {
     "Lazy": "vfs",
     "MemoryFS": "vfs",
     "Module": "module",
+    "Process": "process",
     "State": "state",
     "Stats": "stats",
     "instantiate": "instance",
     "preload": "preloading",
     "run": "runs",
     "run_async": "runs_async",
+    "start": "process",
 }
 
 

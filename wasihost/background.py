@@ -29,8 +29,8 @@ class GuestThread(Generic[T]):
     """Runs `work` in a thread, with a copy of the caller's context variables.
 
     `work` is called with a function to be given the instance as soon as there is one, before it runs. What it returned
-    is `result`, what it raised `error`. `begun` is set once there is an instance or there will be none, `over` at the
-    end; `when_over` is called right after that, in the thread.
+    is `result`, what it raised `error`. `begun` is set once there is an instance or there will be none (`never_began`),
+    `over` at the end; `when_over` is called right after that, in the thread.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class GuestThread(Generic[T]):
     ) -> None:
         self.begun = threading.Event()
         self.over = threading.Event()
+        self.never_began = True
         self.result: T | None = None
         self.error: BaseException | None = None
         self._guest: Instance | None = None
@@ -68,6 +69,7 @@ class GuestThread(Generic[T]):
     def _made(self, guest: Instance) -> None:
         with self._lock:
             self._guest, reason = guest, self._reason
+        self.never_began = False
         self.begun.set()
         if reason is not None:
             raise reason

@@ -50,6 +50,9 @@ class Inherit:
 
     __slots__ = ("budget", "fd")
 
+    owned = False
+    """Whether the guest closes it."""
+
     def __init__(self, fd: int | None = None, budget: Budget | None = None) -> None:
         self.fd = fd
         self.budget = budget

@@ -9,7 +9,7 @@ import os
 import reprlib
 import stat
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from wasi_preview1.handlers import Handlers
 from wasi_preview1.types import Rights
@@ -36,6 +36,7 @@ from wasihost.handlers.sock import Sock
 from wasihost.waiting import Waiter
 
 if TYPE_CHECKING:
+    from wasihost.pipes import PipeEnd
     from wasihost.sockconfig import NamedSocket
 
 
@@ -144,7 +145,7 @@ def _inherited(stream: Inherit, own: int, direction: Rights) -> Descriptor:
     try:
         if stream.budget is None and stat.S_ISSOCK(os.fstat(fd).st_mode):
             return _inherited_socket(fd, direction)
-        return inherit(fd, direction, budget=stream.budget)
+        return inherit(fd, direction, budget=stream.budget, end=cast("PipeEnd", stream) if stream.owned else None)
     except OSError:  # this process was started with it closed
         return NullStream(direction)
 

@@ -19,7 +19,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Where the examples are typed: the guests lie here."""
-    for name in ("tool", "server"):
+    for name in ("tool", "server", "talker"):
         shutil.copy(build_c(name), tmp_path / f"{name}.wasm")
     return tmp_path
 

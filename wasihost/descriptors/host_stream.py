@@ -32,6 +32,7 @@ from wasihost.sandbox.times import set_times
 
 if TYPE_CHECKING:
     from wasihost.output import Budget
+    from wasihost.pipes import PipeEnd
 
 _APPEND, _NONBLOCK = int(Fdflags.APPEND), int(Fdflags.NONBLOCK)
 _NOW = getattr(os, "RWF_NOWAIT", 0)
@@ -304,10 +305,35 @@ class BudgetStream(InheritedStream):
         return self._budget.spend(buffers, super().write)
 
 
-def inherit(fd: int, direction: Rights, file: Any = None, budget: Budget | None = None) -> InheritedStream:
+class PipeStream(InheritedStream):
+    """The guest's end of a pipe of its own: closed with the last descriptor of it."""
+
+    __slots__ = ("_end",)
+
+    def __init__(self, end: PipeEnd, fd: int, rights: int, kind: Filetype) -> None:
+        super().__init__(fd, rights, kind)
+        self._end = end
+        end.take()
+
+    def write(self, buffers: list[memoryview]) -> int:
+        """As of any stream; PIPE once nobody reads it any more, which is noted."""
+        try:
+            return super().write(buffers)
+        except BrokenPipeError:
+            self._end.broken = True
+            raise
+
+    def close(self) -> None:
+        """One descriptor less."""
+        self._end.release()
+
+
+def inherit(
+    fd: int, direction: Rights, file: Any = None, budget: Budget | None = None, end: PipeEnd | None = None
+) -> InheritedStream:
     """A host fd of this process, such as 0, 1 or 2, for reading or writing.
 
-    `file` is an object that holds some of the output, `budget` what may be written.
+    `file` is an object that holds some of the output, `budget` what may be written, `end` whose the fd is.
 
     A character device that is no terminal gets SEEK and TELL, so that a guest's isatty tells the truth.
     """
@@ -317,6 +343,8 @@ def inherit(fd: int, direction: Rights, file: Any = None, budget: Budget | None 
         rights |= Rights.FD_SEEK | Rights.FD_TELL | Rights.FD_SYNC | Rights.FD_DATASYNC
     elif kind == Filetype.CHARACTER_DEVICE and not os.isatty(fd):
         rights |= Rights.FD_SEEK | Rights.FD_TELL
+    if end is not None:
+        return PipeStream(end, fd, rights, kind)
     if budget is not None:
         return BudgetStream(budget, fd, rights, kind)
     return InheritedStream(fd, rights, kind) if file is None else FileStream(file, fd, rights, kind)
