@@ -1,10 +1,12 @@
-"""Every Python example of docs/ and of the README runs, page by page, as a reader would type it."""
+"""Every Python example of docs/ and of the README runs, page by page, as a reader types it; so do the command's."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,22 @@ def test_a_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
         line = text[: block.start()].count("\n") + 1
         code = "\n" * line + block[1]
         exec(compile(code, str(page), "exec"), names)
+
+
+def test_the_command(folder: Path) -> None:
+    """Of its page: what stands below each `$` is printed, on standard output or standard error."""
+    (folder / "add.wat").write_text(
+        '(module (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))'
+    )
+    env = {**os.environ, "PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")}
+    blocks = re.findall(r"^```console\n(.*?)^```$", (ROOT / "docs/command.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) > 3
+    for line, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", "".join(blocks), re.MULTILINE):
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            check=False, timeout=60,
+        )  # fmt: skip
+        assert done.stdout == expected, line
 
 
 def test_links_lead_somewhere() -> None:
