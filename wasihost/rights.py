@@ -44,7 +44,10 @@ _NO_READ, _NO_WRITE = int(ALL & ~READ), int(ALL & ~WRITE)
 
 
 def opened(kind: int, asked: int) -> int:
-    """The rights of what `path_open` opened with the rights `asked` for, of a kind that can have `kind`."""
+    """The rights of what `path_open` opened with the rights `asked` for, of a kind that can have `kind`.
+
+    Who asks for neither FD_READ nor FD_WRITE gets to read: POSIX' O_RDONLY is 0 too, and wasmtime lets programs do so.
+    """
     if not asked & R.FD_WRITE:
-        kind &= _NO_WRITE
+        return kind & _NO_WRITE
     return kind if asked & R.FD_READ else kind & _NO_READ

@@ -91,7 +91,7 @@ CASES = [
          fd_fdstat_get(6).gives({"fs_filetype": FILE, "fs_flags": APPEND, "fs_rights_base": FOR_READERS,
                                  "fs_rights_inheriting": 0}),
          fd_fdstat_get(7).gives({"fs_rights_base": FOR_FILES & ~READ}),
-         fd_fdstat_get(8).gives({"fs_rights_base": FOR_READERS & ~READ}),
+         fd_fdstat_get(8).gives({"fs_rights_base": FOR_READERS}),
          *(fd_fdstat_get(fd).gives({"fs_filetype": DIRECTORY, "fs_flags": 0, "fs_rights_base": FOR_FOLDERS,
                                     "fs_rights_inheriting": ALL}) for fd in (TOP, 5))),
     case(fd_fdstat_get, "no right is needed", opened("f"), fd_fdstat_set_rights(4, 0, 0),

@@ -122,6 +122,8 @@ FILES = [
     Open("kotlinx-io", "r", of("FD_READ"), 0),
     Open("kotlinx-io", "w", of("FD_WRITE", "FD_SYNC"), 0, CREAT | TRUNC),
     Open("kotlinx-io", "a", of("FD_WRITE", "FD_SYNC"), 0, CREAT, APPEND),
+    Open("by hand", "r, no rights", 0, 0),
+    Open("by hand", "r, one right", of("FD_SEEK"), 0),
     Open("Okio", "r", _OKIO_READ, 0),
     Open("Okio", "r+", _OKIO_BOTH, 0),
     Open("Okio", "wx+", _OKIO_BOTH, 0, CREAT | EXCL),
