@@ -5,7 +5,7 @@ Rules of this file: names are looked up in the module when they are used; nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 from wasihost.names import listed, near, shown
@@ -32,6 +32,10 @@ class Export:
         free_result: bool | None = None,
         timeout: float | None = None,
     ) -> R: ...
+    @overload
+    def __call__(
+        self, *arguments: Argument, returns: Callable[[int], R], timeout: float | None = None
+    ) -> R: ...  # Unsigned, which is no class for every type checker
     @overload
     def __call__(self, *arguments: Argument, returns: None = None, timeout: float | None = None) -> Any: ...
 
