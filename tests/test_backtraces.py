@@ -205,6 +205,32 @@ def test_a_name_that_would_be_endless_is_cut(fuel: int | None) -> None:
     assert time.thread_time() - begin < 5
 
 
+@pytest.mark.parametrize("name", ["plain", bomb(34)])
+def test_an_exception_that_nobody_catches(name: str) -> None:
+    text = (
+        named(name)
+        .replace("(module", "(module (tag $t (param i32))")
+        .replace("unreachable", "(throw $t (i32.const 1))")
+    )
+    error = trap(text)
+    assert error.kind == "uncaught exception"
+    assert error.message == "thrown Wasm exception"
+    assert error.backtrace[0].symbol == name
+
+
+def test_paths_in_the_statistics_are_escaped(tmp_path: Path) -> None:
+    text = """(module
+      (import "wasi_snapshot_preview1" "path_unlink_file" (func $f (param i32 i32 i32) (result i32)))
+      (memory (export "memory") 1) (data (i32.const 8) "\\1b]0;a\\07")
+      (func (export "_start") (drop (call $f (i32.const 3) (i32.const 8) (i32.const 6)))))"""
+    guest = tmp_path / "guest.wat"
+    guest.write_text(text)
+    command = [sys.executable, "-m", "wasihost", "run", "--stats", "--dir", str(tmp_path), str(guest)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "\n  \\x1b]0;a\\x07\n" in done.stderr
+
+
 def test_names_are_escaped_and_cut() -> None:
     error = trap(named("\x1b]0;title\x07", "two\nlines", "\u202ereversed", "x" * 100_000))
     text = str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wasihost.outcomes import printable
 from wasihost.stats import Stats
 
 
@@ -22,5 +23,5 @@ def table(stats: Stats) -> str:
             lines.append(f"{name:28} {calls:>12,} {stats.bytes.get(name, 0) or '':>16,}" if stats.bytes.get(name)
                          else f"{name:28} {calls:>12,}")  # fmt: skip
     if stats.paths:
-        lines += ["", "paths", *(f"  {path}" for path in sorted(stats.paths))]
+        lines += ["", "paths", *(f"  {printable(path)}" for path in sorted(stats.paths))]
     return "\n".join(lines)

@@ -39,14 +39,20 @@ _KINDS = (
 _FRAMES_KEPT = 20
 """How many frames newer versions of the engine keep."""
 _LONGEST_NAME = 4096
+_THROWN = "thrown Wasm exception"
+"""Of a trap that has no code, the only kind."""
 _FUEL = "all fuel consumed by WebAssembly"
 
 
 def _sentence(text: str) -> str:
     """The engine's sentence, without the backtrace and the numbered causes that it puts around it."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = next((line for line in lines if "wasm trap: " in line), lines[0] if lines else "trap")
-    return told[told.find("wasm trap: ") :] if "wasm trap: " in told else told
+    told = next((line for line in lines if "wasm trap: " in line), None)
+    if told is not None:
+        return told[told.find("wasm trap: ") :]
+    if "Caused by:" in lines[:-1]:
+        return lines[-1]
+    return lines[0] if lines else "trap"
 
 
 def _message(trap: int, code: int | None, frames: Iterable[Frame]) -> str:
@@ -59,7 +65,7 @@ def _message(trap: int, code: int | None, frames: Iterable[Frame]) -> str:
     if code is not None and has("wasmtime_trap_new_code"):
         trap = copy = c.wasmtime_trap_new_code(code)
     elif any("_Z" in (frame.symbol or "") for frame in frames):
-        return f"wasm trap: number {code}"
+        return _THROWN if code is None else f"wasm trap: number {code}"
     vec = Vec()
     c.wasm_trap_message(trap, ctypes.byref(vec))
     text = vec.text().rstrip(b"\0").decode("utf-8", "replace")
@@ -116,7 +122,7 @@ def _told(trap: int, look: Callable[[tuple[Frame, ...]], tuple[Frame, ...]]) -> 
         message = f"wasm trap: {sentence}"
     else:
         message = _message(trap, code, frames)
-        kind = message.removeprefix("wasm trap: ")
+        kind = "uncaught exception" if message == _THROWN else message.removeprefix("wasm trap: ")
     return TrapError(message, kind, frames, omitted, look=look)
 
 
