@@ -48,6 +48,10 @@ RUNS: dict[str, tuple[dict[str, Any], str]] = {
     "memory as another text": ({"max_memory": "much"}, "'memory' cannot be 'much': give bytes, or a text as '64MiB'"),
     "memory negative": ({"max_memory": -1}, "cannot be -1: give at least 0"),
     "fuel as text": ({"fuel": "1M"}, "the limit 'fuel' cannot be '1M'"),
+    "a directory that is not there": (
+        {"dirs": {"/d": "/nowhere/x"}},
+        "cannot mount '/nowhere/x' as '/d': No such file",
+    ),
     "config as a dict": ({"config": {"A": "b"}}, "a config is a wasihost.ModuleConfig, not a dict: give options by"),
     "config as arguments": ({"config": ["-v"]}, "give arguments by their name, args=['-v']"),
     "config as text": ({"config": "-v"}, "give arguments by their name, args=['-v']"),

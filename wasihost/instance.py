@@ -60,25 +60,26 @@ class Instance:
         for_runs()
         config = prepared.config
         limits = Limits(config.limits.memory, config.limits.fuel)
-        compiled = module.compiled(
-            interruptible=made is not None or timeout is not None or in_reach_of_signals(),
-            fuel=limits.fuel is not None,
-            on_compile=prepared.on_compile,
-        )
         self.module = module
         self._prepared = prepared
         self._started = False
         self._begun = 0
         self._code: int | None = None
         self._allocator: Allocator | None = None
-        if prepared.allocator != (None, None):
-            self._find_allocator()  # LinkError if there is no such export
         self._stats = _new_stats()
         self._owner = object()  # of its outcomes
         self._pid = os.getpid()
         try:
             self.state = State(config=config, stats=self._stats if prepared.stats else None)
             self._deadline = self.state.handlers.deadline
+            # After the State, which says at once which directory is missing: compiling may take minutes.
+            compiled = module.compiled(
+                interruptible=made is not None or timeout is not None or in_reach_of_signals(),
+                fuel=limits.fuel is not None,
+                on_compile=prepared.on_compile,
+            )
+            if prepared.allocator != (None, None):
+                self._find_allocator()  # LinkError if there is no such export
             host, offered = self._host(compiled, prepared.imports)
             self._engine = Engine(
                 compiled, host, start, ending=self._deadline, limits=limits, label=module.name, offered=offered

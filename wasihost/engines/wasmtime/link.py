@@ -85,6 +85,7 @@ def _no_entry(module: Module, entry: str) -> str:
     else:
         functions = sorted(item.name for item in module.exports.values() if item.kind == "func")
         if not functions:
-            return f"export {shown(entry)}: missing; the module exports no function"
+            both = "" if "memory" in module.exports else ", and export memory: missing"
+            return f"export {shown(entry)}: missing{both}; the module exports no function"
         what = f"the module exports the functions {listed(functions, _SHOWN)}"
     return f"export {shown(entry)}: missing; {what}: call them by --invoke NAME, or by wasihost.instantiate"
