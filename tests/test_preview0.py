@@ -59,6 +59,20 @@ def renamed(code: bytes) -> bytes:
     return out
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+def test_files_are_opened_as_by_preview1(tmp_path: Path, read_only: bool) -> None:
+    code = build_c("access").read_bytes()
+    told = []
+    for module in (code, renamed(code)):
+        (tmp_path / "f").write_bytes(b"hello")
+        tree = {"/data": tmp_path}
+        dirs, ro_dirs = ({}, tree) if read_only else (tree, {})
+        done = run(module, args=["/data/f"], capture_output=True, dirs=dirs, ro_dirs=ro_dirs)
+        told.append((done.returncode, done.stdout, (tmp_path / "f").read_bytes()))
+    assert told[0] == told[1]
+    assert told[0][0] == 0
+
+
 def test_how_a_libc_begins(tmp_path: Path) -> None:
     """Its arguments, its environment and its directories, by the older spec; what differs it does not use here."""
     tool = renamed(build_c("tool").read_bytes())

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -200,6 +203,20 @@ def test_who_reads_is_not_taken_for_a_writer(call: Open, tmp_path: Path) -> None
         (tmp_path / "f").chmod(0o444)
         with Raw(ModuleConfig().with_host_directory_preopen("/", tmp_path)) as raw:
             assert path_open(raw, call, "f")[0] == OK
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a program that runs can be written elsewhere")
+def test_a_program_that_runs_can_be_read(tmp_path: Path) -> None:
+    shutil.copy(shutil.which("sleep") or "/bin/sleep", tmp_path / "f")
+    with subprocess.Popen([tmp_path / "f", "60"]) as running:
+        try:
+            with Raw(ModuleConfig().with_host_directory_preopen("/", tmp_path)) as raw:
+                for call in FILES:
+                    if not call.oflags & EXCL:
+                        errno = path_open(raw, call, "f")[0]
+                        assert (call, errno) == (call, Errno.TXTBSY if modes(call)[1] else OK)
+        finally:
+            running.kill()
 
 
 # -- folders -----------------------------------------------------------------------------------------------------------
