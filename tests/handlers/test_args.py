@@ -40,3 +40,16 @@ def test_a_bad_table_leaves_the_text_unwritten() -> None:
             with pytest.raises(GuestFault, match="args_get: argv: "):
                 raw.call("args_get", table, 0x200)
         assert raw.memory == before
+
+
+def test_many_entries_are_each_where_the_table_says() -> None:
+    config = ModuleConfig().with_args(*(f"arg{number}" for number in range(5000)))
+    with Raw(config) as raw:
+        table, text = 0x100, 0x8000
+        assert raw.call("args_get", table, text) == 0
+        at = text
+        for i in range(5000):
+            assert raw.get(table + 4 * i) == at
+            end = bytes(raw.memory).index(0, at) if i % 500 == 0 else at + len(f"arg{i}")
+            assert raw.memory[at : end + 1] == b"arg%d\0" % i
+            at = end + 1
