@@ -22,12 +22,14 @@ from wasihost.engines.wasmtime.calls import (
     epoch_entry,
     new_trap,
 )
+from wasihost.engines.wasmtime.depth import deep
 from wasihost.engines.wasmtime.ffi import Extern, array, c, new_memorytype, take_error
 from wasihost.engines.wasmtime.link import match
 from wasihost.engines.wasmtime.module import Module
 from wasihost.engines.wasmtime.traps import raise_end
 from wasihost.engines.wasmtime.watch import watch
 from wasihost.errors import Ended, LimitExceeded, LinkError
+from wasihost.names import shown
 
 if TYPE_CHECKING:
     from wasihost.engines.base import Ending, HostState
@@ -218,7 +220,7 @@ class Instance:
     def _bound(self, name: str) -> Callable[..., Any]:
         item = self.module.exports.get(name)
         if item is None or item.kind != "func":
-            raise LinkError(f"export {name}: missing, or no function")
+            raise LinkError(f"export {shown(name)}: missing, or no function")
         if self.memory.store is None:
             raise RuntimeError("this instance is closed")
         if not self._made:
@@ -238,7 +240,7 @@ class Instance:
         def function(*numbers: int | float) -> Any:
             if len(numbers) != len(masks):
                 raise TypeError(
-                    f"{name} takes {len(masks)} numbers ({', '.join(item.params)}), {len(numbers)} were given"
+                    f"{shown(name)} takes {len(masks)} numbers ({', '.join(item.params)}), {len(numbers)} were given"
                 )
             slots = array(ctypes.c_uint64, 2 * max(count, 1))()
             take.pack_into(slots, 0, *(one if mask is None else _masked(one, mask)
@@ -395,9 +397,3 @@ def _masked(number: int | float, mask: int) -> int:
     if not -(mask >> 1) - 1 <= number <= mask:
         raise OverflowError(f"{number} does not fit {mask.bit_length()} bits")
     return number & mask
-
-
-def deep(levels: int) -> None:
-    """RecursionError here and now, where it is an ordinary exception, rather than on entering a callback."""
-    if levels:
-        deep(levels - 1)

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from wasihost.engines.wasmtime.instance import NO_LIMITS, Instance, Limits, deep
+from wasihost.engines.wasmtime.depth import deep
+from wasihost.engines.wasmtime.instance import NO_LIMITS, Instance, Limits
 from wasihost.engines.wasmtime.memory import EMPTY
 from wasihost.engines.wasmtime.module import Module
 
