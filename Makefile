@@ -24,12 +24,14 @@ $(READY): pyproject.toml
 	touch $(READY)
 
 WITX ?= witx
+witx_file = $(or $(firstword $(wildcard $(foreach in,$(1) $(1)/witx,$(WITX)/$(in)/$(2).witx))),$(error there is no $(1)/$(2).witx in $(WITX)))
 generate: $(READY)  ## Write generated/ anew from the .witx files (WITX=DIR takes them from another folder)
-	$(BIN)/python -m witxgen generate $$(ls $(WITX)/preview1/wasi_snapshot_preview1.witx $(WITX)/preview1/witx/wasi_snapshot_preview1.witx 2>/dev/null) -o generated --package wasi_preview1
-	$(BIN)/python -m witxgen generate $$(ls $(WITX)/preview0/wasi_unstable.witx $(WITX)/preview0/witx/wasi_unstable.witx 2>/dev/null) -o generated --package wasi_preview0
+	$(BIN)/python -m witxgen generate $(call witx_file,preview1,wasi_snapshot_preview1) -o generated --package wasi_preview1
+	$(BIN)/python -m witxgen generate $(call witx_file,preview0,wasi_unstable) -o generated --package wasi_preview0
 
 check-spec: $(READY)  ## Compare witx/ with an official copy, declaration by declaration: make check-spec OFFICIAL=DIR
-	$(BIN)/python -m witxgen.compare witx $(if $(OFFICIAL),$(OFFICIAL),$(error say where the official copy is: make check-spec OFFICIAL=DIR))
+	$(BIN)/python -m witxgen.compare witx $(if $(OFFICIAL),$(OFFICIAL),$(error say where the official copy is: make check-spec OFFICIAL=DIR; git clone --branch wasi-0.1 https://github.com/WebAssembly/WASI DIR gets it))
+	@echo "witx/ declares exactly what $(OFFICIAL) does"
 
 lint: $(READY)  ## Style: ruff check and ruff format
 	$(BIN)/ruff check

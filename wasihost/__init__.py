@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from wasihost.imports import Imports
     from wasihost.instance import Instance, instantiate
     from wasihost.module import Module
-    from wasihost.options import DEVNULL, PIPE, STDOUT
+    from wasihost.options import DEVNULL, PIPE, STDOUT, Options
     from wasihost.preloading import preload
     from wasihost.process import Process, start
     from wasihost.runs import CompletedProcess, run
@@ -84,6 +84,7 @@ __all__ = [
     "ModuleConfig",
     "ModuleError",
     "Mount",
+    "Options",
     "Outcome",
     "Process",
     "SignalExit",
@@ -104,6 +105,7 @@ __all__ = [
 # Imported when they are first asked for, so that the command starts without them.
 _LATER = {
     "DEVNULL": "options",
+    "Options": "options",
     "PIPE": "options",
     "STDOUT": "options",
     "Compilation": "engines.wasmtime.compiling",

@@ -128,7 +128,7 @@ def run(
     `module` is a path, the module's bytes or text, a file of a package, or a compiled `Module`. `timeout` is in seconds
     from the moment that the module is compiled; it ends a guest that computes, sleeps or waits. `check` raises
     CalledProcessError for a status that is not 0. `text` and `encoding` ask for str instead of bytes. All the other
-    options are described with `Options`.
+    options are those of `wasihost.Options`: `help(wasihost.Options)`.
 
     Raises TimeoutExpired, CalledProcessError, TrapError, LimitExceeded, LinkError, ModuleError, ConfigError, OSError
     for a module file that cannot be read, KeyboardInterrupt, and whatever an object given as a stream raised, but for
