@@ -71,7 +71,7 @@ class HostDirectory(Directory):
         if oflags:
             how |= (os.O_CREAT if oflags & _CREAT else 0) | (os.O_EXCL if oflags & _EXCL else 0)
             how |= os.O_TRUNC if oflags & _TRUNC else 0
-        if self.read_only and how:
+        if self.read_only and how & ~os.O_DIRECTORY:
             if refused := read_only.opening(self.fd, path, how, follow):
                 raise refused
             how &= os.O_DIRECTORY  # whatever is there by now, opening it changes nothing
