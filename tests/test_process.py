@@ -197,8 +197,8 @@ def test_a_guest_may_close_its_output_and_run_on() -> None:
         assert list(process.stdout) == ["line\n"]
         assert process.poll() is None
     assert process.returncode == 5
-    with start(TALKER, args=["close"], stderr=STDOUT) as process:
-        assert [next(process.stdout), next(process.stdout)] == [b"line\n", b"still here\n"]  # one pipe, of two
+    with start(TALKER, args=["close"], stderr=STDOUT) as other:
+        assert [next(other.stdout), next(other.stdout)] == [b"line\n", b"still here\n"]  # one pipe, of two
 
 
 def test_files_and_stats() -> None:

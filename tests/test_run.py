@@ -44,7 +44,7 @@ NAME = ECHO.name
 # -- arguments and environment -----------------------------------------------------------------------------------------
 
 
-def outputs(done: CompletedProcess[bytes]) -> tuple[object, object]:
+def outputs(done: CompletedProcess[Any]) -> tuple[object, object]:
     return done.stdout, done.stderr
 
 
@@ -118,8 +118,8 @@ def test_capturing() -> None:
     assert outputs(done) == (b"to output\n", b"to error\n")
     done = run(ECHO, args=["both"], stderr=PIPE)
     assert outputs(done) == (None, b"to error\n")
-    done = run(ECHO, args=["both"], stdout=PIPE, stderr=STDOUT)
-    assert outputs(done) == (b"to output\nto error\n", None)
+    joined = run(ECHO, args=["both"], stdout=PIPE, stderr=STDOUT)
+    assert outputs(joined) == (b"to output\nto error\n", None)
 
 
 def test_callables_and_files(tmp_path: Path) -> None:

@@ -46,9 +46,10 @@ if TYPE_CHECKING:
     from wasihost.module import Module
     from wasihost.options import DEVNULL, PIPE, STDOUT, Options
     from wasihost.preloading import preload
-    from wasihost.process import Process, start
+    from wasihost.process import Process
     from wasihost.runs import CompletedProcess, run
     from wasihost.runs_async import run_async
+    from wasihost.starting import start
     from wasihost.state import State
     from wasihost.stats import Stats
     from wasihost.vfs import Lazy, MemoryFS
@@ -122,7 +123,7 @@ _LATER = {
     "preload": "preloading",
     "run": "runs",
     "run_async": "runs_async",
-    "start": "process",
+    "start": "starting",
 }
 
 

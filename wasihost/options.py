@@ -30,7 +30,25 @@ DEVNULL: Final = -3
 """As a stream: empty, or discarded."""
 
 
-class Options(TypedDict, total=False):
+class CommonOptions(TypedDict, total=False):
+    """Those of `Options` that do not decide what type a result has."""
+
+    args: Sequence[str | bytes] | None
+    env: Mapping[str, str] | None
+    dirs: Mapping[str, str | os.PathLike[str]] | None
+    ro_dirs: Mapping[str, str | os.PathLike[str]] | None
+    imports: Provider | Sequence[Provider] | None
+    malloc: str | None
+    free: str | None
+    max_memory: int | str | None
+    fuel: int | None
+    max_output: int | str | None
+    on_compile: OnCompile | None
+    cache: bool
+    stats: bool
+
+
+class Options(CommonOptions, total=False):
     """What a guest is given and what is kept of it; what is given here wins over the config.
 
     - `args` follow `argv[0]`, which is the config's name or the module's; without them the config's vector is used.
@@ -51,27 +69,14 @@ class Options(TypedDict, total=False):
     - `stats=True` also counts calls and bytes per function, and notes paths; that costs a part of each call.
     """
 
-    args: Sequence[str | bytes] | None
     input: Buffer | str | None
     stdin: Stdin | int | None
     stdout: Stdout | int | None
     stderr: Stdout | int | None
     capture_output: bool
     errors: str | None
-    env: Mapping[str, str] | None
-    dirs: Mapping[str, str | os.PathLike[str]] | None
-    ro_dirs: Mapping[str, str | os.PathLike[str]] | None
     files: Mapping[str, bytes | Lazy] | None
     fs: VirtualSource | None
-    imports: Provider | Sequence[Provider] | None
-    malloc: str | None
-    free: str | None
-    max_memory: int | str | None
-    fuel: int | None
-    max_output: int | str | None
-    on_compile: OnCompile | None
-    cache: bool
-    stats: bool
 
 
 class Prepared:

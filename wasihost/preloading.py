@@ -27,7 +27,8 @@ RUNS: Final = (
 _PRELOADED: Final = (
     "concurrent.futures.thread", "demangle", "encodings.ascii", "encodings.idna", "encodings.latin_1",
     "encodings.utf_16", "inspect", "logging", "re",
-    "wasihost.dwarf", "wasihost.engines.wasmtime.linker", "wasihost.process", "wasihost.runs_async", "wasihost.runs",
+    "wasihost.dwarf", "wasihost.engines.wasmtime.linker", "wasihost.runs_async",
+    "wasihost.runs", "wasihost.starting",
 )  # fmt: skip
 """What takes longer, or is needed by few."""
 

@@ -1,4 +1,4 @@
-"""`start`: a guest that runs in a thread while one talks with it, as `subprocess.Popen` starts a process.
+"""`Process`: a guest that runs in a thread while one talks with it, as a `subprocess.Popen`; `starting` makes them.
 
 Rules of this file: what a guest ended by is raised once, by whatever asks first: the end of its output, `wait`,
 `communicate`, or the end of the `with` block. What somebody ends here is no error, and has a negative return code.
@@ -13,21 +13,17 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from wasihost.background import GuestThread
-from wasihost.config import ModuleConfig
-from wasihost.errors import ConfigError, LimitExceeded, TimeoutExpired, TrapError, WasihostError
+from wasihost.errors import LimitExceeded, TimeoutExpired, TrapError, WasihostError
 from wasihost.instance import Instance, as_module
 from wasihost.module import ModuleSource
-from wasihost.options import PIPE, Options, Prepared
+from wasihost.options import Prepared
 from wasihost.outcomes import outcome
-from wasihost.output import Decoding
-from wasihost.pipes import Conversation, PipeEnd, from_guest, to_guest
+from wasihost.pipes import Conversation, PipeEnd
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from wasihost.stats import Stats
     from wasihost.vfs.changes import Changes
 
@@ -61,7 +57,7 @@ class StillRunning(TimeoutExpired):
         return f"guest {' '.join(self.cmd)!r} is still running after {self.timeout} seconds"
 
 
-class _Guest:
+class Guest:
     """The guest that a `Process` stands for; known to its thread, which does not know the `Process`."""
 
     def __init__(
@@ -128,7 +124,7 @@ class _Guest:
 class _Handle:
     """Held by the `Process` and its streams: when all are gone, nobody hears of the guest any more, and it is ended."""
 
-    def __init__(self, guest: _Guest) -> None:
+    def __init__(self, guest: Guest) -> None:
         self.guest = guest
         self.at_end = guest.at_end
 
@@ -145,7 +141,7 @@ class Process(Generic[In, Out, Err]):
     its argument vector. It may be used by several threads, each stream by one at a time, and cannot be pickled.
     """
 
-    def __init__(self, guest: _Guest, stdin: In, stdout: Out, stderr: Err) -> None:
+    def __init__(self, guest: Guest, stdin: In, stdout: Out, stderr: Err) -> None:
         self.args = guest.args
         self.stdin = stdin
         self.stdout = stdout
@@ -303,66 +299,3 @@ class _Quiet:
 
     def at_end(self) -> None:
         """Nothing."""
-
-
-def start(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    text: bool | None = None,
-    encoding: str | None = None,
-    timeout: float | None = None,
-    bufsize: int = -1,
-    **options: Unpack[Options],
-) -> Process[Any, Any, Any]:
-    """Start a command module in a thread of its own, to talk with it while it runs.
-
-    The options are those of `run`. But PIPE is a pipe here, to `stdin`, `stdout` and `stderr` of what is returned, and
-    standard input and output are pipes where neither you nor the config gives another: close `stdin`, or give
-    `stdin=DEVNULL`, for a guest that reads to the end of its input. `timeout` ends the guest, as with `run`. `bufsize`
-    is that of `subprocess.Popen`: 0 no buffer, 1 by lines for text, else a size; what is written to `stdin` comes to
-    the guest when the buffer is full or flushed.
-
-    Raises what `run` raises before a guest begins: ModuleError, LinkError, ConfigError, OSError.
-    """
-    given: dict[str, Any] = dict(options)
-    base = config if config is not None else ModuleConfig()
-    if given.pop("capture_output", False):
-        if given.get("stdout") is not None or given.get("stderr") is not None:
-            raise ConfigError("capture_output keeps both outputs: leave out stdout and stderr")
-        given["stdout"] = given["stderr"] = PIPE
-    if given.get("input") is None and given.get("stdin") is None and base.stdin is None:
-        given["stdin"] = PIPE
-    if given.get("stdout") is None and base.stdout is None:
-        given["stdout"] = PIPE
-    decoding = Decoding(text, encoding, given.get("errors"))
-    ends: list[PipeEnd] = []
-    files: dict[str, Any] = {}
-    try:
-        for name, make in (("stdin", to_guest), ("stdout", from_guest), ("stderr", from_guest)):
-            value = given.get(name)
-            if isinstance(value, int) and value == PIPE and not (name == "stdin" and given.get("input") is not None):
-                given[name], files[name] = make(decoding, bufsize)
-                ends.append(given[name])
-        prepared = Prepared(module, config, given, text, encoding, timeout)
-        guest = _Guest(module, options, prepared, timeout, ends)
-    except BaseException:
-        _close(ends, files)
-        raise
-    try:
-        guest.thread.begun.wait()
-    except BaseException:  # Ctrl-C
-        guest.thread.end(Killed(_KILL))
-        _close([], files)
-        raise
-    if guest.thread.never_began and (error := guest.error()) is not None:
-        _close([], files)
-        raise error
-    return Process(guest, files.get("stdin"), files.get("stdout"), files.get("stderr"))
-
-
-def _close(ends: list[PipeEnd], files: dict[str, IO[Any]]) -> None:
-    for end in ends:
-        end.close()
-    for file in files.values():
-        file.close()

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from wasihost.background import GuestThread
 from wasihost.config import ModuleConfig
@@ -15,16 +15,143 @@ from wasihost.descriptors.adapted import is_async
 from wasihost.errors import WasihostError
 from wasihost.instance import Instance, as_module
 from wasihost.module import ModuleSource
-from wasihost.options import Options, Prepared
+from wasihost.options import CommonOptions, Options, Prepared
 from wasihost.outcomes import give, outcome
 from wasihost.runs import CompletedProcess, finish
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Buffer, Unpack
+
+    from wasihost.config import Stdin, Stdout
+    from wasihost.vfs import Lazy
+    from wasihost.vfs.changes import Changes
 
 
 class Cancelled(WasihostError):
     """Ends the guest of a task that was cancelled; the task itself gets asyncio's CancelledError."""
+
+
+@overload
+async def run_async(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    timeout: float | None = None,
+    check: bool = False,
+    input: Buffer | str | None = None,
+    stdin: Stdin | int | None = None,
+    text: bool | None = None,
+    encoding: str | None = None,
+    errors: str | None = None,
+    capture_output: Literal[False] = False,
+    stdout: Stdout | Literal[-3] | None = None,
+    stderr: Stdout | Literal[-2, -3] | None = None,
+    files: None = None,
+    fs: None = None,
+    **options: Unpack[CommonOptions],
+) -> CompletedProcess[None, None, None]: ...
+@overload
+async def run_async(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    timeout: float | None = None,
+    check: bool = False,
+    input: Buffer | str | None = None,
+    stdin: Stdin | int | None = None,
+    text: Literal[False] | None = None,
+    encoding: None = None,
+    errors: None = None,
+    capture_output: Literal[True],
+    files: None = None,
+    fs: None = None,
+    **options: Unpack[CommonOptions],
+) -> CompletedProcess[bytes, bytes, None]: ...
+@overload
+async def run_async(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    timeout: float | None = None,
+    check: bool = False,
+    input: Buffer | str | None = None,
+    stdin: Stdin | int | None = None,
+    text: Literal[True],
+    encoding: str | None = None,
+    errors: str | None = None,
+    capture_output: Literal[True],
+    files: None = None,
+    fs: None = None,
+    **options: Unpack[CommonOptions],
+) -> CompletedProcess[str, str, None]: ...
+@overload
+async def run_async(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    timeout: float | None = None,
+    check: bool = False,
+    input: Buffer | str | None = None,
+    stdin: Stdin | int | None = None,
+    text: Literal[False] | None = None,
+    encoding: None = None,
+    errors: None = None,
+    capture_output: Literal[False] = False,
+    stdout: Literal[-1],
+    stderr: Stdout | Literal[-2, -3] | None = None,
+    files: None = None,
+    fs: None = None,
+    **options: Unpack[CommonOptions],
+) -> CompletedProcess[bytes, None, None]: ...
+@overload
+async def run_async(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    timeout: float | None = None,
+    check: bool = False,
+    input: Buffer | str | None = None,
+    stdin: Stdin | int | None = None,
+    text: Literal[True],
+    encoding: str | None = None,
+    errors: str | None = None,
+    capture_output: Literal[False] = False,
+    stdout: Literal[-1],
+    stderr: Stdout | Literal[-2, -3] | None = None,
+    files: None = None,
+    fs: None = None,
+    **options: Unpack[CommonOptions],
+) -> CompletedProcess[str, None, None]: ...
+@overload
+async def run_async(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    timeout: float | None = None,
+    check: bool = False,
+    text: bool | None = None,
+    encoding: str | None = None,
+    errors: str | None = None,
+    input: Buffer | str | None = None,
+    stdin: Stdin | int | None = None,
+    stdout: Stdout | int | None = None,
+    stderr: Stdout | int | None = None,
+    capture_output: bool = False,
+    files: Mapping[str, bytes | Lazy],
+    fs: None = None,
+    **options: Unpack[CommonOptions],
+) -> CompletedProcess[Any, Any, Changes]: ...
+@overload
+async def run_async(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    timeout: float | None = None,
+    check: bool = False,
+    text: bool | None = None,
+    encoding: str | None = None,
+    **options: Unpack[Options],
+) -> CompletedProcess[Any, Any, Any]: ...
 
 
 async def run_async(
@@ -36,7 +163,7 @@ async def run_async(
     timeout: float | None = None,
     check: bool = False,
     **options: Unpack[Options],
-) -> CompletedProcess[Any]:
+) -> CompletedProcess[Any, Any, Any]:
     """`run` for asyncio: the guest runs in a thread of its own, and cancelling the task ends it, wherever it is.
 
     Nothing of asyncio's own pool of threads is used. Objects given as streams are called in the guest's thread, which
@@ -50,7 +177,7 @@ async def run_async(
     prepared = Prepared(module, config, calls.wrapped(options), text, encoding, timeout)
     over = loop.create_future()
 
-    def work(made: Callable[[Instance], None]) -> CompletedProcess[Any]:
+    def work(made: Callable[[Instance], None]) -> CompletedProcess[Any, Any, Any]:
         return finish(as_module(module, options), prepared, timeout, check, made)
 
     def settle() -> None:

@@ -26,7 +26,7 @@ class Zero(RandomHandlers):
 
 done = wasihost.run(b"(module (memory (export \\"memory\\") 1) (func (export \\"_start\\")))", capture_output=True)
 code: int = done.returncode
-text: bytes | None = done.stdout
+text: bytes = done.stdout
 config: wasihost.ModuleConfig = wasihost.ModuleConfig().with_args("a").with_stdout(print)
 """
 
@@ -38,11 +38,16 @@ from typing import assert_type
 import wasihost
 from wasihost import CompletedProcess, Imports, MemoryFS, Module, ModuleConfig, run
 
-assert_type(run("a.wasm"), CompletedProcess[bytes])
-assert_type(run("a.wasm", text=True), CompletedProcess[str])
-assert_type(run("a.wasm", encoding="utf-8"), CompletedProcess[str])
-assert_type(run("a.wasm", text=False).stdout, bytes)
+assert_type(run("a.wasm"), CompletedProcess[None, None, None])
+assert_type(run("a.wasm", stdout=lambda data: None).stdout, None)
+assert_type(run("a.wasm").files, None)
+assert_type(run("a.wasm", capture_output=True), CompletedProcess[bytes, bytes, None])
+assert_type(run("a.wasm", capture_output=True, text=True).stderr, str)
+assert_type(run("a.wasm", capture_output=True, text=False).stdout, bytes)
+assert_type(run("a.wasm", stdout=wasihost.PIPE), CompletedProcess[bytes, None, None])
+assert_type(run("a.wasm", stdout=wasihost.PIPE, stderr=wasihost.STDOUT, text=True).stdout, str)
 assert_type(run("a.wasm", text=True, files={"a": b""}).files["a"], bytes)
+result: CompletedProcess[bytes] = run("a.wasm", capture_output=True)
 module = Module("a.wasm")
 config = ModuleConfig().with_args("a").with_limits(memory=1 << 20, fuel=None)
 host = Imports()
@@ -57,7 +62,21 @@ with wasihost.instantiate(module, config, imports=host, fs=MemoryFS()) as guest:
     assert_type(guest.run(timeout=1.0), int)
     assert_type(guest.memory.read_bytes(1, 2), bytes)
 log(1, "still callable")
-asyncio.run(wasihost.run_async(module, args=["x"]))
+
+
+async def main() -> None:
+    assert_type((await wasihost.run_async(module, args=["x"])).stdout, None)
+    assert_type((await wasihost.run_async(module, capture_output=True, text=True)).stdout, str)
+
+
+asyncio.run(main())
+with wasihost.start(module, text=True) as process:
+    process.stdin.write("text")
+    assert_type([line for line in process.stdout], list[str])
+    assert_type(process.stderr, None)
+assert_type(process.wait(timeout=1.0), int)
+with wasihost.start(module, config, stderr=wasihost.PIPE) as other:
+    other.stderr.read()
 """
 """Checked by the type checkers, not run: there is no such module."""
 
