@@ -83,7 +83,8 @@ def by_wasihost(order: Order) -> int:
         config = config.with_env(name, value)
     for entry in order["dirs"]:
         if order["host"] == "memory":
-            config = config.with_mount(entry["guest"], in_memory(Path(entry["copied"])))
+            fs = in_memory(Path(entry["copied"]), max_bytes=None)  # as a disk is that has enough: tests make long holes
+            config = config.with_mount(entry["guest"], fs)
         else:
             config = config.with_host_directory_preopen(entry["guest"], entry["folder"])
     return run(order["module"], config, stdin=INHERIT, stdout=INHERIT, stderr=INHERIT).returncode

@@ -14,6 +14,7 @@ from typing import TypedDict
 
 from wasihost import INHERIT, MemoryFS, ModuleConfig, run
 from wasihost.sandbox import resolve
+from wasihost.vfs.memoryfs import DEFAULT_MAX_BYTES
 
 
 class Order(TypedDict):
@@ -31,9 +32,9 @@ BACKENDS = ("host", "walk", "memory")
 """What `/` is to the guest: a host folder as usual, one without `openat2`, a `MemoryFS` with the same content."""
 
 
-def in_memory(root: Path) -> MemoryFS:
+def in_memory(root: Path, max_bytes: int | None = DEFAULT_MAX_BYTES) -> MemoryFS:
     """A `MemoryFS` with what is in the folder."""
-    fs = MemoryFS()
+    fs = MemoryFS(max_bytes=max_bytes)
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         if path.is_symlink():
