@@ -14,19 +14,25 @@ if TYPE_CHECKING:
     from wasihost.module import Module
 
 RUNS: Final = (
-    "wasi_preview0", "array", "difflib", "fcntl", "hashlib", "mmap", "signal", "socket", "termios", "time",
+    "array", "difflib", "fcntl", "mmap", "signal", "termios", "time",
     *(f"wasihost.{name}" for name in (
-        "allocator", "backtrace", "calling", "counting", "descriptors.ahead", "descriptors.readiness",
-        "descriptors.sockets", "descriptors.virtual", "engines.wasmtime.globals", "engines.wasmtime.instance",
-        "engines.wasmtime.misfits", "engines.wasmtime.module", "engines.wasmtime.watch", "imports", "joined",
-        "linking", "memory", "names", "preview0", "sockconfig", "state", "stats", "vfs.changes", "vfs.mounting",
+        "backtrace", "counting", "descriptors.ahead", "descriptors.readiness", "descriptors.virtual",
+        "engines.wasmtime.globals", "engines.wasmtime.instance", "engines.wasmtime.misfits", "engines.wasmtime.module",
+        "engines.wasmtime.watch", "memory", "names", "state", "stats", "vfs.changes", "vfs.mounting",
     )),
 )  # fmt: skip
 """What a run of any kind may import, besides what every run does: little and fast, so the first run brings it all."""
 
+_WITH: Final = {
+    "socket": tuple(f"wasihost.{name}" for name in ("descriptors.sockets", "sockconfig")),
+    "inspect": tuple(f"wasihost.{name}" for name in ("allocator", "calling", "imports", "joined", "linking")),
+}
+"""What takes longer because of a module of the standard library: the first run brings it if that is there already."""
+
 _PRELOADED: Final = (
+    *_WITH, *_WITH["socket"], *_WITH["inspect"], "hashlib", "wasi_preview0", "wasihost.preview0",
     "concurrent.futures.thread", "demangle", "encodings.ascii", "encodings.idna", "encodings.latin_1",
-    "encodings.utf_16", "inspect", "logging", "re",
+    "encodings.utf_16", "logging", "re",
     "wasihost.dwarf", "wasihost.engines.wasmtime.linker", "wasihost.runs_async",
     "wasihost.runs", "wasihost.starting",
 )  # fmt: skip
@@ -46,6 +52,9 @@ def for_runs() -> None:
     global _done
     if not _done:
         _bring(RUNS)
+        for heavy, names in _WITH.items():
+            if heavy in sys.modules:
+                _bring(names)
         _done = True
 
 

@@ -139,11 +139,11 @@ WAYS: dict[str, Callable[[], object]] = {
     "open files": lambda: shown(tool, "both", max_memory=64 << 20),
     "reactor": reactor,
     "host function": host_function,
-    "preview0": lambda: shown(old),
     "fuel": lambda: shown(tool, "both", fuel=10**9),
     "thread": in_a_thread,
 }  # fmt: skip
 LATER: dict[str, Callable[[], object]] = {
+    "preview0": lambda: shown(old),
     "socket": listening,
     "async": lambda: asyncio.run(wasihost.run_async(tool, args=["exit", "4"])).returncode,
 }
