@@ -88,6 +88,8 @@ def _config(order: Order) -> ModuleConfig:
                       f"--env {variable}=VALUE")  # fmt: skip
     if order.max_memory is not None:
         config = config.with_limits(memory=order.max_memory)
+    if order.max_stack is not None:
+        config = config.with_limits(stack=order.max_stack)
     if order.fuel is not None:
         config = config.with_limits(fuel=order.fuel)
     if order.max_open_files is not None:

@@ -14,6 +14,7 @@ from wasihost.engines.wasmtime.engine import Kind
 from wasihost.engines.wasmtime.instance import Limits
 from wasihost.engines.wasmtime.module import load
 from wasihost.engines.wasmtime.run import execute as enter
+from wasihost.engines.wasmtime.stack import granted
 from wasihost.errors import ExitError, TimeoutExpired
 from wasihost.module import name_of
 from wasihost.state import State
@@ -29,7 +30,9 @@ def execute(
 ) -> int:
     """Run a command module exactly as `config` says; its exit status. Raises as `run` does."""
     given = config.limits
-    compiled = load(module, cache=cache, kind=Kind(timeout is not None, given.fuel is not None), on_compile=on_compile)
+    slower = timeout is not None or given.fuel is not None
+    kind = Kind(timeout is not None, given.fuel is not None, granted(given.stack, slower))
+    compiled = load(module, cache=cache, kind=kind, on_compile=on_compile)
     with State(config=config) as state:
         deadline = None
         if timeout is not None:

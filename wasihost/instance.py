@@ -76,6 +76,7 @@ class Instance:
             compiled = module.compiled(
                 interruptible=made is not None or timeout is not None or in_reach_of_signals(),
                 fuel=limits.fuel is not None,
+                stack=config.limits.stack,
                 on_compile=prepared.on_compile,
             )
             if prepared.allocator != (None, None):

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+STACK: Final = 512 << 10
+"""Of a guest that may have what its thread has, if that is less."""
+
+
 class Limits(NamedTuple):
     """None lifts a limit.
 
@@ -26,6 +30,7 @@ class Limits(NamedTuple):
     | `path` | bytes of a path | NAMETOOLONG |
     | `sleep` | seconds of one wait | LimitExceeded |
     | `subscriptions` | of one `poll_oneoff` | INVAL |
+    | `stack` | bytes of its thread's stack for a guest's calls; None is all there is | TrapError |
     """
 
     memory: int | None = 4 << 30
@@ -35,13 +40,14 @@ class Limits(NamedTuple):
     path: int | None = 4095
     sleep: float | None = None
     subscriptions: int | None = 4096
+    stack: int | None = STACK
 
 
 DEFAULT_LIMITS: Final = Limits()
 
 
 class LimitChanges(TypedDict, total=False):
-    """The fields of `Limits`, each of them optional. Of memory and output also text, such as "64MiB"."""
+    """The fields of `Limits`, each of them optional. Of memory, output and stack also text, such as "64MiB"."""
 
     memory: int | str | None
     fuel: int | None
@@ -50,9 +56,10 @@ class LimitChanges(TypedDict, total=False):
     path: int | None
     sleep: float | None
     subscriptions: int | None
+    stack: int | str | None
 
 
-_LEAST = Limits(memory=0, fuel=0, output=0, open_files=3, path=1, sleep=0, subscriptions=1)
+_LEAST = Limits(memory=0, fuel=0, output=0, open_files=3, path=1, sleep=0, subscriptions=1, stack=16 << 10)
 
 
 def changed(limits: Limits, changes: Mapping[str, object]) -> Limits:
@@ -72,7 +79,7 @@ def changed(limits: Limits, changes: Mapping[str, object]) -> Limits:
     return limits._replace(**{**changes, **new})  # type: ignore[arg-type]  # checked just now
 
 
-_SIZES: Final = ("memory", "output")
+_SIZES: Final = ("memory", "output", "stack")
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 

@@ -6,6 +6,8 @@ import os
 import threading
 from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, runtime_checkable
 
+from wasihost.limits import STACK
+
 if TYPE_CHECKING:
     from wasihost.engines.wasmtime.compiling import OnCompile
     from wasihost.engines.wasmtime.engine import Kind
@@ -83,16 +85,24 @@ class Module:
         self._compiled: dict[Kind, Compiled] = {}
 
     def compiled(
-        self, *, interruptible: bool = False, fuel: bool = False, on_compile: OnCompile | None = None
+        self,
+        *,
+        interruptible: bool = False,
+        fuel: bool = False,
+        stack: int | None = STACK,
+        on_compile: OnCompile | None = None,
     ) -> Compiled:
         """The engine's module for this way of running; what can be interrupted serves those that need not, too."""
         from wasihost.engines.wasmtime.engine import Kind
         from wasihost.engines.wasmtime.module import load
+        from wasihost.engines.wasmtime.stack import granted
 
-        kind = Kind(interruptible, fuel)
+        kind = Kind(interruptible, fuel, granted(stack, interruptible or fuel))
         with self._lock:
-            found = self._compiled.get(kind) or self._compiled.get(kind._replace(interruptible=True))
+            found = self._compiled.get(kind) or self._compiled.get(Kind(True, fuel, granted(stack, True)))
             if found is None:
+                if any(one.interruptible and one.fuel == fuel for one in self._compiled):  # for another stack: on disk
+                    kind = Kind(True, fuel, granted(stack, True))
                 found = load(self._source, cache=self._cache, kind=kind, on_compile=on_compile or self._on_compile)
                 self._compiled[kind] = found
             return found

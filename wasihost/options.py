@@ -41,6 +41,7 @@ class CommonOptions(TypedDict, total=False):
     malloc: str | None
     free: str | None
     max_memory: int | str | None
+    max_stack: int | str | None
     fuel: int | None
     max_output: int | str | None
     on_compile: OnCompile | None
@@ -62,8 +63,8 @@ class Options(CommonOptions, total=False):
     - `files`: path -> content, put into a file system in memory at the guest's `/`; `fs`: one to be mounted there.
     - `imports`: host functions of your own, and other guests' exports (`Instance.as_imports`).
     - `malloc`, `free`: what the guest's allocator is called, where `allocator` does not find it by itself.
-    - `max_memory`, `fuel`, `max_output`: limits, as `Limits` has them; the config has more. Sizes are in bytes, or text
-      such as "64MiB".
+    - `max_memory`, `max_stack`, `fuel`, `max_output`: limits, as `Limits` has them; the config has more. Sizes are in
+      bytes, or text such as "64MiB".
     - `on_compile` is called when compiling begins and when it is over, as `Module` has it.
     - `cache=False` leaves the compiled modules on disk alone.
     - `stats=True` also counts calls and bytes per function, and notes paths; that costs a part of each call.
@@ -193,7 +194,7 @@ class Prepared:
 
 _OTHERS: Final = ("check", "config", "encoding", "text", "timeout")
 """What callers of ours take besides `Options`."""
-_LIMITS = {"max_memory": "memory", "fuel": "fuel", "max_output": "output"}
+_LIMITS = {"max_memory": "memory", "fuel": "fuel", "max_output": "output", "max_stack": "stack"}
 
 
 def _with_arguments(

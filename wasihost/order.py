@@ -31,6 +31,7 @@ class Order(NamedTuple):
     invoke: str | None = None
     timeout: float | None = None
     max_memory: int | None = None
+    max_stack: int | None = None
     fuel: int | None = None
     max_output: int | None = None
     max_open_files: int | None = None
@@ -123,6 +124,8 @@ OPTIONS: Final[dict[str, Option]] = {
     "--timeout": Option("timeout", seconds, "SECONDS", "End the guest after so many seconds, or 300ms, 10s, 5m, 1h "
                         "(status 124)."),
     "--max-memory": Option("max_memory", size, "SIZE", "Linear memory it may have, such as 64MiB."),
+    "--max-stack": Option("max_stack", size, "SIZE", "Stack for its calls, of the 8 MiB that a program has mostly; "
+                          "512KiB if not given."),
     "--fuel": Option("fuel", count, "N", "Work it may do, about one unit per instruction (status 125)."),
     "--max-output": Option("max_output", size, "SIZE", "Bytes it may write to stdout and stderr (status 125)."),
     "--max-open-files": Option("max_open_files", count, "N", "Files it may have open at once."),

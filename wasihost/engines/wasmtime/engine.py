@@ -19,16 +19,26 @@ from typing import NamedTuple
 from wasihost.engines.wasmtime import signals
 from wasihost.engines.wasmtime.ffi import c, has, new_functype
 from wasihost.engines.wasmtime.library import load
+from wasihost.engines.wasmtime.stack import granted
+from wasihost.limits import STACK
 
 _RESERVED = 1 << 32  # all that 32 bits can address
 SETTINGS = "core; 4 GiB reserved, memories do not move"  # part of the key of compiled modules: change both together
 
 
 class Kind(NamedTuple):
-    """How guests are compiled: if they can be interrupted while they compute, and if their work is counted."""
+    """How guests are compiled: if they can be interrupted while they compute, and if their work is counted; and how
+    many bytes of stack they may use, which is nothing to the compiler (0: the default, or what this thread has).
+    """
 
     interruptible: bool = False
     fuel: bool = False
+    stack: int = 0
+
+    @property
+    def slower(self) -> bool:
+        """Whether the code does more than the guest's own work."""
+        return self.interruptible or self.fuel
 
 
 PLAIN = Kind()
@@ -50,9 +60,12 @@ class Engine:
         c.wasmtime_config_parallel_compilation_set(config, parallel)
         c.wasmtime_config_epoch_interruption_set(config, kind.interruptible)
         c.wasmtime_config_consume_fuel_set(config, kind.fuel)
+        if has("wasmtime_config_async_stack_size_set"):  # not used here, but may not be smaller
+            c.wasmtime_config_async_stack_size_set(config, kind.stack + (1 << 20))
+        c.wasmtime_config_max_wasm_stack_set(config, kind.stack)
         self.ptr: int = c.wasm_engine_new_with_config(config)
         self.kind = kind
-        self.identity = f"{load().identity}; {SETTINGS}; {kind}"
+        self.identity = f"{load().identity}; {SETTINGS}; {kind[:2]}"
         self._functypes: dict[tuple[tuple[str, ...], tuple[str, ...]], int] = {}
 
     def functype(self, params: tuple[str, ...], results: tuple[str, ...]) -> int:
@@ -70,6 +83,8 @@ _forked = False
 
 def engine(kind: Kind = PLAIN) -> Engine:
     """The engine of this kind, started when it is first asked for in this process."""
+    if not kind.stack:
+        kind = kind._replace(stack=granted(STACK, kind.slower))
     found = _engines.get(kind)
     if found is None:
         with _lock:

@@ -41,6 +41,8 @@ _HELD: dict[str, _Declaration] = {
     "wasmtime_config_static_memory_maximum_size_set": (None, (_P, c_uint64)),  # older wheels
     "wasmtime_config_epoch_interruption_set": (None, (_P, c_bool)),
     "wasmtime_config_consume_fuel_set": (None, (_P, c_bool)),
+    "wasmtime_config_max_wasm_stack_set": (None, (_P, _N)),
+    "wasmtime_config_async_stack_size_set": (None, (_P, c_uint64)),  # where the library can be asynchronous
     "wasmtime_engine_increment_epoch": (None, (_P,)),
     "wasmtime_store_epoch_deadline_callback": (None, (_P, _P, _P, _P)),
     "wasmtime_store_limiter": (None, (_P, c_int64, c_int64, c_int64, c_int64, c_int64)),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wasihost.engines.wasmtime import memory, postpone, signals
+from wasihost.engines.wasmtime import memory, postpone, signals, stack
 from wasihost.engines.wasmtime.calls import (
     CALLBACK,
     CALLER_CALLBACK,
@@ -281,6 +281,7 @@ class Instance:
         context = self.memory.store.context  # no local name for the store: a kept traceback would keep it
         deep(8)
         first = not self.depth
+        stack.check(self.module.engine.kind.stack, _nested.count)
         if first and _nested.count >= _MOST_NESTED:
             raise RecursionError(f"guests that call guests are nested more than {_MOST_NESTED} deep")
         trap = ctypes.c_void_p()

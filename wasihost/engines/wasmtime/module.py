@@ -227,6 +227,7 @@ def load(source: Source, *, cache: bool = True, kind: Kind = PLAIN, on_compile: 
     where there is no engine.
     """
     owner = engine(kind)
+    kind = owner.kind
     if isinstance(source, (bytes, bytearray, memoryview)):
         code = bytes(source)
         if not cache:
@@ -264,12 +265,17 @@ def load(source: Source, *, cache: bool = True, kind: Kind = PLAIN, on_compile: 
     return module
 
 
+def _here(key: str, owner: Engine) -> str:
+    """The key of a module in memory, which belongs to one engine; on disk it serves several."""
+    return f"{key} {owner.kind.stack}"
+
+
 def _find(key: str, owner: Engine, content: BinaryIO) -> Module | None:
     """A module compiled earlier, by this process or another."""
-    module = _memory.get(key)
+    module = _memory.get(_here(key, owner))
     if module is None and (ptr := disk.fetch(key, owner)):
         module = Module(owner, ptr, content)
-        _memory.put(key, module)
+        _memory.put(_here(key, owner), module)
     return module
 
 
@@ -278,5 +284,5 @@ def _make(code: bytes, label: str, kind: Kind, on_compile: OnCompile | None) -> 
     module = compile_wasm(code, label, kind, on_compile)
     key = disk.key(code, module.engine.identity)
     disk.store(key, module.ptr)
-    _memory.put(key, module)
+    _memory.put(_here(key, module.engine), module)
     return key, module
