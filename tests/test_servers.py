@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import random
 import re
 import resource
@@ -22,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.guests import build_c
+from tests.support.terminals import terminal
 from wasihost import CompletedProcess, Module, ModuleConfig, TimeoutExpired, run
 from wasihost.config import Inherit
 
@@ -169,7 +169,7 @@ def _until(fd: int, wanted: bytes) -> bytes:
 
 
 def test_a_chat_over_a_terminal() -> None:
-    ours, theirs = pty.openpty()
+    ours, theirs = terminal()
     try:
         mode = termios.tcgetattr(theirs)
         mode[3] &= ~termios.ECHO
@@ -189,7 +189,7 @@ def test_a_chat_over_a_terminal() -> None:
 
 
 def test_what_is_a_terminal_is_told(tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
+    ours, theirs = terminal()
     with open(tmp_path / "f", "wb") as file:
         config = (
             ModuleConfig().with_args("server", "tty").with_stdout(Inherit(theirs)).with_stderr(Inherit(file.fileno()))

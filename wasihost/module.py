@@ -156,6 +156,6 @@ def name_of(source: ModuleSource) -> str:
 
 def in_reach_of_signals() -> bool:
     """Whether a signal handler of Python (Ctrl-C) could have something to say while a guest runs on this thread."""
-    from wasihost.engines.wasmtime.postpone import any_handlers
+    from wasihost.engines.wasmtime.postpone import possible
 
-    return any_handlers()
+    return possible()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.guests import GUESTS, build_c
+from tests.support.terminals import terminal
 
 TOOL = str(build_c("tool"))
 BIG = build_c("bench")
@@ -45,7 +45,7 @@ def test_a_timeout(what: list[str]) -> None:
 
 
 def test_a_timeout_ends_a_read_from_a_terminal() -> None:
-    ours, theirs = pty.openpty()
+    ours, theirs = terminal()
     try:
         command = [sys.executable, "-m", "wasihost", "run", "--timeout", "0.3", TOOL, "cat"]
         assert subprocess.run(command, stdin=theirs, check=False, capture_output=True, timeout=30).returncode == 124
@@ -210,7 +210,7 @@ def test_compiling_is_shown_on_a_terminal_if_it_takes_long() -> None:
         "from wasihost.cli import launch; from wasihost.order import Order\n"
         f"launch(Order(module={str(BIG)!r}, args=('none',)))"
     )
-    ours, theirs = pty.openpty()
+    ours, theirs = terminal()
     guest = subprocess.Popen([sys.executable, "-c", code], stderr=theirs, stdout=subprocess.DEVNULL)
     os.close(theirs)
     said = b""

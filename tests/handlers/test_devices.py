@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pty
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from wasi_preview1.types import Fdflags, Filetype, Whence
 
 from tests.support.raw import Raw, abi
+from tests.support.terminals import terminal
 from wasihost import Errno, ModuleConfig
 from wasihost.descriptors.host_file import HostFile
 from wasihost.oserrno import errno_of
@@ -127,7 +127,7 @@ def test_times_of_a_device_can_be_set(tmp_path: Path) -> None:
 
 
 def test_a_terminal_stays_a_terminal() -> None:
-    parent, child = pty.openpty()
+    parent, child = terminal()
     try:
         folder, name = os.path.split(os.ttyname(child))
         with Raw(ModuleConfig().with_host_directory_preopen("/", folder)) as raw:

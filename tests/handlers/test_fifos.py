@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pty
 import select
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.raw import Raw, abi, clock, event, readable
+from tests.support.terminals import terminal
 from wasihost import Errno
 
 pytestmark = pytest.mark.usefixtures("in_time")
@@ -180,7 +180,7 @@ with Raw(ModuleConfig().with_host_directory_preopen("/", folder)) as raw:
     except OSError:
         print("none")
 """
-    parent, child = pty.openpty()
+    parent, child = terminal()
     try:
         command = [sys.executable, "-c", code, os.ttyname(child)]
         done = subprocess.run(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import pty
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.raw import Raw, abi, clock, event, writable
+from tests.support.terminals import terminal
 from wasihost import Errno, ModuleConfig
 from wasihost.config import Inherit
 
@@ -227,14 +227,14 @@ def test_inherited_files(tmp_path: Path) -> None:
 
 
 def test_inherited_terminals() -> None:
-    parent, child = pty.openpty()
+    parent, child = terminal()
     try:
         stats = report(stdin=child, stdout=child, stderr=child)
     finally:
         os.close(parent)
         os.close(child)
-    terminal = CHARACTER_DEVICE  # without SEEK and TELL: that is how a guest's isatty knows
-    assert kinds(stats) == [(terminal, COMMON | READ), (terminal, COMMON | WRITE), (terminal, COMMON | WRITE)]
+    kind = CHARACTER_DEVICE  # without SEEK and TELL: that is how a guest's isatty knows
+    assert kinds(stats) == [(kind, COMMON | READ), (kind, COMMON | WRITE), (kind, COMMON | WRITE)]
 
 
 def test_an_inherited_null_device_is_no_terminal() -> None:

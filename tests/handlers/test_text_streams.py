@@ -156,11 +156,17 @@ def test_a_text_stream_is_given_all_once(made: Callable[[], tuple[Any, Callable[
         stream.close()
 
 
+def coded_file(path: str, mode: str, encoding: str) -> codecs.StreamReaderWriter:
+    """As `codecs.open`, which is deprecated since 3.14, makes it."""
+    coded = codecs.lookup(encoding)
+    return codecs.StreamReaderWriter(open(path, mode + "b"), coded.streamreader, coded.streamwriter)
+
+
 def test_a_file_of_codecs(tmp_path: Path) -> None:
-    with codecs.open(str(tmp_path / "f"), "w", "utf-16") as file:
+    with coded_file(str(tmp_path / "f"), "w", "utf-16") as file:
         assert run(TOOL, args=["cat"], input=DATA, stdout=file).returncode == 0
     assert (tmp_path / "f").read_bytes().decode("utf-16") == TEXT
-    with codecs.open(str(tmp_path / "f"), "r", "utf-16") as file:
+    with coded_file(str(tmp_path / "f"), "r", "utf-16") as file:
         assert run(TOOL, args=["cat"], stdin=file, stdout=PIPE).stdout == DATA
 
 
@@ -403,9 +409,9 @@ def test_closed_files_and_files_opened_the_other_way(tmp_path: Path) -> None:
             run(TOOL, args=["cat"], stdin=file)
         with pytest.raises(ConfigError, match="it is closed"):
             run(TOOL, args=["both"], stdout=file)
-    with codecs.open(str(path), "r", "utf-8") as coded, pytest.raises(ConfigError, match="it cannot write"):
+    with coded_file(str(path), "r", "utf-8") as coded, pytest.raises(ConfigError, match="it cannot write"):
         run(TOOL, args=["both"], stdout=coded)
-    with codecs.open(str(path), "a", "utf-8") as coded, pytest.raises(ConfigError, match="it cannot read"):
+    with coded_file(str(path), "a", "utf-8") as coded, pytest.raises(ConfigError, match="it cannot read"):
         run(TOOL, args=["cat"], stdin=coded)
 
 

@@ -120,11 +120,12 @@ def forget(key: int) -> None:
 BUSY.update((hold.__code__, release.__code__))
 
 
-def any_handlers() -> bool:
-    """Whether this thread is the one that runs signal handlers, and there are any."""
+def possible() -> bool:
+    """Whether this thread is the one that runs signal handlers, and there are or may come any: not in a program that
+    has left Ctrl-C to the system."""
     if _here.main is None:
         _here.main = _in_main_thread()
-    return _here.main and (callable(_get(_signal.SIGINT)) or any(map(callable, map(_get, _NUMBERS))))
+    return _here.main and (_get(_signal.SIGINT) != _signal.SIG_DFL or any(map(callable, map(_get, _NUMBERS))))
 
 
 def _install() -> None:
