@@ -39,7 +39,7 @@ import wasihost
 from wasihost import CompletedProcess, Imports, MemoryFS, Module, ModuleConfig, run
 
 assert_type(run("a.wasm"), CompletedProcess[None, None, None])
-assert_type(run("a.wasm", stdout=lambda data: None).stdout, None)
+assert_type(run("a.wasm", stdout=print).stdout, None)
 assert_type(run("a.wasm").files, None)
 assert_type(run("a.wasm", capture_output=True), CompletedProcess[bytes, bytes, None])
 assert_type(run("a.wasm", capture_output=True, text=True).stderr, str)
