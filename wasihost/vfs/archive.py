@@ -8,12 +8,12 @@ later counts. A link, which unpacking would follow out of the tree, cannot be re
 
 from __future__ import annotations
 
-import calendar
 import stat
 from collections.abc import Iterable
 from typing import Any
 
 from wasihost.logs import warn
+from wasihost.vfs.dates import seconds
 from wasihost.vfs.foreign import raise_as_errno
 from wasihost.vfs.listed import ListedDirectory, SealedLink, WholeFile
 from wasihost.vfs.nodes import Directory, Node, Stat
@@ -117,6 +117,6 @@ def _steps(path: str) -> list[str]:
 def _nanoseconds(date_time: tuple[int, int, int, int, int, int]) -> int:
     """An archive has local times without a zone: taken as UTC, so that they are the same everywhere. 0 for none."""
     try:
-        return calendar.timegm(date_time) * 1_000_000_000
+        return seconds(date_time) * 1_000_000_000
     except (ValueError, OverflowError):  # month 0, which is how many programs say that they have no date
         return 0

@@ -7,10 +7,10 @@ to wherever it leads.
 
 from __future__ import annotations
 
-import calendar
 import datetime
 from typing import Any, Protocol, TypeGuard
 
+from wasihost.vfs.dates import seconds
 from wasihost.vfs.foreign import raise_as_errno
 from wasihost.vfs.listed import ListedDirectory, SealedLink
 from wasihost.vfs.nodes import File, Node, Stat
@@ -137,7 +137,7 @@ def _nanoseconds(time: object) -> int:
     """What back ends give as a time: seconds since 1970 or a datetime; 0 for what is not known, or cannot be."""
     try:
         if isinstance(time, datetime.datetime):
-            return calendar.timegm(time.utctimetuple()) * 1_000_000_000
+            return seconds(time.utctimetuple()) * 1_000_000_000
         return int(time * 1_000_000_000) if isinstance(time, (int, float)) else 0
     except (ValueError, OverflowError):  # NaN, infinity, a year that cannot be converted
         return 0
