@@ -161,6 +161,7 @@ class Watch:
 
 
 if __name__ == "__main__":
+    traceback.format_exception_only(ValueError())  # `doubled` uses it, and 3.15 imports parts of it at first use
     if how == "preload":
         wasihost.preload()
         WAYS.update(LATER)
@@ -172,7 +173,6 @@ if __name__ == "__main__":
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
-    traceback.format_exception_only(ValueError())  # `doubled` uses it, and 3.15 imports parts of it at first use
     sys.meta_path.insert(0, Watch)
     for name, way in WAYS.items():
         try:

@@ -289,15 +289,14 @@ def rest_of(buffers: list[memoryview], size: int) -> list[memoryview]:
 
 def given(sock: socket.socket) -> HostSocket:
     """The embedder's socket as a guest's, which begins with NONBLOCK if the embedder has said `setblocking(False)`."""
-    fd = os.dup(sock.fileno())
+    waits = os.get_blocking(sock.fileno())
+    own = socket.socket(sock.family, sock.type, sock.proto, os.dup(sock.fileno()))  # which closes it, if it is dropped
     try:
-        waits = os.get_blocking(fd)
-        own = socket.socket(sock.family, sock.type, sock.proto, fd)
         if socket.getdefaulttimeout() is not None:
             own.settimeout(None)  # which sets the flag of the file as well
-            os.set_blocking(fd, waits)
+            os.set_blocking(own.fileno(), waits)
     except BaseException:
-        os.close(fd)
+        own.close()
         raise
     flags = Fdflags(_NONBLOCK if sock.gettimeout() == 0 else 0)
     listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
