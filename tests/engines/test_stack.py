@@ -106,7 +106,7 @@ def work():
 
 @pytest.mark.parametrize("size", [128, 256, 512, 1024])
 def test_recursion_on_a_small_stack_is_a_trap(size: int) -> None:
-    code = f"{SMALL}threading.stack_size({size} << 10)\nthread = threading.Thread(target=work)\nthread.start()\n"
+    code = f"{SMALL}threading.stack_size({size} << 10)\none = threading.Thread(target=work)\none.start()\none.join()\n"
     assert python(code).stdout == "stack overflow\n" * 2
 
 
