@@ -121,7 +121,8 @@ def cache() -> None:
 @cache.command()
 def info() -> None:
     """Where they are, how many, and how much room they take."""
-    from wasihost.engines.wasmtime.cache import LIMIT, entries, folder
+    from wasihost.cachefolder import folder
+    from wasihost.engines.wasmtime.cache import LIMIT, entries
 
     found = entries()
     click.echo(f"folder   {folder() or 'none'}")
@@ -130,9 +131,25 @@ def info() -> None:
 
 
 @cache.command()
-def clear() -> None:
-    """Remove all of them. Guests that run now go on."""
-    from wasihost.engines.wasmtime.cache import clear as remove
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+def clear(yes: bool) -> None:
+    """Remove all of them, and nothing else. Guests that run now go on.
 
-    count, size = remove()
-    click.echo(f"removed {count} modules, {size / (1 << 20):.1f} MiB")
+    Where there is no terminal nobody is asked.
+    """
+    from wasihost.cachefolder import folder
+    from wasihost.engines.wasmtime.cache import clear as remove
+    from wasihost.engines.wasmtime.cache import entries
+
+    found = entries()
+    size = sum(size for _, size in found) / (1 << 20)
+    place = os.path.dirname(found[0][0]) if found else folder()
+    click.echo(f"{_modules(len(found))}, {size:.1f} MiB, in {place or 'no folder'}")
+    if found and not yes and sys.stdin is not None and sys.stdin.isatty():
+        click.confirm("Remove them?", abort=True)
+    count, freed = remove()
+    click.echo(f"removed {_modules(count)}, {freed / (1 << 20):.1f} MiB")
+
+
+def _modules(count: int) -> str:
+    return f"{count} compiled module{'s' * (count != 1)}"

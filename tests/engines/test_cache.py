@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.engine import Host, wat
+from wasihost import cachefolder
 from wasihost.engines.wasmtime import cache, module, seen
 from wasihost.engines.wasmtime.engine import PLAIN, Kind
 from wasihost.engines.wasmtime.run import execute
@@ -54,7 +55,7 @@ def test_a_second_process_finds_the_first_ones_work(folder: Path, compiled: list
     assert compiled == ["empty.wat"]
     entry = only_entry(folder)
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert entry.stat().st_mode & 0o777 == 0o600
+    assert entry.stat().st_mode & 0o777 == 0o500
     os.utime(entry, (1, 1))
     again()
     assert compiled == ["empty.wat"]
@@ -70,10 +71,10 @@ def test_damage_is_found_and_mended(folder: Path, compiled: list[str]) -> None:
     for number, content in enumerate(damaged, 2):
         entry = only_entry(folder)
         entry.unlink()  # never in place: the engine has the old one mapped
-        entry.write_bytes(content)
+        cachefolder.write(str(entry), content, mode=0o500)
         again()
         assert len(compiled) == number
-        assert only_entry(folder).read_bytes()[-16:-4] == cache._MARK
+        assert only_entry(folder).read_bytes() == good
     again()
     assert len(compiled) == len(damaged) + 1
 
@@ -84,7 +85,8 @@ def test_an_artifact_of_another_engine_is_replaced(folder: Path, compiled: list[
     entry = only_entry(folder)
     entry.unlink()
     content = b"from another version" * 500
-    cache.write(str(entry), content, cache._TRAILER.pack(cache._MARK, zlib.crc32(content)))
+    trailer = cache._TRAILER.pack(cache._MARK, bytes.fromhex(entry.stem), zlib.crc32(content))
+    cachefolder.write(str(entry), content, trailer, mode=0o500)
     again()
     assert len(compiled) == 2
     again()
@@ -120,7 +122,7 @@ def test_an_entry_that_others_can_write_to_is_replaced(folder: Path, compiled: l
     only_entry(folder).chmod(0o666)
     again()
     assert len(compiled) == 2
-    assert only_entry(folder).stat().st_mode & 0o777 == 0o600
+    assert only_entry(folder).stat().st_mode & 0o777 == 0o500
 
 
 def test_no_place_for_a_cache_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +141,7 @@ def test_the_least_recently_used_goes_first(folder: Path, compiled: list[str], m
                 os.utime(entry, (1000 + age, 1000 + age))
     by_age = sorted(folder.glob("*.cwasm"), key=lambda entry: entry.stat().st_mtime)
     monkeypatch.setattr(cache, "LIMIT", sum(entry.stat().st_size for entry in by_age) + 1000)
-    stale, fresh = folder / "a.1.tmp", folder / "b.2.tmp"
+    stale, fresh = (folder / f"{'a' * 64}.cwasm.1.{number:012x}.tmp" for number in (1, 2))
     stale.write_text("")
     fresh.write_text("")
     os.utime(stale, (1, 1))
@@ -171,12 +173,12 @@ def test_cache_can_be_refused(folder: Path, compiled: list[str]) -> None:
 def test_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WASIHOST_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
-    assert cache.folder() == "/xdg/wasihost"
+    assert cachefolder.folder() == "/xdg/wasihost"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert cache.folder() is None
+    assert cachefolder.folder() is None
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
-    assert cache.folder() == "/home/me/.cache/wasihost"
+    assert cachefolder.folder() == "/home/me/.cache/wasihost"
 
 
 def test_a_file_is_not_hashed_twice(

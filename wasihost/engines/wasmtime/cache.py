@@ -1,9 +1,11 @@
 """Compiled modules on disk.
 
-An entry is the engine's artifact followed by a trailer (a mark and a CRC-32 of what is before it), in one file named by
-a key of content, engine and settings. The engine maps an entry and runs it as machine code, so:
+An entry is the engine's artifact followed by a trailer (a mark, the entry's key, and a CRC-32 of what is before it), in
+one file named by a key of content, engine and settings. The engine maps an entry and runs it as machine code, so:
 
-- the folder must be ours alone: owned by this user, writable by nobody else; otherwise there is no cache;
+- the folder must be ours alone (`cachefolder`), and no guest may have it in a writable mount (`host` sees to that);
+- an entry is a file that a guest cannot make even where it could write: its mode has execute bits, which no call of
+  WASI's can set, and lacks write bits; it has one name only, and says itself which one;
 - an entry is checked whole before the engine sees it (about 4 ms for 25 MB), against truncation and rot, not malice;
 - an entry is written under another name, then renamed, and never changed in place: a running guest has it mapped.
 
@@ -17,6 +19,7 @@ import sys
 import zlib
 from typing import TYPE_CHECKING
 
+from wasihost.cachefolder import is_tagged, kind_of, private_folder, write
 from wasihost.engines.wasmtime.engine import Engine
 from wasihost.engines.wasmtime.ffi import Vec, c, take_error
 
@@ -24,11 +27,12 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
 LIMIT = 1 << 30  # bytes, of all entries together; the least recently used go first
-_TRAILER = struct.Struct("<12sI")
-_MARK = b"wasihost-1\0\0"
+_TRAILER = struct.Struct("<12s32sI")
+_MARK = b"wasihost-2\0\0"
 _SUFFIX = ".cwasm"
-# Seconds after which a half-written file of another process is taken for abandoned, and a note of `seen` for forgotten.
-_LIVES = {".tmp": 3600, "file": 30 * 24 * 3600}
+_MODE = 0o500
+# Seconds after which what another process left half-written is taken for abandoned, and a note of `seen` for forgotten.
+_LIVES = {"scratch": 3600, "lock": 24 * 3600, "note": 30 * 24 * 3600}
 
 
 def key(content: "bytes | BufferedReader", identity: str) -> str:
@@ -40,50 +44,24 @@ def key(content: "bytes | BufferedReader", identity: str) -> str:
     return digest.hexdigest()
 
 
-def folder() -> str | None:
-    """Where entries live: `WASIHOST_CACHE_DIR`, else the user's cache folder; `None` where there is neither."""
-    if chosen := os.environ.get("WASIHOST_CACHE_DIR"):
-        return chosen
-    home = os.path.expanduser("~")
+def _sealed(about: os.stat_result) -> bool:
     if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA", "")
-    elif sys.platform == "darwin":
-        base = os.path.join(home, "Library", "Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
-    return os.path.join(base, "wasihost") if os.path.isabs(base) else None
+        return True
+    return about.st_mode & 0o777 == _MODE and about.st_nlink == 1 and about.st_uid == os.geteuid()
 
 
-def ours(about: os.stat_result) -> bool:
-    """Owned by this user and writable by nobody else. Windows: the user's profile is private by its own rules."""
-    return not hasattr(os, "geteuid") or (about.st_uid == os.geteuid() and not about.st_mode & 0o022)
-
-
-def private_folder(*, make: bool) -> str | None:
-    """The folder if it is ours alone, made if asked for; `None` where there is no such place."""
-    place = folder()
-    if place is None:
-        return None
-    if make:
-        os.makedirs(os.path.dirname(place) or ".", exist_ok=True)
-        if not os.path.isdir(place):
-            os.mkdir(place, 0o700)
-    return place if ours(os.stat(place)) else None
-
-
-def _whole(path: str) -> bool:
-    """Whether the file is ours, and what was written."""
+def _whole(file: "BufferedReader", name: str) -> bool:
+    """Whether the file is one that we wrote, under this name, and as it was written."""
     import mmap
 
-    with open(path, "rb") as file:
-        about = os.fstat(file.fileno())
-        size = about.st_size - _TRAILER.size
-        if size <= 0 or not ours(about):
-            return False
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            mark, checksum = _TRAILER.unpack_from(content, size)
-            with memoryview(content) as view, view[:size] as artifact:
-                return mark == _MARK and bool(zlib.crc32(artifact) == checksum)
+    about = os.fstat(file.fileno())
+    size = about.st_size - _TRAILER.size
+    if size <= 0 or not _sealed(about):
+        return False
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        mark, written_for, checksum = _TRAILER.unpack_from(content, size)
+        with memoryview(content) as view, view[:size] as artifact:
+            return mark == _MARK and written_for.hex() == name and bool(zlib.crc32(artifact) == checksum)
 
 
 def fetch(name: str, owner: Engine) -> int | None:
@@ -93,17 +71,21 @@ def fetch(name: str, owner: Engine) -> int | None:
         if place is None:
             return None
         path = os.path.join(place, name + _SUFFIX)
-        if _whole(path):
-            os.utime(path)
-            ptr = ctypes.c_void_p()
-            error = c.wasmtime_module_deserialize_file(owner.ptr, os.fsencode(path), ctypes.byref(ptr))
-            if not error:
-                return ptr.value
-            take_error(error)  # made for a processor with other features
+        with open(os.open(path, os.O_RDONLY | _UNFOLLOWED), "rb") as file:
+            if _whole(file, name):
+                os.utime(path, follow_symlinks=False)
+                ptr = ctypes.c_void_p()
+                error = c.wasmtime_module_deserialize_file(owner.ptr, os.fsencode(path), ctypes.byref(ptr))
+                if not error:
+                    return ptr.value
+                take_error(error)  # made for a processor with other features
         os.unlink(path)
     except (OSError, ValueError):
         pass
     return None
+
+
+_UNFOLLOWED: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def store(name: str, module: int) -> None:
@@ -116,7 +98,8 @@ def store(name: str, module: int) -> None:
         place = private_folder(make=True)
         if place is not None and artifact.data and artifact.size < LIMIT:
             content = memoryview((ctypes.c_ubyte * artifact.size).from_address(artifact.data)).cast("B")
-            write(os.path.join(place, name + _SUFFIX), content, _TRAILER.pack(_MARK, zlib.crc32(content)))
+            trailer = _TRAILER.pack(_MARK, bytes.fromhex(name), zlib.crc32(content))
+            write(os.path.join(place, name + _SUFFIX), content, trailer, mode=_MODE)
             _trim(place, keep=name + _SUFFIX)
     except (OSError, ValueError):
         pass
@@ -124,60 +107,54 @@ def store(name: str, module: int) -> None:
         c.wasm_byte_vec_delete(ctypes.byref(artifact))
 
 
-def write(path: str, *content: bytes | memoryview) -> None:
-    """A new file in the place of an old one, whole or not at all."""
-    scratch = f"{path}.{os.getpid()}.{os.urandom(6).hex()}.tmp"
-    try:
-        with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.writelines(content)
-        os.replace(scratch, path)
-    except OSError:
-        os.unlink(scratch)
-        raise
-
-
 def _trim(place: str, keep: str) -> None:
     """Delete the least recently used entries above the limit, and what crashed writers left."""
     import time
 
-    entries: list[tuple[float, int, str]] = []
-    with os.scandir(place) as found:
-        for entry in found:
-            about = entry.stat(follow_symlinks=False)
-            if entry.name.endswith(_SUFFIX):
-                entries.append((about.st_mtime, about.st_size, entry.name))
-            elif about.st_mtime < time.time() - _LIVES.get(entry.name[-4:], time.time()):
-                os.unlink(entry.path)
-    total = sum(size for _, size, _ in entries)
-    for _, size, name in sorted(entries):
+    modules: list[tuple[float, int, str]] = []
+    now = time.time()
+    for path, kind, about in listing(place):
+        if kind == "module":
+            modules.append((about.st_mtime, about.st_size, path))
+        elif about.st_mtime < now - _LIVES[kind]:
+            _removed(path)
+    total = sum(size for _, size, _ in modules)
+    for _, size, path in sorted(modules):
         if total <= LIMIT:
             break
-        if name != keep:
-            os.unlink(os.path.join(place, name))
+        if os.path.basename(path) != keep and _removed(path):
             total -= size
+
+
+def listing(place: str | None = None) -> list[tuple[str, str, os.stat_result]]:
+    """Path, kind and status of every file in the folder that is ours, by its full name, and no link."""
+    found: list[tuple[str, str, os.stat_result]] = []
+    try:
+        place = place or private_folder(make=False)
+        if place is None or not is_tagged(place):
+            return found
+        with os.scandir(place) as entries:
+            for entry in entries:
+                try:
+                    if (kind := kind_of(entry.name)) and entry.is_file(follow_symlinks=False):
+                        found.append((entry.path, kind, entry.stat(follow_symlinks=False)))
+                except OSError:  # removed meanwhile
+                    pass
+    except OSError:
+        pass
+    return found
 
 
 def entries() -> list[tuple[str, int]]:
     """Path and size of every compiled module."""
-    try:
-        place = private_folder(make=False)
-        if place is None:
-            return []
-        with os.scandir(place) as found:
-            return [(entry.path, entry.stat().st_size) for entry in found if entry.name.endswith(_SUFFIX)]
-    except OSError:
-        return []
+    return [(path, about.st_size) for path, kind, about in listing() if kind == "module"]
 
 
 def clear() -> tuple[int, int]:
-    """Remove every compiled module: how many there were, and how many bytes. The notes on files go with them."""
-    removed = [(path, size) for path, size in entries() if _removed(path)]
-    place = folder()
-    if removed and place is not None:
-        for name in os.listdir(place):
-            if name.endswith(".file"):
-                _removed(os.path.join(place, name))
-    return len(removed), sum(size for _, size in removed)
+    """Remove every compiled module, and the notes on files: how many modules there were, and how many bytes."""
+    removed = [(kind, about.st_size) for path, kind, about in listing() if kind != "lock" and _removed(path)]
+    modules = [size for kind, size in removed if kind == "module"]
+    return len(modules), sum(modules)
 
 
 def _removed(path: str) -> bool:

@@ -11,7 +11,7 @@ import os
 import time
 import zlib
 
-from wasihost.engines.wasmtime import cache
+from wasihost import cachefolder
 
 SUFFIX = ".file"
 _REST = 2_000_000_000  # ns; the coarsest clock of a file system that people use
@@ -26,12 +26,12 @@ def _name(about: os.stat_result, identity: str) -> str:
 def recall(about: os.stat_result, identity: str) -> str | None:
     """The content key that the file had under this engine, if it is known and the file is still the same."""
     try:
-        place = cache.private_folder(make=False)
+        place = cachefolder.private_folder(make=False)
         if place is None:
             return None
         path = os.path.join(place, _name(about, identity))
         with open(path, "rb") as file:
-            if not cache.ours(os.fstat(file.fileno())):
+            if not cachefolder.ours(os.fstat(file.fileno())):
                 return None
             key, _, written_for = file.read(4096).decode().partition("\n")
         if written_for != identity or len(key) != _KEY or not set(key) <= set("0123456789abcdef"):
@@ -47,8 +47,8 @@ def note(about: os.stat_result, identity: str, key: str) -> None:
     if time.time_ns() - max(about.st_mtime_ns, about.st_ctime_ns) < _REST:
         return
     try:
-        place = cache.private_folder(make=True)
+        place = cachefolder.private_folder(make=True)
         if place is not None:
-            cache.write(os.path.join(place, _name(about, identity)), f"{key}\n{identity}".encode())
+            cachefolder.write(os.path.join(place, _name(about, identity)), f"{key}\n{identity}".encode())
     except (OSError, ValueError):
         pass
