@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import threading
 import time
 from contextlib import suppress
@@ -28,6 +29,20 @@ def milliseconds(duration: int | None) -> int | None:
 def after(seconds: float) -> int:
     """The time so many seconds from now, in ns of `time.monotonic_ns`: 146 years at most. ValueError for a NaN."""
     return time.monotonic_ns() + int(min(max(seconds, 0) * 1_000_000_000, SLEEP_MAX))
+
+
+_PIECE = 50_000_000
+
+
+def piece() -> int | None:
+    """How many ns one wait of the calling thread may take, to be followed by another; None for any.
+
+    A signal that comes after Python has looked for signals, and before the system begins to wait, does not end the
+    wait; its handler is to run soon all the same. Not so in a program that has left Ctrl-C to the system.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        return None
+    return _PIECE
 
 
 def ready_now(fd: int, event: int) -> bool:
@@ -140,7 +155,9 @@ class Deadline:
             if self.active:
                 self._sleep(duration)
             else:
-                time.sleep(min(duration, SLEEP_MAX) / 1_000_000_000)
+                until, most = time.monotonic_ns() + min(duration, SLEEP_MAX), piece() or SLEEP_MAX
+                while (rest := until - time.monotonic_ns()) > 0:
+                    time.sleep(min(rest, most) / 1_000_000_000)
         except OSError as error:
             raise_of_signals(error)
 
@@ -153,9 +170,9 @@ class Deadline:
             if self._why is None:
                 self._asleep = gate
         try:
-            until = time.monotonic_ns() + wanted
+            until, most = time.monotonic_ns() + wanted, piece() or SLEEP_MAX
             while self._why is None and (rest := until - time.monotonic_ns()) > 0:
-                if gate.acquire(timeout=min(rest / 1_000_000_000, threading.TIMEOUT_MAX)):
+                if gate.acquire(timeout=min(min(rest, most) / 1_000_000_000, threading.TIMEOUT_MAX)):
                     break
         finally:
             self._asleep = None
@@ -172,8 +189,10 @@ class Deadline:
             wake = self.wake_fd() if self.active else -1
             if self.active:
                 poller.register(wake, select.POLLIN)
+            most = piece()
             while True:
-                found = poller.poll(milliseconds(self.left() if self.active else None))
+                left = self.left() if self.active else None
+                found = poller.poll(milliseconds(left if most is None or (left is not None and left < most) else most))
                 if any(one == fd for one, _ in found):
                     return
                 if found:

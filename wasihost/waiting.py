@@ -11,7 +11,7 @@ import select
 import time
 from typing import Final, TypeAlias
 
-from wasihost.deadline import Deadline, milliseconds, raise_of_signals
+from wasihost.deadline import Deadline, milliseconds, piece, raise_of_signals
 
 TO_READ: Final = select.POLLIN
 TO_WRITE: Final = select.POLLOUT
@@ -86,9 +86,17 @@ class Waiter:
 def _poll(poller: select.poll, wanted: Bits, timeout: int | None) -> list[tuple[int, int]]:
     """`poller.poll`, whose timeout has whole milliseconds, to the ns: what is left of one is select(2)'s, which has
     microseconds. A guest's sleep of 1.2 ms would take 2."""
+    most = piece()
     if timeout is None:
-        return poller.poll()
+        while not (found := poller.poll(milliseconds(most))):
+            pass
+        return found
     until = time.monotonic_ns() + timeout
+    if most is not None:
+        while timeout > most:
+            if found := poller.poll(milliseconds(most)):
+                return found
+            timeout = max(0, until - time.monotonic_ns())
     if found := poller.poll(min(timeout // _MILLISECOND, milliseconds(timeout) or 0)):
         return found
     low = max(wanted) < _SELECT_MAX
