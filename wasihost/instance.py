@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NEARLY_ALL = 16
-"""A guest that left less than such a part of its memory has met the limit: the engine does not say what it refused."""
-
 
 class Instance:
     """A guest with its own memory, files and streams. One thread at a time; close it, or use it in a `with` block.
@@ -65,6 +62,7 @@ class Instance:
         self._started = False
         self._begun = 0
         self._code: int | None = None
+        self._full = False
         self._allocator: Allocator | None = None
         self._stats = _new_stats()
         self._owner = object()  # of its outcomes
@@ -333,11 +331,11 @@ class Instance:
     def _note_use(self) -> None:
         stats, limits = self._stats, self._prepared.config.limits
         if self._engine.is_open:
-            stats.peak_memory = len(self._engine.view())
+            stats.peak_memory, self._full = self._engine.use()
             if limits.fuel is not None:
                 stats.fuel = limits.fuel - self._engine.fuel()
         met = set(self.state.handlers.met)
-        if limits.memory is not None and (limits.memory - stats.peak_memory) * _NEARLY_ALL < limits.memory:
+        if self._full:
             met.add("memory")
         if self.truncated:
             met.add("output")

@@ -23,7 +23,7 @@ class Limits(NamedTuple):
 
     | limit | unit | beyond it |
     | --- | --- | --- |
-    | `memory` | bytes of linear memory | `memory.grow` fails; a module that needs more at once is LimitExceeded |
+    | `memory` | bytes of all memories and tables | `memory.grow` fails; one that begins with more is LimitExceeded |
     | `fuel` | units of work, about one per wasm instruction | LimitExceeded |
     | `output` | bytes kept of each captured stream | the rest is dropped and the result says so |
     | `open_files` | descriptors, the standard streams and preopens included | MFILE |
@@ -33,7 +33,7 @@ class Limits(NamedTuple):
     | `stack` | bytes of its thread's stack for a guest's calls; None is all there is | TrapError |
     """
 
-    memory: int | None = 4 << 30
+    memory: int | None = 1 << 30
     fuel: int | None = None
     output: int | None = 16 << 20
     open_files: int | None = 1024

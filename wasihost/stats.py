@@ -6,7 +6,8 @@ from __future__ import annotations
 class Stats:
     """`wall` and `cpu` are seconds of the guest's run, compiling not included; `cpu` is that of its own thread.
 
-    `peak_memory` is bytes of linear memory; `fuel` the units of work used, None unless they were limited. With
+    `peak_memory` is bytes of memories and tables, as the limit counts them (of those that the module does not export,
+    what they began with); `fuel` the units of work used, None unless they were limited. With
     `stats=True`, `calls` and `bytes` are counts by function name and `paths` all paths the guest named, else they are
     empty. `limits` names the limits that the guest met, in order of the alphabet: fields of `Limits` ("memory", "fuel",
     "output", "open_files", "path", "sleep", "subscriptions"), "timeout", and "max_bytes", "max_entries" and

@@ -13,7 +13,8 @@ from tests.support.guests import build_c
 from wasihost import Imports, LinkError, Module, ModuleError, instantiate, run
 from wasihost.engines.wasmtime import library
 from wasihost.engines.wasmtime.module import assemble, load
-from wasihost.engines.wasmtime.sections import function_types, read_types
+from wasihost.engines.wasmtime.outline import outline
+from wasihost.engines.wasmtime.sections import read_types
 
 ODD = """(module
   (rec (type $pair (struct (field i32) (field (mut i8)))) (type $list (array (mut i64))))
@@ -30,7 +31,7 @@ ODD = """(module
 
 
 def test_types_that_the_engine_cannot_say() -> None:
-    found = function_types(io.BytesIO(assemble(ODD.encode(), "odd")))
+    found = outline(io.BytesIO(assemble(ODD.encode(), "odd"))).types
     assert found
     assert found.imports == [(("i32",), ("i64",)), (("v128", "f32"), ())]
     assert found.exports == {
@@ -43,7 +44,7 @@ def test_types_that_the_engine_cannot_say() -> None:
 def test_real_modules_read_as_the_engine_reads_them(name: str) -> None:
     path = build_c(name)
     content = io.BytesIO(path.read_bytes())
-    assert function_types(content) is None
+    assert outline(content).types is None
     found, module = read_types(content), load(path)
     functions = [item for item in module.imports if item.kind == "func"]
     assert found.imports == [(item.params, item.results) for item in functions]

@@ -87,6 +87,7 @@ _HELD: dict[str, _Declaration] = {
     "wasmtime_caller_context": (_P, (_P,)),
     "wasmtime_global_get": (None, (_P, _P, _P)),
     "wasmtime_global_set": (_P, (_P, _P, _P)),
+    "wasmtime_table_size": (c_uint32, (_P, _P)),  # 64 bits in newer wheels, of which tables use 32
     "wasmtime_memory_data": (_P, (_P, _P)),
     "wasmtime_memory_data_size": (_N, (_P, _P)),
     "wasmtime_trap_new": (_P, (_S, _N)),
@@ -154,7 +155,7 @@ def array(kind: type[Any], count: int) -> type[Any]:
 class Extern:
     """Room for any `wasmtime_extern_t` (24 bytes in some versions, 32 in others)."""
 
-    FUNC, GLOBAL, MEMORY = 0, 1, 3
+    FUNC, GLOBAL, TABLE, MEMORY = range(4)
     __slots__ = ("_block", "item")
 
     def __init__(self, kind: int = 0) -> None:

@@ -5,7 +5,6 @@ compiled module. Whatever ends a call (a handler's exception, a deadline, a trap
 """
 
 import ctypes
-import struct
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -23,20 +22,20 @@ from wasihost.engines.wasmtime.calls import (
     new_trap,
 )
 from wasihost.engines.wasmtime.depth import deep
+from wasihost.engines.wasmtime.exported import masked, passing
 from wasihost.engines.wasmtime.ffi import Extern, array, c, new_memorytype, take_error
 from wasihost.engines.wasmtime.link import match
 from wasihost.engines.wasmtime.module import Module
+from wasihost.engines.wasmtime.room import Room, Use, nearly, room, too_much, use
 from wasihost.engines.wasmtime.traps import raise_end
 from wasihost.engines.wasmtime.watch import watch
-from wasihost.errors import Ended, LimitExceeded, LinkError
+from wasihost.errors import Ended, LinkError
 from wasihost.names import shown
 
 if TYPE_CHECKING:
     from wasihost.engines.base import Ending, HostState
     from wasihost.engines.wasmtime.misfits import Offered
 
-_FORMATS = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
-_MASKS = {"i32": 0xFFFF_FFFF, "i64": 0xFFFF_FFFF_FFFF_FFFF}
 _ANY = -1  # to the engine: no limit of ours
 
 
@@ -70,7 +69,7 @@ class _Alone:
 
 
 class Limits(NamedTuple):
-    """What an instance may use: bytes of linear memory, units of work; None is no limit."""
+    """What an instance may use: bytes of all memories and tables, units of work; None is no limit."""
 
     memory: int | None = None
     fuel: int | None = None
@@ -120,6 +119,8 @@ class Instance:
         self._stop = [0]
         self._halt = [0]
         self.memory = memory.Memory(module.engine)
+        self.room: Room | None = None
+        self._given: list[Extern] = []  # memories for its imports
 
     def open(self) -> None:
         """Make the instance, in whose start section the guest may run already: raises what `call` raises."""
@@ -149,9 +150,10 @@ class Instance:
         store = self.memory.store
         assert store
         if limits.memory is not None:
-            c.wasmtime_store_limiter(store.ptr, limits.memory, _ANY, _ANY, _ANY, _ANY)
+            self.room = room(self.module, limits.memory)
+            c.wasmtime_store_limiter(store.ptr, *self.room.at_first, _ANY, _ANY, _ANY)
         if self.module.engine.kind.fuel:
-            self.set_fuel(limits.fuel if limits.fuel is not None else _MASKS["i64"] >> 1)
+            self.set_fuel(limits.fuel if limits.fuel is not None else (1 << 63) - 1)
         if self._ending:
             callback = EPOCH_CALLBACK(epoch_entry(self._ending, self._kept, self._halt))
             self._callbacks.append(callback)
@@ -169,13 +171,14 @@ class Instance:
             error = c.wasmtime_memory_new(store.context, type_, made.item)
             c.wasm_memorytype_delete(type_)
             if error:
-                raise _too_much(take_error(error))
+                raise too_much(take_error(error), self._limits.memory)
             first, second = item.module.encode(), item.name.encode()
             error = c.wasmtime_linker_define(
                 self._linker, store.context, first, len(first), second, len(second), made.block
             )
             if error:
                 raise LinkError(f"import {item.module}.{item.name}: {take_error(error)}")
+            self._given.append(made)
             if self.memory.export is None:
                 self._state.guest.view = self.memory.bind(made)
 
@@ -186,13 +189,11 @@ class Instance:
             error: int | None = c.wasmtime_linker_instantiate(linker, context, module, handle, trap)
             return error
 
-        try:
-            self._enter(instantiate)
-            self._made = True
-        except LinkError as error:
-            if "exceeds memory limits" in str(error):
-                raise _too_much(str(error)) from None
-            raise
+        self._enter(instantiate)
+        self._made = True
+        if self.room and self.room.at_first != self.room[:2]:
+            assert self.memory.store
+            c.wasmtime_store_limiter(self.memory.store.ptr, *self.room[:2], _ANY, _ANY, _ANY)
         exported = self.module.exports.get("memory")
         if exported is not None and exported.kind == "memory":
             assert self.memory.store
@@ -227,13 +228,7 @@ class Instance:
             raise RuntimeError(
                 f"export {name}: the instance is still being made; it can be called after its start section"
             )
-        types = item.params + item.results
-        if any(one not in _FORMATS for one in types):
-            raise LinkError(f"export {name}: has types that cannot be passed here: {', '.join(types)}")
-        take = struct.Struct("<" + "".join(_FORMATS[one].upper() if one[0] == "i" else _FORMATS[one]
-                                           for one in item.params).replace("X", "x"))  # fmt: skip
-        give = struct.Struct("<" + "".join(_FORMATS[one] for one in item.results))
-        masks = [_MASKS.get(one) for one in item.params]
+        take, masks, give = passing(name, item.params, item.results)
         count = max(len(item.params), len(item.results))
         extern = self._export(self.memory.store.context, name, Extern.FUNC)
 
@@ -243,7 +238,7 @@ class Instance:
                     f"{shown(name)} takes {len(masks)} numbers ({', '.join(item.params)}), {len(numbers)} were given"
                 )
             slots = array(ctypes.c_uint64, 2 * max(count, 1))()
-            take.pack_into(slots, 0, *(one if mask is None else _masked(one, mask)
+            take.pack_into(slots, 0, *(one if mask is None else masked(one, mask)
                                        for one, mask in zip(numbers, masks, strict=True)))  # fmt: skip
 
             def call(context: int, trap: object) -> int | None:
@@ -334,6 +329,21 @@ class Instance:
             raise RuntimeError("this instance is closed")
         return self.memory.store.context, self._export(self.memory.store.context, name, Extern.GLOBAL)
 
+    def use(self) -> Use:
+        """Of its memories and tables, while it is open."""
+        if not self._made or self.module.alone is not None:
+            size = len(self.view())
+            return Use(size, self.room is not None and nearly(size, self.room.memory))
+        assert self.memory.store
+        context = self.memory.store.context
+
+        def export(name: str | None, kind: int) -> Extern | None:
+            found, encoded = Extern(), (name or "").encode()
+            there = c.wasmtime_instance_export_get(context, self._handle, encoded, len(encoded), found.block)
+            return found if name is not None and there and found.kind == kind else None
+
+        return use(self.module, self.room, self._given, export, context)
+
     @property
     def interruptible(self) -> bool:
         """Whether a guest that computes can be ended."""
@@ -386,15 +396,3 @@ class Instance:
         if hasattr(self, "memory"):
             postpone.forget(id(self))
             self._close()  # whatever `depth` says, a signal may have come between two steps: nobody is in it now
-
-
-def _too_much(text: str) -> LimitExceeded:
-    return LimitExceeded("memory", f"the module asks for more memory than it is given: {text}")
-
-
-def _masked(number: int | float, mask: int) -> int:
-    if not isinstance(number, int):
-        raise TypeError(f"an integer is needed, not {number!r}")
-    if not -(mask >> 1) - 1 <= number <= mask:
-        raise OverflowError(f"{number} does not fit {mask.bit_length()} bits")
-    return number & mask

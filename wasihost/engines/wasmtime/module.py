@@ -7,7 +7,6 @@ compiles.
 import ctypes
 import io
 import os
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -19,7 +18,8 @@ from wasihost.engines.wasmtime import seen
 from wasihost.engines.wasmtime.compiling import OnCompile, around, refused, validate
 from wasihost.engines.wasmtime.engine import PLAIN, Engine, Kind, engine
 from wasihost.engines.wasmtime.ffi import MemoryType, Vec, c, functype_at, memorytype_at, name_at, take_error
-from wasihost.engines.wasmtime.sections import FunctionTypes, Type, function_types
+from wasihost.engines.wasmtime.outline import FREE, outline
+from wasihost.engines.wasmtime.sections import Type
 from wasihost.errors import ModuleError, Place
 
 if TYPE_CHECKING:
@@ -46,21 +46,30 @@ class Item(NamedTuple):
 
 
 class Module:
-    """A compiled module and what it shows to the outside. `starts`: it may have a start section, which runs while the
-    instance is being made. `origin` is where its bytes are, if that is known, and `places` what was found there for
-    backtraces."""
+    """A compiled module and what it shows to the outside. `starts`: it has a start section, which runs while the
+    instance is being made. `storage` is its memories and tables. `origin` is where its bytes are, if that is known, and
+    `places` what was found there for backtraces."""
 
     def __init__(self, owner: Engine, ptr: int, content: BinaryIO) -> None:
+        self._delete = c.wasmtime_module_delete  # at exit, `c` may be gone before the last module
         self.engine = owner
         self.ptr = ptr
-        self.starts = _starts(content)
-        self._types = _types(content)
+        self._types, self.starts, self.storage = outline(_binary(content))
         self.origin: Origin | None = None
         self.places: dict[int, tuple[Place, ...]] = {}
-        self._delete = c.wasmtime_module_delete  # at exit, `c` may be gone before the last module
 
     def __del__(self) -> None:
         self._delete(self.ptr)
+
+    @cached_property
+    def alone(self) -> int | None:
+        """What its memory begins with, if that is exported and all that counts: the way of nearly every module."""
+        memories, tables, collected, growing, _ = self.storage
+        item = self.exports.get("memory")
+        more = collected or growing or sum(one.least for one in tables) > FREE
+        if more or len(memories) != 1 or item is None or not item.memory or any(one.memory for one in self.imports):
+            return None
+        return memories[0].least
 
     @cached_property
     def imports(self) -> tuple[Item, ...]:
@@ -114,38 +123,13 @@ def compile_wasm(code: bytes, label: str = "guest", kind: Kind = PLAIN, on_compi
     return Module(owner, ptr.value, io.BytesIO(code))
 
 
-_START, _BEFORE_START = 8, (0, 1, 2, 3, 4, 5, 13, 6, 7)
-"""Numbers of sections, in the order that a module has them."""
-
-
-def _starts(file: BinaryIO) -> bool:
-    """Whether a module that was found valid before has a start section. A text that looks like it counts as well."""
-    file.seek(0)
-    if file.read(8)[:4] != _MAGIC:
-        file.seek(0)
-        return re.search(rb"\(\s*start\b", file.read()) is not None
-    while head := file.read(6):
-        number, size = head[0], 0
-        if number not in _BEFORE_START:
-            return number == _START
-        for at, byte in enumerate(head[1:]):  # LEB128
-            size |= (byte & 0x7F) << 7 * at
-            if byte < 0x80:
-                file.seek(size + at + 2 - len(head), os.SEEK_CUR)
-                break
-    return False
-
-
-def _types(file: BinaryIO) -> FunctionTypes | None:
-    """The types of functions, if the engine must not be asked."""
-    file.seek(0)
-    if file.read(4) != _MAGIC:
-        file.seek(0)
-        text = file.read()
-        if not re.search(rb"v128|ref|rec", text):
-            return None
-        file = io.BytesIO(assemble(text, "guest"))
-    return function_types(file)
+def _binary(content: BinaryIO) -> BinaryIO:
+    """A module that was found valid before, in the binary format."""
+    content.seek(0)
+    if content.read(4) == _MAGIC:
+        return content
+    content.seek(0)
+    return io.BytesIO(assemble(content.read(), "guest"))
 
 
 def assemble(text: bytes, label: str) -> bytes:

@@ -9,7 +9,7 @@ can be linked to.
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple, TypeAlias
 
 Type: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
@@ -18,11 +18,11 @@ Type: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 PLAIN = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x70: "funcref", 0x6F: "externref"}
 """The value types that the C interface knows, by their number in a module."""
 
-_HARMLESS = bytes([*range(0x4E), 0x60, *PLAIN])  # with small counts, what a section of plain types consists of
+HARMLESS = bytes([*range(0x4E), 0x60, *PLAIN])  # with small counts, what a section of plain types consists of
 _V128, _REF_NULL, _REF = 0x7B, 0x63, 0x64
 _FUNC, _STRUCT, _ARRAY, _REC, _SUB, _SUB_FINAL = 0x60, 0x5F, 0x5E, 0x4E, 0x50, 0x4F
-_TAGS = 13
-_UNKNOWN: Type = ("?",), ("?",)
+TAGS = 13
+UNKNOWN: Type = ("?",), ("?",)
 
 
 class FunctionTypes(NamedTuple):
@@ -32,38 +32,33 @@ class FunctionTypes(NamedTuple):
     exports: dict[str, Type]
 
 
-def function_types(file: BinaryIO) -> FunctionTypes | None:
-    """None where all types are plain, so that the engine can be asked."""
-    types = _sections(file, 1, 1).get(1, b"")
-    return read_types(file) if types.translate(None, _HARMLESS) else None
-
-
 def read_types(file: BinaryIO) -> FunctionTypes:
     """The types of a module's imported and exported functions."""
     found = _sections(file, 1, 7)
-    types = _types(io.BytesIO(found.get(1, b"\0")))
+    types = types_in(io.BytesIO(found.get(1, b"\0")))
     imported = [types[index] for index in _imports(io.BytesIO(found.get(2, b"\0")))]
     own = io.BytesIO(found.get(3, b"\0"))
-    every = imported + [types[_number(own)] for _ in range(_number(own))]
-    return FunctionTypes(imported, _exports(io.BytesIO(found.get(7, b"\0")), every))
+    every = imported + [types[number(own)] for _ in range(number(own))]
+    exported = each_export(io.BytesIO(found.get(7, b"\0")))
+    return FunctionTypes(imported, {name: every[index] for name, kind, index in exported if kind == 0})
 
 
 def _sections(file: BinaryIO, first: int, last: int) -> dict[int, bytes]:
     """The contents of the sections with these numbers; custom ones and tags may lie between them."""
     found: dict[int, bytes] = {}
     file.seek(8)
-    while (number := file.read(1)) and (number[0] <= last or number[0] == _TAGS):
-        size = _number(file)
-        if first <= number[0] <= last:
-            found[number[0]] = file.read(size)
-            if number[0] == last:
+    while (head := file.read(1)) and (head[0] <= last or head[0] == TAGS):
+        size = number(file)
+        if first <= head[0] <= last:
+            found[head[0]] = file.read(size)
+            if head[0] == last:
                 break
         else:
             file.seek(size, os.SEEK_CUR)
     return found
 
 
-def _number(file: BinaryIO) -> int:
+def number(file: BinaryIO) -> int:
     """An unsigned LEB128."""
     value = shift = 0
     while True:
@@ -74,7 +69,8 @@ def _number(file: BinaryIO) -> int:
             return value
 
 
-def _value(file: BinaryIO) -> str:
+def value_type(file: BinaryIO) -> str:
+    """A value type by its name, "?" for one without a name."""
     code = file.read(1)[0]
     if code in (_REF_NULL, _REF):
         while file.read(1)[0] & 0x80:  # the heap type
@@ -82,13 +78,13 @@ def _value(file: BinaryIO) -> str:
     return "v128" if code == _V128 else PLAIN.get(code, "?")
 
 
-def _types(file: BinaryIO) -> list[Type]:
+def types_in(file: BinaryIO) -> list[Type]:
     """What is no function takes a number too."""
     found: list[Type] = []
-    for _ in range(_number(file)):
+    for _ in range(number(file)):
         at = file.tell()
         if file.read(1)[0] == _REC:
-            found += [_one_type(file) for _ in range(_number(file))]
+            found += [_one_type(file) for _ in range(number(file))]
         else:
             file.seek(at)
             found.append(_one_type(file))
@@ -98,57 +94,54 @@ def _types(file: BinaryIO) -> list[Type]:
 def _one_type(file: BinaryIO) -> Type:
     code = file.read(1)[0]
     if code in (_SUB, _SUB_FINAL):
-        _each(file, _number)
+        _each(file, number)
         code = file.read(1)[0]
     if code == _FUNC:
-        return tuple(_each(file, _value)), tuple(_each(file, _value))
-    for _ in range(_number(file) if code == _STRUCT else 1):
-        _value(file)  # packed fields are one byte, too
+        return tuple(_each(file, value_type)), tuple(_each(file, value_type))
+    for _ in range(number(file) if code == _STRUCT else 1):
+        value_type(file)  # packed fields are one byte, too
         file.read(1)
-    return _UNKNOWN
+    return UNKNOWN
 
 
 def _each(file: BinaryIO, read: Callable[[BinaryIO], object]) -> list[str]:
-    return [str(read(file)) for _ in range(_number(file))]
+    return [str(read(file)) for _ in range(number(file))]
 
 
 def _skip_limits(file: BinaryIO) -> None:
-    flags = _number(file)
-    _number(file)
+    flags = number(file)
+    number(file)
     if flags & 1:
-        _number(file)
+        number(file)
     if flags & 8:  # of custom page sizes
-        _number(file)
+        number(file)
 
 
 def _imports(file: BinaryIO) -> list[int]:
     """The types of imported functions."""
     found = []
-    for _ in range(_number(file)):
+    for _ in range(number(file)):
         for _ in range(2):
-            file.seek(_number(file), os.SEEK_CUR)
+            file.seek(number(file), os.SEEK_CUR)
         kind = file.read(1)[0]
         if kind == 0:
-            found.append(_number(file))
+            found.append(number(file))
         elif kind == 1:
-            _value(file)
+            value_type(file)
             _skip_limits(file)
         elif kind == 2:
             _skip_limits(file)
         elif kind == 3:
-            _value(file)
+            value_type(file)
             file.read(1)
         else:  # a tag
             file.read(1)
-            _number(file)
+            number(file)
     return found
 
 
-def _exports(file: BinaryIO, functions: list[Type]) -> dict[str, Type]:
-    found = {}
-    for _ in range(_number(file)):
-        name = file.read(_number(file)).decode("utf-8", "replace")
-        kind, index = file.read(1)[0], _number(file)
-        if kind == 0:
-            found[name] = functions[index]
-    return found
+def each_export(file: BinaryIO) -> Iterator[tuple[str, int, int]]:
+    """Name, kind and index of each export, from the section of exports."""
+    for _ in range(number(file)):
+        name = file.read(number(file)).decode("utf-8", "replace")
+        yield name, file.read(1)[0], number(file)

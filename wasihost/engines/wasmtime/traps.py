@@ -11,6 +11,7 @@ from wasihost.errors import (
     LAST_FRAMES,
     Ended,
     Frame,
+    GuestError,
     LimitExceeded,
     LinkError,
     Place,
@@ -42,6 +43,8 @@ _LONGEST_NAME = 4096
 _THROWN = "thrown Wasm exception"
 """Of a trap that has no code, the only kind."""
 _FUEL = "all fuel consumed by WebAssembly"
+_NO_ROOM = ("GC heap out of memory", "out of memory (", "exceeds memory limits", "exceeds table limits")
+"""Parts of what the engine says where a memory, a table or its own heap may not be so large."""
 
 
 def _sentence(text: str) -> str:
@@ -126,13 +129,22 @@ def _told(trap: int, look: Callable[[tuple[Frame, ...]], tuple[Frame, ...]]) -> 
     return TrapError(message, kind, frames, omitted, look=look)
 
 
-def _error_text(error: int) -> str:
-    """The text of an error, which is freed; see `_message`."""
-    frames, _ = _frames(None, error)
+def _error_end(error: int, look: Callable[[tuple[Frame, ...]], tuple[Frame, ...]]) -> GuestError | LinkError:
+    """The end that an error of the engine is, which is freed; see `_message`. With wasm frames, the guest was running:
+    what it came to is never the module's misfit."""
+    frames, omitted = _frames(None, error)
     if any("_Z" in (frame.symbol or "") for frame in frames):
         c.wasmtime_error_delete(error)
-        return "it ended by an error of the engine's that is no trap"
-    return take_error(error)
+        text = "it ended by an error of the engine's that is no trap"
+    else:
+        text = _sentence(take_error(error))
+    if any(part in text for part in _NO_ROOM):
+        return LimitExceeded("memory", f"the guest wants more memory than it is given: {text}; see max_memory")
+    if text == _THROWN:
+        return TrapError(text, "uncaught exception", frames, omitted, look=look)
+    if frames:
+        return TrapError(text, "engine error", frames, omitted, look=look)
+    return LinkError(f"the engine cannot run this module here: {text}")
 
 
 def raise_end(
@@ -157,7 +169,7 @@ def raise_end(
     told = _told(trap, look) if trap and not kept else None
     if trap:
         c.wasm_trap_delete(trap)
-    text = _error_text(error) if error and not kept else ""
+    stopped = _error_end(error, look) if error and not kept else None
     if error and kept:
         c.wasmtime_error_delete(error)
     try:
@@ -173,8 +185,8 @@ def raise_end(
             if told.kind == _FUEL:
                 raise LimitExceeded("fuel", "the guest used up its fuel") from told
             raise told
-        if error:
-            raise LinkError(f"the engine cannot run this module here: {text}")
+        if stopped:
+            raise stopped
     finally:
         kept.clear()
-        del told
+        del told, stopped
