@@ -221,12 +221,20 @@ class Instance:
                     before = self._deadline.narrow(end, reason)
                     try:
                         self._look_again()
-                        return call(*args)
+                        value = call(*args)
                     finally:
                         self._deadline.widen(before)
+                    _in_time(end, reason)
+                    return value
                 self._deadline.start(end, reason)
                 try:
-                    return call(*args)
+                    value = call(*args)
+                    if end is not None:
+                        _in_time(end, reason)
+                    return value
+                except ExitError:
+                    _in_time(end, reason)
+                    raise
                 finally:
                     self._deadline.start(None, None)  # its reason's traceback holds this frame, and so the deadline
                     self._stats.wall += (time.monotonic_ns() - wall) / 1_000_000_000
@@ -358,6 +366,16 @@ class Instance:
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a running guest cannot be pickled or copied: pickle its Module and its config")
+
+
+def _in_time(end: int | None, reason: TimeoutExpired | None) -> None:
+    """Raises `reason` for what came to its end after `end`: a call of the system or of an object that cannot be ended
+    took longer."""
+    if end is not None and reason is not None and time.monotonic_ns() >= end:
+        try:
+            raise reason from None
+        finally:
+            del reason  # its traceback holds this frame
 
 
 def _new_stats() -> Stats:

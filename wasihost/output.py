@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import io
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from wasihost.errors import ConfigError, LimitExceeded
+from wasihost.pieces import PIECE, whole
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -36,19 +39,41 @@ class Budget:
 class Captured:
     """What a guest wrote to a stream, up to `limit` bytes; the rest is dropped and `truncated` set."""
 
-    __slots__ = ("_limit", "data", "truncated")
+    __slots__ = ("_data", "_limit", "size", "truncated")
 
     def __init__(self, limit: int | None) -> None:
-        self.data = bytearray()
+        self._data = io.BytesIO()
+        self.size = 0
         self.truncated = False
         self._limit = limit
 
     def __call__(self, data: bytes) -> None:
         """Keep what there is room for."""
-        if self._limit is not None and len(self.data) + len(data) > self._limit:
-            data = data[: self._limit - len(self.data)]
+        if self._limit is not None and self.size + len(data) > self._limit:
+            data = data[: self._limit - self.size]
             self.truncated = True
-        self.data += data
+        self.size += self._data.write(data)
+
+    def content(self) -> bytes:
+        """All of it until now."""
+        return whole(self._data)
+
+    def text(self, encoding: str, errors: str) -> str:
+        """The same as text, with newlines as Python has them."""
+        if self.size > PIECE:
+            with suppress(UnicodeError, LookupError):  # raised below, of the whole
+                return self._large_text(encoding, errors)
+        return self._data.getvalue().decode(encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
+
+    def _large_text(self, encoding: str, errors: str) -> str:
+        """Text that is appended to grows in place, while it has one name and no wider character comes."""
+        decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(errors), translate=True)
+        text = ""
+        with self._data.getbuffer() as data:
+            for at in range(0, self.size, PIECE):
+                text += decoder.decode(data[at : at + PIECE])
+        text += decoder.decode(b"", final=True)
+        return text
 
 
 class Decoding:
@@ -77,8 +102,8 @@ class Decoding:
 
     def _decoded(self, captured: Captured | None, errors: str) -> bytes | str | None:
         if captured is None or self.encoding is None:
-            return None if captured is None else bytes(captured.data)
-        return captured.data.decode(self.encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
+            return None if captured is None else captured.content()
+        return captured.text(self.encoding, errors)
 
     def encode(self, text: Buffer | str) -> bytes:
         """What the guest is to read: a str, or any bytes-like object. ConfigError for text without `text=True`."""

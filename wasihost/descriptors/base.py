@@ -14,6 +14,7 @@ from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstf
 
 from wasihost import rights as kinds
 from wasihost.deadline import Deadline
+from wasihost.pieces import PIECE
 
 NO_FLAGS = Fdflags(0)
 _ALL = int(kinds.ALL)
@@ -257,17 +258,16 @@ class Directory(Descriptor):
         raise WasiError(Errno.NOTSUP)
 
 
-ONE_PIECE = 1 << 20
-"""Bytes of several buffers that are joined at most: they may overlap, so a small guest could name any amount."""
-
-
 def one_piece(buffers: list[memoryview]) -> memoryview:
-    """The buffers joined, or as many of the first as are not too much: the guest asks for the rest again."""
+    """The buffers joined, or as many of the first as are not too much: the guest asks for the rest again.
+
+    They may overlap, so a small guest could name any amount.
+    """
     total = 0
     filled = [buffer for buffer in buffers if len(buffer)]
     for number, buffer in enumerate(filled):
         total += len(buffer)
-        if total > ONE_PIECE:
+        if total > PIECE:
             filled = filled[: max(number, 1)]
             break
     return filled[0] if len(filled) == 1 else memoryview(b"".join(filled))

@@ -15,10 +15,12 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights
 
 from wasihost import rights as kinds
+from wasihost.deadline import Deadline
 from wasihost.descriptors.base import Descriptor, Directory, DirectoryEntry
 from wasihost.descriptors.host_file import HostFile, change_status_flags, fdatasync
 from wasihost.descriptors.host_stream import Fifo, HostDevice, HostStream
 from wasihost.descriptors.hoststat import filestat_of, filetype_of, stamps
+from wasihost.descriptors.reported import CHECKED
 from wasihost.sandbox import operations, read_only, resolve
 from wasihost.sandbox.names import is_itself
 from wasihost.sandbox.times import set_times
@@ -29,6 +31,8 @@ _FILE, _STREAM = int(kinds.FILE), int(kinds.STREAM)
 _A_FILE, _A_FOLDER, _A_BLOCK_DEVICE = Filetype.REGULAR_FILE, Filetype.DIRECTORY, Filetype.BLOCK_DEVICE
 _A_DEVICE = Filetype.CHARACTER_DEVICE
 _AT_ONCE = os.O_NONBLOCK | os.O_NOCTTY
+_LEASE_PAUSE = 20_000_000
+"""ns between two attempts to open a file that another process has a lease of."""
 _HOST_FLAGS = {
     Fdflags.APPEND: os.O_APPEND,
     Fdflags.DSYNC: os.O_DSYNC,
@@ -44,12 +48,17 @@ class HostDirectory(Directory):
     `mount` is device and inode number of the mount it was reached through.
     """
 
-    __slots__ = ("fd", "mount")
+    __slots__ = ("deadline", "fd", "mount")
 
     def __init__(self, fd: int, read_only: bool, mount: tuple[int, int], preopen: str | None = None) -> None:
         super().__init__(preopen, read_only)
+        self.deadline: Deadline | None = None
         self.fd = fd
         self.mount = mount
+
+    def attend(self, deadline: Deadline) -> None:
+        """Opening waits no longer than that, and listing takes no longer."""
+        self.deadline = deadline
 
     def close(self) -> None:
         """close(2)."""
@@ -88,7 +97,9 @@ class HostDirectory(Directory):
                 raise
             fd = os.dup(self.fd)  # a directory that may be read but not searched has no `.` to be opened by
         except BlockingIOError:  # a regular file with a lease of another process, which it is now asked to give back
-            fd = resolve.open_beneath(self.fd, path, how | os.O_NOCTTY, 0o666, follow)
+            if flags & Fdflags.NONBLOCK:
+                raise
+            fd = self._open_leased(path, how, follow)
         try:
             mode = os.fstat(fd).st_mode
             kind = filetype_of(mode)
@@ -105,6 +116,14 @@ class HostDirectory(Directory):
             os.close(fd)
             raise
 
+    def _open_leased(self, path: str, how: int, follow: bool) -> int:
+        """Try until the other process has given its lease back, or the system has taken it, a minute later."""
+        deadline = self.deadline if self.deadline is not None else Deadline()
+        while True:
+            deadline.sleep(_LEASE_PAUSE)
+            with contextlib.suppress(BlockingIOError):
+                return resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow)
+
     def entries(self) -> list[DirectoryEntry]:
         """scandir(3): the kernel's own inode numbers and types, no stat per entry.
 
@@ -120,6 +139,8 @@ class HostDirectory(Directory):
         with os.scandir(self.fd) as found:
             for entry in found:
                 out.append((os.fsencode(entry.name), entry.inode(), _entry_type(entry)))
+                if not len(out) % CHECKED and self.deadline is not None:
+                    self.deadline.check()
         return out
 
     def stat(self) -> Filestat:

@@ -13,8 +13,10 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Whence
 
 from wasihost import rights as kinds
+from wasihost.deadline import Deadline
 from wasihost.descriptors.base import MAX_OFFSET, Descriptor
 from wasihost.descriptors.hoststat import filestat_of, stamps
+from wasihost.pieces import PIECE, are_large, each
 from wasihost.sandbox.times import set_times
 
 _APPEND = int(Fdflags.APPEND)
@@ -33,7 +35,7 @@ class HostFile(Descriptor):
     `read_only` says that it lies below a read-only mount; it was opened to be read then.
     """
 
-    __slots__ = ("fd", "kind", "position", "read_only")
+    __slots__ = ("deadline", "fd", "kind", "position", "read_only")
 
     KIND: ClassVar[int] = kinds.FILE
 
@@ -47,10 +49,15 @@ class HostFile(Descriptor):
         read_only: bool = False,
     ) -> None:
         super().__init__(rights, 0, flags)
+        self.deadline: Deadline | None = None
         self.fd = fd
         self.kind = kind
         self.position = 0
         self.read_only = read_only
+
+    def attend(self, deadline: Deadline) -> None:
+        """What is large ends with it."""
+        self.deadline = deadline
 
     def filetype(self) -> Filetype:
         """A regular file, or a block device."""
@@ -72,12 +79,18 @@ class HostFile(Descriptor):
 
     def read(self, buffers: list[memoryview]) -> int:
         """preadv at the position kept here."""
+        if (len(buffers) != 1 or len(buffers[0]) > PIECE) and are_large(buffers):
+            size = self.pread(buffers, self.position)
+            self.position += size
+            return size
         size = _preadv(self.fd, buffers, self.position)
         self.position += size
         return size
 
     def write(self, buffers: list[memoryview]) -> int:
-        """pwritev at the position kept here; with APPEND the host finds the end, atomically."""
+        """pwritev at the position kept here; with APPEND the host finds the end, atomically up to a piece."""
+        if (len(buffers) != 1 or len(buffers[0]) > PIECE) and are_large(buffers):
+            return each(buffers, self.deadline, lambda piece, _: self.write([piece]))
         if self.flags & _APPEND:
             size = os.writev(self.fd, buffers)
             if size:  # a write of nothing leaves the position where it is
@@ -92,7 +105,10 @@ class HostFile(Descriptor):
 
     def pread(self, buffers: list[memoryview], offset: int) -> int:
         """preadv(2); INVAL for an offset beyond 2**63-1."""
-        return _preadv(self.fd, buffers, file_offset(offset))
+        start = file_offset(offset)
+        if are_large(buffers):
+            return each(buffers, self.deadline, lambda piece, done: _preadv(self.fd, [piece], start + done))
+        return _preadv(self.fd, buffers, start)
 
     def pwrite(self, buffers: list[memoryview], offset: int) -> int:
         """pwritev(2). Linux would append to a file opened with APPEND; POSIX and the spec say `offset`, so say it."""
@@ -102,10 +118,15 @@ class HostFile(Descriptor):
             mode = fcntl.fcntl(self.fd, fcntl.F_GETFL)
             fcntl.fcntl(self.fd, fcntl.F_SETFL, mode & ~os.O_APPEND)
             try:
-                return _pwritev(self.fd, buffers, file_offset(offset))
+                return self._pwrite(buffers, file_offset(offset))
             finally:
                 fcntl.fcntl(self.fd, fcntl.F_SETFL, mode)
-        return _pwritev(self.fd, buffers, file_offset(offset))
+        return self._pwrite(buffers, file_offset(offset))
+
+    def _pwrite(self, buffers: list[memoryview], start: int) -> int:
+        if are_large(buffers):
+            return each(buffers, self.deadline, lambda piece, done: _pwrite(self.fd, piece, start + done))
+        return _pwritev(self.fd, buffers, start)
 
     def seek(self, offset: int, whence: Whence) -> int:
         """The new position; INVAL below 0, OVERFLOW above 2**63-1."""
@@ -151,7 +172,7 @@ class HostFile(Descriptor):
 
     def allocate(self, offset: int, size: int) -> None:
         """posix_fallocate(2); INVAL for size 0, NOTSUP where the host does not have it."""
-        allocate(self.fd, offset, size)
+        allocate(self.fd, offset, size, self.deadline)
 
     def sync(self) -> None:
         """fsync(2)."""
@@ -175,12 +196,28 @@ def advise(fd: int, offset: int, size: int, advice: Advice) -> None:
         os.posix_fadvise(fd, offset, size, _ADVICE[advice])
 
 
-def allocate(fd: int, offset: int, size: int) -> None:
-    """posix_fallocate(2); INVAL for size 0 and for an end beyond 2**63-1, NOTSUP where the host does not have it."""
-    file_offset(offset + size)
+def allocate(fd: int, offset: int, size: int, deadline: Deadline | None) -> None:
+    """posix_fallocate(2); INVAL for size 0 and for an end beyond 2**63-1, NOTSUP where the host does not have it.
+
+    What is large is done in pieces, after a look whether the file system can have so much.
+    """
+    end = file_offset(offset + size)
     if not hasattr(os, "posix_fallocate"):
         raise WasiError(Errno.NOTSUP)
-    os.posix_fallocate(fd, offset, size)
+    if size <= _ALLOCATED:
+        os.posix_fallocate(fd, offset, size)
+        return
+    room = os.fstatvfs(fd)
+    if size > room.f_bavail * room.f_frsize + os.fstat(fd).st_blocks * 512:
+        raise WasiError(Errno.NOSPC)
+    for at in range(offset, end, _ALLOCATED):
+        if deadline is not None:
+            deadline.check()
+        os.posix_fallocate(fd, at, min(_ALLOCATED, end - at))
+
+
+_ALLOCATED = 16 * PIECE
+"""Bytes that are allocated at once: 4 ms where the system has to make zeros in memory, less on a disk."""
 
 
 def file_offset(value: int) -> int:

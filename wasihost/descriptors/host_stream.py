@@ -28,6 +28,7 @@ from wasihost.descriptors.host_file import (
     status_flags,
 )
 from wasihost.descriptors.hoststat import bytes_to_read, filestat_of, filetype_of, stamps
+from wasihost.pieces import are_large, each
 from wasihost.sandbox.times import set_times
 
 if TYPE_CHECKING:
@@ -48,18 +49,19 @@ class HostStream(Stream):
     before a call that waits would not do: somebody else may take what there was.
     """
 
-    __slots__ = ("_now", "deadline", "fd", "kind")
+    __slots__ = ("_now", "_of_file", "deadline", "fd", "kind")
 
     def __init__(self, fd: int, rights: int, kind: Filetype, flags: Fdflags) -> None:
         super().__init__(rights, 0, flags)
         self.fd = fd
         self.kind = kind
         self.deadline: Deadline | None = None
+        self._of_file: Deadline | None = None
         self._now = bool(_NOW)
 
     def attend(self, deadline: Deadline) -> None:
-        """Reads and writes wait no longer than that; what is always ready does not wait."""
-        self.deadline = None if self.kind == Filetype.REGULAR_FILE else deadline
+        """Reads and writes wait no longer than that. A regular file is always ready, and moved in pieces."""
+        self.deadline, self._of_file = (None, deadline) if self.kind == Filetype.REGULAR_FILE else (deadline, None)
 
     def filetype(self) -> Filetype:
         """As it was when it was opened."""
@@ -146,11 +148,17 @@ class HostStream(Stream):
 
     def pread(self, buffers: list[memoryview], offset: int) -> int:
         """preadv(2)."""
-        return os.preadv(self.fd, buffers, file_offset(offset))
+        start = file_offset(offset)
+        if self._of_file is not None and are_large(buffers):
+            return each(buffers, self._of_file, lambda piece, done: os.preadv(self.fd, [piece], start + done))
+        return os.preadv(self.fd, buffers, start)
 
     def pwrite(self, buffers: list[memoryview], offset: int) -> int:
         """pwritev(2)."""
-        return os.pwritev(self.fd, buffers, file_offset(offset))
+        start = file_offset(offset)
+        if self._of_file is not None and are_large(buffers):
+            return each(buffers, self._of_file, lambda piece, done: os.pwrite(self.fd, piece, start + done))
+        return os.pwritev(self.fd, buffers, start)
 
     def advise(self, offset: int, size: int, advice: Advice) -> None:
         """posix_fadvise(2)."""
@@ -158,7 +166,7 @@ class HostStream(Stream):
 
     def allocate(self, offset: int, size: int) -> None:
         """posix_fallocate(2): NODEV for a device."""
-        allocate(self.fd, offset, size)
+        allocate(self.fd, offset, size, self._of_file)
 
     def set_size(self, size: int) -> None:
         """ftruncate(2): INVAL for a device."""
@@ -243,6 +251,8 @@ class InheritedStream(HostStream):
     def read(self, buffers: list[memoryview]) -> int:
         """readv(2); with NONBLOCK, AGAIN where it would wait."""
         if self.kind == Filetype.REGULAR_FILE:
+            if are_large(buffers):
+                return each(buffers, self._of_file, lambda piece, _: os.readv(self.fd, [piece]))
             return os.readv(self.fd, buffers)
         if not self.flags and (self.deadline is None or not self.deadline.active):
             try:
@@ -256,6 +266,8 @@ class InheritedStream(HostStream):
         if self.kind == Filetype.REGULAR_FILE:
             if self.flags & _APPEND and not self._appends:
                 os.lseek(self.fd, 0, os.SEEK_END)
+            if are_large(buffers):
+                return each(buffers, self._of_file, lambda piece, _: os.write(self.fd, piece))
             return os.writev(self.fd, buffers)
         if not self.flags and (self.deadline is None or not self.deadline.active):
             try:

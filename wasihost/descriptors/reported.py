@@ -12,8 +12,8 @@ What is no number is a bug of whoever reported it: TypeError.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from wasi_preview1.codecs import DIRENT_LAYOUT
 from wasi_preview1.errors import WasiError
@@ -57,8 +57,12 @@ def file_size(reporter: object, size: Any) -> int:
     return number
 
 
-def packed(entries: list[DirectoryEntry]) -> tuple[memoryview, list[int]]:
-    """A listing as the guest gets it, end to end, and where each entry begins."""
+CHECKED: Final = 4096
+"""Entries of a listing between two looks at the deadline."""
+
+
+def packed(entries: list[DirectoryEntry], check: Callable[[], None]) -> tuple[memoryview, list[int]]:
+    """A listing as the guest gets it, end to end, and where each entry begins. `check` raises if there is no time."""
     pack, head = DIRENT_LAYOUT.pack, DIRENT_LAYOUT.size
     pieces: list[bytes] = []
     starts: list[int] = []
@@ -70,6 +74,8 @@ def packed(entries: list[DirectoryEntry]) -> tuple[memoryview, list[int]]:
         pieces += (pack(number, inode & _U64, size, filetype), name)
         starts.append(at)
         at += head + size
+        if not number % CHECKED:
+            check()
     return memoryview(b"".join(pieces)), starts
 
 

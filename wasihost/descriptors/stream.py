@@ -20,6 +20,7 @@ from wasihost.deadline import Deadline, ready_now
 from wasihost.descriptors.adapted import LONGEST, TextWriter, counts_bytes, encoded, is_text
 from wasihost.descriptors.base import Stream, one_piece
 from wasihost.errors import ConfigError
+from wasihost.pieces import PIECE, copy, each
 
 if TYPE_CHECKING:
     from wasihost.descriptors.ready import Ready
@@ -77,12 +78,17 @@ class PythonStream(Stream):
 class BytesInput(PythonStream):
     """Standard input from memory."""
 
-    __slots__ = ("_data", "_position")
+    __slots__ = ("_data", "_position", "deadline")
 
     def __init__(self, data: bytes) -> None:
         super().__init__(_OTHERS | Rights.FD_READ)
+        self.deadline: Deadline | None = None
         self._data = memoryview(data)
         self._position = 0
+
+    def attend(self, deadline: Deadline) -> None:
+        """Copying what is large ends with it."""
+        self.deadline = deadline
 
     def available(self) -> int:
         """What is left."""
@@ -94,7 +100,10 @@ class BytesInput(PythonStream):
         for buffer in buffers:
             chunk = self._data[self._position : self._position + len(buffer)]
             size = len(chunk)
-            buffer[:size] = chunk
+            if size > PIECE:
+                copy(buffer, chunk, self.deadline)
+            else:
+                buffer[:size] = chunk
             self._position += size
             total += size
             if size < len(buffer):
@@ -168,9 +177,10 @@ class ReaderInput(PythonStream):
         self.flags = flags
 
     def read(self, buffers: list[memoryview]) -> int:
-        """One `read` of the object for the first buffer that is not empty; AGAIN where it has nothing now."""
+        """One `read` of the object for the first buffer that is not empty, or a piece of it; AGAIN where it has nothing
+        now."""
         for buffer in buffers:
-            if size := len(buffer):
+            if size := min(len(buffer), PIECE):
                 data = self._rest or self._bytes(
                     self._next(max(size // LONGEST, 1) if self._gives_text else size), size
                 )
@@ -222,10 +232,11 @@ class WriterOutput(PythonStream):
     being of the wrong type, it is given the same as str, and all that follows. Nothing is written to try.
     """
 
-    __slots__ = ("_flush", "_may_refuse", "_other", "_stream", "_text", "_write")
+    __slots__ = ("_flush", "_may_refuse", "_other", "_stream", "_text", "_write", "deadline")
 
     def __init__(self, stream: Writer | TextStream | Callable[[bytes], object]) -> None:
         super().__init__(_OTHERS | Rights.FD_WRITE)
+        self.deadline: Deadline | None = None
         own: Any = getattr(stream, "write", None)
         function: Any = stream if own is None else own
         if own is None and getattr(stream, "__name__", "") == "write":
@@ -246,9 +257,17 @@ class WriterOutput(PythonStream):
                 self._write = text.write
             self._text = text
 
+    def attend(self, deadline: Deadline) -> None:
+        """Writing what is large ends with it."""
+        self.deadline = deadline
+
     def write(self, buffers: list[memoryview]) -> int:
-        """One `write` of the object; its flush, if it has one, so that the bytes are there when the call returns."""
-        data = bytes(buffers[0] if len(buffers) == 1 else one_piece(buffers))
+        """One `write` of the object, or one for each piece; its flush, if it has one, so that the bytes are there when
+        the call returns."""
+        all_ = buffers[0] if len(buffers) == 1 else one_piece(buffers)
+        if len(all_) > PIECE:
+            return each([all_], self.deadline, lambda piece, _: self.write([piece]))
+        data = bytes(all_)
         try:
             taken = self._write(data)
         except BlockingIOError as error:

@@ -13,11 +13,13 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights, Whence
 
 from wasihost import rights as kinds
+from wasihost.deadline import Deadline
 from wasihost.descriptors.base import MAX_OFFSET, Descriptor, Directory, DirectoryEntry, one_piece
 from wasihost.descriptors.host_file import SYNCHRONOUS, file_offset
 from wasihost.descriptors.hoststat import stamps
-from wasihost.descriptors.reported import file_size, filestat
+from wasihost.descriptors.reported import CHECKED, file_size, filestat
 from wasihost.logs import warn
+from wasihost.pieces import PIECE, each
 from wasihost.sandbox.times import UTIME_NOW
 from wasihost.vfs import nodes, operations, read_only
 from wasihost.vfs.mounting import VirtualSource, root_of
@@ -73,11 +75,16 @@ def set_node_times(node: nodes.Node, atim: int, mtim: int, which: Fstflags) -> N
 class VirtualDirectory(Directory):
     """An open directory of a virtual tree."""
 
-    __slots__ = ("node",)
+    __slots__ = ("deadline", "node")
 
     def __init__(self, node: nodes.Directory, read_only: bool, preopen: str | None = None) -> None:
         super().__init__(preopen, read_only)
+        self.deadline: Deadline | None = None
         self.node = node
+
+    def attend(self, deadline: Deadline) -> None:
+        """Opening and listing take no longer than that."""
+        self.deadline = deadline
 
     def entries(self) -> list[DirectoryEntry]:
         """No stat per entry."""
@@ -85,6 +92,8 @@ class VirtualDirectory(Directory):
         out = [(b".", self.node.inode, Filetype.DIRECTORY), (b"..", above.inode, Filetype.DIRECTORY)]
         for name, node in _entries(self.node):
             out.append((name, node.inode, filetype_of(node)))
+            if not len(out) % CHECKED and self.deadline is not None:
+                self.deadline.check()
         return out
 
     def open(self, path: str, follow: bool, oflags: Oflags, rights: int, flags: Fdflags) -> Descriptor:
@@ -192,15 +201,20 @@ class VirtualDirectory(Directory):
 class VirtualFile(Descriptor):
     """An open file of a virtual tree. `read_only` says that it lies below a read-only mount."""
 
-    __slots__ = ("node", "position", "read_only")
+    __slots__ = ("deadline", "node", "position", "read_only")
 
     KIND: ClassVar[int] = kinds.FILE
 
     def __init__(self, node: nodes.File, rights: int, flags: Fdflags, *, read_only: bool) -> None:
         super().__init__(rights, 0, flags)
+        self.deadline: Deadline | None = None
         self.node = node
         self.position = 0
         self.read_only = read_only
+
+    def attend(self, deadline: Deadline) -> None:
+        """What is large ends with it."""
+        self.deadline = deadline
 
     def filetype(self) -> Filetype:
         """A regular file."""
@@ -221,11 +235,13 @@ class VirtualFile(Descriptor):
         return size
 
     def write(self, buffers: list[memoryview]) -> int:
-        """At the position; at the end with APPEND, each call in one piece."""
+        """At the position; at the end with APPEND, up to a piece of bytes in one step."""
         if self.flags & _APPEND:
             data = buffers[0] if len(buffers) == 1 else one_piece(buffers)
             if not len(data):
                 return 0
+            if len(data) > PIECE:
+                return each([data], self.deadline, lambda piece, _: self.write([piece]))
             at, size = self.node.appendfrom(data)
             self.position = at + size
             return size
@@ -235,7 +251,10 @@ class VirtualFile(Descriptor):
 
     def pread(self, buffers: list[memoryview], offset: int) -> int:
         """The bytes at `offset`; INVAL where they would end beyond 2**63-1."""
-        file_offset(offset + sum(map(len, buffers)))
+        wanted = sum(map(len, buffers))
+        file_offset(offset + wanted)
+        if wanted > PIECE:
+            return each(buffers, self.deadline, lambda piece, done: self.node.readinto(offset + done, piece))
         at = start = offset
         for buffer in buffers:
             size = self.node.readinto(at, buffer) if len(buffer) else 0
@@ -246,7 +265,10 @@ class VirtualFile(Descriptor):
 
     def pwrite(self, buffers: list[memoryview], offset: int) -> int:
         """To `offset`, also with APPEND. What was written before an error counts; the error comes with the next."""
-        file_offset(offset + sum(map(len, buffers)))
+        given = sum(map(len, buffers))
+        file_offset(offset + given)
+        if given > PIECE:
+            return each(buffers, self.deadline, lambda piece, done: self.node.writefrom(offset + done, piece))
         at = start = offset
         for buffer in buffers:
             if not len(buffer):

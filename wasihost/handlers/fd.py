@@ -193,7 +193,7 @@ class FdFunctions(FdHandlers):
         if not directory.rights & Rights.FD_READDIR:
             raise directory.lacks(Rights.FD_READDIR)
         if cookie == 0 or directory.listing is None:
-            directory.listing = packed(directory.entries())
+            directory.listing = packed(directory.entries(), self.table.deadline.check)
         entries, starts = directory.listing
         if cookie >= len(starts):
             return 0

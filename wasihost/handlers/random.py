@@ -13,8 +13,9 @@ from wasi_preview1.handlers import RandomHandlers
 from wasi_preview1.types import Errno
 
 from wasihost.config import RandomSource
+from wasihost.deadline import Deadline
+from wasihost.pieces import PIECE
 
-_CHUNK = 1 << 20
 _SMALL = 64
 _STOCK = 4096
 
@@ -48,10 +49,11 @@ class Stock:
 
 
 class Random(RandomHandlers):
-    """Fills the guest's buffer in pieces, so a large one costs the host no large copy."""
+    """Fills the guest's buffer in pieces, so a large one costs the host no large copy, and ends with the guest."""
 
     __slots__ = ()
 
+    deadline: Deadline
     rand_source: RandomSource | None
     stock: Stock
 
@@ -68,14 +70,18 @@ class Random(RandomHandlers):
             stock.used = end = at + size
             buf[:] = stock.content[at:end]
         else:
-            for at in range(0, size, _CHUNK):
-                piece = buf[at : at + _CHUNK]
+            for at in range(0, size, PIECE):
+                if at:
+                    self.deadline.check()
+                piece = buf[at : at + PIECE]
                 piece[:] = os.urandom(len(piece))
 
     def _from_source(self, buf: memoryview, source: RandomSource) -> None:
         at = 0
         while at < len(buf):
-            size = min(len(buf) - at, _CHUNK)
+            if at:
+                self.deadline.check()
+            size = min(len(buf) - at, PIECE)
             data = source.read(size)
             if not data:
                 raise WasiError(Errno.IO)

@@ -108,13 +108,13 @@ class MemoryFile(MemoryNode, File):
         """The whole content in one piece."""
         with self.budget.lock:
             data = self.content()
-            return data.tobytes() if isinstance(data, Sparse) else bytes(data)
+            return data.tobytes() if isinstance(data, Sparse) else _copy(data)
 
     def frozen(self) -> bytes | Lazy | Sparse:
         """The content as it is now, which does not change with the file; nothing is loaded, and holes stay holes."""
         with self.budget.lock:
             data = self.data
-            return data.copy() if isinstance(data, Sparse) else bytes(data) if isinstance(data, bytearray) else data
+            return data.copy() if isinstance(data, Sparse) else _copy(data) if isinstance(data, bytearray) else data
 
     def replace(self, data: bytes | Lazy) -> None:
         """Other content altogether."""
@@ -279,6 +279,11 @@ class MemoryFile(MemoryNode, File):
         """Give the bytes back with the last name and open. They stay for another thread that is about to open it."""
         if self.links <= 0 and self.opens <= 0:
             self.budget.charge(-self.size())
+
+
+def _copy(data: bytes | bytearray) -> bytes:
+    """It as `bytes`."""
+    return Sparse(data).tobytes() if isinstance(data, bytearray) and len(data) > WHOLE else bytes(data)
 
 
 def _size(data: bytes | Lazy | Sparse) -> int:
