@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 from wasi_preview1.errors import GuestFault, WasiError
@@ -38,6 +39,11 @@ from wasihost.errors import (
 from wasihost.fsconfig import FSConfig, Mount
 from wasihost.limits import Limits
 from wasihost.outcomes import Outcome, outcome
+
+if sys.implementation.name != "cpython":
+    raise ImportError(
+        f"wasihost runs on CPython, not on {sys.implementation.name}: it relies on how CPython runs ctypes"
+    )
 
 if TYPE_CHECKING:
     from wasihost.engines.wasmtime.compiling import Compilation

@@ -9,12 +9,12 @@ from __future__ import annotations
 import atexit
 import contextvars
 import os
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from wasihost.errors import WasihostError
+from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
     from wasihost.instance import Instance

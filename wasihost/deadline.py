@@ -8,14 +8,12 @@ to interrupt. Times are in ns of `time.monotonic_ns`.
 from __future__ import annotations
 
 import os
-import select
 import signal
-import threading
-import time
 from contextlib import suppress
 from typing import NoReturn, TypeAlias
 
 from wasihost.errors import Ended
+from wasihost.unpatched import select, threading, time
 
 SLEEP_MAX = 2**62
 """Hosts cannot express every u64 as a time to sleep: 146 years."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, runtime_checkable
 
 from wasihost.limits import STACK
+from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
     from wasihost.engines.wasmtime.compiling import OnCompile

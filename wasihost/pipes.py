@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import os
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 from wasihost.config import Inherit
+from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
     from wasihost.output import Decoding

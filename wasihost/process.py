@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from wasihost.module import ModuleSource
 from wasihost.options import Prepared
 from wasihost.outcomes import outcome
 from wasihost.pipes import Conversation, PipeEnd
+from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
     from wasihost.stats import Stats

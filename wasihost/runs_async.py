@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
@@ -18,6 +17,7 @@ from wasihost.module import ModuleSource
 from wasihost.options import CommonOptions, Options, Prepared
 from wasihost.outcomes import give, outcome
 from wasihost.runs import CompletedProcess, finish
+from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Unpack
@@ -172,7 +172,12 @@ async def run_async(
 
     A task that is cancelled waits for the guest's end; it does not wait for a module that is being compiled.
     """
-    loop = asyncio.get_running_loop()
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "run_async needs the event loop of asyncio: with another one, call run in a thread of it"
+        ) from None
     calls = _Calls(loop)
     prepared = Prepared(module, config, calls.wrapped(options), text, encoding, timeout)
     over = loop.create_future()

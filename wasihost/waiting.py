@@ -7,11 +7,10 @@ every piece that it moves.
 
 from __future__ import annotations
 
-import select
-import time
 from typing import Final, TypeAlias
 
 from wasihost.deadline import Deadline, milliseconds, piece, raise_of_signals
+from wasihost.unpatched import select, time
 
 TO_READ: Final = select.POLLIN
 TO_WRITE: Final = select.POLLOUT

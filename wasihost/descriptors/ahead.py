@@ -7,8 +7,6 @@ file behind it: Python cannot end while one is. Nothing is read from an object a
 from __future__ import annotations
 
 import os
-import select
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -17,6 +15,7 @@ from weakref import WeakKeyDictionary
 from wasihost.deadline import Deadline, ready_now
 from wasihost.descriptors.adapted import CallableReader, owner_of
 from wasihost.descriptors.ready import Read, Ready
+from wasihost.unpatched import select, threading
 from wasihost.waiting import TO_READ, Waiter
 
 _SLICE = 0.05

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -30,6 +29,7 @@ from wasihost.descriptors.host_file import (
 from wasihost.descriptors.hoststat import bytes_to_read, filestat_of, filetype_of, stamps
 from wasihost.pieces import are_large, each
 from wasihost.sandbox.times import set_times
+from wasihost.unpatched import select
 
 if TYPE_CHECKING:
     from wasihost.output import Budget

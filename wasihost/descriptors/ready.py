@@ -6,12 +6,12 @@ is called before a read, and `available`. Nothing is read from an object ahead o
 
 from __future__ import annotations
 
-import select
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from wasihost.deadline import Deadline
 from wasihost.descriptors.hoststat import bytes_to_read
+from wasihost.unpatched import select
 
 Read: TypeAlias = Callable[[int], Any]
 

@@ -8,10 +8,8 @@ status flags are never changed, as the embedder shares them: every call says its
 from __future__ import annotations
 
 import os
-import select
 import socket
 import struct
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -23,6 +21,7 @@ from wasihost import rights as kinds
 from wasihost.deadline import Deadline
 from wasihost.descriptors.base import Socket, one_piece
 from wasihost.descriptors.hoststat import bytes_to_read, filestat_of
+from wasihost.unpatched import select, threading
 
 T = TypeVar("T")
 

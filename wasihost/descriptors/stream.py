@@ -6,7 +6,6 @@ A user's object never gets a view of guest memory, which it could keep past the 
 from __future__ import annotations
 
 import io
-import select
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +20,7 @@ from wasihost.descriptors.adapted import LONGEST, TextWriter, counts_bytes, enco
 from wasihost.descriptors.base import Stream, one_piece
 from wasihost.errors import ConfigError
 from wasihost.pieces import PIECE, copy, each
+from wasihost.unpatched import select
 
 if TYPE_CHECKING:
     from wasihost.descriptors.ready import Ready

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -31,6 +30,7 @@ from wasihost.descriptors.base import Descriptor
 from wasihost.errors import LimitExceeded
 from wasihost.fdtable import FdTable
 from wasihost.oserrno import errno_of
+from wasihost.unpatched import time
 from wasihost.waiting import ANYWAY, CLOSED, GONE, TO_READ, TO_WRITE, Bits, Waiter
 
 _QUIET = Eventrwflags(0)

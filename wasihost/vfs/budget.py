@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 from collections.abc import Callable
 from typing import NamedTuple
+
+from wasihost.unpatched import threading
 
 
 class LimitError(OSError):

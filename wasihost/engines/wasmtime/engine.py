@@ -13,7 +13,6 @@ engine of its own that compiles on the calling thread; modules compiled before t
 """
 
 import os
-import threading
 from typing import NamedTuple
 
 from wasihost.engines.wasmtime import signals
@@ -21,6 +20,7 @@ from wasihost.engines.wasmtime.ffi import c, has, new_functype
 from wasihost.engines.wasmtime.library import load
 from wasihost.engines.wasmtime.stack import granted
 from wasihost.limits import STACK
+from wasihost.unpatched import threading
 
 _RESERVED = 1 << 32  # all that 32 bits can address
 SETTINGS = "core; 4 GiB reserved, memories do not move"  # part of the key of compiled modules: change both together

@@ -5,12 +5,11 @@ compiled module. Whatever ends a call (a handler's exception, a deadline, a trap
 """
 
 import ctypes
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wasihost.engines.wasmtime import memory, postpone, signals, stack
+from wasihost.engines.wasmtime import memory, nesting, postpone, signals, stack
 from wasihost.engines.wasmtime.calls import (
     CALLBACK,
     CALLER_CALLBACK,
@@ -26,11 +25,13 @@ from wasihost.engines.wasmtime.exported import masked, passing
 from wasihost.engines.wasmtime.ffi import Extern, array, c, new_memorytype, take_error
 from wasihost.engines.wasmtime.link import match
 from wasihost.engines.wasmtime.module import Module
+from wasihost.engines.wasmtime.nesting import nested
 from wasihost.engines.wasmtime.room import Room, Use, nearly, room, too_much, use
 from wasihost.engines.wasmtime.traps import raise_end
 from wasihost.engines.wasmtime.watch import watch
 from wasihost.errors import Ended, LinkError
 from wasihost.names import shown
+from wasihost.unpatched import check, threading
 
 if TYPE_CHECKING:
     from wasihost.engines.base import Ending, HostState
@@ -40,15 +41,6 @@ _ANY = -1  # to the engine: no limit of ours
 
 
 _BUSY = "another thread is in this guest: an instance is for one thread at a time; end it, or wait"
-_MOST_NESTED = 8
-"""How many stores may be entered within each other. Each may use half a MiB of the thread's stack, of often 8 MiB."""
-
-
-class _Nested(threading.local):
-    count = 0
-
-
-_nested = _Nested()
 
 
 class _Alone:
@@ -99,6 +91,7 @@ class Instance:
         label: str = "guest",
         offered: "Offered | None" = None,
     ) -> None:
+        check()
         self._linker: int | None = None
         # At exit, `c` may be gone before the last instance.
         self._delete = c.wasmtime_linker_delete, c.wasm_trap_delete, c.wasmtime_error_delete
@@ -276,14 +269,14 @@ class Instance:
         context = self.memory.store.context  # no local name for the store: a kept traceback would keep it
         deep(8)
         first = not self.depth
-        stack.check(self.module.engine.kind.stack, _nested.count)
-        if first and _nested.count >= _MOST_NESTED:
-            raise RecursionError(f"guests that call guests are nested more than {_MOST_NESTED} deep")
+        stack.check(self.module.engine.kind.stack, nested.count)
+        if nested.count:
+            nesting.check(first, Instance._entered.__code__)
         trap = ctypes.c_void_p()
         main = postpone.hold(id(self))
         swapped = watched = False
         self.depth += 1
-        _nested.count += first
+        nested.count += first
         try:
             swapped = signals.before_run()
             if first and self._ending is not None:
@@ -294,7 +287,7 @@ class Instance:
             raise_end(self._state, self._kept, error, trap.value, self.origin, self.module.places)
         finally:
             self.depth -= 1
-            _nested.count -= first
+            nested.count -= first
             if watched:
                 watch.leave(self)
             if swapped:

@@ -8,9 +8,9 @@ import ctypes
 import importlib.util
 import os
 import sys
-import threading
 
 from wasihost.errors import ConfigError
+from wasihost.unpatched import threading
 
 OLDEST = 25
 _INSTALL = "run: pip install 'wasmtime>=25'"
@@ -83,6 +83,19 @@ def find() -> tuple[str, str]:
     return path, version
 
 
+def _refuse_subinterpreter() -> None:
+    """Callbacks of ctypes enter the main interpreter, or whichever this thread was in last."""
+    python = ctypes.pythonapi
+    python.PyInterpreterState_Get.restype = ctypes.c_void_p
+    python.PyInterpreterState_GetID.argtypes = (ctypes.c_void_p,)
+    python.PyInterpreterState_GetID.restype = ctypes.c_int64
+    if python.PyInterpreterState_GetID(python.PyInterpreterState_Get()):
+        raise ConfigError(
+            "guests do not run in a subinterpreter: use threads, where they run at the same time as it is, or processes"
+            " (mod_wsgi: WSGIApplicationGroup %{GLOBAL})"
+        )
+
+
 _lock = threading.Lock()
 _loaded: list[Library] = []
 
@@ -93,6 +106,7 @@ def load() -> Library:
         return _loaded[0]
     with _lock:
         if not _loaded:
+            _refuse_subinterpreter()
             path, version = find()
             try:
                 _loaded.append(Library(path, version))

@@ -25,7 +25,6 @@ and drop linkers in one thread only: their table of host functions has no lock.
 import ctypes
 import os
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -37,6 +36,7 @@ from wasihost.engines.wasmtime.calls import CALLER_CALLBACK, TRAP_TEXT, entry, n
 from wasihost.engines.wasmtime.calls import define as define_unchecked
 from wasihost.engines.wasmtime.ffi import c, has, new_functype, without_stack
 from wasihost.errors import ConfigError, Ended, ExitError, LinkError, TrapError
+from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
     import wasmtime

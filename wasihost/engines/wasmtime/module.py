@@ -7,7 +7,6 @@ compiles.
 import ctypes
 import io
 import os
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cached_property
@@ -21,6 +20,7 @@ from wasihost.engines.wasmtime.ffi import MemoryType, Vec, c, functype_at, memor
 from wasihost.engines.wasmtime.outline import FREE, outline
 from wasihost.engines.wasmtime.sections import Type
 from wasihost.errors import ModuleError, Place
+from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
     from wasihost.backtrace import Origin

@@ -23,13 +23,14 @@ import _signal  # type: ignore[import-not-found]  # typeshed knows only `signal`
 import ctypes
 import operator
 import os
-import threading
 from _thread import interrupt_main
 from collections.abc import Callable
 from functools import partial
 from itertools import compress, starmap
 from types import CodeType, FrameType
 from typing import Any, TypeAlias, cast
+
+from wasihost.unpatched import threading
 
 FRAGILE: set[CodeType] = set()
 """Functions in which nothing may be raised but by themselves. What they call may raise."""

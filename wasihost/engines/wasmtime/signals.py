@@ -12,7 +12,8 @@ import ctypes
 import os
 import signal
 import sys
-import threading
+
+from wasihost.unpatched import threading
 
 _IN_FRONT = [number for name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE") if (number := getattr(signal, name, 0))]
 _ROOM = 512  # more than any system's struct sigaction

@@ -8,12 +8,12 @@ Rules of this file: `room` alone knows the system. What it cannot find out is No
 """
 
 import ctypes
-import threading
 from functools import cache
 from typing import Literal
 
 from wasihost.errors import ConfigError, TrapError
 from wasihost.limits import STACK
+from wasihost.unpatched import threading
 
 LEAST = 16 << 10
 """With less no guest is entered."""

@@ -9,12 +9,12 @@ Rules of this file: the thread lives as long as there is a guest to watch and no
 """
 
 import os
-import threading
 import time
 from typing import TYPE_CHECKING
 
 from wasihost.engines.wasmtime.engine import Engine
 from wasihost.engines.wasmtime.ffi import c
+from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
     from wasihost.engines.base import Ending

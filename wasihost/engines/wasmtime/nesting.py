@@ -1,0 +1,38 @@
+"""How many guests a thread is within, and that they end in the order in which they have to.
+
+The engine keeps one record of a thread's guests, last in, first out. Greenlets share a thread and its stack: one may
+wait while its guest is in a function of the embedder's, but another one may not enter a guest meanwhile. The first to
+end would not be the last that was entered, and the next trap would be looked for on a stack that is not there.
+"""
+
+import sys
+from types import CodeType, FrameType
+
+from wasihost.unpatched import threading
+
+MOST = 8
+"""How many stores may be entered within each other. Each may use half a MiB of the thread's stack, of often 8 MiB."""
+
+
+class _Nested(threading.local):
+    count = 0
+
+
+nested = _Nested()
+"""`count` is how many stores this thread has entered."""
+
+
+def check(first: bool, entering: CodeType) -> None:
+    """Raises RecursionError for one store more (`first`) than may be, and RuntimeError if the guest that this thread
+    is within belongs to another greenlet: no call of `entering` is below the caller's then."""
+    if "greenlet" in sys.modules:
+        frame: FrameType | None = sys._getframe(2)
+        while frame is not None and frame.f_code is not entering:
+            frame = frame.f_back
+        if frame is None:
+            raise RuntimeError(
+                "another greenlet of this thread is within a guest: run each in a thread of its own, such as "
+                "gevent.get_hub().threadpool.apply(wasihost.run, ...)"
+            )
+    if first and nested.count >= MOST:
+        raise RecursionError(f"guests that call guests are nested more than {MOST} deep")

@@ -1,0 +1,87 @@
+"""`select`, `threading` and `time` of Python's own, also where gevent or eventlet have put others in their place.
+
+A guest waits within a callback of the engine. gevent's `poll`, `sleep` and locks would switch to another greenlet
+there, on the same thread and stack; and its threads are greenlets, which do not run while a guest computes. So what
+waits on behalf of a guest, watches it or guards our own data takes these modules from here.
+
+Rules of this file: nothing is imported that the program does not have already; where nothing is patched, these are the
+modules that everybody has.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from wasihost.errors import ConfigError
+
+if TYPE_CHECKING:
+    import select
+    import threading
+    import time
+
+__all__ = ["check", "select", "threading", "time"]
+
+
+def _patched() -> bool:
+    """Whether threads are greenlets in this process."""
+    gevent: Any = sys.modules.get("gevent.monkey")
+    eventlet: Any = sys.modules.get("eventlet.patcher")
+    return bool(
+        (gevent is not None and gevent.is_module_patched("threading"))
+        or (eventlet is not None and eventlet.is_monkey_patched("thread"))
+    )
+
+
+def _by_gevent(name: str) -> ModuleType:
+    """A copy of a module with what gevent has saved of it. One written in Python is executed anew instead, since its
+    functions look up names in the module that they come from."""
+    import importlib
+    import importlib.util
+
+    current = importlib.import_module(name)
+    if name == "threading":
+        spec = current.__spec__
+        assert spec is not None
+        assert spec.loader is not None
+        made = importlib.util.module_from_spec(spec)
+        inner = sys.modules["_thread"]
+        sys.modules["_thread"] = _by_gevent("_thread")
+        try:
+            spec.loader.exec_module(made)
+        finally:
+            sys.modules["_thread"] = inner
+        return made
+    made = ModuleType(name, current.__doc__)
+    original = sys.modules["gevent.monkey"].get_original
+    made.__dict__.update((one, original(name, one)) for one in dir(current) if not one.startswith("__"))
+    return made
+
+
+def _originals() -> tuple[ModuleType, ...]:
+    names = "select", "threading", "time"
+    gevent: Any = sys.modules.get("gevent.monkey")
+    if gevent is not None and gevent.is_module_patched("threading"):
+        return tuple(map(_by_gevent, names))
+    return tuple(sys.modules["eventlet.patcher"].original(name) for name in names)
+
+
+_late = False
+if not TYPE_CHECKING:
+    if _patched():
+        select, threading, time = _originals()
+    else:
+        import select
+        import threading
+        import time
+
+        _late = True
+
+
+def check() -> None:
+    """ConfigError where threads became greenlets after this module was imported."""
+    if _late and ("gevent.monkey" in sys.modules or "eventlet.patcher" in sys.modules) and _patched():
+        raise ConfigError(
+            "gevent or eventlet patched threading after wasihost was first used: call its monkey patching before that"
+        )
