@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from wasihost.errors import LinkError
+from wasihost.errors import AllocationFailed, LinkError
 from wasihost.names import listed, near, shown
 
 if TYPE_CHECKING:
@@ -52,10 +52,12 @@ class Allocator:
         self._count = _count(exports, malloc, (1, 2, 4), 1, "malloc")
         self._free_count = _count(exports, free, (1, 2, 3), None, "free") if free is not None else 0
         self._align = 1 if self.callee_frees else _ALIGNED
-        self._pins = self.assemblyscript and "__pin" in exports
+        self._pins = self.assemblyscript and "__pin" in exports and _count(exports, "__pin", (1,), 1, "pin") == 1
 
     def take(self, call: Callable[..., Any], size: int, kind: int = ARRAY_BUFFER) -> int:
-        """The pointer to `size` new bytes. MemoryError if the guest has none to give."""
+        """The pointer to `size` new bytes. AllocationFailed if the guest has none to give."""
+        if not 0 <= size < 1 << 32:
+            raise AllocationFailed(f"{size} bytes cannot be had in a memory of 32 bits", "allocation failed")
         if self._count == 4:
             pointer = call(self.malloc, 0, 0, self._align, size)
         elif self._count == 2:
@@ -64,7 +66,7 @@ class Allocator:
             pointer = call(self.malloc, size)
         pointer = int(pointer) & 0xFFFF_FFFF
         if not pointer and size:
-            raise MemoryError(f"the guest has no {size} bytes to give")
+            raise AllocationFailed(f"the guest has no {size} bytes to give", "allocation failed")
         if self._pins:
             call("__pin", pointer)
         return pointer
@@ -87,7 +89,7 @@ def _count(exports: Mapping[str, Item], name: str, counts: tuple[int, ...], resu
         )
     integers = all(one in ("i32", "i64") for one in item.params + item.results)
     if not integers or len(item.params) not in counts or (results is not None and len(item.results) != results):
-        what = "size, or size and alignment" if option == "malloc" else "pointer, or pointer and size"
+        what = "size, or size and alignment" if option == "malloc" else "a pointer, or pointer and size"
         raise LinkError(
             f"{option}={name!r}: its type is ({', '.join(item.params)}) -> ({', '.join(item.results)}), which cannot "
             f"be called with {what}"

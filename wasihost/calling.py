@@ -13,6 +13,7 @@ from wasihost.allocator import STRING, Allocator
 from wasihost.errors import TrapError
 from wasihost.imports import Unsigned
 from wasihost.names import shown
+from wasihost.output import decoded
 
 if TYPE_CHECKING:
     from wasihost.engines.wasmtime.module import Item
@@ -76,12 +77,12 @@ def call(
     numbers: list[int | float] = []
     try:
         if how == "out" and allocator:
-            numbers.append(allocator.take(function, 8))
+            numbers.append(memory.put(allocator, 8, b""))
             held.append((int(numbers[0]), 8))
         for one in arguments:
             if isinstance(one, _TEXT):
                 assert allocator
-                pointer, size = _put(one, memory, allocator, function, ends=left == 0)
+                pointer, size = _put(one, memory, allocator, ends=left == 0)
                 held.append((pointer, size))
                 numbers += (pointer, size) if left else (pointer,)
             else:
@@ -92,7 +93,7 @@ def call(
     value = function(item.name, *numbers)
     if how is not None:
         value = _result(function, item, memory, int(numbers[0]) if how == "out" else value, how, free_result)
-        value = value.decode() if returns is str else value
+        value = decoded(value) if returns is str else value
     elif returns is not None:
         value = _number(value, item, returns)
     if allocator and allocator.callee_frees:
@@ -106,9 +107,7 @@ def _free(held: Sequence[tuple[int, int]], memory: Memory) -> None:
         memory.free(pointer, size)
 
 
-def _put(
-    what: Argument, memory: Memory, allocator: Allocator, function: Callable[..., Any], *, ends: bool
-) -> tuple[int, int]:
+def _put(what: Argument, memory: Memory, allocator: Allocator, *, ends: bool) -> tuple[int, int]:
     """A copy of a text in the guest's memory."""
     kind = {}
     if isinstance(what, str) and ends and allocator.assemblyscript:
@@ -119,9 +118,7 @@ def _put(
             if 0 in data:
                 raise ValueError(f"{what!r} has a NUL in it, and the export takes what ends with one")
             data += b"\0"
-    pointer = allocator.take(function, len(data), **kind)
-    memory.write_bytes(pointer, data)
-    return pointer, len(data)
+    return memory.put(allocator, len(data), data, **kind), len(data)
 
 
 def _result_as(item: Item, given: ResultAs | None) -> ResultAs:

@@ -377,6 +377,6 @@ def _output(stream: Stdout | None, what: str) -> Stdout | None:
 
 
 def _resolution(resolution: int) -> int:
-    if resolution < 1:
-        raise ConfigError(f"a clock's resolution is at least 1 ns, not {resolution}")
+    if not isinstance(resolution, int) or not 1 <= resolution < 1 << 64:
+        raise ConfigError(f"a clock's resolution is a number of ns, 1 at least and below 2**64, not {resolution!r:.60}")
     return resolution

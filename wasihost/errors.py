@@ -223,6 +223,23 @@ class TrapError(GuestError):
         )
 
 
+class BadPointer(TrapError, IndexError):
+    """Bytes that are not all in a guest's memory, from `Instance.memory` or the `Memory` of a host function. An
+    IndexError where you use a pointer of your own; a guest whose pointer it was traps."""
+
+
+class BadText(TrapError, ValueError):
+    """A text in a guest's memory that has no end, or is no UTF-8."""
+
+
+class AllocationFailed(TrapError, MemoryError):
+    """A guest's own allocator had nothing to give, or gave what is not in its memory."""
+
+
+class OutputError(GuestError, UnicodeDecodeError):
+    """The guest's output, or a result of its, was to be text and is none: a UnicodeDecodeError, with all its fields."""
+
+
 class LimitExceeded(GuestError):
     """The guest wanted more than it was given. `limit` names what: "memory", "fuel", ..."""
 

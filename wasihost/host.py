@@ -95,7 +95,7 @@ def _longest(config: ModuleConfig) -> tuple[int, int]:
     """The longest sleep in ns and the most subscriptions of a poll."""
     sleep, subscriptions = config.limits.sleep, config.limits.subscriptions
     return (
-        1 << 64 if sleep is None else int(sleep * 1_000_000_000),
+        1 << 64 if sleep is None else int(min(sleep * 1_000_000_000, 1 << 64)),
         sys.maxsize if subscriptions is None else subscriptions,
     )
 

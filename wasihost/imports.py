@@ -40,7 +40,7 @@ from typing import (
 from wasi_preview1.signatures import Signature
 
 from wasihost.errors import ConfigError, LinkError, TrapError
-from wasihost.memory import Memory
+from wasihost.memory import FAULT, Memory
 from wasihost.names import shown
 
 if TYPE_CHECKING:
@@ -242,6 +242,13 @@ class _Function:
         fixed, rest = _taken(params), self.rest is not None
         give = _several(what, item.results) if result in (Any, object) else _one(what, item.results)
 
+        def text(region: memoryview) -> str:
+            try:
+                return str(region, "utf-8")
+            except UnicodeDecodeError as error:
+                raise TrapError(f"{shown(item.module)}.{shown(item.name)} takes text, and the guest gave what is no "
+                                f"UTF-8: {error.reason} at byte {error.start}", FAULT) from error  # fmt: skip
+
         def stub(*numbers: int | float) -> Any:
             given: list[Any] = []
             left = iter(numbers)
@@ -250,9 +257,7 @@ class _Function:
                     given.append(memory)
                 elif kind in _PAIR:
                     region = guest.region(int(next(left)), int(next(left)), what)
-                    given.append(
-                        region if kind is memoryview else bytes(region) if kind is bytes else str(region, "utf-8")
-                    )
+                    given.append(region if kind is memoryview else bytes(region) if kind is bytes else text(region))
                 else:
                     given.append(bool(next(left)) if kind is bool else next(left))
             if rest:
@@ -262,7 +267,10 @@ class _Function:
                 if not isinstance(answer, (str, bytes, bytearray)):
                     raise TypeError(f"{what} returned {answer!r}: annotated as {result}")
                 data = answer.encode() if isinstance(answer, str) else answer
-                return memory.alloc(data) << 32 | len(data)
+                try:
+                    return memory.alloc(data) << 32 | len(data)
+                except LinkError as error:  # the module was linked: that it cannot take this is its own mistake
+                    raise TrapError(f"{what} returns bytes: {error}", FAULT) from error
             return give(answer)
 
         return stub

@@ -61,6 +61,9 @@ class LimitChanges(TypedDict, total=False):
 
 _LEAST = Limits(memory=0, fuel=0, output=0, open_files=3, path=1, sleep=0, subscriptions=1, stack=16 << 10)
 
+_MOST: Final = {"memory": (1 << 63) - 1, "fuel": (1 << 64) - 1, "stack": (1 << 40) - 1}
+"""As far as the engine counts."""
+
 
 def changed(limits: Limits, changes: Mapping[str, object]) -> Limits:
     """`limits` with some of them changed. ConfigError for an unknown one, and for one that nothing could run in."""
@@ -76,7 +79,23 @@ def changed(limits: Limits, changes: Mapping[str, object]) -> Limits:
                 raise ConfigError(f"the limit {name!r} cannot be {changes[name]!r}: give bytes, or a text as '64MiB'")
         if value is not None and not (isinstance(value, kinds) and not isinstance(value, bool) and value >= least):
             raise ConfigError(f"the limit {name!r} cannot be {value!r}: give at least {least}, or None for no limit")
+        if value is not None and value > _MOST.get(name, value):
+            raise ConfigError(
+                f"the limit {name!r} cannot be {changes[name]!r}: give at most {_MOST[name]}, or None for no limit"
+            )
     return limits._replace(**{**changes, **new})  # type: ignore[arg-type]  # checked just now
+
+
+def checked_size(name: str, value: object) -> int | None:
+    """Bytes or a count that an object of ours is given as a limit, sizes also as text. ConfigError for what is none."""
+    number = size(value) if isinstance(value, str) else value
+    if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 0):
+        number = None
+    if number is None and value is not None:
+        raise ConfigError(
+            f"{name} cannot be {value!r}: give a number from 0 on, a size as '64MiB', or None for no limit"
+        )
+    return number
 
 
 _SIZES: Final = ("memory", "output", "stack")
@@ -87,5 +106,5 @@ def size(text: str) -> int | None:
     """Bytes: 1048576, 64MiB, 64M, 1GiB. None for what is no size."""
     import re  # which a run without sizes does without
 
-    found = re.fullmatch(r"(\d+)\s*([kmg]?)(i?b)?", text.strip().lower())
+    found = re.fullmatch(r"(\d{1,30})\s*([kmg]?)(i?b)?", text.strip().lower())
     return int(found[1]) * _UNITS[found[2]] if found else None

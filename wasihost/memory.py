@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from wasihost.errors import AllocationFailed, BadPointer, BadText
 
 if TYPE_CHECKING:
     from wasihost.allocator import Allocator
     from wasihost.engines.wasmtime.module import Item
 
+FAULT: Final = "guest fault"
+
 
 class Memory:
     """Reads and writes at pointers, which are addresses in bytes; a negative one is the same 32 bits unsigned.
 
-    IndexError for what is not all inside. `alloc` and `free` are the guest's own: those that `instantiate` was told, or
-    that are found by their names (see `allocator`).
+    BadPointer, an IndexError, for what is not all inside. `alloc` and `free` are the guest's own: those that
+    `instantiate` was told, or that are found by their names (see `allocator`).
     """
 
     def __init__(
@@ -41,7 +45,7 @@ class Memory:
     def _range(self, pointer: int, size: int) -> memoryview:
         view, start = self._view(), pointer & 0xFFFF_FFFF
         if size < 0 or start + size > len(view):
-            raise IndexError(f"{size} bytes at {start} are not in the guest's memory of {len(view)} bytes")
+            raise BadPointer(f"{size} bytes at {start} are not in the guest's memory of {len(view)} bytes", FAULT)
         return view[start : start + size]
 
     def read_bytes(self, pointer: int, size: int) -> bytes:
@@ -53,23 +57,30 @@ class Memory:
         self._range(pointer, len(data))[:] = data
 
     def read_cstr(self, pointer: int, limit: int = 1 << 20) -> bytes:
-        """The bytes before the next NUL. ValueError if there is none within `limit` bytes or to the end."""
+        """The bytes before the next NUL. BadText, a ValueError, if there is none within `limit` bytes or to the end."""
         start = pointer & 0xFFFF_FFFF
         part = bytes(self._range(start, max(0, min(limit, len(self) - start))))
         end = part.find(b"\0")
         if end < 0:
-            raise ValueError(f"no NUL in the {len(part)} bytes at {start}")
+            raise BadText(f"no NUL in the {len(part)} bytes at {start}", FAULT)
         return part[:end]
 
     def alloc(self, what: int | bytes | bytearray | memoryview) -> int:
         """Room for so many bytes, or for these, which are put there: the pointer. It is the guest's to free.
 
-        LinkError if the guest exports no allocator that is known, MemoryError if that has nothing to give.
+        LinkError if the guest exports no allocator that is known, AllocationFailed, a MemoryError, if that has nothing
+        to give, or gives what is not in the guest's memory.
         """
         size = what if isinstance(what, int) else len(what)
-        pointer = self.allocator.take(self._call, size)
-        if not isinstance(what, int):
-            self.write_bytes(pointer, what)
+        return self.put(self.allocator, size, b"" if isinstance(what, int) else what)
+
+    def put(self, allocator: Allocator, size: int, data: bytes | bytearray | memoryview, **kind: int) -> int:
+        """Room for so many bytes of this allocator, `data` in it."""
+        pointer = allocator.take(self._call, size, **kind)
+        try:
+            self._range(pointer, size)[: len(data)] = data
+        except BadPointer as error:
+            raise AllocationFailed(f"{allocator.malloc} gave the guest's host a bad pointer: {error}", FAULT) from error
         return pointer
 
     def free(self, pointer: int, size: int = 0) -> None:

@@ -242,7 +242,7 @@ def check_seconds(name: str, seconds: Any) -> None:
     """ConfigError for what is no number of seconds from 0 on: a text, a negative number, NaN."""
     try:
         good = not isinstance(seconds, (str, bytes, bool)) and float(seconds) >= 0
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         good = False
     if not good:
         raise mistakes.no_time(name, seconds)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from wasihost.errors import ConfigError, LimitExceeded
+from wasihost.errors import ConfigError, LimitExceeded, OutputError
 from wasihost.pieces import PIECE, whole
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Captured:
         if self.size > PIECE:
             with suppress(UnicodeError, LookupError):  # raised below, of the whole
                 return self._large_text(encoding, errors)
-        return self._data.getvalue().decode(encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
+        return decoded(self._data.getvalue(), encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
 
     def _large_text(self, encoding: str, errors: str) -> str:
         """Text that is appended to grows in place, while it has one name and no wider character comes."""
@@ -88,7 +88,7 @@ class Decoding:
             _found(self.encoding, self.errors)
 
     def decode(self, captured: Captured | None) -> bytes | str | None:
-        """With newlines as Python has them. UnicodeDecodeError as `errors` says."""
+        """With newlines as Python has them. OutputError as `errors` says."""
         # A character cut in two by the limit is not the guest's mistake.
         return self._decoded(captured, "ignore" if captured and captured.truncated and self.errors == "strict"
                              else self.errors)  # fmt: skip
@@ -119,6 +119,14 @@ class Decoding:
             raise ConfigError(
                 f"input cannot be {text!r}: give bytes or str, or stdin=... for an object with read()"
             ) from None
+
+
+def decoded(data: bytes | bytearray, encoding: str = "utf-8", errors: str = "strict") -> str:
+    """`data.decode`, but what is no text is an error of this library's. Raises: OutputError."""
+    try:
+        return data.decode(encoding, errors)
+    except UnicodeDecodeError as error:
+        raise OutputError(*error.args) from None
 
 
 def _found(encoding: str, errors: str) -> None:

@@ -18,7 +18,7 @@ from wasihost.background import GuestThread
 from wasihost.errors import LimitExceeded, TimeoutExpired, TrapError, WasihostError
 from wasihost.instance import Instance, as_module
 from wasihost.module import ModuleSource
-from wasihost.options import Prepared
+from wasihost.options import Prepared, check_seconds
 from wasihost.outcomes import outcome
 from wasihost.pipes import Conversation, PipeEnd
 from wasihost.unpatched import threading
@@ -186,7 +186,7 @@ class Process(Generic[In, Out, Err]):
         guest that waits for somebody to read what it wrote does not end: see `communicate`.
         """
         self._check()
-        if not self._guest.thread.over.wait(timeout):
+        if not self._guest.thread.over.wait(_within_reach(timeout)):
             assert timeout is not None
             raise StillRunning(self.args, timeout)
         if (error := self._guest.error()) is not None:
@@ -203,7 +203,8 @@ class Process(Generic[In, Out, Err]):
         without `input`, and nothing is lost.
         """
         self._check()
-        until = None if timeout is None else time.monotonic() + timeout
+        wait = _within_reach(timeout)
+        until = None if wait is None else time.monotonic() + wait
         if self._talk is None:
             limit = self._guest.prepared.config.limits.output
             self._talk = Conversation(self.stdin, self.stdout, self.stderr, input, limit)
@@ -285,6 +286,14 @@ class Process(Generic[In, Out, Err]):
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a running guest cannot be pickled or copied: pickle its Module and its config")
+
+
+def _within_reach(timeout: float | None) -> float | None:
+    """Seconds as the system can count them. ConfigError for what is no number of seconds."""
+    if timeout is None:
+        return None
+    check_seconds("timeout", timeout if not isinstance(timeout, (int, float)) or timeout >= 0 else -timeout)
+    return min(float(timeout), threading.TIMEOUT_MAX / 2)
 
 
 _KILL: Final = getattr(signal, "SIGKILL", 9)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Final
 
+from wasihost.limits import checked_size
 from wasihost.sandbox.names import failure
 from wasihost.vfs import operations
 from wasihost.vfs.budget import Budget, Lazy
@@ -47,12 +48,18 @@ class MemoryFS(MutableMapping[str, bytes]):
         self,
         files: Mapping[str, Buffer | Lazy] | None = None,
         *,
-        max_bytes: int | None = DEFAULT_MAX_BYTES,
+        max_bytes: int | str | None = DEFAULT_MAX_BYTES,
         max_entries: int | None = DEFAULT_MAX_ENTRIES,
-        max_file_size: int | None = None,
+        max_file_size: int | str | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.budget = Budget(max_bytes, max_entries, max_file_size, clock, next(_devices))
+        self.budget = Budget(
+            checked_size("max_bytes", max_bytes),
+            checked_size("max_entries", max_entries),
+            checked_size("max_file_size", max_file_size),
+            clock,
+            next(_devices),
+        )
         self.root = MemoryDirectory(self.budget)
         for path, content in (files or {}).items():
             self.put(path, content)

@@ -284,7 +284,8 @@ class Instance:
                 watch.enter(self, self.module.engine, self._ending, main)
                 self._ending.check()  # who ended it before could not have it called back
             error = call(context, ctypes.byref(trap))
-            raise_end(self._state, self._kept, error, trap.value, self.origin, self.module.places)
+            module = self.module
+            raise_end(self._state, self._kept, error, trap.value, self.origin, module.places, self.depth)
         finally:
             self.depth -= 1
             nested.count -= first

@@ -154,12 +154,14 @@ def raise_end(
     trap: int | None,
     origin: "Origin | None" = None,
     places: dict[int, tuple[Place, ...]] | None = None,
+    depth: int = 1,
 ) -> None:
     """Raise why the guest ended, free what the engine gave, and forget what was kept; return if it just returned.
 
     A fault of the guest (`state.faults`) becomes a TrapError that it is the cause of, a host's own TrapError gets the
     guest's backtrace; everything else that was kept is raised as it is. `origin` is where the module's bytes are, for
-    whoever looks at a backtrace, and `places` what was found there before.
+    whoever looks at a backtrace, and `places` what was found there before. `depth` is how many calls of this guest are
+    within each other: one that called itself through the host until Python's stack was full did that by itself.
     """
     if not (kept or error or trap):
         return
@@ -178,6 +180,9 @@ def raise_end(
                 raise TrapError(str(kept[0]), "guest fault", frames, omitted, look=look) from kept[0]
             if isinstance(kept[0], Ended):
                 raise kept[0].reason
+            if isinstance(kept[0], RecursionError) and depth > 1:
+                text = "wasm trap: call stack exhausted: guest and host call each other too deeply"
+                raise TrapError(text, "stack overflow", frames, omitted, look=look) from kept[0]
             if isinstance(kept[0], TrapError) and frames:  # of a host function, which does not know where it was called
                 raise TrapError(kept[0].message, kept[0].kind, frames, omitted, look=look)
             raise kept[0]  # no local name for it: its traceback holds this frame
