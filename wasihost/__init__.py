@@ -28,6 +28,7 @@ from wasihost.errors import (
     ExitError,
     Frame,
     GuestError,
+    IsolationError,
     LimitExceeded,
     LinkError,
     ModuleError,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from wasihost.engines.wasmtime.compiling import Compilation
     from wasihost.imports import Imports
     from wasihost.instance import Instance, instantiate
+    from wasihost.isolation.lockdown import isolation_report
     from wasihost.module import Module
     from wasihost.options import DEVNULL, PIPE, STDOUT, Options
     from wasihost.preloading import preload
@@ -83,6 +85,7 @@ __all__ = [
     "GuestFault",
     "Imports",
     "Instance",
+    "IsolationError",
     "Lazy",
     "LimitExceeded",
     "Limits",
@@ -104,6 +107,7 @@ __all__ = [
     "WasiError",
     "WasihostError",
     "instantiate",
+    "isolation_report",
     "outcome",
     "preload",
     "run",
@@ -128,6 +132,7 @@ _LATER = {
     "State": "state",
     "Stats": "stats",
     "instantiate": "instance",
+    "isolation_report": "isolation.lockdown",
     "preload": "preloading",
     "run": "runs",
     "run_async": "runs_async",

@@ -17,7 +17,7 @@ from wasihost.errors import WasihostError
 from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
-    from wasihost.instance import Instance
+    from wasihost.deadline import Endable
 
 T = TypeVar("T")
 
@@ -34,14 +34,14 @@ class GuestThread(Generic[T]):
     """
 
     def __init__(
-        self, work: Callable[[Callable[[Instance], None]], T], when_over: Callable[[], object] = lambda: None
+        self, work: Callable[[Callable[[Endable], None]], T], when_over: Callable[[], object] = lambda: None
     ) -> None:
         self.begun = threading.Event()
         self.over = threading.Event()
         self.never_began = True
         self.result: T | None = None
         self.error: BaseException | None = None
-        self._guest: Instance | None = None
+        self._guest: Endable | None = None
         self._lock = threading.Lock()
         self._reason: BaseException | None = None
         self._when_over = when_over
@@ -54,7 +54,7 @@ class GuestThread(Generic[T]):
             _running.discard(self)
             raise
 
-    def _run(self, work: Callable[[Callable[[Instance], None]], T]) -> None:
+    def _run(self, work: Callable[[Callable[[Endable], None]], T]) -> None:
         try:
             self.result = work(self._made)
         except BaseException as error:
@@ -66,7 +66,7 @@ class GuestThread(Generic[T]):
             self.begun.set()
             self._when_over()
 
-    def _made(self, guest: Instance) -> None:
+    def _made(self, guest: Endable) -> None:
         with self._lock:
             self._guest, reason = guest, self._reason
         self.never_began = False

@@ -225,6 +225,10 @@ class ModuleConfig:
         """Add a connected socket of any family, of a stream or of datagrams. ConfigError as for `with_listener`."""
         return self._with_socket(guest_fd_name, socket, False)
 
+    def with_sockets(self, sockets: tuple[NamedSocket, ...]) -> Self:
+        """Replace all sockets by some that another config had."""
+        return self._with("_sockets", sockets)
+
     def _with_socket(self, name: str, socket: socket.socket, listens: bool) -> Self:
         from wasihost.sockconfig import checked
 

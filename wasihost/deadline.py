@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
-from typing import NoReturn, TypeAlias
+from typing import NoReturn, Protocol, TypeAlias
 
 from wasihost.errors import Ended
 from wasihost.unpatched import select, threading, time
@@ -48,6 +48,13 @@ def ready_now(fd: int, event: int) -> bool:
     poller = select.poll()
     poller.register(fd, event)
     return bool(poller.poll(0))
+
+
+class Endable(Protocol):
+    """A guest that can be ended from another thread, wherever it is."""
+
+    def end(self, reason: BaseException, *, for_good: bool = False) -> None:
+        """What it is doing raises `reason`; with `for_good`, so does what it would do later."""
 
 
 _Before: TypeAlias = tuple[int | None, BaseException | None, bool, BaseException | None]

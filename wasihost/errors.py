@@ -185,6 +185,10 @@ class TrapError(GuestError):
         """Whether it has a backtrace."""
         return bool(self._frames)
 
+    def bare_frames(self) -> tuple[Frame, ...]:
+        """The frames as the engine gave them: nothing is made readable or looked up."""
+        return self._frames
+
     @property
     def backtrace(self) -> tuple[Frame, ...]:
         """The wasm frames, innermost first: of a deep recursion the first and the last.
@@ -238,6 +242,11 @@ class AllocationFailed(TrapError, MemoryError):
 
 class OutputError(GuestError, UnicodeDecodeError):
     """The guest's output, or a result of its, was to be text and is none: a UnicodeDecodeError, with all its fields."""
+
+
+class IsolationError(GuestError):
+    """The process of a guest that was run with `isolation` has failed: it crashed, was killed by others, or did what it
+    may not do. Nothing that it might have sent was believed."""
 
 
 class LimitExceeded(GuestError):

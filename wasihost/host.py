@@ -67,9 +67,9 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
         self.rand_source = config.rand_source
         self.stock = Stock()
         self.table = FdTable(config.limits.open_files, self.deadline, self.met)
-        self.table.insert(_input(config.stdin))
-        self.table.insert(_output(config.stdout, 1))
-        self.table.insert(_output(config.stderr, 2))
+        self.table.insert(input_of(config.stdin))
+        self.table.insert(output_of(config.stdout, 1))
+        self.table.insert(output_of(config.stderr, 2))
         try:
             given = len(config.fs_preopens) + len(config.sockets)
             if given + 3 > self.table.limit:
@@ -100,7 +100,8 @@ def _longest(config: ModuleConfig) -> tuple[int, int]:
     )
 
 
-def _input(stdin: Stdin | None) -> Descriptor:
+def input_of(stdin: Stdin | None) -> Descriptor:
+    """The descriptor of a standard input. ConfigError for an object that cannot be read."""
     if stdin is None:
         return NullStream(Rights.FD_READ)
     if isinstance(stdin, Inherit):
@@ -114,7 +115,8 @@ def _input(stdin: Stdin | None) -> Descriptor:
     return ReaderInput(TextReader(given) if is_text(given) else given)
 
 
-def _output(stdout: Stdout | None, fd: int) -> Descriptor:
+def output_of(stdout: Stdout | None, fd: int) -> Descriptor:
+    """The descriptor of an output, which is `fd` by its number. ConfigError for an object that cannot be written to."""
     if stdout is None:
         return NullStream(Rights.FD_WRITE)
     if isinstance(stdout, Inherit):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from wasihost.config import ModuleConfig
 from wasihost.deadline import after
 from wasihost.errors import ConfigError, ExitError, LimitExceeded, TimeoutExpired, TrapError
 from wasihost.exports import Exports, Globals
-from wasihost.module import Module, ModuleSource, in_reach_of_signals
+from wasihost.module import Module, ModuleSource, as_module, in_reach_of_signals
 from wasihost.options import Options, Prepared, check_seconds
 from wasihost.preloading import for_runs
 from wasihost.state import State
@@ -184,6 +184,10 @@ class Instance:
             self._engine.call("_start")
         except ExitError as end:  # caught in here, where it is no error yet that an outcome is made for
             self._code = end.code
+
+    def lock_down_by(self, function: Callable[[], object]) -> None:
+        """Have it called when all is open that the guest needs, before anything of the guest's runs."""
+        self._engine.before_entry = function
 
     def end(self, reason: BaseException, *, for_good: bool = False) -> None:
         """From any other thread: end what the guest is doing; the call raises `reason`.
@@ -403,11 +407,6 @@ def instantiate(
     have timeouts in any thread.
     """
     prepared = Prepared(module, config, options, text, encoding, timeout)
+    if prepared.isolation is not None:
+        raise ConfigError("isolation is for run, run_async and start: an instance is in this process")
     return Instance(as_module(module, options), prepared, None, timeout)
-
-
-def as_module(module: ModuleSource, options: Mapping[str, Any]) -> Module:
-    """The module itself, or one made of its source."""
-    if isinstance(module, Module):
-        return module
-    return Module.for_one_run(module, cache=options.get("cache", True), on_compile=options.get("on_compile"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, runtime_checkable
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, runtime_checkable
 
 from wasihost.limits import STACK
 from wasihost.unpatched import threading
@@ -137,6 +138,13 @@ def _unpickled(source: str | bytes, cache: bool, name: str) -> Module:
     module = Module(source, cache=cache)
     module.name = name
     return module
+
+
+def as_module(module: ModuleSource, options: Mapping[str, Any]) -> Module:
+    """The module itself, or one made of its source."""
+    if isinstance(module, Module):
+        return module
+    return Module.for_one_run(module, cache=options.get("cache", True), on_compile=options.get("on_compile"))
 
 
 def name_of(source: ModuleSource) -> str:

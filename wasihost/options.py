@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 from wasihost import mistakes
 from wasihost.config import Inherit, ModuleConfig
@@ -47,6 +47,7 @@ class CommonOptions(TypedDict, total=False):
     on_compile: OnCompile | None
     cache: bool
     stats: bool
+    isolation: Literal["process", "strict"] | None
 
 
 class Options(CommonOptions, total=False):
@@ -67,6 +68,8 @@ class Options(CommonOptions, total=False):
       bytes, or text such as "64MiB".
     - `on_compile` is called when compiling begins and when it is over, as `Module` has it.
     - `cache=False` leaves the compiled modules on disk alone.
+    - `isolation="process"` runs the guest in a process of its own that has given up all but what the guest is given;
+      "strict" refuses where the system lacks one of the means for that. Not for `instantiate`.
     - `stats=True` also counts calls and bytes per function, and notes paths; that costs a part of each call.
     """
 
@@ -105,6 +108,7 @@ class Prepared:
         self.allocator: tuple[str | None, str | None] = given.get("malloc"), given.get("free")
         self.cache: bool = given.get("cache", True)
         self.stats: bool = given.get("stats", False)
+        self.isolation: str | None = _isolation(given.get("isolation"))
         self.out: Captured | None = None
         self.err: Captured | None = None
         self.fs: MemoryFS | None = None
@@ -195,6 +199,12 @@ class Prepared:
 _OTHERS: Final = ("check", "config", "encoding", "text", "timeout")
 """What callers of ours take besides `Options`."""
 _LIMITS = {"max_memory": "memory", "fuel": "fuel", "max_output": "output", "max_stack": "stack"}
+
+
+def _isolation(given: str | None) -> str | None:
+    if given not in (None, "process", "strict"):
+        raise ConfigError(f'isolation cannot be {given!r}: give "process", "strict" or None')
+    return given
 
 
 def _with_arguments(

@@ -32,11 +32,17 @@ _WITH: Final = {
 _PRELOADED: Final = (
     *_WITH, *_WITH["socket"], *_WITH["inspect"], "hashlib", "wasi_preview0", "wasihost.preview0",
     "concurrent.futures.thread", "demangle", "encodings.ascii", "encodings.idna", "encodings.latin_1",
-    "encodings.utf_16", "logging", "re",
-    "wasihost.dwarf", "wasihost.engines.wasmtime.linker", "wasihost.runs_async",
-    "wasihost.runs", "wasihost.starting",
+    "encodings.utf_16", "logging", "re", "tempfile",
+    "wasihost.dwarf", "wasihost.engines.wasmtime.artifact", "wasihost.engines.wasmtime.linker",
+    "wasihost.isolation.guest", "wasihost.isolation.trees", "wasihost.runs", "wasihost.runs_async", "wasihost.starting",
 )  # fmt: skip
 """What takes longer, or is needed by few."""
+
+_WORKERS: Final = (
+    *_WITH, *_WITH["socket"], "wasi_preview0", "wasihost.preview0", "wasihost.vfs",
+    "encodings.ascii", "encodings.idna", "encodings.latin_1", "re",
+)  # fmt: skip
+"""What a process needs, too, that forks workers for guests: they import nothing."""
 
 COMMAND: Final = (
     "cli", "commands", "components", "execute", "hints", "inspection", "order", "progress", "report", "sections",
@@ -59,6 +65,12 @@ def for_runs() -> None:
 
 
 _done = False
+
+
+def for_workers() -> None:
+    """What any run of a worker may import."""
+    for_runs()
+    _bring(_WORKERS)
 
 
 def preload(*modules: Module) -> None:

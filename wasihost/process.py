@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from wasihost.background import GuestThread
 from wasihost.errors import LimitExceeded, TimeoutExpired, TrapError, WasihostError
-from wasihost.instance import Instance, as_module
-from wasihost.module import ModuleSource
+from wasihost.module import ModuleSource, as_module
 from wasihost.options import Prepared, check_seconds
 from wasihost.outcomes import outcome
 from wasihost.pipes import Conversation, PipeEnd
+from wasihost.runs import guest_of
 from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
+    from wasihost.deadline import Endable
     from wasihost.stats import Stats
     from wasihost.vfs.changes import Changes
 
@@ -72,9 +73,9 @@ class Guest:
         self._returned = False
         self._raised = False
 
-        def work(made: Callable[[Instance], None]) -> int:
+        def work(made: Callable[[Endable], None]) -> int:
             try:
-                with Instance(as_module(module, options), prepared, "_start", timeout, made) as guest:
+                with guest_of(as_module(module, options), prepared, timeout, made) as guest:
                     try:
                         return guest.run_through(timeout)
                     finally:

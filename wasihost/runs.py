@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, overload
 
 from wasihost.config import ModuleConfig
 from wasihost.errors import CalledProcessError
-from wasihost.instance import Instance, as_module
-from wasihost.module import Module, ModuleSource
+from wasihost.instance import Instance
+from wasihost.module import Module, ModuleSource, as_module
 from wasihost.options import CommonOptions, Options, Prepared
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Unpack
 
     from wasihost.config import Stdin, Stdout
+    from wasihost.deadline import Endable
+    from wasihost.isolation.guest import IsolatedGuest
     from wasihost.stats import Stats
     from wasihost.vfs import Lazy
     from wasihost.vfs.changes import Changes
@@ -235,16 +237,27 @@ def run(
     return finish(as_module(module, options), prepared, timeout, check)
 
 
+def guest_of(
+    module: Module, prepared: Prepared, timeout: float | None, made: Callable[[Endable], None] | None
+) -> Instance | IsolatedGuest:
+    """The guest of one run: here, or in a process of its own."""
+    if prepared.isolation is None:
+        return Instance(module, prepared, "_start", timeout, made)
+    from wasihost.isolation.guest import IsolatedGuest
+
+    return IsolatedGuest(module, prepared, timeout, made)
+
+
 def finish(
     module: Module,
     prepared: Prepared,
     timeout: float | None,
     check: bool,
-    made: Callable[[Instance], None] | None = None,
+    made: Callable[[Endable], None] | None = None,
 ) -> CompletedProcess[Any, Any, Any]:
     """Run what is prepared; `made`, if given, is called with the instance before it begins, and can end it."""
     args = [os.fsdecode(arg) for arg in prepared.config.args]
-    with Instance(module, prepared, "_start", timeout, made) as guest:
+    with guest_of(module, prepared, timeout, made) as guest:
         code = guest.run_through(timeout)
         if check and code:
             error = CalledProcessError(code, args)

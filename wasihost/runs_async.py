@@ -12,8 +12,7 @@ from wasihost.background import GuestThread
 from wasihost.config import ModuleConfig
 from wasihost.descriptors.adapted import is_async
 from wasihost.errors import WasihostError
-from wasihost.instance import Instance, as_module
-from wasihost.module import ModuleSource
+from wasihost.module import ModuleSource, as_module
 from wasihost.options import CommonOptions, Options, Prepared
 from wasihost.outcomes import give, outcome
 from wasihost.runs import CompletedProcess, finish
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Unpack
 
     from wasihost.config import Stdin, Stdout
+    from wasihost.deadline import Endable
     from wasihost.vfs import Lazy
     from wasihost.vfs.changes import Changes
 
@@ -182,7 +182,7 @@ async def run_async(
     prepared = Prepared(module, config, calls.wrapped(options), text, encoding, timeout)
     over = loop.create_future()
 
-    def work(made: Callable[[Instance], None]) -> CompletedProcess[Any, Any, Any]:
+    def work(made: Callable[[Endable], None]) -> CompletedProcess[Any, Any, Any]:
         return finish(as_module(module, options), prepared, timeout, check, made)
 
     def settle() -> None:

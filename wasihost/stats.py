@@ -11,10 +11,11 @@ class Stats:
     `stats=True`, `calls` and `bytes` are counts by function name and `paths` all paths the guest named, else they are
     empty. `limits` names the limits that the guest met, in order of the alphabet: fields of `Limits` ("memory", "fuel",
     "output", "open_files", "path", "sleep", "subscriptions"), "timeout", and "max_bytes", "max_entries" and
-    "max_file_size" of a MemoryFS.
+    "max_file_size" of a MemoryFS. `isolation` names what held a guest that had a process of its own, see
+    `isolation_report`; empty for one that had not.
     """
 
-    __slots__ = ("bytes", "calls", "cpu", "fuel", "limits", "paths", "peak_memory", "wall")
+    __slots__ = ("bytes", "calls", "cpu", "fuel", "isolation", "limits", "paths", "peak_memory", "wall")
 
     def __init__(self) -> None:
         self.wall = 0.0
@@ -25,12 +26,13 @@ class Stats:
         self.bytes: dict[str, int] = {}
         self.paths: set[str] = set()
         self.limits: tuple[str, ...] = ()
+        self.isolation: tuple[str, ...] = ()
 
     def copy(self) -> Stats:
         """As it is now."""
         made = Stats()
         made.wall, made.cpu, made.peak_memory = self.wall, self.cpu, self.peak_memory
-        made.fuel, made.limits = self.fuel, self.limits
+        made.fuel, made.limits, made.isolation = self.fuel, self.limits, self.isolation
         made.calls, made.bytes, made.paths = self.calls.copy(), self.bytes.copy(), self.paths.copy()
         return made
 

@@ -114,6 +114,18 @@ class MemoryFS(MutableMapping[str, bytes]):
         restore(self.root, snapshot)
         self.budget.max_bytes, self.budget.max_entries, self.budget.max_file_size = limits
 
+    def become(self, snapshot: Snapshot) -> None:
+        """Hold what the snapshot holds, instead of what there is; limits stay. What is open stays as it is."""
+        limits = self.budget
+        with limits.lock:
+            before = limits.max_bytes, limits.max_entries, limits.max_file_size
+            limits.max_bytes = limits.max_entries = limits.max_file_size = None
+            self.root.children.clear()
+            self.root.links = 2
+            limits.bytes = limits.entries = 0
+            restore(self.root, snapshot)
+            limits.max_bytes, limits.max_entries, limits.max_file_size = before
+
     def __repr__(self) -> str:
         return f"<MemoryFS of {len(self)} files, {self.budget.bytes} bytes>"
 

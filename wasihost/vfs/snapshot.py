@@ -25,6 +25,12 @@ class Snapshot(NamedTuple):
 
 def capture(root: MemoryDirectory) -> Snapshot:
     """What the tree is now; called under its lock."""
+    numbers, names = numbered(root)
+    return Snapshot([(content_of(node), (node.atime, node.mtime, node.ctime)) for node in numbers], names)
+
+
+def numbered(root: MemoryDirectory) -> tuple[dict[MemoryNode, int], list[tuple[int, str, int]]]:
+    """Every node with its number, the root first, and every name; called under the tree's lock."""
     numbers: dict[MemoryNode, int] = {root: 0}
     names: list[tuple[int, str, int]] = []
     directories = [root]
@@ -35,7 +41,7 @@ def capture(root: MemoryDirectory) -> Snapshot:
                 if isinstance(node, MemoryDirectory):
                     directories.append(node)
             names.append((numbers[directory], name, numbers[node]))
-    return Snapshot([(_content(node), (node.atime, node.mtime, node.ctime)) for node in numbers], names)
+    return numbers, names
 
 
 def restore(root: MemoryDirectory, snapshot: Snapshot) -> None:
@@ -49,7 +55,8 @@ def restore(root: MemoryDirectory, snapshot: Snapshot) -> None:
         node.atime, node.mtime, node.ctime = times
 
 
-def _content(node: MemoryNode) -> Content:
+def content_of(node: MemoryNode) -> Content:
+    """What is in it, as it is now."""
     if isinstance(node, MemoryFile):
         return node.frozen()
     return node.content if isinstance(node, MemoryLink) else None

@@ -25,6 +25,7 @@ _FREE: dict[str, _Declaration] = {
     "wasmtime_module_validate": (_P, (_P, _S, _N)),
     "wasmtime_module_serialize": (_P, (_P, _P)),
     "wasmtime_module_deserialize_file": (_P, (_P, _S, _P)),
+    "wasmtime_module_deserialize": (_P, (_P, _S, _N, _P)),
     "wasmtime_module_delete": (None, (_P,)),
     "wasmtime_store_delete": (None, (_P,)),
     "wasmtime_memory_new": (_P, (_P, _P, _P)),

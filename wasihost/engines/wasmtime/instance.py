@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from wasihost.engines.wasmtime.misfits import Offered
 
 _ANY = -1  # to the engine: no limit of ours
-
-
 _BUSY = "another thread is in this guest: an instance is for one thread at a time; end it, or wait"
 
 
@@ -114,6 +112,7 @@ class Instance:
         self.memory = memory.Memory(module.engine)
         self.room: Room | None = None
         self._given: list[Extern] = []  # memories for its imports
+        self.before_entry: Callable[[], object] | None = None  # all is made, and nothing of the guest's has run
 
     def open(self) -> None:
         """Make the instance, in whose start section the guest may run already: raises what `call` raises."""
@@ -126,6 +125,8 @@ class Instance:
         self._provide()
         self._limit(self._limits)
         self._give_memories()
+        if self.before_entry:
+            self.before_entry()
         self._instantiate()
 
     def _provide(self) -> None:

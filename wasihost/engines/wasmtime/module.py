@@ -17,7 +17,7 @@ from wasihost.engines.wasmtime import seen
 from wasihost.engines.wasmtime.compiling import OnCompile, around, refused, validate
 from wasihost.engines.wasmtime.engine import PLAIN, Engine, Kind, engine
 from wasihost.engines.wasmtime.ffi import MemoryType, Vec, c, functype_at, memorytype_at, name_at, take_error
-from wasihost.engines.wasmtime.outline import FREE, outline
+from wasihost.engines.wasmtime.outline import FREE, Outline, outline
 from wasihost.engines.wasmtime.sections import Type
 from wasihost.errors import ModuleError, Place
 from wasihost.unpatched import threading
@@ -50,11 +50,12 @@ class Module:
     instance is being made. `storage` is its memories and tables. `origin` is where its bytes are, if that is known, and
     `places` what was found there for backtraces."""
 
-    def __init__(self, owner: Engine, ptr: int, content: BinaryIO) -> None:
+    def __init__(self, owner: Engine, ptr: int, found: Outline) -> None:
         self._delete = c.wasmtime_module_delete  # at exit, `c` may be gone before the last module
         self.engine = owner
         self.ptr = ptr
-        self._types, self.starts, self.storage = outline(_binary(content))
+        self.outline = found
+        self._types, self.starts, self.storage = found
         self.origin: Origin | None = None
         self.places: dict[int, tuple[Place, ...]] = {}
 
@@ -120,7 +121,7 @@ def compile_wasm(code: bytes, label: str = "guest", kind: Kind = PLAIN, on_compi
     if error:
         raise refused(take_error(error), label)
     assert ptr.value
-    return Module(owner, ptr.value, io.BytesIO(code))
+    return Module(owner, ptr.value, outline(io.BytesIO(code)))
 
 
 def _binary(content: BinaryIO) -> BinaryIO:
@@ -258,7 +259,7 @@ def _find(key: str, owner: Engine, content: BinaryIO) -> Module | None:
     """A module compiled earlier, by this process or another."""
     module = _memory.get(_here(key, owner))
     if module is None and (ptr := disk.fetch(key, owner)):
-        module = Module(owner, ptr, content)
+        module = Module(owner, ptr, outline(_binary(content)))
         _memory.put(_here(key, owner), module)
     return module
 

@@ -21,6 +21,7 @@ from wasihost.errors import (
 if TYPE_CHECKING:
     from wasihost.backtrace import Origin
     from wasihost.engines.base import HostState
+    from wasihost.engines.wasmtime.module import Module
 
 # By wasmtime_trap_code_t: our word for the kind and the engine's sentence. Later codes moved between versions: of those
 # the engine is asked.
@@ -114,6 +115,11 @@ def _look(
     from wasihost.backtrace import resolve
 
     return resolve(origin, places, frames)
+
+
+def looking(module: "Module") -> Callable[[tuple[Frame, ...]], tuple[Frame, ...]]:
+    """What makes frames of this module readable."""
+    return partial(_look, module.origin, module.places)
 
 
 def _told(trap: int, look: Callable[[tuple[Frame, ...]], tuple[Frame, ...]]) -> TrapError:

@@ -1,0 +1,85 @@
+"""A compiled module as a file without a name, to be given to a process that may not write to the cache.
+
+Rules of this file: such a file is sealed, so that whoever has it can only read it; it is made once for each module that
+runs so, and lives as long as the module.
+"""
+
+import ctypes
+import mmap
+import os
+import weakref
+from typing import NamedTuple
+
+from wasihost.engines.wasmtime.engine import Kind, engine
+from wasihost.engines.wasmtime.ffi import Vec, c, take_error
+from wasihost.engines.wasmtime.module import Module
+from wasihost.engines.wasmtime.outline import Outline
+from wasihost.errors import ModuleError
+
+
+class Artifact(NamedTuple):
+    """What goes with the file: how the module is run, and what was found in its bytes."""
+
+    kind: Kind
+    outline: Outline
+
+
+_files: weakref.WeakKeyDictionary[Module, int] = weakref.WeakKeyDictionary()
+
+
+def of(module: Module) -> tuple[Artifact, int]:
+    """What the other process needs, and a descriptor of the file, which stays this module's."""
+    fd = _files.get(module)
+    if fd is None:
+        fd = _made(module)
+        _files[module] = fd
+        weakref.finalize(module, os.close, fd).atexit = False
+    return Artifact(module.engine.kind, module.outline), fd
+
+
+def _made(module: Module) -> int:
+    artifact = Vec()
+    if error := c.wasmtime_module_serialize(module.ptr, ctypes.byref(artifact)):
+        raise ModuleError(take_error(error))
+    try:
+        assert artifact.data
+        return _sealed(memoryview((ctypes.c_ubyte * artifact.size).from_address(artifact.data)).cast("B"))
+    finally:
+        c.wasm_byte_vec_delete(ctypes.byref(artifact))
+
+
+def _sealed(content: memoryview) -> int:
+    """A descriptor of a file that has this content and never another."""
+    if hasattr(os, "memfd_create"):
+        import fcntl
+
+        fd = os.memfd_create("wasihost module", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            with open(fd, "wb", closefd=False) as file:
+                file.write(content)
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK
+                        | fcntl.F_SEAL_SEAL)  # fmt: skip
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+    import tempfile
+
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        return os.open(file.name, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def load(artifact: Artifact, fd: int) -> Module:
+    """The module in the other process. ModuleError where its engine is another."""
+    owner, ptr = engine(artifact.kind), ctypes.c_void_p()
+    error = c.wasmtime_module_deserialize_file(owner.ptr, f"/dev/fd/{fd}".encode(), ctypes.byref(ptr))
+    if error:  # no /proc, say
+        take_error(error)
+        with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as content:
+            error = c.wasmtime_module_deserialize(owner.ptr, content[:], len(content), ctypes.byref(ptr))
+    if error:
+        raise ModuleError(take_error(error))
+    assert ptr.value
+    return Module(owner, ptr.value, artifact.outline)

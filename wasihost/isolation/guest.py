@@ -1,0 +1,315 @@
+"""A guest in a process of its own, as its embedder has it: what `Instance` is to `run`, `run_async` and `start`.
+
+Rules of this file: objects of the embedder's are called here, in the thread that runs the guest, but for standard
+input, which has a thread of its own, so that a guest can write while it waits for that.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import pickle
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from wasi_preview1.errors import WasiError
+
+from wasihost.errors import ConfigError, IsolationError, LimitExceeded, TimeoutExpired, TrapError
+from wasihost.isolation import received, wire
+from wasihost.isolation.lockdown import Report
+from wasihost.isolation.parcel import Packing
+from wasihost.isolation.pool import pool
+from wasihost.isolation.trees import put_together
+from wasihost.oserrno import errno_of
+from wasihost.outcomes import Outcome, give
+from wasihost.stats import Stats
+from wasihost.unpatched import threading, time
+
+if TYPE_CHECKING:
+    from wasihost.module import Module
+    from wasihost.options import Prepared
+    from wasihost.vfs.changes import Changes
+
+GRACE: Final = 0.5
+"""Seconds after its deadline in which a guest's process may end it by itself, and give back its files; then the process
+is killed."""
+_MOST_READ: Final = 1 << 20
+_FOREVER: Final = 1 << 31
+_SLACK: Final = 1 << 20
+
+
+class IsolatedGuest:
+    """The guest of one run. Raises what making an `Instance` raises, and ConfigError for what cannot be isolated."""
+
+    def __init__(
+        self,
+        module: Module,
+        prepared: Prepared,
+        timeout: float | None,
+        made: Callable[[IsolatedGuest], None] | None = None,
+    ) -> None:
+        config = prepared.config
+        self.stats = Stats()
+        self._prepared = prepared
+        self._args = [os.fsdecode(arg) for arg in config.args]
+        self._timeout = timeout
+        self._ended: BaseException | None = None
+        self._raised: BaseException | None = None
+        self._compiled = module.compiled(
+            interruptible=timeout is not None,
+            fuel=config.limits.fuel is not None,
+            stack=config.limits.stack,
+            on_compile=prepared.on_compile,
+        )
+        packing = Packing(prepared, self._compiled, module.name, timeout)
+        try:
+            self._outputs, self._trees = packing.outputs, packing.trees
+            self._most = _most(packing)
+            self._worker = pool.spawn()
+            if packing.reader is not None:
+                _serve_input(*packing.reader, self._keep)
+                packing.reader = None
+            self._channel = wire.Channel(self._worker.channel)
+        except BaseException:
+            packing.give_up()
+            raise
+        try:
+            try:
+                wire.send_parcel(self._worker.channel, pickle.dumps(packing.parcel, -1), packing.fds)
+            finally:
+                packing.close()
+            for stream in (config.stdin, config.stdout, config.stderr):
+                if getattr(stream, "owned", False):
+                    stream.take()  # type: ignore[union-attr]  # only a PipeEnd is owned
+                    stream.release()  # type: ignore[union-attr]  # the same
+            self._begin()
+            if made is not None:
+                made(self)
+        except BrokenPipeError:
+            error = self._lost()
+            self.close()
+            raise error from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self) -> None:
+        """Wait until it has locked itself in."""
+        message = self._received(None)
+        if message.kind == "never":
+            raise received.error(message.values.get("error"), self._compiled, self._args, self._timeout)
+        if message.kind != "begins":
+            raise IsolationError("the guest's process does not begin as it should")
+        report = received.report(message.values)
+        self.stats.isolation = report.held
+        _say(report)
+        if report.missing and self._prepared.isolation == "strict":
+            reasons = "; ".join(f"{name}: {why}" for name, why in report.missing.items())
+            raise ConfigError(f'isolation="strict" cannot be had here ({reasons}): use "process" to do without')
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    def run_through(self, timeout: float | None) -> int:
+        """To its end: the exit status. Raises as `Instance.run_through` does."""
+        begun = time.monotonic_ns()
+        until = None if timeout is None else time.monotonic() + min(timeout, _FOREVER) + GRACE
+        try:
+            return self._serve(until)
+        except BaseException as error:
+            self.give_outcome(error, begun)
+            raise
+
+    def _serve(self, until: float | None) -> int:
+        while True:
+            message = self._received(until)
+            if message.kind in ("keep", "write"):
+                self._write(message)
+            elif message.kind == "end":
+                return self._over(message)
+            else:
+                raise IsolationError(f"the guest's process says {message.kind!r}, which it may not")
+
+    def _received(self, until: float | None) -> wire.Message:
+        try:
+            message = self._channel.receive(self._most, until)
+        except TimeoutError:
+            self._worker.kill()
+            self.stats.limits = ("timeout",)
+            raise TimeoutExpired(self._args, self._timeout or 0.0) from None
+        except wire.BadMessage as error:
+            if self._ended is None:
+                raise IsolationError(f"the guest's process is not to be trusted any more: {error}") from None
+            message = None
+        if message is None:
+            raise self._lost()
+        return message
+
+    def _lost(self) -> BaseException:
+        """Why nothing comes any more."""
+        if self._ended is not None:
+            return self._ended
+        status = self._worker.status()
+        if status is None and (why := pool.why()):
+            return IsolationError(f"no process can be made for guests: {why}")
+        return received.crash(status)
+
+    def _write(self, message: wire.Message) -> None:
+        output = self._outputs.get(received.number(message.values.get("stream")))
+        if output is None or len(message.blobs) != 1:
+            raise IsolationError("the guest's process writes to what it was not given")
+        if message.kind == "keep":
+            output.write([message.blobs[0]])
+            return
+        try:
+            count = output.write([message.blobs[0]])
+        except BaseException as error:
+            self._send(*self._keep(error))
+        else:
+            self._send("taken", {"count": count})
+
+    def _send(self, kind: str, values: dict[str, Any]) -> None:
+        with suppress(OSError):  # it has ended: the next message says how
+            self._channel.send(kind, values)
+
+    def _keep(self, error: BaseException) -> tuple[str, dict[str, Any]]:
+        """What the worker is told of what an object of the embedder's raised."""
+        if isinstance(error, WasiError):
+            return "errno", {"errno": int(error.errno)}
+        if isinstance(error, OSError) and error.errno is not None:
+            return "errno", {"errno": int(errno_of(error))}
+        self._raised = error
+        return "raised", {}
+
+    def _over(self, message: wire.Message) -> int:
+        values = message.values
+        held = self.stats.isolation
+        received.stats(self.stats, values.get("stats"))
+        self.stats.isolation = held
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            if number in values.get("broken", ()):
+                end: Any = getattr(self._prepared.config, name)
+                end.broken = True
+        if "trees" in values and len(values["trees"]) == len(self._trees):
+            found = [put_together(sent, tree, message.blobs)
+                     for (_, sent), tree in zip(self._trees, values["trees"], strict=True)]  # fmt: skip
+            for (fs, _), snapshot in zip(self._trees, found, strict=True):
+                fs.become(snapshot)
+        elif self._trees:
+            raise IsolationError(str(values.get("lost", "the guest's process gave no files back")))
+        told = values.get("error")
+        if told is None:
+            return received.number(values.get("code"), 0xFFFFFFFF)
+        if isinstance(told, dict) and told.get("class") == "Served" and self._raised is not None:
+            raise self._raised
+        raise received.error(told, self._compiled, self._args, self._timeout)
+
+    def end(self, reason: BaseException, *, for_good: bool = False) -> None:
+        """From any other thread: kill the process; the run raises `reason`. Nothing more is had of the guest."""
+        if self._ended is None:
+            self._ended = reason
+        self._worker.kill()
+
+    # -- what there is of it ---------------------------------------------------------------------------------------
+
+    def give_outcome(self, error: BaseException, begun: int = 0) -> None:
+        """As `Instance.give_outcome`."""
+        if isinstance(error, LimitExceeded):
+            self.stats.limits = tuple(sorted({*self.stats.limits, error.limit}))
+        prepared = self._prepared
+        decode = prepared.decoding.decode_any
+        made = Outcome(
+            self._args,
+            decode(prepared.out),
+            decode(prepared.err),
+            files=prepared.changes if prepared.fs is not None else None,
+            truncated=self.truncated,
+            stats=self.stats.copy(),
+            owner=self,
+        )
+        made.settle()
+        give(error, made, begun=begun, note=not isinstance(error, TrapError))
+
+    @property
+    def stdout(self) -> bytes | str | None:
+        """What the guest wrote until now, if it is captured."""
+        return self._prepared.decoding.decode(self._prepared.out)
+
+    @property
+    def stderr(self) -> bytes | str | None:
+        """The same of standard error."""
+        return self._prepared.decoding.decode(self._prepared.err)
+
+    @property
+    def files(self) -> Changes | None:
+        """What has become of the files in memory; None where there are none."""
+        return self._prepared.changes()
+
+    @property
+    def truncated(self) -> tuple[str, ...]:
+        """The captured streams that the guest wrote more to than is kept."""
+        found = self._prepared.truncated
+        if found and "output" not in self.stats.limits:
+            self.stats.limits = tuple(sorted({*self.stats.limits, "output"}))
+        return found
+
+    def close(self) -> None:
+        """End the process, if it has not ended."""
+        self._worker.close()
+        for output in self._outputs.values():
+            output.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _most(packing: Packing) -> int | None:
+    """How many bytes a message may have: the trees, or what is written at once."""
+    limits = packing.parcel.config.limits
+    total = (4 << 30 if limits.memory is None else limits.memory) + _SLACK
+    for fs, _ in packing.trees:
+        if fs.budget.max_bytes is None:
+            return None
+        total += fs.budget.max_bytes
+    return total
+
+
+def _serve_input(sock: Any, descriptor: Any, keep: Callable[[BaseException], tuple[str, dict[str, Any]]]) -> None:
+    """Read for the worker in a thread of its own, until it has gone."""
+    channel = wire.Channel(sock)
+
+    def serve() -> None:
+        try:
+            while (message := channel.receive(0)) is not None:
+                room = bytearray(min(received.number(message.values.get("size")), _MOST_READ))
+                try:
+                    count = descriptor.read([memoryview(room)])
+                except BaseException as error:
+                    channel.send(*keep(error))
+                else:
+                    channel.send("data", {}, [bytes(room[:count])])
+        except (OSError, wire.BadMessage, IsolationError):
+            pass
+        finally:
+            channel.close()
+            descriptor.close()
+
+    run = partial(contextvars.copy_context().run, serve)
+    threading.Thread(target=run, name="wasihost stdin", daemon=True).start()
+
+
+_said: set[str] = set()
+
+
+def _say(report: Report) -> None:
+    """What is lacking, once in a process."""
+    new = [f"{name} ({why})" for name, why in report.missing.items() if name not in _said]
+    if new:
+        _said.update(report.missing)
+        from wasihost.logs import warn
+
+        warn("isolation", "guests in processes of their own are held without %s", ", ".join(new))

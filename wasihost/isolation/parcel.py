@@ -1,0 +1,205 @@
+"""What a guest in a process is given: values that are pickled, and descriptors that go with them.
+
+Rules of this file: what cannot go to another process is a ConfigError that names it, before anything is started. Only
+the embedder's side makes a parcel, so the worker may unpickle it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from wasihost.config import Inherit, ModuleConfig
+from wasihost.errors import ConfigError
+from wasihost.fsconfig import FSConfig
+from wasihost.output import Captured
+from wasihost.vfs import MemoryFS
+
+if TYPE_CHECKING:
+    from wasihost.descriptors.base import Descriptor
+    from wasihost.engines.wasmtime.artifact import Artifact
+    from wasihost.engines.wasmtime.module import Module as Compiled
+    from wasihost.options import Prepared
+    from wasihost.output import Budget
+    from wasihost.vfs.snapshot import Snapshot
+
+Stream: TypeAlias = tuple[str, Any]
+"""How a standard stream is given, and what goes with that: "value" (bytes or None), "fd" (`GivenFd`), "pipe" (which
+descriptor), "reader" (which descriptor is a channel), "kept" and "writer" (the number of the stream that it is)."""
+
+
+class GivenFd(NamedTuple):
+    """A descriptor of the parcel, and what may be written to it."""
+
+    fd: int
+    budget: Budget | None
+
+
+class Place(NamedTuple):
+    """Of a mount, in the config's order: which descriptor or which tree it is."""
+
+    fd: int | None
+    tree: int | None
+    read_only: bool
+
+
+class Tree(NamedTuple):
+    """A file system in memory: bytes, names and bytes in a file that it may have, and what is in it."""
+
+    limits: tuple[int | None, int | None, int | None]
+    snapshot: Snapshot
+
+
+class Parcel(NamedTuple):
+    """All of it; numbers of descriptors are places in the list that comes along."""
+
+    config: ModuleConfig
+    mounts: list[Place]
+    trees: list[Tree]
+    sockets: list[tuple[str, int]]
+    streams: list[Stream]
+    artifact: Artifact
+    module: int
+    name: str
+    timeout: float | None
+    stats: bool
+    strict: bool
+    writes: bool
+
+
+class Packing:
+    """A parcel and what belongs to it on this side. `close` it once it is sent, or will not be."""
+
+    def __init__(self, prepared: Prepared, compiled: Compiled, name: str, timeout: float | None) -> None:
+        from wasihost.engines.wasmtime import artifact
+
+        self.fds: list[int] = []
+        self.trees: list[tuple[MemoryFS, Snapshot]] = []
+        self.outputs: dict[int, Descriptor] = {}
+        self.reader: tuple[Any, Descriptor] | None = None
+        """The socket that the worker asks for standard input on, and what is read then."""
+        self._owned: list[int] = []
+        self._writes = False
+        config = prepared.config
+        _refuse(prepared, config)
+        try:
+            mounts = [self._place(mount.source, mount.guest_path, mount.read_only) for mount in config.fs_preopens]
+            streams = [self._input(config.stdin), *(
+                self._output(stream, number) for number, stream in ((1, config.stdout), (2, config.stderr))
+            )]  # fmt: skip
+            sockets = [(one.name, self._fd(one.socket.fileno())) for one in config.sockets]
+            sent, file = artifact.of(compiled)
+            bare = config.with_fs(FSConfig(mount._replace(source="/") for mount in config.fs_preopens)).with_sockets(())
+            self.parcel = Parcel(
+                bare.with_stdin(None).with_stdout(None).with_stderr(None), mounts,
+                [Tree((fs.budget.max_bytes, fs.budget.max_entries, fs.budget.max_file_size), snapshot)
+                 for fs, snapshot in self.trees],
+                sockets, streams, sent, self._fd(file), name, timeout, prepared.stats, prepared.isolation == "strict",
+                self._writes,
+            )  # fmt: skip
+        except BaseException:
+            self.give_up()
+            raise
+
+    def give_up(self) -> None:
+        """It will not be sent."""
+        self.close()
+        if self.reader is not None:
+            self.reader[0].close()
+
+    def close(self) -> None:
+        """What is the worker's now is closed here."""
+        owned, self._owned = self._owned, []
+        for fd in owned:
+            os.close(fd)
+
+    def _fd(self, fd: int) -> int:
+        self.fds.append(fd)
+        return len(self.fds) - 1
+
+    def _own(self, fd: int) -> int:
+        self._owned.append(fd)
+        return self._fd(fd)
+
+    def _place(self, source: Any, guest_path: str, read_only: bool) -> Place:
+        if isinstance(source, str):
+            try:
+                fd = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except OSError as error:
+                raise ConfigError(f"cannot mount {source!r} as {guest_path!r}: {error.strerror}; give a directory that "
+                                  "exists and can be read") from error  # fmt: skip
+            self._writes |= not read_only
+            return Place(self._own(fd), None, read_only)
+        from wasihost.isolation.trees import taken
+
+        if isinstance(source, Mapping) and not isinstance(source, MemoryFS):
+            source = MemoryFS(source, max_bytes=None, max_entries=None)
+        if not isinstance(source, MemoryFS):
+            raise ConfigError(f'with isolation="process" {guest_path!r} cannot be {source!r}: a tree of Python objects '
+                              "stays in its process; give a MemoryFS, a dict, or a directory of the host")  # fmt: skip
+        if source.budget.clock is not time.time_ns:
+            raise ConfigError(f'with isolation="process" the MemoryFS at {guest_path!r} cannot have a clock of its own')
+        for number, (fs, _) in enumerate(self.trees):
+            if fs is source:
+                return Place(None, number, read_only)
+        self.trees.append((source, taken(source)))
+        return Place(None, len(self.trees) - 1, read_only)
+
+    def _input(self, stdin: Any) -> Stream:
+        if stdin is None or isinstance(stdin, bytes):
+            return "value", stdin
+        if isinstance(stdin, Inherit):
+            return self._inherited(stdin, 0)
+        import socket
+
+        from wasihost.host import input_of
+
+        descriptor = input_of(stdin)
+        ours, theirs = socket.socketpair()
+        self.reader = ours, descriptor
+        return "reader", self._own(theirs.detach())
+
+    def _output(self, stream: Any, number: int) -> Stream:
+        if stream is None:
+            return "value", None
+        if isinstance(stream, Inherit):
+            return self._inherited(stream, number)
+        from wasihost.descriptors.host_stream import InheritedStream
+        from wasihost.host import output_of
+
+        made = output_of(stream, number)
+        if isinstance(made, InheritedStream):  # a file of Python's that only passes on what it is given
+            stream.flush()
+            return "fd", GivenFd(self._fd(made.fd), None)
+        self.outputs[number] = made
+        return ("kept" if isinstance(stream, Captured) else "writer"), number
+
+    def _inherited(self, stream: Inherit, number: int) -> Stream:
+        fd = number if stream.fd is None else stream.fd
+        try:
+            mode = os.fstat(fd).st_mode
+        except OSError:  # this process was started with it closed
+            return "value", None
+        self._writes |= number > 0 and stat.S_ISREG(mode)
+        if stream.owned:
+            return "pipe", self._fd(fd)
+        return "fd", GivenFd(self._fd(fd), stream.budget)
+
+
+def _refuse(prepared: Prepared, config: ModuleConfig) -> None:
+    """ConfigError for what is a Python object of this process and would have to be called from the other."""
+    given = {
+        "imports": prepared.imports,
+        "with_walltime": config.clock_walltime,
+        "with_nanotime": config.clock_nanotime,
+        "with_nanosleep": config.clock_nanosleep,
+        "with_osyield": config.clock_osyield,
+        "with_rand_source": config.rand_source,
+    }
+    for name, value in given.items():
+        if value is not None:
+            raise ConfigError(f'isolation="process" and {name} cannot go together: a guest in a process of its own '
+                              "cannot call functions of this one")  # fmt: skip

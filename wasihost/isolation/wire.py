@@ -1,0 +1,143 @@
+"""Messages between the embedder's process and a guest's: JSON for what is small, and bytes as they are.
+
+Rules of this file: a message of a worker that has been taken over does no more than be refused. So no pickle, no size
+that is believed before it was compared with a bound, and no wait that has no end.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from wasihost.unpatched import time
+
+_HEAD: Final = struct.Struct("<IQ")
+_MOST_TEXT: Final = 64 << 20
+"""Bytes of the JSON of one message: what a tree of 250,000 long names takes."""
+_PIECE: Final = 1 << 20
+_FDS: Final = 200
+"""Descriptors that go with one byte; the kernel takes 253."""
+
+
+class BadMessage(Exception):
+    """The other side sent what it may not send."""
+
+
+class Message(NamedTuple):
+    """`kind` says what `values` there are; a number in them may be the place of something in `blobs`."""
+
+    kind: str
+    values: dict[str, Any]
+    blobs: list[memoryview]
+
+
+class Channel:
+    """One end of a stream socket. One thread at a time sends, and one receives."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    def send(
+        self, kind: str, values: Mapping[str, Any] | None = None, blobs: Sequence[bytes | memoryview] = ()
+    ) -> None:
+        """A whole message. OSError if nobody is there to have it."""
+        text = json.dumps([kind, values or {}, [len(one) for one in blobs]]).encode()
+        head = _HEAD.pack(len(text), sum(map(len, blobs)))
+        self.sock.settimeout(None)
+        if len(blobs) == 1 and len(blobs[0]) < _PIECE:
+            self.sock.sendall(b"".join((head, text, blobs[0])))
+            return
+        self.sock.sendall(head + text)
+        for blob in blobs:
+            self.sock.sendall(blob)
+
+    def receive(self, most: int | None = None, until: float | None = None) -> Message | None:
+        """The next message, whose blobs have at most so many bytes together; None if the other end is closed.
+
+        TimeoutError at `until` (seconds of `time.monotonic`), BadMessage for what is none.
+        """
+        first = self._exactly(_HEAD.size, until, may_end=True)
+        if first is None:
+            return None
+        size, total = _HEAD.unpack(first)
+        if size > _MOST_TEXT or (most is not None and total > most):
+            raise BadMessage(f"a message of {size} and {total} bytes is too long")
+        text = self._exactly(size, until)
+        body = memoryview(self._exactly(total, until) or b"").toreadonly()
+        try:
+            kind, values, lengths = json.loads(bytes(text or b""))
+            if not isinstance(kind, str) or not isinstance(values, dict) or not isinstance(lengths, list):
+                raise BadMessage("a message is no message")
+            blobs, at = [], 0
+            for length in lengths:
+                if type(length) is not int or length < 0 or at + length > total:
+                    raise BadMessage("a blob goes beyond its message")
+                blobs.append(body[at : at + length])
+                at += length
+        except (ValueError, TypeError, RecursionError) as error:
+            raise BadMessage(f"a message is no message: {error}") from None
+        return Message(kind, values, blobs)
+
+    def _exactly(self, size: int, until: float | None, *, may_end: bool = False) -> bytearray | None:
+        """So many bytes. None for the end at the beginning, if there it may be."""
+        data = bytearray()
+        while len(data) < size:
+            if until is None:
+                self.sock.settimeout(None)
+            else:
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                self.sock.settimeout(left)
+            try:
+                piece = self.sock.recv(min(size - len(data), _PIECE))
+            except ConnectionResetError:
+                piece = b""
+            if not piece:
+                if may_end and not data:
+                    return None
+                raise BadMessage("a message ends before its end")
+            data += piece
+        return data
+
+    def close(self) -> None:
+        """The other end learns of it."""
+        self.sock.close()
+
+
+def send_parcel(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:
+    """From the embedder to the worker, which trusts it: bytes, and descriptors to be had as well."""
+    sock.settimeout(None)
+    sock.sendall(struct.pack("<QI", len(data), len(fds)))
+    for at in range(0, len(fds), _FDS):
+        socket.send_fds(sock, [b"."], fds[at : at + _FDS])
+    sock.sendall(data)
+
+
+def receive_parcel(sock: socket.socket) -> tuple[bytes, list[int]] | None:
+    """The same on the other side; None if the embedder has gone away."""
+    head = _all(sock, 12)
+    if head is None:
+        return None
+    size, count = struct.unpack("<QI", head)
+    fds: list[int] = []
+    while len(fds) < count:
+        data, some, _, _ = socket.recv_fds(sock, 1, _FDS)
+        if not data:
+            return None
+        fds += some
+    body = _all(sock, size)
+    return None if body is None else (body, fds)
+
+
+def _all(sock: socket.socket, size: int) -> bytes | None:
+    data = bytearray()
+    while len(data) < size:
+        piece = sock.recv(min(size - len(data), _PIECE))
+        if not piece:
+            return None
+        data += piece
+    return bytes(data)

@@ -1,0 +1,269 @@
+"""A worker: one forked process, which is given a guest, locks itself in and runs it.
+
+Rules of this file: what is needed is opened and made before `lock_down`, the guest begins after it. Nothing is imported
+here, and what the embedder's objects do is asked of it over the channel.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import socket
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from wasi_preview1.errors import WasiError
+from wasi_preview1.types import Errno
+
+from wasihost.config import Inherit, ModuleConfig
+from wasihost.engines.wasmtime import artifact
+from wasihost.errors import (
+    ConfigError,
+    ExitError,
+    LimitExceeded,
+    LinkError,
+    ModuleError,
+    TimeoutExpired,
+    TrapError,
+    WasihostError,
+)
+from wasihost.fsconfig import FSConfig
+from wasihost.instance import Instance
+from wasihost.isolation import lockdown, trees, wire
+from wasihost.module import Module
+from wasihost.options import Prepared
+from wasihost.output import Decoding
+from wasihost.pipes import PipeEnd
+from wasihost.sockconfig import NamedSocket
+from wasihost.unpatched import threading
+from wasihost.vfs import MemoryFS
+
+if TYPE_CHECKING:
+    from wasihost.isolation.parcel import Parcel, Stream
+    from wasihost.stats import Stats
+
+
+class Served(BaseException):
+    """The embedder's object has raised something, which is kept there."""
+
+
+def work(sock: socket.socket) -> NoReturn:
+    """Run the guest that comes over the socket, and end this process."""
+    lockdown.begin()
+    for fd in (1, 2):
+        os.dup2(0, fd)
+    found = wire.receive_parcel(sock)
+    if found is None:
+        os._exit(0)
+    channel = wire.Channel(sock)
+    try:
+        worker = _Worker(channel, pickle.loads(found[0]), found[1])
+        worker.run()
+    except (OSError, wire.BadMessage):  # nobody is there any more
+        os._exit(1)
+    os._exit(0)
+
+
+class _Worker:
+    def __init__(self, channel: wire.Channel, parcel: Parcel, fds: list[int]) -> None:
+        self._channel = channel
+        self._lock = threading.Lock()
+        self._parcel = parcel
+        self._fds = fds
+        self._pipes: list[tuple[int, PipeEnd]] = []
+        self._trees: list[trees.Before] = []
+        self._report: lockdown.Report | None = None
+
+    def run(self) -> None:
+        """To the end, which is told."""
+        guest: Instance | None = None
+        values: dict[str, Any] = {}
+        blobs: list[bytes | memoryview] = []
+        try:
+            try:
+                prepared = _Given(self._parcel, self._config())
+                module = _Received(self._parcel, self._fds)
+                guest = Instance(module, prepared, "_start", self._parcel.timeout, self._made)
+                values["code"] = guest.run_through(self._parcel.timeout)
+            except MemoryError as error:
+                raise LimitExceeded("memory", "the guest's process has no memory left") from error
+        except BaseException as error:
+            values["error"] = _told(error)
+        if guest is None and self._report is None:
+            self._channel.send("never", values)
+            return
+        if guest is not None:
+            values["stats"] = _stats(guest.stats)
+        values["broken"] = [number for number, end in self._pipes if end.broken]
+        try:
+            values["trees"] = [tree.changes(blobs) for tree in self._trees]
+        except Exception as error:
+            values["lost"] = f"the files of the guest cannot be given back: {error!r}"
+            blobs.clear()
+        self._channel.send("end", values, blobs)
+
+    def _made(self, guest: Instance) -> None:
+        guest.lock_down_by(self._lock_down)
+
+    def _lock_down(self) -> None:
+        parcel = self._parcel
+        mounts = [(self._fds[mount.fd], mount.read_only) for mount in parcel.mounts if mount.fd is not None]
+        files = [tree.limits[0] for tree in parcel.trees]
+        self._report = lockdown.lock_down(
+            mounts,
+            sockets=bool(parcel.sockets),
+            limits=parcel.config.limits,
+            files=None if None in files else sum(one or 0 for one in files),
+            timeout=parcel.timeout,
+            writes=parcel.writes,
+        )
+        for fd, _ in mounts:
+            os.close(fd)
+        self._channel.send("begins", {"held": self._report.held, "missing": self._report.missing})
+        if parcel.strict and self._report.missing:
+            raise ConfigError("")  # which the embedder's side words
+
+    # -- what the guest is given -----------------------------------------------------------------------------------
+
+    def _config(self) -> ModuleConfig:
+        parcel = self._parcel
+        files = []
+        for tree in parcel.trees:
+            made = MemoryFS.__new__(MemoryFS)
+            made.__setstate__((*tree.limits, _now, tree.snapshot))
+            files.append(made)
+            self._trees.append(trees.Before(made))
+        mounts = []
+        for mount, place in zip(parcel.config.fs_preopens, parcel.mounts, strict=True):
+            source: Any = mount.source
+            if place.fd is not None:
+                source = f"/dev/fd/{self._fds[place.fd]}"
+            elif place.tree is not None:
+                source = files[place.tree]
+            mounts.append(mount._replace(source=source))
+        sockets = tuple(NamedSocket(name, socket.socket(fileno=self._fds[fd])) for name, fd in parcel.sockets)
+        stdin, stdout, stderr = (self._stream(number, stream) for number, stream in enumerate(parcel.streams))
+        config = parcel.config.with_fs(FSConfig(mounts)).with_sockets(sockets)
+        return config.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr)
+
+    def _stream(self, number: int, stream: Stream) -> Any:
+        kind, value = stream
+        if kind == "value":
+            return value
+        if kind == "fd":
+            return Inherit(self._fds[value.fd], value.budget)
+        if kind == "pipe":
+            end = PipeEnd(self._fds[value])
+            self._pipes.append((number, end))
+            return end
+        if kind == "reader":
+            return _Reader(wire.Channel(socket.socket(fileno=self._fds[value])))
+        return _Writer(self, value, kind == "kept")
+
+    def write(self, number: int, data: bytes, kept: bool) -> int:
+        """Have the embedder's object take it: how much it took. What is kept is not waited for."""
+        with self._lock:
+            self._channel.send("keep" if kept else "write", {"stream": number}, [data])
+            return len(data) if kept else int(_answered(self._channel).values["count"])
+
+
+def _answered(channel: wire.Channel) -> wire.Message:
+    message = channel.receive()
+    if message is None:
+        os._exit(1)
+    if message.kind == "errno":
+        raise WasiError(Errno(message.values["errno"]))
+    if message.kind == "raised":
+        raise Served
+    return message
+
+
+class _Writer(io.RawIOBase):
+    """An output that is an object of the embedder's, which may take a part only, as these may."""
+
+    def __init__(self, worker: _Worker, number: int, kept: bool) -> None:
+        self._worker, self._number, self._kept = worker, number, kept
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def write(self, data: Any, /) -> int:
+        """How much of it was taken."""
+        return self._worker.write(self._number, bytes(data), self._kept)
+
+
+class _Reader:
+    """Standard input that is an object of the embedder's."""
+
+    def __init__(self, channel: wire.Channel) -> None:
+        self._channel = channel
+        self._lock = threading.Lock()
+
+    def read(self, size: int) -> bytes:
+        """What it gives."""
+        with self._lock:
+            self._channel.send("read", {"size": size})
+            message = _answered(self._channel)
+        return bytes(message.blobs[0])
+
+
+class _Given(Prepared):
+    """A config that needs no options put in."""
+
+    def __init__(self, parcel: Parcel, config: ModuleConfig) -> None:
+        self.config = config
+        self.decoding = Decoding(None, None, None)
+        self.imports = self.on_compile = None
+        self.allocator = None, None
+        self.cache = False
+        self.stats = parcel.stats
+        self.out = self.err = self.fs = self._before = None
+        self.isolation = None
+
+
+class _Received(Module):
+    """A module that was compiled by the embedder."""
+
+    def __init__(self, parcel: Parcel, fds: list[int]) -> None:
+        self.name = parcel.name
+        self._made = artifact.load(parcel.artifact, fds[parcel.module])
+
+    def compiled(self, **_: Any) -> Any:
+        """As it came."""
+        return self._made
+
+    def _any(self) -> Any:
+        return self._made
+
+
+def _now() -> int:
+    import time
+
+    return time.time_ns()
+
+
+def _stats(stats: Stats) -> dict[str, Any]:
+    return {
+        name: sorted(value) if isinstance(value := getattr(stats, name), set) else value for name in stats.__slots__
+    }
+
+
+def _told(error: BaseException) -> dict[str, Any]:
+    """An exception as what it was made of; the other side has the list of those that it makes."""
+    if isinstance(error, TrapError):
+        return {"class": "TrapError", "args": [error.message, error.kind], "frames": error.bare_frames(),
+                "omitted": error.omitted}  # fmt: skip
+    if isinstance(error, LimitExceeded):
+        return {"class": "LimitExceeded", "args": [error.limit, error.message]}
+    if isinstance(error, (TimeoutExpired, Served)):
+        return {"class": type(error).__name__, "args": []}
+    if isinstance(error, ExitError):
+        return {"class": "ExitError", "args": [error.code]}
+    for kind in (ConfigError, ModuleError, LinkError, RecursionError, RuntimeError, TypeError, ValueError):
+        if isinstance(error, kind):
+            return {"class": kind.__name__, "args": [str(error)]}
+    if isinstance(error, OSError) and error.errno is not None:
+        return {"class": "OSError", "args": [error.errno, error.strerror]}
+    known = isinstance(error, WasihostError)
+    return {"class": "WasihostError", "args": [str(error) if known else f"the host failed: {error!r}"]}

@@ -1,0 +1,106 @@
+"""The zygote's own program: wait for orders, fork, reap, and end with the embedder.
+
+Rules of this file: one thread, no engine is started before a fork, and nothing that a guest has touched comes back
+here: a worker's socket goes to the embedder and not through this process.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+from contextlib import suppress
+from typing import Final, NoReturn
+
+from wasihost.isolation import worker
+from wasihost.preloading import for_workers
+from wasihost.unpatched import select
+
+_MOST: Final = 8
+"""Bytes of an order."""
+
+
+def main(control: int) -> NoReturn:
+    """What the new interpreter does; `control` is the socket by which it is told what to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C of a terminal is the embedder's to act upon
+    for_workers()
+    gc.collect()
+    gc.freeze()
+    _Zygote(socket.socket(fileno=control)).serve()
+
+
+class _Zygote:
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._lives: dict[int, socket.socket] = {}  # by process
+        self._poll = select.poll()
+        self._poll.register(control, select.POLLIN)
+        self._died, dying = os.pipe()
+        os.set_blocking(dying, False)
+        os.set_blocking(self._died, False)
+        signal.set_wakeup_fd(dying, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._poll.register(self._died, select.POLLIN)
+
+    def serve(self) -> NoReturn:
+        """Until the embedder's end of the socket is closed."""
+        while True:
+            found = {fd for fd, _ in self._poll.poll()}
+            # Lives first: what is closed later may give its number to another.
+            self._end_unwanted(found)
+            if self._died in found:
+                with suppress(BlockingIOError):
+                    os.read(self._died, 4096)
+                self._reap()
+            if self._control.fileno() in found:
+                self._order()
+
+    def _order(self) -> None:
+        data, fds, _, _ = socket.recv_fds(self._control, _MOST, 2)
+        if len(fds) != 2:
+            if data:
+                return
+            for process in self._lives:
+                os.kill(process, signal.SIGKILL)
+            os._exit(0)
+        channel, life = (socket.socket(fileno=fd) for fd in fds)
+        process = os.fork()
+        if not process:
+            self._become(channel, life)
+        channel.close()
+        self._lives[process] = life
+        self._poll.register(life, select.POLLIN | getattr(select, "POLLRDHUP", 0))
+
+    def _become(self, channel: socket.socket, life: socket.socket) -> NoReturn:
+        """In the new process: a worker, which knows nothing of the others."""
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for one in (self._control, life, *self._lives.values()):
+                one.close()
+            worker.work(channel)
+        finally:
+            os._exit(1)
+
+    def _end_unwanted(self, found: set[int]) -> None:
+        """Nobody wants these guests any more."""
+        for process, life in self._lives.items():
+            if life.fileno() in found:
+                self._poll.unregister(life)
+                os.kill(process, signal.SIGKILL)  # it was not waited for yet, so the number is its own
+
+    def _reap(self) -> None:
+        while self._lives:
+            try:
+                process, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not process:
+                return
+            life = self._lives.pop(process)
+            with suppress(KeyError, OSError):
+                self._poll.unregister(life)
+            with suppress(OSError):
+                life.send(str(os.waitstatus_to_exitcode(status)).encode())
+            life.close()
