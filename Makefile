@@ -8,7 +8,7 @@ PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generate check-spec lint types imports drift check test docs demo bench bench-shapes bench-ends testsuite go-tests suites rust escape fuzz soak interrupts wheel clean
+.PHONY: help setup generate check-spec lint types imports drift check test docs demo bench bench-shapes bench-ends testsuite go-tests suites rust escape fuzz differential soak interrupts wheel clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,10 @@ escape: $(READY)  ## A guest tries to get out while others swap what its paths n
 MINUTES ?= 5
 fuzz: $(READY)  ## Random calls of the raw ABI, with new inputs for some minutes (MINUTES=N)
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
+SCRIPTS ?= 2000
+differential: $(READY)  ## Random scripts of calls on this host and on wasmtime's own WASI; differences made small (SCRIPTS=N)
+	$(BIN)/python -m tests.differential --scripts $(SCRIPTS)
 
 soak: $(READY)  ## 10,000 runs in one process: memory, descriptors, threads and mappings must not grow
 	$(BIN)/python -m tests.process.soak

@@ -44,23 +44,23 @@ def problems(case: Case, back_end: str, folder: Path) -> list[str]:
     script = b"".join(image.script() for image in images)
     if back_end == "memory":
         fs = MemoryFS(**case.memory)
-        _fill_memory(fs, case.tree)
-        told = _guest(_config(case, fs), script)
-        after = dict(_memory_tree(fs.root))
+        fill_memory(fs, case.tree)
+        told = guest(_config(case, fs), script)
+        after = dict(memory_tree(fs.root))
     else:
         base = folder / f"{next(_numbers)}" / "base"
-        _fill_folder(base, case.tree)
-        _fill_folder(base.parent / "outside", SECRET)
+        fill_folder(base, case.tree)
+        fill_folder(base.parent / "outside", SECRET)
         if back_end == "native":
-            told = _native(case, base, script)
+            told = native(base, script, read_only=case.read_only)
         else:
             with resolve.use(STRATEGIES[back_end]):
-                told = _guest(_config(case, base), script)
-        after = dict(_host_tree(str(base)))
-        assert dict(_host_tree(str(base.parent / "outside"))) == SECRET, "a guest got out"
-    native = back_end == "native"
+                told = guest(_config(case, base), script)
+        after = dict(host_tree(str(base)))
+        assert dict(host_tree(str(base.parent / "outside"))) == SECRET, "a guest got out"
+    is_native = back_end == "native"
     pairs = zip(images, told, strict=False)
-    found = [problem for image, one in pairs if (problem := image.problem(one, untouched=native))]
+    found = [problem for image, one in pairs if (problem := image.problem(one, untouched=is_native))]
     if len(told) < len(images):
         found.append(f"{wire.told(images[len(told)].step)} trapped")
     if after != case.wanted:
@@ -92,14 +92,16 @@ def _module() -> Module:
     return load(build_c("calls"))
 
 
-def _guest(config: ModuleConfig, script: bytes) -> list[Report]:
+def guest(config: ModuleConfig, script: bytes) -> list[Report]:
+    """Run a script on this host."""
     output = bytearray()
     with State(config=config.with_stdin(script).with_stdout(output.extend)) as state:
         execute(_module(), state)
     return list(reports(bytes(output)))
 
 
-def _native(case: Case, base: Path, script: bytes) -> list[Report]:
+def native(base: Path, script: bytes, *, read_only: bool = False) -> list[Report]:
+    """Run a script on wasmtime's own WASI, over a folder."""
     import wasmtime
 
     streams = [str(base.parent / name) for name in ("in", "out", "err")]
@@ -108,7 +110,7 @@ def _native(case: Case, base: Path, script: bytes) -> list[Report]:
     store, linker = wasmtime.Store(engine), wasmtime.Linker(engine)
     wasi = wasmtime.WasiConfig()
     wasi.stdin_file, wasi.stdout_file, wasi.stderr_file = streams
-    wasi.preopen_dir(str(base), MOUNT, not case.read_only)
+    wasi.preopen_dir(str(base), MOUNT, not read_only)
     store.set_wasi(wasi)
     linker.define_wasi()
     start = linker.instantiate(store, _native_module()[1]).exports(store)["_start"]
@@ -121,7 +123,8 @@ def _native(case: Case, base: Path, script: bytes) -> list[Report]:
 # -- trees -------------------------------------------------------------------------------------------------------------
 
 
-def _fill_folder(base: Path, tree: Tree) -> None:
+def fill_folder(base: Path, tree: Tree) -> None:
+    """Make a folder with this in it."""
     base.mkdir(parents=True)
     for path, node in whole(tree).items():
         if node is None:
@@ -135,7 +138,8 @@ def _fill_folder(base: Path, tree: Tree) -> None:
             (base / path).write_bytes(node)
 
 
-def _host_tree(folder: str, prefix: str = "") -> Iterator[tuple[str, Node]]:
+def host_tree(folder: str, prefix: str = "") -> Iterator[tuple[str, Node]]:
+    """What lies in a folder, by path."""
     with os.scandir(folder) as entries:
         for entry in entries:
             path = prefix + entry.name
@@ -143,14 +147,15 @@ def _host_tree(folder: str, prefix: str = "") -> Iterator[tuple[str, Node]]:
                 yield path, Link(os.readlink(entry))
             elif entry.is_dir():
                 yield path, None
-                yield from _host_tree(entry.path, f"{path}/")
+                yield from host_tree(entry.path, f"{path}/")
             elif stat.S_ISFIFO(entry.stat().st_mode):
                 yield path, FIFO
             else:
                 yield path, Path(entry).read_bytes()
 
 
-def _fill_memory(fs: MemoryFS, tree: Tree) -> None:
+def fill_memory(fs: MemoryFS, tree: Tree) -> None:
+    """Put this into a `MemoryFS`."""
     for path, node in whole(tree).items():
         if node is None:
             fs.mkdir(path)
@@ -163,12 +168,13 @@ def _fill_memory(fs: MemoryFS, tree: Tree) -> None:
             fs[path] = node
 
 
-def _memory_tree(folder: nodes.Directory, prefix: str = "") -> Iterator[tuple[str, Node]]:
+def memory_tree(folder: nodes.Directory, prefix: str = "") -> Iterator[tuple[str, Node]]:
+    """What lies in a directory of a virtual tree, by path."""
     for name, node in folder.entries():
         path = prefix + name
         if isinstance(node, nodes.Directory):
             yield path, None
-            yield from _memory_tree(node, f"{path}/")
+            yield from memory_tree(node, f"{path}/")
         elif isinstance(node, nodes.Link):
             yield path, Link(node.target())
         else:

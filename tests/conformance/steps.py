@@ -61,7 +61,26 @@ class Entries(NamedTuple):
     start: int = 0
 
 
-Argument: TypeAlias = int | str | bytes | Room | Rooms | Data
+class Block(NamedTuple):
+    """Bytes for the call to find: their address alone."""
+
+    content: bytes
+
+
+class Space(NamedTuple):
+    """Sentinels for the call to fill: their address alone."""
+
+    size: int
+
+
+class Slot(NamedTuple):
+    """The descriptor that the call of `path_open` with this number, from 0, was given; 99 if there was none."""
+
+    number: int
+
+
+Fd: TypeAlias = int | Slot
+Argument: TypeAlias = int | str | bytes | Room | Rooms | Data | Block | Space | Slot
 Value: TypeAlias = int | bytes | Mapping[str, int] | Entries
 """A number, the bytes in the buffers, fields of the record (what is not named may be anything), a listing."""
 
@@ -87,87 +106,87 @@ class Step(NamedTuple):
 # -- fd_* --------------------------------------------------------------------------------------------------------------
 
 
-def fd_advise(fd: int, offset: int, size: int, advice: int) -> Step:
+def fd_advise(fd: Fd, offset: int, size: int, advice: int) -> Step:
     return Step("fd_advise", (fd, offset, size, advice))
 
 
-def fd_allocate(fd: int, offset: int, size: int) -> Step:
+def fd_allocate(fd: Fd, offset: int, size: int) -> Step:
     return Step("fd_allocate", (fd, offset, size))
 
 
-def fd_close(fd: int) -> Step:
+def fd_close(fd: Fd) -> Step:
     return Step("fd_close", (fd,))
 
 
-def fd_datasync(fd: int) -> Step:
+def fd_datasync(fd: Fd) -> Step:
     return Step("fd_datasync", (fd,))
 
 
-def fd_fdstat_get(fd: int) -> Step:
+def fd_fdstat_get(fd: Fd) -> Step:
     return Step("fd_fdstat_get", (fd,), "fdstat")
 
 
-def fd_fdstat_set_flags(fd: int, flags: int) -> Step:
+def fd_fdstat_set_flags(fd: Fd, flags: int) -> Step:
     return Step("fd_fdstat_set_flags", (fd, flags))
 
 
-def fd_fdstat_set_rights(fd: int, base: int, inheriting: int) -> Step:
+def fd_fdstat_set_rights(fd: Fd, base: int, inheriting: int) -> Step:
     return Step("fd_fdstat_set_rights", (fd, base, inheriting))
 
 
-def fd_filestat_get(fd: int) -> Step:
+def fd_filestat_get(fd: Fd) -> Step:
     return Step("fd_filestat_get", (fd,), "filestat")
 
 
-def fd_filestat_set_size(fd: int, size: int) -> Step:
+def fd_filestat_set_size(fd: Fd, size: int) -> Step:
     return Step("fd_filestat_set_size", (fd, size))
 
 
-def fd_filestat_set_times(fd: int, atim: int, mtim: int, flags: int) -> Step:
+def fd_filestat_set_times(fd: Fd, atim: int, mtim: int, flags: int) -> Step:
     return Step("fd_filestat_set_times", (fd, atim, mtim, flags))
 
 
-def fd_pread(fd: int, offset: int, *sizes: int) -> Step:
+def fd_pread(fd: Fd, offset: int, *sizes: int) -> Step:
     return Step("fd_pread", (fd, Rooms(sizes), offset), "size")
 
 
-def fd_prestat_get(fd: int) -> Step:
+def fd_prestat_get(fd: Fd) -> Step:
     return Step("fd_prestat_get", (fd,), "prestat")
 
 
-def fd_prestat_dir_name(fd: int, size: int) -> Step:
+def fd_prestat_dir_name(fd: Fd, size: int) -> Step:
     return Step("fd_prestat_dir_name", (fd, Room(size)))
 
 
-def fd_pwrite(fd: int, offset: int, *pieces: bytes) -> Step:
+def fd_pwrite(fd: Fd, offset: int, *pieces: bytes) -> Step:
     return Step("fd_pwrite", (fd, Data(pieces), offset), "size")
 
 
-def fd_read(fd: int, *sizes: int) -> Step:
+def fd_read(fd: Fd, *sizes: int) -> Step:
     return Step("fd_read", (fd, Rooms(sizes)), "size")
 
 
-def fd_readdir(fd: int, size: int, cookie: int = 0) -> Step:
+def fd_readdir(fd: Fd, size: int, cookie: int = 0) -> Step:
     return Step("fd_readdir", (fd, Room(size), cookie), "size")
 
 
-def fd_renumber(fd: int, to: int) -> Step:
+def fd_renumber(fd: Fd, to: Fd) -> Step:
     return Step("fd_renumber", (fd, to))
 
 
-def fd_seek(fd: int, offset: int, whence: int) -> Step:
+def fd_seek(fd: Fd, offset: int, whence: int) -> Step:
     return Step("fd_seek", (fd, offset, whence), "filesize")
 
 
-def fd_sync(fd: int) -> Step:
+def fd_sync(fd: Fd) -> Step:
     return Step("fd_sync", (fd,))
 
 
-def fd_tell(fd: int) -> Step:
+def fd_tell(fd: Fd) -> Step:
     return Step("fd_tell", (fd,), "filesize")
 
 
-def fd_write(fd: int, *pieces: bytes) -> Step:
+def fd_write(fd: Fd, *pieces: bytes) -> Step:
     return Step("fd_write", (fd, Data(pieces)), "size")
 
 
@@ -181,16 +200,27 @@ def folder_without(right: Rights, fd: int = 4) -> Step:
     return fd_fdstat_set_rights(fd, FOR_FOLDERS & ~right, ALL).gives(0)
 
 
+def poll_oneoff(*subscriptions: bytes) -> Step:
+    """The number of a `Slot` in a subscription is written as `SLOT_IN_MEMORY` and more."""
+    events = Space(EVENT * len(subscriptions))
+    return Step("poll_oneoff", (Block(b"".join(subscriptions)), events, len(subscriptions)), "size")
+
+
+EVENT = 32
+"""Bytes of an `event`."""
+SLOT_IN_MEMORY = 0x100000
+
+
 # -- path_* ------------------------------------------------------------------------------------------------------------
 
 Path: TypeAlias = str | bytes
 
 
-def path_create_directory(path: Path, fd: int = TOP) -> Step:
+def path_create_directory(path: Path, fd: Fd = TOP) -> Step:
     return Step("path_create_directory", (fd, path))
 
 
-def path_filestat_get(path: Path, *, fd: int = TOP, follow: int = 1) -> Step:
+def path_filestat_get(path: Path, *, fd: Fd = TOP, follow: int = 1) -> Step:
     return Step("path_filestat_get", (fd, follow, path), "filestat")
 
 
@@ -200,13 +230,13 @@ def path_filestat_set_times(
     mtim: int = 6,
     flags: int = Fstflags.ATIM | Fstflags.MTIM,
     *,
-    fd: int = TOP,
+    fd: Fd = TOP,
     follow: int = 1,
 ) -> Step:
     return Step("path_filestat_set_times", (fd, follow, path, atim, mtim, flags))
 
 
-def path_link(old: Path, new: Path, *, fd: int = TOP, new_fd: int = TOP, follow: int = 0) -> Step:
+def path_link(old: Path, new: Path, *, fd: Fd = TOP, new_fd: Fd = TOP, follow: int = 0) -> Step:
     return Step("path_link", (fd, follow, old, new_fd, new))
 
 
@@ -214,7 +244,7 @@ def path_open(
     path: Path,
     oflags: int = 0,
     *,
-    fd: int = TOP,
+    fd: Fd = TOP,
     follow: int = 1,
     rights: int = ALL,
     inheriting: int = ALL,
@@ -233,21 +263,21 @@ def opened_directory(path: Path, *, fd: int = 4, at: int = TOP, rights: int = FO
     return opened(path, Oflags.DIRECTORY, fd=fd, at=at, rights=rights)
 
 
-def path_readlink(path: Path, size: int = 64, fd: int = TOP) -> Step:
+def path_readlink(path: Path, size: int = 64, fd: Fd = TOP) -> Step:
     return Step("path_readlink", (fd, path, Room(size)), "size")
 
 
-def path_remove_directory(path: Path, fd: int = TOP) -> Step:
+def path_remove_directory(path: Path, fd: Fd = TOP) -> Step:
     return Step("path_remove_directory", (fd, path))
 
 
-def path_rename(old: Path, new: Path, *, fd: int = TOP, new_fd: int = TOP) -> Step:
+def path_rename(old: Path, new: Path, *, fd: Fd = TOP, new_fd: Fd = TOP) -> Step:
     return Step("path_rename", (fd, old, new_fd, new))
 
 
-def path_symlink(content: Path, path: Path, fd: int = TOP) -> Step:
+def path_symlink(content: Path, path: Path, fd: Fd = TOP) -> Step:
     return Step("path_symlink", (content, fd, path))
 
 
-def path_unlink_file(path: Path, fd: int = TOP) -> Step:
+def path_unlink_file(path: Path, fd: Fd = TOP) -> Step:
     return Step("path_unlink_file", (fd, path))

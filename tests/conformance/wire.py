@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from wasi_preview1.types import Errno
 
-from tests.conformance.steps import Data, Entries, Room, Rooms, Step
+from tests.conformance.steps import Block, Data, Entries, Room, Rooms, Slot, Space, Step
 from tests.support.raw import SENTINEL, abi, number, record, unpack
 
 ARENA = 0x100000
@@ -22,6 +22,8 @@ ARENA = 0x100000
 GAP = 32
 _RECORD = struct.Struct("<28sI9Q")
 _END = 0xFFFFFFFF
+_SLOT = 0x534C4F54 << 32
+"""The mark of an argument that is the number of a slot."""
 
 
 class Report(NamedTuple):
@@ -42,6 +44,13 @@ class Image:
         self.arguments: list[int] = []
         for argument in step.arguments:
             match argument:
+                case Slot(number):
+                    self.arguments.append(_SLOT | number)
+                case Block(content):
+                    self.arguments.append(ARENA + self._put(content).start)
+                case Space(size):
+                    self.buffers = [self._put(SENTINEL * size)]
+                    self.arguments.append(ARENA + self.buffers[0].start)
                 case int():
                     self.arguments.append(argument & (1 << 64) - 1)
                 case str() | bytes():

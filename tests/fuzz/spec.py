@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from witxgen import abi
 from witxgen.layout import record_offsets, size_align
-from witxgen.model import Function, List, Pointer, Record, Type, strip
+from witxgen.model import Document, Function, List, Pointer, Record, Type, strip
 from witxgen.resolve import load
 
 WITX = Path(__file__).resolve().parents[2] / "witx" / "preview1" / "wasi_snapshot_preview1.witx"
@@ -47,9 +47,23 @@ class Writable(NamedTuple):
 
 
 @functools.cache
+def _document() -> Document:
+    return load([WITX])
+
+
+def fields(name: str, data: bytes) -> dict[str, int]:
+    """The fields of a record that lies in memory, whatever its padding holds; of one that is a record itself, all its
+    bytes."""
+    record = next(strip(one.type) for one in _document().types if one.name == name)
+    assert isinstance(record, Record), name
+    placed = zip(record_offsets(record).values(), record.fields, strict=True)
+    return {field.name: int.from_bytes(data[at : at + size_align(field.type).size], "little") for at, field in placed}
+
+
+@functools.cache
 def functions() -> dict[str, Function]:
     """The functions of preview1 by name."""
-    return {function.name: function for function in load([WITX]).functions()}
+    return {function.name: function for function in _document().functions()}
 
 
 @functools.cache

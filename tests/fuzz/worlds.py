@@ -11,9 +11,7 @@ import contextlib
 import io
 import os
 import resource
-import shutil
 import socket
-import tempfile
 import time
 import tracemalloc
 from collections.abc import Iterator, Sequence
@@ -24,6 +22,7 @@ from wasi_preview1.types import Errno, Oflags, Rights
 from tests.fuzz import spec
 from tests.fuzz.raw_script import SIZE, Call, Line
 from tests.sandbox.trees import STRATEGIES
+from tests.support.scratch import scratch
 from wasihost import GuestFault, MemoryFS, ModuleConfig, State
 from wasihost.errors import ExitError
 from wasihost.sandbox import resolve
@@ -45,8 +44,7 @@ class Broken(AssertionError):
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
     """A host folder with something in it, and something beside it that nobody may change."""
-    made = Path(tempfile.mkdtemp(prefix="wasihost-fuzz-"))
-    try:
+    with scratch() as made:
         (made / "base" / "folder").mkdir(parents=True)
         (made / "base" / "file").write_bytes(b"content")
         (made / "base" / "folder" / "inner").write_bytes(b"inner")
@@ -56,8 +54,6 @@ def folder() -> Iterator[Path]:
         yield made / "base"
         if (made / "outside").read_bytes() != b"secret" or sorted(os.listdir(made)) != ["base", "outside"]:
             raise Broken("the guest has changed what lies outside of its folder")
-    finally:
-        shutil.rmtree(made)
 
 
 def _memory() -> MemoryFS:

@@ -6,6 +6,9 @@
  * END. All numbers are little-endian, 32 bits, but for `args`. A function that is not in the list ends the program
  * with status 1, input that does not fit with status 2.
  *
+ * The descriptors that `path_open` gives are kept, in slots. An argument whose upper half is SLOT is replaced by the
+ * descriptor in the slot that its lower half names, and so is one of at least SLOT_IN_MEMORY in a subscription.
+ *
  * No libc between the calls and the host: what goes in and comes out is what the host sees and writes.
  */
 
@@ -17,7 +20,7 @@
 #define REPORT ((uint8_t *)0x400000)
 #define TOP 0x500000
 
-enum { END = -1, PAGE = 0x10000 };
+enum { END = -1, PAGE = 0x10000, SLOT = 0x534C4F54, SLOT_IN_MEMORY = 0x100000, SLOTS = 64, NONE = 99 };
 
 struct record {
     char name[28];
@@ -64,7 +67,8 @@ struct record {
     F(path_rename, (int32_t, int32_t, int32_t, int32_t, int32_t, int32_t),                                   \
       (I(0), I(1), I(2), I(3), I(4), I(5)))                                                                  \
     F(path_symlink, (int32_t, int32_t, int32_t, int32_t, int32_t), (I(0), I(1), I(2), I(3), I(4)))           \
-    F(path_unlink_file, (int32_t, int32_t, int32_t), (I(0), I(1), I(2)))
+    F(path_unlink_file, (int32_t, int32_t, int32_t), (I(0), I(1), I(2)))                                     \
+    F(poll_oneoff, (int32_t, int32_t, int32_t, int32_t), (I(0), I(1), I(2), I(3)))
 
 #define DECLARE(name, types, values) \
     __attribute__((import_module("wasi_snapshot_preview1"), import_name(#name))) int32_t wasi_##name types;
@@ -77,6 +81,25 @@ static int32_t call(const char *name, const uint64_t *args) {
     if (!strcmp(name, #row)) return wasi_##row values;
     FUNCTIONS(CALL)
     leave(1);
+}
+
+static uint32_t slots[SLOTS], opened;
+
+static uint32_t in_slot(uint32_t number) { return number < opened ? slots[number] : NONE; }
+
+/* The arguments of a call, with the descriptors that they mean. */
+static void resolve(const struct record *next, uint64_t *args) {
+    for (int i = 0; i < 9; i++) args[i] = next->args[i] >> 32 == SLOT ? in_slot((uint32_t)next->args[i]) : next->args[i];
+    if (strcmp(next->name, "poll_oneoff")) return;
+    for (uint32_t i = 0; i < args[2]; i++) {
+        uint8_t *subscription = (uint8_t *)(uint32_t)args[0] + 48 * i;
+        uint32_t *fd = (uint32_t *)(subscription + 16);
+        if (subscription[8] && *fd >= SLOT_IN_MEMORY) *fd = in_slot(*fd - SLOT_IN_MEMORY);
+    }
+}
+
+static void keep(const struct record *next, const uint64_t *args, int32_t error) {
+    if (!error && opened < SLOTS && !strcmp(next->name, "path_open")) slots[opened++] = *(uint32_t *)(uint32_t)args[8];
 }
 
 static uint8_t *put(uint8_t *at, uint32_t number) {
@@ -118,7 +141,10 @@ int main(void) {
         const uint8_t *image = at + sizeof *next;
         if (next->size > (uint32_t)(SCRIPT - ARENA)) leave(2);
         memcpy(ARENA, image, next->size);
-        int32_t error = call(next->name, next->args);
+        uint64_t args[9];
+        resolve(next, args);
+        int32_t error = call(next->name, args);
+        keep(next, args, error);
         report(error, image, next->size);
         at += sizeof *next + next->size;
     }
