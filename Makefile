@@ -83,6 +83,9 @@ SECONDS ?= 60
 escape: $(READY)  ## A guest tries to get out while others swap what its paths name: a minute of races
 	$(BIN)/python -m tests.escape --seconds $(SECONDS)
 
+storm: $(READY)  ## Signals, forks, threads, cancellations, few descriptors, a full disk, kill -9 (SECONDS=N, of all)
+	$(BIN)/python -m tests.storms --seconds $(SECONDS)
+
 MINUTES ?= 5
 fuzz: $(READY)  ## Random calls of the raw ABI, with new inputs for some minutes (MINUTES=N)
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)

@@ -211,7 +211,10 @@ class Deadline:
             return self._wake[0]
         with self._lock:
             if self._wake is None:
-                self._wake = os.pipe()
+                try:
+                    self._wake = os.pipe()
+                except OSError as error:  # of this process, which may open no more: no errno for the guest
+                    raise Ended(error) from None
                 os.set_blocking(self._wake[1], False)
                 if self._why is not None:
                     self._write_wake()

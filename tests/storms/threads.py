@@ -1,27 +1,18 @@
-"""Many guests in many threads: every end reaches the one who started the guest, and nothing is left behind."""
+"""Runs of all kinds in eight threads: every end reaches the one who started the guest, and nothing is left behind."""
 
 from __future__ import annotations
 
+import random
 import sys
 import threading
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from tests.process.soak import footprint
+from tests.storms.modules import SPIN, TRAP
 from tests.support.guests import build_c
 from wasihost import PIPE, Module, TimeoutExpired, TrapError, run
 
-THREADS, RUNS = 8, 500
-
-
-@pytest.fixture(autouse=True)
-def quick_switching() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
+THREADS = 8
 
 
 class Mine(Exception):
@@ -30,7 +21,7 @@ class Mine(Exception):
 
 def one(module: Module, trap: Module, spin: Module, thread: int, number: int) -> str:
     """One of five kinds of run; what is wrong with its end, if anything."""
-    mark = thread * RUNS + number
+    mark = number * THREADS + thread
     match number % 5:
         case 0:
             done = run(module, args=["exit", str(mark % 256)])
@@ -65,34 +56,40 @@ def one(module: Module, trap: Module, spin: Module, thread: int, number: int) ->
             return "no timeout"
 
 
-def test_eight_threads_of_500_runs() -> None:
-    modules = (
-        Module(build_c("tool")),
-        Module('(module (memory (export "memory") 1) (func (export "_start") unreachable))'),
-        Module('(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))'),
-    )
+def storm(seconds: float, _chance: random.Random) -> str:
+    """Runs of each kind, by turns in each thread."""
+    modules = Module(build_c("tool")), Module(TRAP), Module(SPIN)
     for module in modules:  # every way that they are compiled for, before descriptors are counted
         module.compiled(interruptible=True)
         module.compiled()
     before = footprint()
     wrong: list[str] = []
+    counts = [0] * THREADS
+    until = time.monotonic() + seconds
 
     def work(thread: int) -> None:
-        for number in range(RUNS):
+        while time.monotonic() < until:
             try:
-                if problem := one(*modules, thread, number):
+                if problem := one(*modules, thread, counts[thread]):
                     wrong.append(problem)
             except BaseException as error:
                 wrong.append(repr(error))
+            counts[thread] += 1
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(switching)
     assert wrong == []
     until = time.monotonic() + 2
     while footprint().threads > before.threads and time.monotonic() < until:
         time.sleep(0.01)
     after = footprint()
     assert (after.threads, after.descriptors) == (before.threads, before.descriptors)
+    return f"{sum(counts):,} runs in {THREADS} threads"
