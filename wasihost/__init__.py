@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from wasi_preview1.errors import GuestFault, WasiError
 from wasi_preview1.types import Errno
 
+import wasihost.forking  # noqa: F401  # registers what is done at a fork
 from wasihost.config import (
     INHERIT,
     STDERR_FD,

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, runtime_checkable
 
+from wasihost.forking import renew_in_child
 from wasihost.limits import STACK
 from wasihost.unpatched import threading
 
@@ -82,8 +83,13 @@ class Module:
         self._source: str | bytes | os.PathLike[str] = source
         self._cache = cache
         self._on_compile = on_compile
-        self._lock = threading.RLock()  # `on_compile` may look at the module
         self._compiled: dict[Kind, Compiled] = {}
+        self.renew_locks()
+        renew_in_child(self)
+
+    def renew_locks(self) -> None:
+        """In a forked child too, while whose parent another thread may have been compiling."""
+        self._lock = threading.RLock()  # `on_compile` may look at the module
 
     def compiled(
         self,

@@ -24,6 +24,7 @@ from wasihost.sandbox.times import UTIME_NOW
 from wasihost.vfs import nodes, operations, read_only
 from wasihost.vfs.mounting import VirtualSource, root_of
 from wasihost.vfs.names import is_entry
+from wasihost.vfs.patience import asking
 from wasihost.vfs.resolve import node_at
 
 _APPEND = int(Fdflags.APPEND)
@@ -110,7 +111,11 @@ class VirtualDirectory(Directory):
         if isinstance(node, nodes.Directory):
             return VirtualDirectory(node, self.read_only)
         assert isinstance(node, nodes.File)  # all that `open_node` answers besides
-        opened = node.open(writing=writing)
+        if node.opens_at_once() or self.deadline is None:
+            opened = node.open(writing=writing)
+        else:
+            with asking(self.deadline.check):
+                opened = node.open(writing=writing)
         try:
             if truncate:
                 opened.truncate(0)

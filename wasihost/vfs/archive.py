@@ -17,6 +17,7 @@ from wasihost.vfs.dates import seconds
 from wasihost.vfs.foreign import raise_as_errno
 from wasihost.vfs.listed import ListedDirectory, SealedLink, WholeFile
 from wasihost.vfs.nodes import Directory, Node, Stat
+from wasihost.vfs.patience import read_all
 
 
 def is_in_zip(source: object) -> bool:
@@ -104,7 +105,7 @@ class ZipFile(WholeFile):
         """Unpacks it. Raises: EIO for what is damaged or packed in an unknown way, EACCES without its password."""
         try:
             with self._archive.open(self._info) as packed:
-                data: bytes = packed.read()
+                data: bytes = read_all(packed)
         except Exception as error:
             raise_as_errno(error, self._archive, self._info.filename)
         return data

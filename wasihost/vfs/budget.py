@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from wasihost.forking import Locked
 from wasihost.unpatched import threading
 
 
@@ -30,13 +31,21 @@ class Lazy(NamedTuple):
     load: Callable[[], bytes]
 
 
-class Budget:
+class Loading(NamedTuple):
+    """A loading that is under way: the thread, and a lock that it holds until it is over."""
+
+    thread: int
+    over: threading.Lock
+
+
+class Budget(Locked):
     """What one file system may hold, and its clock, lock and device number; a limit that is None is no limit.
 
-    `bytes` counts the content of files and links, `entries` every name of a file, directory or link.
+    `bytes` counts the content of files and links, `entries` every name of a file, directory or link. `loading` has the
+    files whose content is being fetched, for which the lock is not held: that may take as long as it likes.
     """
 
-    __slots__ = ("bytes", "clock", "device", "entries", "lock", "max_bytes", "max_entries", "max_file_size")
+    __slots__ = ("bytes", "clock", "device", "entries", "loading", "max_bytes", "max_entries", "max_file_size")
 
     def __init__(
         self,
@@ -53,7 +62,13 @@ class Budget:
         self.device = device
         self.bytes = 0
         self.entries = 0
-        self.lock = threading.RLock()
+        self.loading: dict[object, Loading] = {}
+        super().__init__()
+
+    def renew_locks(self) -> None:
+        """Nobody else is loading anything."""
+        super().renew_locks()
+        self.loading.clear()
 
     def charge(self, size: int) -> None:
         """Count `size` bytes more, or fewer if it is negative. Raises: ENOSPC."""

@@ -62,6 +62,10 @@ class WholeFile(File):
         """Read it."""
         raise NotImplementedError
 
+    def opens_at_once(self) -> bool:
+        """It may be large."""
+        return False
+
     def open(self, *, writing: bool) -> File:
         """Reads it, unless it is open already."""
         held = self._held() if self._held is not None else None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 
 from wasihost.sandbox.names import failure
-from wasihost.vfs.budget import Budget, Lazy, exceeded
+from wasihost.unpatched import threading
+from wasihost.vfs.budget import Budget, Lazy, Loading, exceeded
 from wasihost.vfs.nodes import File, Node, Stat
+from wasihost.vfs.patience import wait_for
 from wasihost.vfs.sparse import PAGE, WHOLE, Sparse
 
 
@@ -75,10 +77,14 @@ class MemoryFile(MemoryNode, File):
         data = self.data  # looked at once: another thread may be loading it
         return data.size if isinstance(data, (Lazy, Sparse)) else len(data)
 
+    def opens_at_once(self) -> bool:
+        """Unless it has to be loaded."""
+        return not isinstance(self.data, Lazy)
+
     def open(self, *, writing: bool) -> File:
         """Counted: a file without a name keeps its bytes until the last one that opened it closes it."""
+        self.load()
         with self.budget.lock:
-            self.content()
             if self.links <= 0 and self.opens <= 0:  # its last name went after it was looked up: no longer charged
                 self.budget.charge(self.size())
             self.opens += 1
@@ -95,17 +101,45 @@ class MemoryFile(MemoryNode, File):
         super().dropped()
         self._release()
 
+    def load(self) -> None:
+        """Fetch the content unless it is here. Called without the lock: others use the tree meanwhile.
+
+        Another thread that fetches it is waited for, as long as `patience` has it. Raises: EIO if the loader gives
+        another size than was said.
+        """
+        budget = self.budget
+        while isinstance(lazy := self.data, Lazy):
+            with budget.lock:
+                other = budget.loading.get(self)
+                if other is None:
+                    own = budget.loading[self] = Loading(threading.get_ident(), threading.Lock())
+                    own.over.acquire()
+            if other is not None:
+                if other.thread == threading.get_ident():
+                    raise RuntimeError("a lazy file whose loader reads the file itself")
+                wait_for(other.over)
+                continue
+            try:
+                data = lazy.load()
+                if len(data) != lazy.size:
+                    raise failure(errno.EIO, f"a lazy file of {lazy.size} bytes that loaded {len(data)}")
+                with budget.lock:
+                    if self.data is lazy:
+                        self.data = data
+            finally:
+                budget.loading.pop(self, None)
+                own.over.release()
+
     def content(self) -> bytes | bytearray | Sparse:
-        """The bytes, loaded now if they were not yet. Raises: EIO if the loader gives another size than was said."""
+        """The bytes, of a file that is loaded, as everything that is open: unless it was replaced since."""
         if isinstance(self.data, Lazy):
-            data = self.data.load()
-            if len(data) != self.data.size:
-                raise failure(errno.EIO, f"a lazy file of {self.data.size} bytes that loaded {len(data)}")
-            self.data = data
+            self.load()
+        assert not isinstance(self.data, Lazy)
         return self.data
 
     def image(self) -> bytes:
         """The whole content in one piece."""
+        self.load()
         with self.budget.lock:
             data = self.content()
             return data.tobytes() if isinstance(data, Sparse) else _copy(data)
@@ -182,9 +216,9 @@ class MemoryFile(MemoryNode, File):
 
     def truncate(self, size: int) -> None:
         """Longer by a hole. Raises: ENOSPC, EFBIG for one that would not fit; nothing is changed then."""
+        if size:
+            self.load()
         with self.budget.lock:
-            if size:
-                self.content()
             old = self.size()
             self._fit(size)
             try:

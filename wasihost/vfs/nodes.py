@@ -72,6 +72,10 @@ class File(Node):
         """Called at each open; answers the file to use until `close`, such as one that holds a connection."""
         return self
 
+    def opens_at_once(self) -> bool:
+        """Whether `open` takes no time worth a look at a guest's deadline; False only in trees of this package."""
+        return True
+
     def close(self) -> None:
         """Called once for each `open`, on what that answered."""
 

@@ -100,6 +100,15 @@ _lock = threading.Lock()
 _loaded: list[Library] = []
 
 
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def load() -> Library:
     """The library, loaded at the first call and kept for the life of the process."""
     if _loaded:

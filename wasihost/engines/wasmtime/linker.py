@@ -36,6 +36,7 @@ from wasihost.engines.wasmtime.calls import CALLER_CALLBACK, TRAP_TEXT, entry, n
 from wasihost.engines.wasmtime.calls import define as define_unchecked
 from wasihost.engines.wasmtime.ffi import c, has, new_functype, without_stack
 from wasihost.errors import ConfigError, Ended, ExitError, LinkError, TrapError
+from wasihost.forking import Locked
 from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
@@ -297,11 +298,11 @@ def _all(state: "HostState", unstable: bool) -> "Iterator[tuple[str, str, Signat
             yield module, name, signature, stub
 
 
-class _Shared:
+class _Shared(Locked):
     """What is known of a user's linker."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        super().__init__()
         self.names: set[tuple[str, str]] = set()  # that were put in by this module
         self.last = 0  # the `id` of the Run that was put in last
 
