@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from typing import Final
 
 TAG: Final = "CACHEDIR.TAG"
@@ -23,6 +24,7 @@ CONTENT: Final = (
     b"# The format of this file: https://bford.info/cachedir/\n"
 )
 _INNER: Final = "wasihost"
+_MAX_LINKS: Final = 40
 _MODULE: Final = r"[0-9a-f]{64}\.cwasm"
 _NOTE: Final = r"-?[0-9a-f]{1,32}(?:--?[0-9a-f]{1,32}){5}\.file"
 _NAMES: Final = (
@@ -33,8 +35,10 @@ _NAMES: Final = (
 
 def folder() -> str | None:
     """Where entries are to live: `WASIHOST_CACHE_DIR`, else the user's cache folder; `None` where there is neither."""
-    if chosen := os.environ.get("WASIHOST_CACHE_DIR"):
-        return chosen
+    return os.environ.get("WASIHOST_CACHE_DIR") or _of_the_user()
+
+
+def _of_the_user() -> str | None:
     home = os.path.expanduser("~")
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA", "")
@@ -43,6 +47,56 @@ def folder() -> str | None:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
     return os.path.join(base, "wasihost") if os.path.isabs(base) else None
+
+
+def lies_in(directory: tuple[int, int]) -> str | None:
+    """The folder that entries are read from, if who can write in this directory (its device and inode number) can put
+    entries there; also the one of processes without `WASIHOST_CACHE_DIR`, where it exists.
+
+    What the environment names is looked up once a second.
+    """
+    global _ways
+    named = tuple(map(os.environ.get, ("WASIHOST_CACHE_DIR", "XDG_CACHE_HOME", "HOME")))
+    now = time.monotonic()
+    if _ways is None or _ways[0] != named or now > _ways[1] or not os.path.isabs(named[0] or "/"):
+        chosen, usual = folder(), _of_the_user()
+        places = [place for place in (usual, chosen) if place and (place == chosen or os.path.isdir(place))]
+        _ways = named, now + 1, {directory: place for place in places for directory in _on_the_way(place)}
+    return _ways[2].get(directory)
+
+
+_ways: tuple[tuple[str | None, ...], float, dict[tuple[int, int], str]] | None = None
+
+
+def _on_the_way(place: str) -> set[tuple[int, int]]:
+    """Device and inode number of every directory in which a name of the path to `place` is looked up, through links
+    too, and of the folder itself. Who can write in one of them can put another folder in its place."""
+    found: set[tuple[int, int]] = set()
+    here, links = "/" if os.path.isabs(place) else os.getcwd(), 0
+    todo = _names(os.path.join(place, _INNER))
+    with contextlib.suppress(OSError):  # what is not there has nothing in it
+        while True:
+            about = os.stat(here)
+            found.add((about.st_dev, about.st_ino))
+            if not todo or links > _MAX_LINKS:
+                break
+            name = todo.pop()
+            if name == "..":
+                here = os.path.dirname(here)
+                continue
+            try:
+                content = os.readlink(os.path.join(here, name))
+            except OSError:  # no link
+                here = os.path.join(here, name)
+                continue
+            links += 1
+            todo += _names(content)
+            here = "/" if os.path.isabs(content) else here
+    return found
+
+
+def _names(path: str) -> list[str]:
+    return [name for name in reversed(path.split("/")) if name not in ("", ".")]
 
 
 def ours(about: os.stat_result) -> bool:
@@ -63,9 +117,18 @@ def private_folder(*, make: bool) -> str | None:
             os.mkdir(place, 0o700)
         if not ours(os.stat(place)):
             return None
+    if guests and any(root in _on_the_way(place) for roots in guests.values() for root in roots):
+        from wasihost.logs import warn
+
+        warn("cache", "the compiled modules in %s are not used while a guest may write there", place)
+        return None
     if make:
         _put_tag(place)
     return place
+
+
+guests: dict[int, list[tuple[int, int]]] = {}
+"""Device and inode number of the writable directories of root's guests that are running, by the `id` of their host."""
 
 
 def is_tagged(place: str) -> bool:

@@ -22,6 +22,7 @@ from wasihost.order import STDIN, Order
 if TYPE_CHECKING:
     import socket
 
+    from wasihost.fsconfig import MountOptions
     from wasihost.imports import Provider
 
 TIMEOUT_STATUS = 124
@@ -68,10 +69,11 @@ def _config(order: Order) -> ModuleConfig:
     own = "guest" if order.module == STDIN else os.path.basename(order.module)
     config = ModuleConfig().with_args(order.argv0 or own, *order.args)
     config = config.with_stdin(INHERIT).with_stdout(INHERIT).with_stderr(INHERIT)
+    bounds: MountOptions = {"one_file_system": order.one_file_system, "kernel_files": order.kernel_files}
     for guest, host in order.dirs:
-        config = config.with_host_directory_preopen(guest, host)
+        config = config.with_host_directory_preopen(guest, host, **bounds)
     for guest, host in order.ro_dirs:
-        config = config.with_read_only_fs(guest, host)
+        config = config.with_read_only_fs(guest, host, **bounds)
     for number, (host, port) in enumerate(order.tcplisten):
         listener = _listen(host, port)
         listener.setblocking(not order.tcp_nonblock)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Unpack
 
     from wasihost.descriptors.stream import Reader, TextStream, Writer
+    from wasihost.fsconfig import MountOptions
     from wasihost.output import Budget
     from wasihost.sockconfig import NamedSocket
     from wasihost.vfs.mounting import VirtualSource
@@ -197,18 +198,25 @@ class ModuleConfig:
         """Replace all preopened directories."""
         return self._with("_fs", fs_config)
 
-    def with_host_directory_preopen(self, guest_path: str, host_path: str | os.PathLike[str]) -> Self:
-        """Add a writable host directory."""
-        return self._with("_fs", self._fs.with_dir_mount(guest_path, host_path))
+    def with_host_directory_preopen(
+        self, guest_path: str, host_path: str | os.PathLike[str], **options: Unpack[MountOptions]
+    ) -> Self:
+        """Add a writable host directory, as `FSConfig.with_dir_mount` does."""
+        return self._with("_fs", self._fs.with_dir_mount(guest_path, host_path, **options))
 
     def with_mount(self, guest_path: str, source: VirtualSource) -> Self:
         """Add a file system of Python's, as `FSConfig.with_fs_mount` describes them."""
         return self._with("_fs", self._fs.with_fs_mount(guest_path, source))
 
-    def with_read_only_fs(self, guest_path: str, root: str | os.PathLike[str] | VirtualSource) -> Self:
-        """Add a host directory, or a file system of Python's, that the guest cannot change: ROFS."""
-        if isinstance(root, str):
-            return self._with("_fs", self._fs.with_read_only_dir_mount(guest_path, root))
+    def with_read_only_fs(
+        self, guest_path: str, root: str | os.PathLike[str] | VirtualSource, **options: Unpack[MountOptions]
+    ) -> Self:
+        """Add a host directory, with the options of `FSConfig.with_dir_mount`, or a file system of Python's, that the
+        guest cannot change: ROFS."""
+        if isinstance(root, (str, os.PathLike)):
+            return self._with("_fs", self._fs.with_read_only_dir_mount(guest_path, root, **options))
+        if options:
+            raise ConfigError(f"{' and '.join(options)} can be given for host directories only")
         return self._with("_fs", self._fs.with_fs_mount(guest_path, root, read_only=True))
 
     # -- sockets ---------------------------------------------------------------------------------------------------

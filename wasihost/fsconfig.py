@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import reprlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from wasihost.errors import ConfigError
 
@@ -17,14 +17,28 @@ if TYPE_CHECKING:
 
 
 class Mount(NamedTuple):
-    """A preopened directory: the guest's path of it, and a host directory or a file system of Python's."""
+    """A preopened directory: the guest's path of it, and a host directory or a file system of Python's.
+
+    For a host directory: whether files of the kernel's and devices in it are given, and whether what is mounted in it
+    is left out.
+    """
 
     guest_path: str
     source: str | VirtualSource
     read_only: bool
+    kernel_files: bool = False
+    one_file_system: bool = False
 
     def __repr__(self) -> str:
-        return f"Mount({self.guest_path!r}, {reprlib.repr(self.source)}, read_only={self.read_only})"
+        more = "".join(f", {name}=True" for name in ("kernel_files", "one_file_system") if getattr(self, name))
+        return f"Mount({self.guest_path!r}, {reprlib.repr(self.source)}, read_only={self.read_only}{more})"
+
+
+class MountOptions(TypedDict, total=False):
+    """How a host directory is mounted, as `FSConfig.with_dir_mount` has it."""
+
+    kernel_files: bool
+    one_file_system: bool
 
 
 class FSConfig:
@@ -40,13 +54,35 @@ class FSConfig:
         """What is mounted."""
         return self._mounts
 
-    def with_dir_mount(self, guest_path: str, host_path: str | os.PathLike[str]) -> FSConfig:
-        """Add a writable host directory."""
-        return self._add(guest_path, _host(host_path), False)
+    def with_dir_mount(
+        self,
+        guest_path: str,
+        host_path: str | os.PathLike[str],
+        *,
+        kernel_files: bool = False,
+        one_file_system: bool = False,
+    ) -> FSConfig:
+        """Add a writable host directory, with all that is in it and may be used by this process.
 
-    def with_read_only_dir_mount(self, guest_path: str, host_path: str | os.PathLike[str]) -> FSConfig:
-        """Add a host directory that the guest cannot change: ROFS."""
-        return self._add(guest_path, _host(host_path), True)
+        `one_file_system` leaves out what is mounted in it, as `find -xdev` does: XDEV. `kernel_files` gives file
+        systems of the kernel's too, such as /proc and /sys, and devices, which are ACCES otherwise: whoever has these
+        can read and write this process' memory. ConfigError if a guest would have the cache of compiled modules.
+        """
+        return self._add(guest_path, _host(host_path), False, kernel_files, one_file_system)
+
+    def with_read_only_dir_mount(
+        self,
+        guest_path: str,
+        host_path: str | os.PathLike[str],
+        *,
+        kernel_files: bool = False,
+        one_file_system: bool = False,
+    ) -> FSConfig:
+        """Add a host directory that the guest cannot change: ROFS. The options are those of `with_dir_mount`.
+
+        It may not lie in a writable one of the same guest: ConfigError when the guest starts.
+        """
+        return self._add(guest_path, _host(host_path), True, kernel_files, one_file_system)
 
     def with_fs_mount(
         self, guest_path: str, source: VirtualSource | os.PathLike[str], *, read_only: bool = False
@@ -67,7 +103,14 @@ class FSConfig:
             raise no_file_system(guest_path, source)
         return self._add(guest_path, source, read_only or not can_change(source))
 
-    def _add(self, guest_path: str, source: str | VirtualSource, read_only: bool) -> FSConfig:
+    def _add(
+        self,
+        guest_path: str,
+        source: str | VirtualSource,
+        read_only: bool,
+        kernel_files: bool = False,
+        one_file_system: bool = False,
+    ) -> FSConfig:
         _check_text("a directory's name for the guest", guest_path)
         if not guest_path or "\0" in guest_path:
             raise ConfigError(f"a guest path cannot be {guest_path!r}: give a path such as '/' or '/data'")
@@ -76,7 +119,7 @@ class FSConfig:
         guest_path = guest_path.rstrip("/") or "/"
         if any(mount.guest_path == guest_path for mount in self._mounts):
             raise ConfigError(f"guest path {guest_path!r} is mounted twice")
-        return FSConfig((*self._mounts, Mount(guest_path, source, read_only)))
+        return FSConfig((*self._mounts, Mount(guest_path, source, read_only, kernel_files, one_file_system)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, FSConfig) and self._mounts == other._mounts

@@ -6,7 +6,6 @@ mypy proves here that no function of the spec is missing and none has another ty
 from __future__ import annotations
 
 import os
-import reprlib
 import stat
 import sys
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -14,17 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from wasi_preview1.handlers import Handlers
 from wasi_preview1.types import Rights
 
+from wasihost import cachefolder
 from wasihost.clocks import Clocks
 from wasihost.config import Inherit, ModuleConfig, Stdin, Stdout
 from wasihost.deadline import Deadline
 from wasihost.descriptors.adapted import CallableReader, TextReader, is_text, plain_fd, why_not
-from wasihost.descriptors.base import Descriptor, Directory
-from wasihost.descriptors.host_directory import open_host_directory
+from wasihost.descriptors.base import Descriptor
 from wasihost.descriptors.host_stream import inherit
 from wasihost.descriptors.stream import BytesInput, NullStream, ReaderInput, WriterOutput
 from wasihost.errors import ConfigError
 from wasihost.fdtable import FdTable
-from wasihost.fsconfig import Mount
 from wasihost.handlers.args import Args, Environ, sizes
 from wasihost.handlers.clock import Clock
 from wasihost.handlers.fd import FdFunctions
@@ -33,6 +31,7 @@ from wasihost.handlers.poll import Poll
 from wasihost.handlers.proc import Proc, Sched
 from wasihost.handlers.random import Random, Stock
 from wasihost.handlers.sock import Sock
+from wasihost.mounts import check_together, open_mount
 from wasihost.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -77,8 +76,10 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
                     f"{given} directories and sockets and the standard streams are more than "
                     f"{self.table.limit} open files: give with_limits(open_files=...)"
                 )
-            for mount in config.fs_preopens:
-                self.table.insert(_open_mount(mount))
+            if mounts := config.fs_preopens:
+                fds = [self.table.insert(open_mount(mount)) for mount in mounts]
+                if any(not mount.read_only for mount in mounts):
+                    check_together(mounts, map(self.table.directory, fds), id(self))
             for one in config.sockets:
                 self.table.insert(_given_socket(one))
         except BaseException:
@@ -88,6 +89,7 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
     def close(self) -> None:
         """Close every descriptor."""
         self.table.close_all()
+        cachefolder.guests.pop(id(self), None)
         self.deadline.close()
 
 
@@ -180,18 +182,3 @@ def _given_socket(one: NamedSocket) -> Descriptor:
         return given(one.socket)
     except OSError as error:
         raise ConfigError(f"the socket {one.name} cannot be given: {error.strerror}; is it closed?") from error
-
-
-def _open_mount(mount: Mount) -> Directory:
-    try:
-        if isinstance(mount.source, str):
-            return open_host_directory(mount.source, mount.guest_path, mount.read_only)
-        from wasihost.descriptors.virtual import open_virtual
-
-        return open_virtual(mount.source, mount.guest_path, mount.read_only)
-    except (OSError, TypeError) as error:
-        advice = "; give a directory that exists and can be read" if isinstance(mount.source, str) else ""
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(
-            f"cannot mount {reprlib.repr(mount.source)} as {mount.guest_path!r}: {reason}{advice}"
-        ) from error

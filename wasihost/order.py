@@ -21,6 +21,8 @@ class Order(NamedTuple):
 
     dirs: tuple[tuple[str, str], ...] = ()
     ro_dirs: tuple[tuple[str, str], ...] = ()
+    one_file_system: bool = False
+    kernel_files: bool = False
     env: tuple[tuple[str, str | None], ...] = ()
     env_inherit: bool = False
     tcplisten: tuple[tuple[str, int], ...] = ()
@@ -110,6 +112,9 @@ OPTIONS: Final[dict[str, Option]] = {
                     True),
     "--ro-dir": Option("ro_dirs", mount, "HOST[::GUEST]", "The same, but the guest cannot change anything in it.",
                        True),
+    "--one-file-system": Option("one_file_system", None, "", "Leave out what is mounted in these directories."),
+    "--kernel-files": Option("kernel_files", None, "", "Give /proc, /sys and devices in them too: with these a guest "
+                             "can read and write this process' memory."),
     "--env": Option("env", variable, "NAME[=VALUE]", "Set a variable, or pass this process' own; none is set else.",
                     True),
     "--env-inherit": Option("env_inherit", None, "", "Pass this process' whole environment."),

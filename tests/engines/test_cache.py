@@ -55,7 +55,7 @@ def test_a_second_process_finds_the_first_ones_work(folder: Path, compiled: list
     assert compiled == ["empty.wat"]
     entry = only_entry(folder)
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert entry.stat().st_mode & 0o777 == 0o500
+    assert entry.stat().st_mode & 0o7777 == cache._MODE
     os.utime(entry, (1, 1))
     again()
     assert compiled == ["empty.wat"]
@@ -71,7 +71,7 @@ def test_damage_is_found_and_mended(folder: Path, compiled: list[str]) -> None:
     for number, content in enumerate(damaged, 2):
         entry = only_entry(folder)
         entry.unlink()  # never in place: the engine has the old one mapped
-        cachefolder.write(str(entry), content, mode=0o500)
+        cachefolder.write(str(entry), content, mode=cache._MODE)
         again()
         assert len(compiled) == number
         assert only_entry(folder).read_bytes() == good
@@ -86,7 +86,7 @@ def test_an_artifact_of_another_engine_is_replaced(folder: Path, compiled: list[
     entry.unlink()
     content = b"from another version" * 500
     trailer = cache._TRAILER.pack(cache._MARK, bytes.fromhex(entry.stem), zlib.crc32(content))
-    cachefolder.write(str(entry), content, trailer, mode=0o500)
+    cachefolder.write(str(entry), content, trailer, mode=cache._MODE)
     again()
     assert len(compiled) == 2
     again()
@@ -122,7 +122,7 @@ def test_an_entry_that_others_can_write_to_is_replaced(folder: Path, compiled: l
     only_entry(folder).chmod(0o666)
     again()
     assert len(compiled) == 2
-    assert only_entry(folder).stat().st_mode & 0o777 == 0o500
+    assert only_entry(folder).stat().st_mode & 0o7777 == cache._MODE
 
 
 def test_no_place_for_a_cache_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.escape.race import race
 from tests.support.descriptors import open_files
 from wasihost.sandbox import resolve
+from wasihost.sandbox.bounds import ANYWHERE, Bounds
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="swapping needs Linux' renameat2")
 
@@ -27,7 +28,7 @@ def test_no_guest_gets_out(tmp_path: Path, strategy: resolve.Strategy) -> None:
     assert open_files() <= before
 
 
-def naive(dirfd: int, path: str, flags: int, mode: int, follow: bool) -> int:
+def naive(dirfd: int, path: str, flags: int, mode: int, follow: bool, _bounds: Bounds = ANYWHERE) -> int:
     """What a host does that does not care."""
     return os.open(path, flags if follow else flags | os.O_NOFOLLOW, mode, dir_fd=dirfd)
 

@@ -130,7 +130,7 @@ def test_a_terminal_stays_a_terminal() -> None:
     parent, child = terminal()
     try:
         folder, name = os.path.split(os.ttyname(child))
-        with Raw(ModuleConfig().with_host_directory_preopen("/", folder)) as raw:
+        with Raw(ModuleConfig().with_host_directory_preopen("/", folder, kernel_files=True)) as raw:
             fd = raw.open(name)
             assert raw.fdstat(fd)["fs_rights_base"] & (SEEK | TELL) == 0
             assert seek(raw, fd, 0, Whence.CUR) == Errno.SPIPE
@@ -172,7 +172,7 @@ def test_a_socket_in_a_folder_can_be_listed_and_not_opened(raw: Raw, folder: Pat
 
 
 def test_a_file_that_says_it_is_empty_is_read_to_its_end() -> None:
-    with Raw(ModuleConfig().with_read_only_fs("/", "/proc/self")) as raw:
+    with Raw(ModuleConfig().with_read_only_fs("/", "/proc/self", kernel_files=True)) as raw:
         fd = raw.open("status", rights=READ | SEEK)
         assert raw.filestat("path_filestat_get", 3, 0, *raw.text("status"))["size"] == 0
         text = b""

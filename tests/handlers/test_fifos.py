@@ -173,7 +173,7 @@ import os, sys
 from tests.support.raw import Raw
 from wasihost import ModuleConfig
 folder, name = os.path.split(sys.argv[1])
-with Raw(ModuleConfig().with_host_directory_preopen("/", folder)) as raw:
+with Raw(ModuleConfig().with_host_directory_preopen("/", folder, kernel_files=True)) as raw:
     assert raw.fdstat(raw.open(name))["fs_filetype"] == 2
     try:
         os.open("/dev/tty", os.O_RDWR)

@@ -8,6 +8,7 @@ link and rename out of it).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 
@@ -22,6 +23,7 @@ from wasihost.descriptors.host_stream import Fifo, HostDevice, HostStream
 from wasihost.descriptors.hoststat import filestat_of, filetype_of, stamps
 from wasihost.descriptors.reported import CHECKED
 from wasihost.sandbox import operations, read_only, resolve
+from wasihost.sandbox.bounds import Bounds, is_harmless, kernels, mount_number
 from wasihost.sandbox.names import is_itself
 from wasihost.sandbox.times import set_times
 
@@ -45,16 +47,16 @@ _HOST_FLAGS = {
 class HostDirectory(Directory):
     """An open host directory. The fd is owned and closed by this object.
 
-    `mount` is device and inode number of the mount it was reached through.
+    `bounds` are those of the mount it was reached through.
     """
 
-    __slots__ = ("deadline", "fd", "mount")
+    __slots__ = ("bounds", "deadline", "fd")
 
-    def __init__(self, fd: int, read_only: bool, mount: tuple[int, int], preopen: str | None = None) -> None:
+    def __init__(self, fd: int, read_only: bool, bounds: Bounds, preopen: str | None = None) -> None:
         super().__init__(preopen, read_only)
         self.deadline: Deadline | None = None
         self.fd = fd
-        self.mount = mount
+        self.bounds = bounds
 
     def attend(self, deadline: Deadline) -> None:
         """Opening waits no longer than that, and listing takes no longer."""
@@ -81,7 +83,7 @@ class HostDirectory(Directory):
             how |= (os.O_CREAT if oflags & _CREAT else 0) | (os.O_EXCL if oflags & _EXCL else 0)
             how |= os.O_TRUNC if oflags & _TRUNC else 0
         if self.read_only and how & ~os.O_DIRECTORY:
-            if refused := read_only.opening(self.fd, path, how, follow):
+            if refused := read_only.opening(self.fd, path, how, follow, self.bounds):
                 raise refused
             how &= os.O_DIRECTORY  # whatever is there by now, opening it changes nothing
             rights &= ~_WRITE
@@ -91,7 +93,7 @@ class HostDirectory(Directory):
         if how & os.O_DIRECTORY and how & os.O_CREAT:
             raise WasiError(Errno.INVAL)
         try:
-            fd = resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow)
+            fd = resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow, self.bounds)
         except PermissionError:
             if not is_itself(path) or how & (os.O_ACCMODE | os.O_CREAT | os.O_TRUNC):
                 raise
@@ -101,12 +103,19 @@ class HostDirectory(Directory):
                 raise
             fd = self._open_leased(path, how, follow)
         try:
-            mode = os.fstat(fd).st_mode
+            st = os.fstat(fd)
+            mode = st.st_mode
             kind = filetype_of(mode)
-            if kind is _A_FILE or kind is _A_BLOCK_DEVICE:
+            if st.st_dev not in self.bounds.known:
+                self.bounds.admit(fd, st.st_dev, path)
+            if kind is _A_FILE:
                 return HostFile(fd, kinds.opened(_FILE, rights), flags, kind, read_only=self.read_only)
             if kind is _A_FOLDER:
-                return HostDirectory(fd, self.read_only, self.mount)
+                return HostDirectory(fd, self.read_only, self.bounds)
+            if not self.bounds.kernel_files:
+                _refuse_device(kind, st.st_rdev)
+            if kind is _A_BLOCK_DEVICE:
+                return HostFile(fd, kinds.opened(_FILE, rights), flags, kind, read_only=self.read_only)
             change_status_flags(fd, flags)  # O_NONBLOCK changes nothing for the other kinds, and stays
             if kind is _A_DEVICE and not os.isatty(fd):
                 return HostDevice(fd, kinds.opened(_FILE, rights), kind, flags, read_only=self.read_only)
@@ -122,7 +131,7 @@ class HostDirectory(Directory):
         while True:
             deadline.sleep(_LEASE_PAUSE)
             with contextlib.suppress(BlockingIOError):
-                return resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow)
+                return resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow, self.bounds)
 
     def entries(self) -> list[DirectoryEntry]:
         """scandir(3): the kernel's own inode numbers and types, no stat per entry.
@@ -132,7 +141,7 @@ class HostDirectory(Directory):
         """
         st = os.fstat(self.fd)
         above = here = st.st_ino
-        if (st.st_dev, here) != self.mount:
+        if (st.st_dev, here) != self.bounds.root:
             with contextlib.suppress(PermissionError):
                 above = os.stat("..", dir_fd=self.fd).st_ino
         out = [(b".", here, Filetype.DIRECTORY), (b"..", above, Filetype.DIRECTORY)]
@@ -169,7 +178,7 @@ class HostDirectory(Directory):
     def stat_path(self, path: str, follow: bool) -> Filestat:
         """fstatat(2)."""
         try:
-            return filestat_of(resolve.stat_beneath(self.fd, path, follow))
+            return filestat_of(resolve.stat_beneath(self.fd, path, follow, self.bounds))
         except PermissionError:
             if not is_itself(path):
                 raise
@@ -179,9 +188,9 @@ class HostDirectory(Directory):
         """utimensat(2)."""
         times = stamps(atim, mtim, which)
         if self.read_only:
-            raise read_only.utime(self.fd, path, follow)
+            raise read_only.utime(self.fd, path, follow, self.bounds)
         try:
-            operations.utime_beneath(self.fd, path, follow, times)
+            operations.utime_beneath(self.fd, path, follow, times, self.bounds)
         except PermissionError:
             if not is_itself(path):
                 raise
@@ -190,44 +199,44 @@ class HostDirectory(Directory):
     def create_directory(self, path: str) -> None:
         """mkdirat(2)."""
         if self.read_only:
-            raise read_only.mkdir(self.fd, path)
-        operations.mkdir_beneath(self.fd, path, 0o777)
+            raise read_only.mkdir(self.fd, path, self.bounds)
+        operations.mkdir_beneath(self.fd, path, 0o777, self.bounds)
 
     def remove_directory(self, path: str) -> None:
         """unlinkat(2) with AT_REMOVEDIR."""
         if self.read_only:
-            raise read_only.rmdir(self.fd, path)
-        operations.rmdir_beneath(self.fd, path)
+            raise read_only.rmdir(self.fd, path, self.bounds)
+        operations.rmdir_beneath(self.fd, path, self.bounds)
 
     def unlink(self, path: str) -> None:
         """unlinkat(2)."""
         if self.read_only:
-            raise read_only.unlink(self.fd, path)
-        operations.unlink_beneath(self.fd, path)
+            raise read_only.unlink(self.fd, path, self.bounds)
+        operations.unlink_beneath(self.fd, path, self.bounds)
 
     def rename(self, path: str, target: Directory, target_path: str) -> None:
         """renameat(2)."""
         other = self._partner(target)
         if self.read_only or other.read_only:
-            raise read_only.rename(self.fd, path, other.fd, target_path)
-        operations.rename_beneath(self.fd, path, other.fd, target_path)
+            raise read_only.rename(self.fd, path, other.fd, target_path, self.bounds, other.bounds)
+        operations.rename_beneath(self.fd, path, other.fd, target_path, self.bounds, other.bounds)
 
     def link(self, path: str, follow: bool, target: Directory, target_path: str) -> None:
         """linkat(2)."""
         other = self._partner(target)
         if self.read_only or other.read_only:
-            raise read_only.link(self.fd, path, follow, other.fd, target_path)
-        operations.link_beneath(self.fd, path, follow, other.fd, target_path)
+            raise read_only.link(self.fd, path, follow, other.fd, target_path, self.bounds, other.bounds)
+        operations.link_beneath(self.fd, path, follow, other.fd, target_path, self.bounds, other.bounds)
 
     def symlink(self, content: str, path: str) -> None:
         """symlinkat(2)."""
         if self.read_only:
-            raise read_only.symlink(self.fd, path)
-        operations.symlink_beneath(content, self.fd, path)
+            raise read_only.symlink(self.fd, path, self.bounds)
+        operations.symlink_beneath(content, self.fd, path, self.bounds)
 
     def readlink(self, path: str) -> str:
         """readlinkat(2)."""
-        return operations.readlink_beneath(self.fd, path)
+        return operations.readlink_beneath(self.fd, path, self.bounds)
 
     def _partner(self, target: Directory) -> HostDirectory:
         """The other end of a link or rename: a host directory too."""
@@ -236,11 +245,39 @@ class HostDirectory(Directory):
         return target
 
 
-def open_host_directory(path: str, guest_path: str, read_only: bool) -> HostDirectory:
-    """The preopen of a host directory; OSError if it is not there or is no directory."""
+class NotForGuests(PermissionError):
+    """A file system of the kernel's, which a guest is given only if somebody asks for it."""
+
+
+def open_host_directory(
+    path: str, guest_path: str, read_only: bool, *, kernel_files: bool = False, one_file_system: bool = False
+) -> HostDirectory:
+    """The preopen of a host directory; OSError if it is not there or is no directory, NotForGuests if it is on a file
+    system of the kernel's and `kernel_files` does not ask for that."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    st = os.fstat(fd)
-    return HostDirectory(fd, read_only, (st.st_dev, st.st_ino), guest_path)
+    try:
+        if not kernel_files and (name := kernels(fd)):
+            raise NotForGuests(
+                errno.EACCES,
+                f"it is on {name}, by which a guest gets at this process; that is given if it is asked for",
+            )
+        st = os.fstat(fd)
+        bounds = Bounds(
+            (st.st_dev, st.st_ino),
+            kernel_files=kernel_files,
+            one_file_system=one_file_system,
+            mount=mount_number(fd) if one_file_system else None,
+        )
+        return HostDirectory(fd, read_only, bounds, guest_path)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _refuse_device(kind: Filetype, device: int) -> None:
+    """EACCES for a device that is a terminal, a disk, or a part of the machine."""
+    if kind is _A_BLOCK_DEVICE or (kind is _A_DEVICE and not is_harmless(device)):
+        raise WasiError(Errno.ACCES)
 
 
 def _entry_type(entry: os.DirEntry[str]) -> Filetype:

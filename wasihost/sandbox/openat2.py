@@ -1,8 +1,8 @@
 """Linux `openat2`: the kernel resolves the whole path and promises that it stays beneath the directory.
 
 Rules of this file: one system call, made through libc's `syscall` because neither `os` nor most C libraries have a
-function for it. `ctypes.CDLL` lets other threads run during the call. RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS are
-always set and O_CLOEXEC always added. What the errors mean beyond errno is for `resolve` to say.
+function for it. `ctypes.CDLL` lets other threads run during the call. `bounds.INSIDE` is
+always asked for and O_CLOEXEC always added. What the errors mean beyond errno is for `resolve` to say.
 """
 
 import ctypes
@@ -11,11 +11,11 @@ import functools
 import os
 import struct
 
+from .bounds import INSIDE
 from .names import failure, host_bytes
 
 _SYS_OPENAT2 = 437  # the same on every architecture, as for all calls added since Linux 5.1
 _AT_FDCWD = -100
-_RESOLVE = 0x02 | 0x08  # RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH
 
 RETRIES = 128
 """How often EAGAIN is tried again: each rename or mount anywhere on the host can make a path with `..` ask for it."""
@@ -32,31 +32,32 @@ _usable: bool | None = None
 
 
 @functools.lru_cache(maxsize=256)
-def open_how(flags: int, mode: int) -> bytes:
+def open_how(flags: int, mode: int, resolve: int = INSIDE) -> bytes:
     """The kernel's `struct open_how`: three u64. Unlike `open`, the call refuses what it would have to ignore."""
     if flags & _O_PATH:
         flags &= _PATH_ONLY
     else:
         flags |= _O_LARGEFILE
-    return struct.pack("=QQQ", flags | os.O_CLOEXEC, mode & 0o7777 if flags & os.O_CREAT else 0, _RESOLVE)
+    return struct.pack("=QQQ", flags | os.O_CLOEXEC, mode & 0o7777 if flags & os.O_CREAT else 0, resolve)
 
 
-def open_path(dirfd: int, path: str, flags: int, mode: int) -> int:
+def open_path(dirfd: int, path: str, flags: int, mode: int, resolve: int = INSIDE) -> int:
     """Open `path` beneath `dirfd` and return a new descriptor; a last component that is a link is followed unless
     `flags` has O_NOFOLLOW.
 
-    Raises: EPERM for a path that leads out (EXDEV in the kernel's words), ELOOP for too many links, for a link under
+    Raises: EPERM for a path that leads out (EXDEV in the kernel's words; it stays EXDEV where `resolve` also forbids to
+    come to another mount, as the kernel does not say which it was), ELOOP for too many links, for a link under
     O_NOFOLLOW and for a magic link, EAGAIN when `RETRIES` attempts met a rename, and all that `open` raises.
     """
     name = host_bytes(path)
-    how = open_how(flags, mode)
+    how = open_how(flags, mode, resolve)
     attempts = 0
     while True:
         fd: int = _syscall(_SYS_OPENAT2, dirfd, name, how, 24)
         if fd >= 0:
             return fd
         code = ctypes.get_errno()
-        if code == errno.EXDEV:
+        if code == errno.EXDEV and resolve == INSIDE:
             raise failure(errno.EPERM, path)
         if code == errno.EAGAIN and attempts < RETRIES:
             attempts += 1

@@ -11,13 +11,14 @@ import os
 import stat
 
 from . import resolve, times
+from .bounds import ANYWHERE, Bounds
 from .names import failure, is_rooted, names_directory, unspeakable
 from .walk import MAX_LINKS
 
 
-def mkdir_beneath(dirfd: int, path: str, mode: int) -> None:
+def mkdir_beneath(dirfd: int, path: str, mode: int, bounds: Bounds = ANYWHERE) -> None:
     """POSIX `mkdirat`; a trailing slash is allowed. EEXIST for whatever is there, for a dangling link too."""
-    parent, name, _ = resolve.parent_of(dirfd, path, errno.EEXIST)
+    parent, name, _ = resolve.parent_of(dirfd, path, errno.EEXIST, bounds)
     try:
         os.mkdir(name, mode, dir_fd=parent)
     except ValueError as reason:
@@ -27,13 +28,13 @@ def mkdir_beneath(dirfd: int, path: str, mode: int) -> None:
             os.close(parent)
 
 
-def rmdir_beneath(dirfd: int, path: str) -> None:
+def rmdir_beneath(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> None:
     """POSIX `unlinkat` with AT_REMOVEDIR; a trailing slash is allowed, a link with one is ENOTDIR.
 
     Raises: EINVAL for a last `.`, ENOTEMPTY for a last `..`.
     """
     up = path.rstrip("/").endswith("..")
-    parent, name, _ = resolve.parent_of(dirfd, path, errno.ENOTEMPTY if up else errno.EINVAL)
+    parent, name, _ = resolve.parent_of(dirfd, path, errno.ENOTEMPTY if up else errno.EINVAL, bounds)
     try:
         os.rmdir(name, dir_fd=parent)
     except ValueError as reason:
@@ -43,12 +44,12 @@ def rmdir_beneath(dirfd: int, path: str) -> None:
             os.close(parent)
 
 
-def unlink_beneath(dirfd: int, path: str) -> None:
+def unlink_beneath(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> None:
     """POSIX `unlinkat` without AT_REMOVEDIR; EISDIR for a directory, on hosts that say EPERM too.
 
     Raises: for a trailing slash EISDIR if a directory is there, ENOTDIR if anything else is.
     """
-    parent, name, slash = resolve.parent_of(dirfd, path, errno.EISDIR)
+    parent, name, slash = resolve.parent_of(dirfd, path, errno.EISDIR, bounds)
     try:
         if slash:
             raise failure(errno.EISDIR if _is_directory(parent, name) else errno.ENOTDIR, path)
@@ -64,15 +65,22 @@ def unlink_beneath(dirfd: int, path: str) -> None:
             os.close(parent)
 
 
-def rename_beneath(old_dirfd: int, old_path: str, new_dirfd: int, new_path: str) -> None:
+def rename_beneath(
+    old_dirfd: int,
+    old_path: str,
+    new_dirfd: int,
+    new_path: str,
+    old_bounds: Bounds = ANYWHERE,
+    new_bounds: Bounds = ANYWHERE,
+) -> None:
     """POSIX `renameat`; a trailing slash on either path demands that the source is a directory, ENOTDIR if not.
 
     Raises: EINVAL for a path that ends in `.` or `..`, as POSIX has it (Linux itself says EBUSY).
     """
-    old_parent, old_name, old_slash = resolve.parent_of(old_dirfd, old_path, errno.EINVAL)
+    old_parent, old_name, old_slash = resolve.parent_of(old_dirfd, old_path, errno.EINVAL, old_bounds)
     new_parent = new_dirfd
     try:
-        new_parent, new_name, new_slash = resolve.parent_of(new_dirfd, new_path, errno.EINVAL)
+        new_parent, new_name, new_slash = resolve.parent_of(new_dirfd, new_path, errno.EINVAL, new_bounds)
         if (old_slash or new_slash) and not _is_directory(old_parent, old_name):
             raise failure(errno.ENOTDIR, old_path if old_slash else new_path)
         os.rename(old_name, new_name, src_dir_fd=old_parent, dst_dir_fd=new_parent)
@@ -85,15 +93,15 @@ def rename_beneath(old_dirfd: int, old_path: str, new_dirfd: int, new_path: str)
             os.close(new_parent)
 
 
-def readlink_beneath(dirfd: int, path: str) -> str:
+def readlink_beneath(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> str:
     """POSIX `readlinkat`: the content of the link, as `os.fsdecode` gives it. EINVAL for anything but a link.
 
     Raises: EPERM for rooted content: it names a place on the host that the guest must not learn, nor could go to.
     A trailing slash follows the link, so the result can only be an error (EINVAL for a directory).
     """
     if path[-1:] == "/":
-        raise resolve.no_entry(dirfd, path, errno.EINVAL)
-    parent, name, _ = resolve.parent_of(dirfd, path, errno.EINVAL)
+        raise resolve.no_entry(dirfd, path, errno.EINVAL, bounds)
+    parent, name, _ = resolve.parent_of(dirfd, path, errno.EINVAL, bounds)
     try:
         content = os.readlink(name, dir_fd=parent)
     except ValueError as reason:
@@ -106,7 +114,7 @@ def readlink_beneath(dirfd: int, path: str) -> str:
     return content
 
 
-def symlink_beneath(target: str, dirfd: int, path: str) -> None:
+def symlink_beneath(target: str, dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> None:
     """POSIX `symlinkat`: make a link at `path` whose content is `target`, which may name nothing yet or lead out (it is
     checked when followed).
 
@@ -116,8 +124,8 @@ def symlink_beneath(target: str, dirfd: int, path: str) -> None:
     if is_rooted(target):
         raise failure(errno.EPERM, target)
     if path[-1:] == "/":
-        raise resolve.no_entry(dirfd, path, errno.EEXIST)
-    parent, name, _ = resolve.parent_of(dirfd, path, errno.EEXIST)
+        raise resolve.no_entry(dirfd, path, errno.EEXIST, bounds)
+    parent, name, _ = resolve.parent_of(dirfd, path, errno.EEXIST, bounds)
     try:
         os.symlink(target, name, dir_fd=parent)
     except ValueError as reason:
@@ -127,19 +135,27 @@ def symlink_beneath(target: str, dirfd: int, path: str) -> None:
             os.close(parent)
 
 
-def link_beneath(old_dirfd: int, old_path: str, follow: bool, new_dirfd: int, new_path: str) -> None:
+def link_beneath(
+    old_dirfd: int,
+    old_path: str,
+    follow: bool,
+    new_dirfd: int,
+    new_path: str,
+    old_bounds: Bounds = ANYWHERE,
+    new_bounds: Bounds = ANYWHERE,
+) -> None:
     """POSIX `linkat`: a second name for a file, for a link itself unless `follow`.
 
     Raises: EPERM for a directory; for a new path with a trailing slash the same as `symlink_beneath`.
     """
     if names_directory(old_path):
-        raise resolve.no_entry(old_dirfd, old_path, errno.EPERM)
-    old_parent, old_name = _entry(old_dirfd, old_path, follow)
+        raise resolve.no_entry(old_dirfd, old_path, errno.EPERM, old_bounds)
+    old_parent, old_name = _entry(old_dirfd, old_path, follow, old_bounds)
     new_parent = new_dirfd
     try:
         if new_path[-1:] == "/":
-            raise resolve.no_entry(new_dirfd, new_path, errno.EEXIST)
-        new_parent, new_name, _ = resolve.parent_of(new_dirfd, new_path, errno.EEXIST)
+            raise resolve.no_entry(new_dirfd, new_path, errno.EEXIST, new_bounds)
+        new_parent, new_name, _ = resolve.parent_of(new_dirfd, new_path, errno.EEXIST, new_bounds)
         os.link(old_name, new_name, src_dir_fd=old_parent, dst_dir_fd=new_parent, follow_symlinks=False)
     except ValueError as reason:
         raise unspeakable(reason, new_path) from None
@@ -150,12 +166,14 @@ def link_beneath(old_dirfd: int, old_path: str, follow: bool, new_dirfd: int, ne
             os.close(new_parent)
 
 
-def utime_beneath(dirfd: int, path: str, follow: bool, stamps: tuple[int, int]) -> None:
+def utime_beneath(dirfd: int, path: str, follow: bool, stamps: tuple[int, int], bounds: Bounds = ANYWHERE) -> None:
     """POSIX `utimensat`: set the access and modification time of a file, of a link itself unless `follow`.
 
     `stamps` are nanoseconds since 1970, `times.UTIME_NOW` or `times.UTIME_OMIT`, each for itself.
     """
-    parent, name = _entry(dirfd, path, follow)
+    if bounds.one_file_system:  # the name may be where another one is mounted
+        os.close(resolve.active(dirfd, path, resolve.HANDLE, 0, follow, bounds))
+    parent, name = _entry(dirfd, path, follow, bounds)
     try:
         times.set_times(parent, name, *stamps)
     finally:
@@ -178,7 +196,7 @@ def _link_content(parent: int, name: str) -> str | None:
         raise unspeakable(reason, name) from None
 
 
-def _entry(dirfd: int, path: str, follow: bool) -> tuple[int, str]:
+def _entry(dirfd: int, path: str, follow: bool, bounds: Bounds) -> tuple[int, str]:
     """The open directory and the proven name behind `path`; with `follow` one that is no link.
 
     Should it become one before it is used, then the operation is on the link and never on what that names.
@@ -186,8 +204,8 @@ def _entry(dirfd: int, path: str, follow: bool) -> tuple[int, str]:
     """
     for _ in range(MAX_LINKS + 1):
         if names_directory(path):
-            return resolve.active(dirfd, path, resolve.DIRECTORY, 0, True), "."
-        parent, name, _ = resolve.parent_of(dirfd, path, errno.EINVAL)
+            return resolve.active(dirfd, path, resolve.DIRECTORY, 0, True, bounds), "."
+        parent, name, _ = resolve.parent_of(dirfd, path, errno.EINVAL, bounds)
         if not follow:
             return parent, name
         keep = False

@@ -11,22 +11,23 @@ import os
 import stat
 
 from . import resolve
+from .bounds import ANYWHERE, Bounds
 from .names import DOTS, failure, split_last, unspeakable
 from .walk import MAX_LINKS
 
 
-def opening(dirfd: int, path: str, flags: int, follow: bool) -> OSError | None:
+def opening(dirfd: int, path: str, flags: int, follow: bool, bounds: Bounds = ANYWHERE) -> OSError | None:
     """Of `open` with these flags; None if it would change nothing: then opening it to be read is the same."""
     creating, exclusive = flags & os.O_CREAT, flags & os.O_CREAT and flags & os.O_EXCL
     follow = follow and not exclusive
     if creating and flags & os.O_DIRECTORY:
         return failure(errno.EINVAL, path)
     if creating and path[-1:] == "/" and split_last(path)[1] not in DOTS:
-        return _after(dirfd, path, errno.EISDIR, errno.EISDIR)
+        return _after(dirfd, path, errno.EISDIR, bounds, errno.EISDIR)
     try:
-        mode = resolve.stat_beneath(dirfd, path, follow).st_mode
+        mode = resolve.stat_beneath(dirfd, path, follow, bounds).st_mode
     except FileNotFoundError as missing:
-        return _creating(dirfd, path, follow) if creating else missing
+        return _creating(dirfd, path, follow, bounds) if creating else missing
     if exclusive:
         return failure(errno.EEXIST, path)
     if flags & os.O_DIRECTORY and not stat.S_ISDIR(mode):
@@ -39,62 +40,77 @@ def opening(dirfd: int, path: str, flags: int, follow: bool) -> OSError | None:
     return failure(errno.EROFS, path) if writing else None
 
 
-def mkdir(dirfd: int, path: str) -> OSError:
+def mkdir(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> OSError:
     """Of `mkdirat`: EEXIST for what is there."""
-    return _making(dirfd, path, directory=True)
+    return _making(dirfd, path, bounds, directory=True)
 
 
-def symlink(dirfd: int, path: str) -> OSError:
+def symlink(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> OSError:
     """Of `symlinkat`: EEXIST for what is there, ENOENT for a slash after what is not."""
-    return _making(dirfd, path)
+    return _making(dirfd, path, bounds)
 
 
-def link(old_dirfd: int, old_path: str, follow: bool, new_dirfd: int, new_path: str) -> OSError:
+def link(
+    old_dirfd: int,
+    old_path: str,
+    follow: bool,
+    new_dirfd: int,
+    new_path: str,
+    old_bounds: Bounds = ANYWHERE,
+    new_bounds: Bounds = ANYWHERE,
+) -> OSError:
     """Of `linkat`, if either end is read-only: the old name has to be there; the new one as for `symlink`."""
-    resolve.stat_beneath(old_dirfd, old_path, follow)
-    return _making(new_dirfd, new_path)
+    resolve.stat_beneath(old_dirfd, old_path, follow, old_bounds)
+    return _making(new_dirfd, new_path, new_bounds)
 
 
-def rmdir(dirfd: int, path: str) -> OSError:
+def rmdir(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> OSError:
     """Of `unlinkat` with AT_REMOVEDIR: EINVAL for a last `.`, ENOTEMPTY for a last `..`."""
     up = path.rstrip("/").endswith("..")
-    return _after(dirfd, path, errno.ENOTEMPTY if up else errno.EINVAL)
+    return _after(dirfd, path, errno.ENOTEMPTY if up else errno.EINVAL, bounds)
 
 
-def unlink(dirfd: int, path: str) -> OSError:
+def unlink(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> OSError:
     """Of `unlinkat`: EISDIR for a last `.` or `..`."""
-    return _after(dirfd, path, errno.EISDIR)
+    return _after(dirfd, path, errno.EISDIR, bounds)
 
 
-def rename(old_dirfd: int, old_path: str, new_dirfd: int, new_path: str) -> OSError:
+def rename(
+    old_dirfd: int,
+    old_path: str,
+    new_dirfd: int,
+    new_path: str,
+    old_bounds: Bounds = ANYWHERE,
+    new_bounds: Bounds = ANYWHERE,
+) -> OSError:
     """Of `renameat`, if either end is read-only: EINVAL for a path that ends in `.` or `..`."""
     refused = None
     try:
-        _after(old_dirfd, old_path, errno.EINVAL)
+        _after(old_dirfd, old_path, errno.EINVAL, old_bounds)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
         refused = error
-    found = _after(new_dirfd, new_path, errno.EINVAL)  # the way there comes before the name that is none
+    found = _after(new_dirfd, new_path, errno.EINVAL, new_bounds)  # the way there comes before the name that is none
     return refused or found
 
 
-def utime(dirfd: int, path: str, follow: bool) -> OSError:
+def utime(dirfd: int, path: str, follow: bool, bounds: Bounds = ANYWHERE) -> OSError:
     """Of `utimensat`: the file has to be there."""
-    resolve.stat_beneath(dirfd, path, follow)
+    resolve.stat_beneath(dirfd, path, follow, bounds)
     return failure(errno.EROFS, path)
 
 
-def _after(dirfd: int, path: str, dots: int, code: int = errno.EROFS) -> OSError:
+def _after(dirfd: int, path: str, dots: int, bounds: Bounds, code: int = errno.EROFS) -> OSError:
     """Errno `code`, once the way to the last name is known to exist; raises errno `dots` for no name."""
-    parent, _, _ = resolve.parent_of(dirfd, path, dots)
+    parent, _, _ = resolve.parent_of(dirfd, path, dots, bounds)
     if parent != dirfd:
         os.close(parent)
     return failure(code, path)
 
 
-def _making(dirfd: int, path: str, *, directory: bool = False) -> OSError:
-    parent, name, slash = resolve.parent_of(dirfd, path, errno.EEXIST)
+def _making(dirfd: int, path: str, bounds: Bounds, *, directory: bool = False) -> OSError:
+    parent, name, slash = resolve.parent_of(dirfd, path, errno.EEXIST, bounds)
     try:
         os.lstat(name, dir_fd=parent)
     except FileNotFoundError:
@@ -107,10 +123,10 @@ def _making(dirfd: int, path: str, *, directory: bool = False) -> OSError:
     return failure(errno.EEXIST, path)
 
 
-def _creating(dirfd: int, path: str, follow: bool) -> OSError:
+def _creating(dirfd: int, path: str, follow: bool, bounds: Bounds) -> OSError:
     """Of `open` with O_CREAT where nothing is: what stops the way through links to the name that would be made."""
     for _ in range(MAX_LINKS + 1):
-        parent, name, slash = resolve.parent_of(dirfd, path, errno.EISDIR)
+        parent, name, slash = resolve.parent_of(dirfd, path, errno.EISDIR, bounds)
         try:
             content = os.readlink(name, dir_fd=parent) if follow and not slash else ""
         except OSError:  # no link, or nothing

@@ -14,10 +14,11 @@ import stat
 from collections.abc import Callable
 
 from . import openat2, walk
+from .bounds import ANYWHERE, INSIDE, Bounds
 from .names import DOTS, failure, single_name, split_last, unspeakable
 
-Strategy = Callable[[int, str, int, int, bool], int]
-"""`(dirfd, path, flags, mode, follow)` -> a new descriptor of what `path` names beneath `dirfd`."""
+Strategy = Callable[[int, str, int, int, bool, Bounds], int]
+"""`(dirfd, path, flags, mode, follow, bounds)` -> a new descriptor of what `path` names beneath `dirfd`."""
 
 _O_PATH: int = getattr(os, "O_PATH", 0)
 _UNFOLLOWED = os.O_NOFOLLOW | os.O_CLOEXEC
@@ -28,37 +29,77 @@ DIRECTORY = (_O_PATH or os.O_RDONLY) | os.O_DIRECTORY
 """Flags that open a directory to start paths from."""
 
 
-def by_walk(dirfd: int, path: str, flags: int, mode: int, follow: bool) -> int:
+def by_walk(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds = ANYWHERE) -> int:
     """The strategy that needs `openat` only."""
-    return walk.open_path(dirfd, path, flags, mode, follow)
+    return _seen(walk.open_path(dirfd, path, flags, mode, follow, bounds), path, bounds)
 
 
-def by_openat2(dirfd: int, path: str, flags: int, mode: int, follow: bool) -> int:
+def by_openat2(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds = ANYWHERE) -> int:
     """The strategy that leaves the path to Linux, and the walk for what the kernel will not decide.
 
     EAGAIN remains when renames go on and on around a path with `..`: the walk does not mind them. ELOOP is said of
-    magic links too, which lead out: the walk, which opens nothing for use here, tells them from loops.
+    magic links too, which lead out: the walk, which opens nothing for use here, tells them from loops. EXDEV is said of
+    paths that lead out and of those that come to another mount.
     """
     global active
+    if bounds.crosses:
+        return _across(dirfd, path, flags, mode, follow, bounds)
     try:
-        return openat2.open_path(dirfd, path, flags if follow else flags | os.O_NOFOLLOW, mode)
+        return openat2.open_path(dirfd, path, flags if follow else flags | os.O_NOFOLLOW, mode, bounds.resolve)
     except OSError as error:
         code = error.errno
+        if code == errno.EXDEV:
+            return _across(dirfd, path, flags, mode, follow, bounds)
         if code == errno.ELOOP:
-            os.close(by_walk(dirfd, path, HANDLE, 0, follow))
+            os.close(by_walk(dirfd, path, HANDLE, 0, follow, bounds))
         if code == errno.EAGAIN:
-            return by_walk(dirfd, path, flags, mode, follow)
+            return by_walk(dirfd, path, flags, mode, follow, bounds)
         if code != errno.ENOSYS:
             raise
     active = by_walk  # a seccomp filter came later than the first call
-    return by_walk(dirfd, path, flags, mode, follow)
+    return by_walk(dirfd, path, flags, mode, follow, bounds)
 
 
-def _by_first_choice(dirfd: int, path: str, flags: int, mode: int, follow: bool) -> int:
+def _across(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds) -> int:
+    """Open a path that leads out (EPERM), or comes to another mount.
+
+    The kernel does not say what it came through before it failed, or went back by `..`; the walk looks at that.
+    """
+    unfollowed = 0 if follow else os.O_NOFOLLOW
+    if bounds.one_file_system:
+        try:
+            os.close(openat2.open_path(dirfd, path, HANDLE | unfollowed, 0, INSIDE))
+        except OSError as error:
+            if error.errno == errno.EPERM:
+                raise
+        raise failure(errno.EXDEV, path)
+    fd = -1
+    if ".." not in path:
+        try:
+            fd = openat2.open_path(dirfd, path, flags | unfollowed, mode, INSIDE)
+        except OSError as error:
+            if error.errno == errno.EPERM:
+                raise
+    fd = by_walk(dirfd, path, flags, mode, follow, bounds) if fd < 0 else _seen(fd, path, bounds)
+    bounds.crossed()
+    return fd
+
+
+def _seen(fd: int, path: str, bounds: Bounds) -> int:
+    """The descriptor, if it is of something that may be reached."""
+    try:
+        bounds.look(fd, path)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _by_first_choice(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds) -> int:
     """The strategy before the first call: finds out what the host can do, once."""
     global active
     active = by_openat2 if openat2.available() else by_walk
-    return active(dirfd, path, flags, mode, follow)
+    return active(dirfd, path, flags, mode, follow, bounds)
 
 
 active: Strategy = _by_first_choice
@@ -80,8 +121,11 @@ class use:
         active = self._before
 
 
-def open_beneath(dirfd: int, path: str, flags: int, mode: int, follow: bool) -> int:
+def open_beneath(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds = ANYWHERE) -> int:
     """Open `path` beneath the directory `dirfd` and return a new host descriptor (close-on-exec).
+
+    Of a plain name it is the caller that looks whether what was opened is on a device within `bounds`: callers have its
+    status anyway.
 
     `flags` and `mode` are those of POSIX `open`; `follow` is about a link as the last component. With O_PATH and
     without `follow` the result is the link itself. O_CREAT through a dangling link creates what the link names.
@@ -89,8 +133,13 @@ def open_beneath(dirfd: int, path: str, flags: int, mode: int, follow: bool) -> 
     EILSEQ for a name the host cannot spell, and all that `open` raises.
     """
     # The check of `single_name`, inlined: `.` cannot be a link, the host answers for empty names, Python for NUL.
-    if "/" in path or path == ".." or (follow and flags & _O_PATH and not flags & os.O_DIRECTORY):
-        return active(dirfd, path, flags, mode, follow)
+    if (
+        "/" in path
+        or path == ".."
+        or (follow and flags & _O_PATH and not flags & os.O_DIRECTORY)
+        or bounds.one_file_system
+    ):
+        return active(dirfd, path, flags, mode, follow, bounds)
     try:
         return os.open(path, flags | _UNFOLLOWED, mode, dir_fd=dirfd)
     except OSError as error:
@@ -100,29 +149,29 @@ def open_beneath(dirfd: int, path: str, flags: int, mode: int, follow: bool) -> 
             raise
     except ValueError as reason:
         raise unspeakable(reason, path) from None
-    return active(dirfd, path, flags, mode, True)
+    return active(dirfd, path, flags, mode, True, bounds)
 
 
-def stat_beneath(dirfd: int, path: str, follow: bool) -> os.stat_result:
+def stat_beneath(dirfd: int, path: str, follow: bool, bounds: Bounds = ANYWHERE) -> os.stat_result:
     """The status of what `path` names beneath `dirfd`, of a link itself when it comes last and `follow` is false.
 
     Raises: as `open_beneath`; no permission on the file itself is needed where the host has O_PATH.
     """
-    if "/" not in path and path != "..":
+    if "/" not in path and path != ".." and not bounds.one_file_system:
         try:
             found = os.stat(path, dir_fd=dirfd, follow_symlinks=False)
         except ValueError as reason:
             raise unspeakable(reason, path) from None
-        if not follow or not stat.S_ISLNK(found.st_mode):
+        if found.st_dev in bounds.known and (not follow or not stat.S_ISLNK(found.st_mode)):
             return found
-    fd = active(dirfd, path, HANDLE, 0, follow)
+    fd = active(dirfd, path, HANDLE, 0, follow, bounds)
     try:
         return os.fstat(fd)
     finally:
         os.close(fd)
 
 
-def parent_of(dirfd: int, path: str, dots: int) -> tuple[int, str, bool]:
+def parent_of(dirfd: int, path: str, dots: int, bounds: Bounds = ANYWHERE) -> tuple[int, str, bool]:
     """The directory that holds the last component of `path`, that component, proven single, and if slashes followed.
 
     The directory is `dirfd` itself for a plain name, else a new descriptor: whoever calls closes it if it is not
@@ -134,15 +183,15 @@ def parent_of(dirfd: int, path: str, dots: int) -> tuple[int, str, bool]:
         return dirfd, single_name(path), False
     parent, name, slash = split_last(path)
     if name in DOTS:
-        raise no_entry(dirfd, path, dots)
+        raise no_entry(dirfd, path, dots, bounds)
     single_name(name)
-    return (active(dirfd, parent, DIRECTORY, 0, True) if parent else dirfd), name, slash
+    return (active(dirfd, parent, DIRECTORY, 0, True, bounds) if parent else dirfd), name, slash
 
 
-def no_entry(dirfd: int, path: str, code: int) -> OSError:
+def no_entry(dirfd: int, path: str, code: int, bounds: Bounds = ANYWHERE) -> OSError:
     """The error for a `path` that names a directory beneath `dirfd`, but no entry of one: errno `code`.
 
     Raises: why `path`, followed to its end, is no directory beneath `dirfd` (ENOENT, ENOTDIR, EPERM, ELOOP ...).
     """
-    os.close(active(dirfd, path, DIRECTORY, 0, True))
+    os.close(active(dirfd, path, DIRECTORY, 0, True, bounds))
     return failure(code, path)

@@ -19,6 +19,7 @@ import os
 import stat
 import sys
 
+from .bounds import ANYWHERE, Bounds
 from .names import components, failure, host_bytes
 
 MAX_LINKS = 40
@@ -32,10 +33,12 @@ LINK_ERRORS = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EMLINK})
 """What opening a link with O_NOFOLLOW can fail with: ELOOP; ENOTDIR if O_DIRECTORY is set too; EMLINK on FreeBSD."""
 
 
-def open_path(dirfd: int, path: str, flags: int, mode: int, follow: bool) -> int:
+def open_path(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds = ANYWHERE) -> int:
     """Open `path` beneath `dirfd` with `flags` and, for O_CREAT, `mode`; return a new descriptor (O_CLOEXEC).
 
     `follow` is about a link as the last component; with a trailing slash it is followed in any case.
+    It is for the caller to look whether what comes last is within `bounds`; a directory is looked at where that would
+    not show: before it is left by `..`, where a link in it is followed, and where it lacks the next name.
     Raises: EPERM for a path that leads out, ELOOP for more than `MAX_LINKS` links or for a last link that is not to be
     followed, and all that `open` raises.
     """
@@ -53,9 +56,11 @@ def open_path(dirfd: int, path: str, flags: int, mode: int, follow: bool) -> int
             name = work.pop()
             if name == "." or name == "..":
                 if name == "..":
-                    os.stat(".", dir_fd=here)  # needs search permission, as stepping up does
+                    device = os.stat(".", dir_fd=here).st_dev  # needs search permission, as stepping up does
                     if not held:
                         raise failure(errno.EPERM, path)
+                    if device not in bounds.known:
+                        bounds.admit(here, device, path)
                     os.close(held.pop())
                     here = held[-1] if held else dirfd
                 if work:
@@ -66,14 +71,19 @@ def open_path(dirfd: int, path: str, flags: int, mode: int, follow: bool) -> int
                     return _open_last(here, name, flags, mode, follow, slash)
                 here = os.open(name, _ON_THE_WAY, dir_fd=here)
                 held.append(here)
-                continue
             except OSError as error:
+                if held:
+                    bounds.look(here, path)
                 if error.errno not in LINK_ERRORS or not (work or follow or slash):
                     raise
                 links += 1
                 if links > MAX_LINKS:
                     raise failure(errno.ELOOP, path) from None
                 content = _link_content(here, name, error)
+            else:
+                if bounds.one_file_system:
+                    bounds.look(here, path)
+                continue
             if content is None:
                 work.append(name)
                 continue

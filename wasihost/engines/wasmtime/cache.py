@@ -30,7 +30,8 @@ LIMIT = 1 << 30  # bytes, of all entries together; the least recently used go fi
 _TRAILER = struct.Struct("<12s32sI")
 _MARK = b"wasihost-2\0\0"
 _SUFFIX = ".cwasm"
-_MODE = 0o500
+# No call of WASI sets an execute bit; no file that somebody unpacked has the sticky one, which means nothing for files.
+_MODE = 0o1500 if sys.platform == "linux" else 0o500
 # Seconds after which what another process left half-written is taken for abandoned, and a note of `seen` for forgotten.
 _LIVES = {"scratch": 3600, "lock": 24 * 3600, "note": 30 * 24 * 3600}
 
@@ -47,7 +48,7 @@ def key(content: "bytes | BufferedReader", identity: str) -> str:
 def _sealed(about: os.stat_result) -> bool:
     if sys.platform == "win32":
         return True
-    return about.st_mode & 0o777 == _MODE and about.st_nlink == 1 and about.st_uid == os.geteuid()
+    return about.st_mode & 0o7777 == _MODE and about.st_nlink == 1 and about.st_uid == os.geteuid()
 
 
 def _whole(file: "BufferedReader", name: str) -> bool:

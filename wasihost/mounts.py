@@ -1,0 +1,70 @@
+"""Opening what a guest is given of file systems, and refusing what would give it more than that: ConfigError."""
+
+from __future__ import annotations
+
+import os
+import reprlib
+from collections.abc import Iterable
+
+from wasihost import cachefolder
+from wasihost.descriptors.base import Directory
+from wasihost.descriptors.host_directory import HostDirectory, NotForGuests, open_host_directory
+from wasihost.errors import ConfigError
+from wasihost.fsconfig import Mount
+
+
+def _is_root() -> bool:
+    """Root's guests can write to any file. What others' can make is no entry of the cache: `engines.wasmtime.cache`."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def open_mount(mount: Mount) -> Directory:
+    """The directory that the guest starts from."""
+    try:
+        if isinstance(mount.source, str):
+            made = open_host_directory(
+                mount.source,
+                mount.guest_path,
+                mount.read_only,
+                kernel_files=mount.kernel_files,
+                one_file_system=mount.one_file_system,
+            )
+            if not mount.read_only and _is_root() and (place := cachefolder.lies_in(made.bounds.root)):
+                made.close()
+                raise _holds_cache(mount, place)
+            return made
+        from wasihost.descriptors.virtual import open_virtual
+
+        return open_virtual(mount.source, mount.guest_path, mount.read_only)
+    except (OSError, TypeError) as error:
+        advice = "; give a directory that exists and can be read" if isinstance(mount.source, str) else ""
+        if isinstance(error, NotForGuests):
+            advice = ": kernel_files=True, --kernel-files"
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(
+            f"cannot mount {reprlib.repr(mount.source)} as {mount.guest_path!r}: {reason}{advice}"
+        ) from error
+
+
+def check_together(mounts: Iterable[Mount], directories: Iterable[Directory], guest: int) -> None:
+    """Refuse a read-only mount that could be changed by another one; note what the guest may write, by its `id`."""
+    opened = list(zip(mounts, directories, strict=True))
+    if any(mount.read_only for mount, _ in opened):
+        from wasihost.overlaps import check_read_only
+
+        check_read_only(opened)
+    if _is_root():
+        cachefolder.guests[guest] = [
+            directory.bounds.root
+            for mount, directory in opened
+            if not mount.read_only and isinstance(directory, HostDirectory)
+        ]
+
+
+def _holds_cache(mount: Mount, place: str) -> ConfigError:
+    advice = "keep the cache elsewhere (WASIHOST_CACHE_DIR)" if place == cachefolder.folder() else "remove that"
+    return ConfigError(
+        f"cannot mount {mount.source!r} as {mount.guest_path!r} to be written by a guest of root's: the cache of "
+        f"compiled modules is in it ({place}), and these are run as machine code; mount it read-only, mount a folder "
+        f"in it, or {advice}"
+    )

@@ -1,0 +1,132 @@
+"""How far a path may come below one mount: into which other file systems that are mounted there.
+
+Rules of this file: an open descriptor is asked, never a path. Linux says of each file system what it is; elsewhere all
+are taken for ordinary ones.
+
+- The kernel's own file systems are this process itself, and power over it: `/proc/self/mem` is its memory, `/dev/pts`
+  its terminal, `/sys` the machine. Nothing on them is reached unless `kernel_files` says so, and no device but those
+  that hold nothing.
+- With `one_file_system` nothing that is mounted below is reached, as with `find -xdev`: EXDEV.
+
+Where nothing is mounted below, which the kernel tells while it resolves a path, all this costs nothing.
+"""
+
+import ctypes
+import errno
+import os
+import sys
+from typing import Final
+
+from .names import failure
+
+INSIDE: Final = 0x02 | 0x08  # RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH, for openat2
+_NO_XDEV: Final = 0x01
+
+_KERNELS: Final = {
+    0x9FA0: "procfs", 0x62656572: "sysfs", 0x1CD1: "devpts", 0x64626720: "debugfs", 0x74726163: "tracefs",
+    0x73636673: "securityfs", 0x27E0EB: "cgroup", 0x63677270: "cgroup2", 0xCAFE4A11: "bpf", 0x62656570: "configfs",
+    0xF97CFF8C: "selinuxfs", 0x43415D53: "smackfs", 0x5A3C69F0: "apparmorfs", 0xDE5E81E4: "efivarfs",
+    0x6165676C: "pstore", 0x6E736673: "nsfs", 0x42494E4D: "binfmt_misc", 0x65735543: "fusectl",
+    0x67596969: "rpc_pipefs", 0x6E667364: "nfsd", 0x7655821: "resctrl", 0xABBA1974: "xenfs", 0x9FA1: "openpromfs",
+    0x9FA2: "usbdevfs",
+}  # fmt: skip
+"""`f_type` of statfs(2) -> its name. Not in it is devtmpfs, which has no number of its own: see `is_harmless`."""
+
+_HARMLESS: Final = frozenset(os.makedev(1, minor) for minor in (3, 5, 7, 8, 9))
+"""null, zero, full, random, urandom."""
+
+
+class _All(set[int]):
+    """Every device."""
+
+    def __contains__(self, device: object) -> bool:
+        return True
+
+
+class Bounds:
+    """How far paths may come below one mount.
+
+    `root` is device and inode number of its directory, `known` the devices that may be reached, `resolve` what openat2
+    is asked for. `crosses`: a path came to another file system that it may come to, so each has to be looked at.
+    """
+
+    __slots__ = ("_mount", "crosses", "kernel_files", "known", "one_file_system", "resolve", "root")
+
+    def __init__(
+        self,
+        root: tuple[int, int],
+        *,
+        kernel_files: bool = False,
+        one_file_system: bool = False,
+        mount: int | None = None,
+    ) -> None:
+        free = kernel_files and not one_file_system
+        self.root = root
+        self.known = _All() if free else {root[0]}
+        self.kernel_files = kernel_files
+        self.one_file_system = one_file_system
+        self.crosses = False
+        self.resolve = INSIDE if free else INSIDE | _NO_XDEV
+        self._mount = mount if one_file_system else None
+
+    def admit(self, fd: int, device: int, path: str) -> None:
+        """Look at what `path` led to, a file on `device` that is none of `known`: EXDEV or EACCES if it may not."""
+        if self.one_file_system:
+            raise failure(errno.EXDEV, path)
+        if kernels(fd):
+            raise failure(errno.EACCES, path)
+        self.known.add(device)
+
+    def look(self, fd: int, path: str) -> None:
+        """`admit` for any open file; with `one_file_system` a bind mount of the same device is found as well."""
+        device = os.fstat(fd).st_dev
+        if device not in self.known:
+            self.admit(fd, device, path)
+        elif self._mount is not None and mount_number(fd) != self._mount:
+            raise failure(errno.EXDEV, path)
+
+    def crossed(self) -> None:
+        """A path came to another file system, and was admitted: from now on each is looked at."""
+        self.crosses, self.resolve = True, INSIDE
+
+
+ANYWHERE: Final = Bounds((-1, -1), kernel_files=True)
+"""Whatever is mounted below may be reached."""
+
+
+def is_harmless(device: int) -> bool:
+    """Whether a character device (its `st_rdev`) holds nothing: no terminal, no memory, no part of the machine."""
+    return device in _HARMLESS or sys.platform != "linux"
+
+
+def kernels(fd: int) -> str | None:
+    """The name of the kernel's own file system that an open file is on; None if it is on an ordinary one."""
+    if sys.platform != "linux":
+        return None
+    while _fstatfs(fd, about := ctypes.create_string_buffer(256)) < 0:
+        if (code := ctypes.get_errno()) != errno.EINTR:
+            raise OSError(code, os.strerror(code))
+    return _KERNELS.get(int.from_bytes(about.raw[:_F_TYPE], sys.byteorder))
+
+
+def mount_number(fd: int) -> int | None:
+    """The number of the mount through which a file was opened (statx, Linux 5.8); None where that cannot be known."""
+    if _statx is None:
+        return None
+    about = ctypes.create_string_buffer(256)
+    if _statx(fd, b"", _AT_EMPTY_PATH, _STATX_MNT_ID, about) < 0:
+        return None
+    if not int.from_bytes(about.raw[:4], sys.byteorder) & _STATX_MNT_ID:
+        return None
+    return int.from_bytes(about.raw[144:152], sys.byteorder)
+
+
+_AT_EMPTY_PATH, _STATX_MNT_ID = 0x1000, 0x1000
+_F_TYPE = 4 if sys.platform == "linux" and os.uname().machine == "s390x" else ctypes.sizeof(ctypes.c_long)
+_libc = ctypes.CDLL(None, use_errno=True)
+_fstatfs = _libc.fstatfs
+_fstatfs.argtypes, _fstatfs.restype = (ctypes.c_int, ctypes.c_char_p), ctypes.c_int
+_statx = getattr(_libc, "statx", None)
+if _statx is not None:
+    _statx.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_char_p)
+    _statx.restype = ctypes.c_int
