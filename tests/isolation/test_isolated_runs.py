@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.isolation.test_lockdown import locked
 from tests.support.guests import build_c
 from wasihost import (
     STDOUT,
@@ -235,17 +236,9 @@ def test_many_at_once_and_in_threads() -> None:
 
 
 def test_a_process_that_is_killed_is_an_error_of_ours() -> None:
-    from wasihost.isolation.pool import pool
-
     with start(TOOL, args=["spin"], isolation="process", stdout=None) as process:
         process.stdout.readline()
-        assert pool.process is not None
-        (child,) = children(pool.process)
+        (child,) = locked()
         os.kill(child, 9)
         with pytest.raises(IsolationError, match="SIGKILL"):
             process.wait(30)
-
-
-def children(process: int) -> list[int]:
-    """Of a process."""
-    return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()]

@@ -152,6 +152,13 @@ def _used() -> int:
         return 0
 
 
+def prepare() -> None:
+    """Make what is the same for every process that locks itself down later."""
+    if seccomp.known():
+        for sockets in (False, True):
+            seccomp.program(sockets)
+
+
 def begin() -> None:
     """Of a process that was just forked: end with the zygote, ignore what a terminal sends, let nobody look in."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

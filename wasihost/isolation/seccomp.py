@@ -11,13 +11,14 @@ include/uapi/asm-generic/unistd.h for aarch64), by name, so that both architectu
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import struct
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 # name: x86_64, aarch64; None where the architecture has no such call.
-_NUMBERS: Final[Mapping[str, tuple[int | None, int | None]]] = {
+NUMBERS: Final[Mapping[str, tuple[int | None, int | None]]] = {
     "read": (0, 63), "write": (1, 64), "close": (3, 57), "fstat": (5, 80), "poll": (7, None), "lseek": (8, 62),
     "mmap": (9, 222), "mprotect": (10, 226), "munmap": (11, 215), "brk": (12, 214), "rt_sigaction": (13, 134),
     "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139), "ioctl": (16, 29), "pread64": (17, 67),
@@ -64,6 +65,9 @@ _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _X32 = 0x40000000
 """Of numbers of x86_64's other interface, which the table knows nothing of."""
 
+_OWN = 0x7FFF_FFF1
+"""Stands for the number of the process."""
+
 _Instruction = tuple[int, int, int, int]
 
 
@@ -72,9 +76,15 @@ def known() -> bool:
     return os.uname().machine in _ARCHITECTURES
 
 
-def program(sockets: bool, machine: str | None = None) -> bytes:
-    """The filter as BPF: an array of `struct sock_filter`. `sockets`: the guest was given some."""
-    place, architecture = _ARCHITECTURES[machine or os.uname().machine]
+def program(sockets: bool) -> bytes:
+    """The filter of this process as BPF, an array of `struct sock_filter`. `sockets`: the guest was given some."""
+    return for_any(sockets, os.uname().machine).replace(struct.pack("=I", _OWN), struct.pack("=I", os.getpid()))
+
+
+@functools.cache
+def for_any(sockets: bool, machine: str) -> bytes:
+    """The same for no process yet."""
+    place, architecture = _ARCHITECTURES[machine]
     code: list[_Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
         (_JUMP_EQUAL, 1, 0, architecture),
@@ -83,7 +93,7 @@ def program(sockets: bool, machine: str | None = None) -> bytes:
         (_JUMP_AT_LEAST, 0, 1, _X32),
         (_RETURN, 0, 0, _KILL),
     ]
-    for name, numbers in _NUMBERS.items():
+    for name, numbers in NUMBERS.items():
         number = numbers[place]
         if number is not None and (sockets or name not in _ONLY_SOCKETS):
             body = list(_body(name))
@@ -107,7 +117,7 @@ def _body(name: str) -> Iterator[_Instruction]:
         yield _refused(errno.ENOSYS)
         return
     elif name == "tgkill":
-        yield from _one_of(0, (os.getpid(),))
+        yield from _one_of(0, (_OWN,))
     elif name == "prctl":
         yield from _one_of(0, (_PR_SET_NAME,))
     elif name == "ioctl":

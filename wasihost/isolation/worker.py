@@ -30,6 +30,7 @@ from wasihost.errors import (
 from wasihost.fsconfig import FSConfig
 from wasihost.instance import Instance
 from wasihost.isolation import lockdown, trees, wire
+from wasihost.isolation.parcel import Parcel, Stream
 from wasihost.module import Module
 from wasihost.options import Prepared
 from wasihost.output import Decoding
@@ -39,7 +40,6 @@ from wasihost.unpatched import threading
 from wasihost.vfs import MemoryFS
 
 if TYPE_CHECKING:
-    from wasihost.isolation.parcel import Parcel, Stream
     from wasihost.stats import Stats
 
 
@@ -47,11 +47,15 @@ class Served(BaseException):
     """The embedder's object has raised something, which is kept there."""
 
 
-def work(sock: socket.socket) -> NoReturn:
-    """Run the guest that comes over the socket, and end this process."""
+def begin() -> None:
+    """What can be done before there is a guest."""
     lockdown.begin()
     for fd in (1, 2):
         os.dup2(0, fd)
+
+
+def work(sock: socket.socket) -> NoReturn:
+    """Run the guest that comes over the socket, and end this process."""
     found = wire.receive_parcel(sock)
     if found is None:
         os._exit(0)
