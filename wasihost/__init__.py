@@ -51,7 +51,8 @@ if sys.implementation.name != "cpython":
 if TYPE_CHECKING:
     from wasihost.engines.wasmtime.compiling import Compilation
     from wasihost.imports import Imports
-    from wasihost.instance import Instance, instantiate
+    from wasihost.instance import Instance
+    from wasihost.instantiating import instantiate
     from wasihost.isolation.lockdown import isolation_report
     from wasihost.module import Module
     from wasihost.options import DEVNULL, PIPE, STDOUT, Options
@@ -132,7 +133,7 @@ _LATER = {
     "Process": "process",
     "State": "state",
     "Stats": "stats",
-    "instantiate": "instance",
+    "instantiate": "instantiating",
     "isolation_report": "isolation.lockdown",
     "preload": "preloading",
     "run": "runs",

@@ -132,7 +132,8 @@ def _run(order: Order, config: ModuleConfig) -> int:
 
         return execute(_source(order.module), config, cache=not order.no_cache, timeout=order.timeout,
                        on_compile=progress)  # fmt: skip
-    from wasihost.instance import Instance, instantiate
+    from wasihost.instance import Instance
+    from wasihost.instantiating import instantiate
     from wasihost.report import table
 
     stubs = _stubs(order)

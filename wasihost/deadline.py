@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn, Protocol, TypeAlias
 
@@ -238,6 +239,10 @@ class Deadline:
             wake, self._wake = self._wake, None
         for fd in wake or ():
             os.close(fd)
+
+    def __del__(self, _close: Callable[[int], None] = os.close) -> None:
+        for fd in getattr(self, "_wake", None) or ():
+            _close(fd)
 
 
 def raise_of_signals(error: OSError) -> NoReturn:

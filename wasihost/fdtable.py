@@ -1,20 +1,23 @@
 """The numbers a guest knows its descriptors by.
 
 Numbers are given out lowest first, as POSIX does. The table holds at most `limit` descriptors, if there is a
-limit, and answers MFILE beyond.
+limit, and answers MFILE beyond; so it does where this process has few descriptors left (see `reserve`).
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import NoReturn
+from warnings import warn
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno
 
 from wasihost.deadline import Deadline
 from wasihost.descriptors.base import Descriptor, Directory
+from wasihost.reserve import reserve
 
 DEFAULT_LIMIT = 1024
 
@@ -54,9 +57,9 @@ class FdTable:
             raise WasiError(Errno.NOTDIR)
         return descriptor
 
-    def check_room(self) -> None:
-        """MFILE if no more can be opened: asked before the host opens anything."""
-        if len(self.open) >= self.limit:
+    def check_room(self, beside: Descriptor) -> None:
+        """MFILE if no more can be opened of what `beside` is: asked before the host opens anything."""
+        if len(self.open) >= self.limit or (reserve.tight and beside.OWNS and not reserve.leaves_one(self._held)):
             self._met.add("open_files")
             raise WasiError(Errno.MFILE)
 
@@ -71,7 +74,13 @@ class FdTable:
             self._next += 1
         self.open[fd] = descriptor
         descriptor.attend(self.deadline)
+        if descriptor.OWNS and descriptor.fd > reserve.high:  # type: ignore[attr-defined]  # see OWNS
+            reserve.note(descriptor.fd)  # type: ignore[attr-defined]
         return fd
+
+    def _held(self) -> int:
+        """How many descriptors of this process there are in it."""
+        return sum(descriptor.OWNS for descriptor in self.open.values())
 
     def close(self, fd: int) -> None:
         """Free the number and close the descriptor; the number is free even if closing fails."""
@@ -98,3 +107,14 @@ class FdTable:
                 descriptor.close()
             except OSError:
                 continue
+
+    def __del__(self, _warn: Callable[..., None] = warn, _ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        """Nobody closed it: what the guest had is given back. At Python's end, the system does that."""
+        held = getattr(self, "open", None)
+        if not held or _ending():
+            return
+        owned = self._held()
+        self.close_all()
+        if owned:
+            text = f"{owned} files or directories of a guest were not closed: close its State or Instance"
+            _warn(f"{text}, or use it in a with block", ResourceWarning, source=self)

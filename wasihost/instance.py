@@ -1,4 +1,4 @@
-"""`instantiate`: a guest that stays, to be called as often as one likes.
+"""`Instance`: a guest that stays, to be called as often as one likes; `instantiating` makes it.
 
 Rules of this file: the one place that joins a State, a compiled module and a deadline; `run` is an instance whose
 `_start` is called. No engine is imported before an instance is made.
@@ -7,22 +7,22 @@ Rules of this file: the one place that joins a State, a compiled module and a de
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from warnings import warn
 
-from wasihost.config import ModuleConfig
 from wasihost.deadline import after
 from wasihost.errors import ConfigError, ExitError, LimitExceeded, TimeoutExpired, TrapError
 from wasihost.exports import Exports, Globals
-from wasihost.module import Module, ModuleSource, as_module, in_reach_of_signals
-from wasihost.options import Options, Prepared, check_seconds
+from wasihost.module import Module, in_reach_of_signals
+from wasihost.options import Prepared, check_seconds
+from wasihost.outcomes import printable
 from wasihost.preloading import for_runs
 from wasihost.state import State
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from wasihost.allocator import Allocator
     from wasihost.calling import Argument, ResultAs
     from wasihost.engines.base import HostState
@@ -53,6 +53,7 @@ class Instance:
     ) -> None:
         from wasihost.engines.wasmtime.instance import Instance as Engine
         from wasihost.engines.wasmtime.instance import Limits
+        from wasihost.stats import Stats
 
         for_runs()
         config = prepared.config
@@ -62,9 +63,9 @@ class Instance:
         self._started = False
         self._begun = 0
         self._code: int | None = None
-        self._full = False
+        self._full = self._closed = False
         self._allocator: Allocator | None = None
-        self._stats = _new_stats()
+        self._stats = Stats()
         self._owner = object()  # of its outcomes
         self._pid = os.getpid()
         try:
@@ -361,6 +362,15 @@ class Instance:
             self._note_use()
             self._engine.close()
         self.state.close()
+        self._closed = True
+
+    def __del__(self, _warn: Callable[..., None] = warn, _ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        """Nobody closed it: what it holds is given back all the same."""
+        if hasattr(self, "state") and not self._closed and not _ending():
+            self.state.close()
+            if os.getpid() == self._pid:
+                _warn(f"the guest {printable(self.module.name)} was not closed: close() it, or use it in a with block",
+                      ResourceWarning, source=self)  # fmt: skip
 
     def __enter__(self) -> Self:
         return self
@@ -382,31 +392,5 @@ def _in_time(end: int | None, reason: TimeoutExpired | None) -> None:
             del reason  # its traceback holds this frame
 
 
-def _new_stats() -> Stats:
-    from wasihost.stats import Stats
-
-    return Stats()
-
-
 def _text(args: tuple[bytes, ...]) -> list[str]:
     return [os.fsdecode(arg) for arg in args]
-
-
-def instantiate(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    text: bool | None = None,
-    encoding: str | None = None,
-    timeout: float | None = None,
-    **options: Unpack[Options],
-) -> Instance:
-    """Make an instance of a module and keep it: for reactors, whose `_initialize` is called now, and libraries.
-
-    The options are those of `Options`. `timeout` is in seconds, for what the module does now; given here, calls can
-    have timeouts in any thread.
-    """
-    prepared = Prepared(module, config, options, text, encoding, timeout)
-    if prepared.isolation is not None:
-        raise ConfigError("isolation is for run, run_async and start: an instance is in this process")
-    return Instance(as_module(module, options), prepared, None, timeout)

@@ -34,6 +34,7 @@ _PRELOADED: Final = (
     "concurrent.futures.thread", "demangle", "encodings.ascii", "encodings.idna", "encodings.latin_1",
     "encodings.utf_16", "logging", "re", "tempfile",
     "wasihost.dwarf", "wasihost.engines.wasmtime.artifact", "wasihost.engines.wasmtime.linker",
+    "wasihost.instantiating",
     "wasihost.isolation.guest", "wasihost.isolation.trees", "wasihost.runs", "wasihost.runs_async", "wasihost.starting",
 )  # fmt: skip
 """What takes longer, or is needed by few."""

@@ -34,6 +34,8 @@ class Descriptor:
     __slots__ = ("flags", "given_up", "inheriting", "rights")
 
     KIND: ClassVar[int] = 0
+    OWNS: ClassVar[bool] = False
+    """Whether it has an `fd` of this process that is closed with it."""
     missing: ClassVar[Errno] = Errno.NOTSUP
 
     def __init__(self, rights: int, inheriting: int = 0, flags: Fdflags = NO_FLAGS) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import stat
+from typing import ClassVar
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights
@@ -51,6 +52,8 @@ class HostDirectory(Directory):
     """
 
     __slots__ = ("bounds", "deadline", "fd")
+
+    OWNS: ClassVar[bool] = True
 
     def __init__(self, fd: int, read_only: bool, bounds: Bounds, preopen: str | None = None) -> None:
         super().__init__(preopen, read_only)

@@ -39,6 +39,8 @@ class HostFile(Descriptor):
 
     KIND: ClassVar[int] = kinds.FILE
 
+    OWNS: ClassVar[bool] = True
+
     def __init__(
         self,
         fd: int,

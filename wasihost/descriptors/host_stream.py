@@ -51,6 +51,8 @@ class HostStream(Stream):
 
     __slots__ = ("_now", "_of_file", "deadline", "fd", "kind")
 
+    OWNS: ClassVar[bool] = True
+
     def __init__(self, fd: int, rights: int, kind: Filetype, flags: Fdflags) -> None:
         super().__init__(rights, 0, flags)
         self.fd = fd
@@ -240,6 +242,8 @@ class InheritedStream(HostStream):
     """
 
     __slots__ = ("_appends",)
+
+    OWNS: ClassVar[bool] = False
 
     def __init__(self, fd: int, rights: int, kind: Filetype) -> None:
         super().__init__(fd, rights, kind, status_flags(fd))

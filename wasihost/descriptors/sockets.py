@@ -12,7 +12,7 @@ import socket
 import struct
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Sdflags
@@ -40,6 +40,8 @@ class HostSocket(Socket):
     """What both kinds share. `socket` is a duplicate, owned and closed by this object."""
 
     __slots__ = ("deadline", "fd", "socket")
+
+    OWNS: ClassVar[bool] = True
 
     def __init__(self, sock: socket.socket, rights: int, inheriting: int, flags: Fdflags) -> None:
         super().__init__(rights, inheriting, flags)

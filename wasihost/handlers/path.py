@@ -75,7 +75,7 @@ class PathFunctions(PathHandlers):
             raise directory.lacks(_CREATE_FILE)
         if oflags & _TRUNC and not directory.rights & _SET_SIZE:
             raise directory.lacks(_SET_SIZE)
-        self.table.check_room()
+        self.table.check_room(directory)
         passed = directory.inheriting
         opened = directory.open(path, bool(dirflags), oflags, fs_rights_base & passed, fdflags)
         if passed != _ALL:

@@ -36,7 +36,7 @@ class Sock(SockHandlers):
     def sock_accept(self, fd: Fd, flags: Fdflags) -> Fd:
         """Needs SOCK_ACCEPT. MFILE before anything is accepted, if there is no room for it."""
         listener = self._socket(fd, Rights.SOCK_ACCEPT)
-        self.table.check_room()
+        self.table.check_room(listener)
         accepted = listener.accept(flags)
         accepted.keep(listener.inheriting, 0)
         return self.table.insert(accepted)
