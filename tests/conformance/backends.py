@@ -184,7 +184,10 @@ def memory_tree(folder: nodes.Directory, prefix: str = "") -> Iterator[tuple[str
 
 @functools.cache
 def _native_module() -> tuple[wasmtime.Engine, wasmtime.Module]:
+    import atexit
+
     import wasmtime
 
+    atexit.register(_native_module.cache_clear)  # they cannot be closed once the interpreter has taken itself apart
     engine = wasmtime.Engine()
     return engine, wasmtime.Module.from_file(engine, build_c("calls"))

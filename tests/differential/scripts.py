@@ -6,12 +6,17 @@ use descriptors before it has opened any, and paths that lead nowhere: errors ar
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Sequence
+
 from hypothesis import strategies as st
 from wasi_preview1.types import Fstflags, Oflags, Rights
+from witxgen.model import Ref
 
 from tests.conformance import steps
 from tests.conformance.case import Link, Tree
-from tests.conformance.steps import SLOT_IN_MEMORY, TOP, Slot, Step
+from tests.conformance.steps import SLOT_IN_MEMORY, TOP, Block, Data, Room, Rooms, Slot, Space, Step
+from tests.fuzz import spec
 from tests.support.raw import clock, readable, writable
 
 TREE: Tree = {
@@ -126,13 +131,41 @@ scripts: st.SearchStrategy[list[Step]] = st.one_of(
 
 def told(step: Step) -> str:
     """A step as a line to read."""
-    parts = [*(_told(argument) for argument in step.arguments)]
-    return f"{step.function}({', '.join(parts)})"
+    return f"{step.function}({', '.join(map(_told, step.arguments))})"
 
 
 def _told(argument: object) -> str:
     if isinstance(argument, Slot):
         return f"opened[{argument.number}]"
     if isinstance(argument, tuple):
-        return f"{type(argument).__name__}{tuple(argument)!r}" if len(repr(argument)) < 200 else type(argument).__name__
-    return hex(argument) if isinstance(argument, int) and argument > 1 << 12 else repr(argument)
+        return f"{type(argument).__name__}{tuple(argument)!r}"
+    if isinstance(argument, int):
+        return hex(argument) if argument > 1 << 12 else str(int(argument))
+    return repr(argument)
+
+
+def text(script: Sequence[Step]) -> str:
+    """A script as lines to read."""
+    return "".join(f"{told(step)}\n" for step in script)
+
+
+def parse(lines: str) -> list[Step]:
+    """The script of a text that `text` has made, with comments behind `#`."""
+    script = []
+    for line in ast.parse(lines).body:
+        assert isinstance(line, ast.Expr)
+        assert isinstance(line.value, ast.Call)
+        assert isinstance(line.value.func, ast.Name)
+        name = line.value.func.id
+        arguments = (eval(ast.unparse(argument), dict(_NAMES)) for argument in line.value.args)
+        types = [one.target.name for one in spec.ok_types(name) if isinstance(one, Ref)]
+        script.append(Step(name, tuple(arguments), "".join(types)))
+    return script
+
+
+class _Opened:
+    def __getitem__(self, number: int) -> Slot:
+        return Slot(number)
+
+
+_NAMES = {"opened": _Opened(), **{one.__name__: one for one in (Room, Rooms, Data, Block, Space)}}

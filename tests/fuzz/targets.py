@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeVar
 
 from hypothesis import strategies as st
 
-from tests.fuzz import raw_script, worlds
+from tests.differential import scripts
+from tests.fuzz import agreement, raw_script, worlds
 
 T = TypeVar("T")
 
@@ -42,4 +43,5 @@ def _memory(script: list[raw_script.Line]) -> None:
 TARGETS: tuple[Target[Any], ...] = (
     Target("raw", raw_script.scripts, _raw, raw_script.text, raw_script.parse, 50),
     Target("memory", raw_script.scripts, _memory, raw_script.text, raw_script.parse, 15),
+    Target("agreement", scripts.scripts, agreement.check, scripts.text, scripts.parse, 40),
 )

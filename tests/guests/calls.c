@@ -98,8 +98,14 @@ static void resolve(const struct record *next, uint64_t *args) {
     }
 }
 
+/* What a slot names after a call: its descriptor may have been closed, or have moved to another number. */
 static void keep(const struct record *next, const uint64_t *args, int32_t error) {
-    if (!error && opened < SLOTS && !strcmp(next->name, "path_open")) slots[opened++] = *(uint32_t *)(uint32_t)args[8];
+    if (error) return;
+    if (opened < SLOTS && !strcmp(next->name, "path_open")) slots[opened++] = *(uint32_t *)(uint32_t)args[8];
+    int renumbers = !strcmp(next->name, "fd_renumber");
+    if (!renumbers && strcmp(next->name, "fd_close")) return;
+    for (uint32_t i = 0; i < opened; i++)
+        if (slots[i] == (uint32_t)args[0]) slots[i] = renumbers ? (uint32_t)args[1] : NONE;
 }
 
 static uint8_t *put(uint8_t *at, uint32_t number) {

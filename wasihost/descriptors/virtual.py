@@ -66,9 +66,9 @@ def _entries(directory: nodes.Directory) -> Iterator[tuple[bytes, nodes.Node]]:
         )  # fmt: skip
 
 
-def set_node_times(node: nodes.Node, atim: int, mtim: int, which: Fstflags) -> None:
+def set_node_times(node: nodes.Node, times: tuple[int, int]) -> None:
     """utimensat(2), with 'now' as the tree has it."""
-    stamp = [node.now() if time == UTIME_NOW else time if time >= 0 else None for time in stamps(atim, mtim, which)]
+    stamp = [node.now() if time == UTIME_NOW else time if time >= 0 else None for time in times]
     if stamp != [None, None]:
         node.set_times(*stamp)
 
@@ -136,7 +136,7 @@ class VirtualDirectory(Directory):
         """futimens(2)."""
         if self.read_only:
             raise WasiError(Errno.ROFS)
-        set_node_times(self.node, atim, mtim, which)
+        set_node_times(self.node, stamps(atim, mtim, which))
 
     def sync(self) -> None:
         """Nothing to do."""
@@ -150,9 +150,10 @@ class VirtualDirectory(Directory):
 
     def set_times_path(self, path: str, follow: bool, atim: int, mtim: int, which: Fstflags) -> None:
         """utimensat(2)."""
+        times = stamps(atim, mtim, which)
         if self.read_only:
             raise read_only.utime(self.node, path, follow)
-        set_node_times(node_at(self.node, path, follow=follow), atim, mtim, which)
+        set_node_times(node_at(self.node, path, follow=follow), times)
 
     def create_directory(self, path: str) -> None:
         """mkdirat(2)."""
@@ -324,7 +325,7 @@ class VirtualFile(Descriptor):
         """futimens(2)."""
         if self.read_only:
             raise WasiError(Errno.ROFS)
-        set_node_times(self.node, atim, mtim, which)
+        set_node_times(self.node, stamps(atim, mtim, which))
 
     def advise(self, offset: int, size: int, advice: Advice) -> None:
         """Nothing to do."""

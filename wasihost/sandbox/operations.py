@@ -175,10 +175,16 @@ def utime_beneath(dirfd: int, path: str, follow: bool, stamps: tuple[int, int], 
         os.close(resolve.active(dirfd, path, resolve.HANDLE, 0, follow, bounds))
     parent, name = _entry(dirfd, path, follow, bounds)
     try:
+        if stamps == _NEITHER:
+            os.lstat(name, dir_fd=parent)  # Linux would not even look whether there is such a file
+            return
         times.set_times(parent, name, *stamps)
     finally:
         if parent != dirfd:
             os.close(parent)
+
+
+_NEITHER = (times.UTIME_OMIT, times.UTIME_OMIT)
 
 
 def _is_directory(parent: int, name: str) -> bool:
