@@ -17,6 +17,7 @@ from wasihost.engines.wasmtime import seen
 from wasihost.engines.wasmtime.compiling import OnCompile, around, refused, validate
 from wasihost.engines.wasmtime.engine import PLAIN, Engine, Kind, engine
 from wasihost.engines.wasmtime.ffi import MemoryType, Vec, c, functype_at, memorytype_at, name_at, take_error
+from wasihost.engines.wasmtime.once import once
 from wasihost.engines.wasmtime.outline import FREE, Outline, outline
 from wasihost.engines.wasmtime.sections import Type
 from wasihost.errors import ModuleError, Place
@@ -217,8 +218,9 @@ def load(source: Source, *, cache: bool = True, kind: Kind = PLAIN, on_compile: 
         code = bytes(source)
         if not cache:
             return compile_wasm(code, kind=kind, on_compile=on_compile)
-        found = _find(disk.key(code, owner.identity), owner, io.BytesIO(code))
-        return found or _make(code, "guest", kind, on_compile)[1]
+        key = disk.key(code, owner.identity)
+        found = _find(key, owner, io.BytesIO(code))
+        return found or _found_or_made(key, owner, code, "guest", on_compile)[1]
     path = os.fspath(source)
     label = os.path.basename(path)
     with open(path, "rb") as file:
@@ -242,7 +244,7 @@ def load(source: Source, *, cache: bool = True, kind: Kind = PLAIN, on_compile: 
         module = _find(key, owner, file)
         if module is None:
             file.seek(0)
-            key, module = _make(file.read(), label, kind, on_compile)
+            key, module = _found_or_made(key, owner, file.read(), label, on_compile)
     if key != known:
         seen.note(about, owner.identity, key)
     _memory.remember(identity, key)
@@ -262,6 +264,18 @@ def _find(key: str, owner: Engine, content: BinaryIO) -> Module | None:
         module = Module(owner, ptr, outline(_binary(content)))
         _memory.put(_here(key, owner), module)
     return module
+
+
+def _found_or_made(
+    key: str, owner: Engine, code: bytes, label: str, on_compile: OnCompile | None
+) -> tuple[str, Module]:
+    """The key and the module: one that was compiled earlier or is being compiled just now, or one made here."""
+
+    def find() -> tuple[str, Module] | None:
+        found = _find(key, owner, io.BytesIO(code))
+        return None if found is None else (key, found)
+
+    return once(key, find, lambda: _make(code, label, owner.kind, on_compile))
 
 
 def _make(code: bytes, label: str, kind: Kind, on_compile: OnCompile | None) -> tuple[str, Module]:
