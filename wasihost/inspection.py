@@ -65,23 +65,32 @@ class Report(NamedTuple):
         lines += [f"{shown(field)}: {', '.join(map(shown, values))}" for field, values in self.producers.items()]
         if self.component:
             lines += _inside(self.component)
-        for module, count in Counter(one.module for one in self.imports).items():
-            lines.append(f"\nimports from {shown(module)} ({spec(module, self.imports)}): {count}")
-            for one in self.imports:
-                if one.module == module:
-                    note = _NOTES.get(one.name, "") if module in (_PREVIEW0, _PREVIEW1) else ""
-                    lines.append(f"  {shown(one.name)}{one.type}" + f"   {note}" * bool(note))
+        for module, imports in _by_module(self.imports).items():
+            lines.append(f"\nimports from {shown(module)} ({spec(module, imports)}): {len(imports)}")
+            for one in imports:
+                note = _NOTES.get(one.name, "") if module in (_PREVIEW0, _PREVIEW1) else ""
+                lines.append(f"  {shown(one.name)}{one.type}" + f"   {note}" * bool(note))
         if self.exports:
             lines += ["\nexports:", *(f"  {shown(name)}{type_}" for name, type_ in self.exports.items())]
         if self.problems:
             lines += ["\nnot served here:", *(f"  {one}" for one in self.problems)]
+        if (more := len(lines) - _LINES) > 0:
+            lines[_LINES:] = [f"\nand {more:,} more lines: --json has all"]
         return "\n".join(lines)
 
 
 def spec(module: str, imports: Sequence[Import]) -> str:
-    """What defines the functions of an import module; `imports` are all that the guest has."""
-    host = made_for(module, [one.name for one in imports if one.module == module])
+    """What defines the functions of an import module; `imports` are all that the guest has of it."""
+    host = made_for(module, [one.name for one in imports])
     return host.host if host else _SPECS.get(module, "the embedder: give them with Imports")
+
+
+def _by_module(imports: Sequence[Import]) -> dict[str, list[Import]]:
+    """A module may have as many import modules as imports."""
+    found: dict[str, list[Import]] = {}
+    for one in imports:
+        found.setdefault(one.module, []).append(one)
+    return found
 
 
 def inspect(code: bytes, name: str) -> Report:
@@ -110,13 +119,15 @@ def inspect(code: bytes, name: str) -> Report:
     )  # fmt: skip
 
 
+_LINES = 5_000
+"""Of a report for people."""
 _NOTHING = "cannot be run here"
 _BUILD = "build it for wasm32-wasip1"
 
 
 def _kind(found: Sections) -> str:
-    for module in sorted({one.module for one in found.imports}):
-        if host := made_for(module, [one.name for one in found.imports if one.module == module]):
+    for module, imports in sorted(_by_module(found.imports).items()):
+        if host := made_for(module, [one.name for one in imports]):
             return f"made for {host.host}"
     if "_start" in found.exports:
         return "a command"
@@ -133,8 +144,8 @@ def _functions(found: Sections) -> dict[str, str]:
 
 def _how(found: Sections, name: str, problems: list[str], lacking: list[str]) -> str:
     """What to type, or why nothing can be."""
-    for module in sorted({one.module for one in found.imports}):
-        if host := made_for(module, [one.name for one in found.imports if one.module == module]):
+    for module, imports in sorted(_by_module(found.imports).items()):
+        if host := made_for(module, [one.name for one in imports]):
             return f"{_NOTHING}: {host.advice}"
     if problems:
         return f"{_NOTHING}: see below what is in the way"
@@ -181,7 +192,7 @@ def _unknown(one: Import) -> bool:
 def _problems(found: Sections) -> tuple[list[str], list[str]]:
     """What cannot be served, and which functions an embedder would have to give."""
     out, lacking = [], []
-    specs = {module: spec(module, found.imports) for module in {one.module for one in found.imports}}
+    specs = {module: spec(module, imports) for module, imports in _by_module(found.imports).items()}
     for one in found.imports:
         name = f"{shown(one.module)}.{shown(one.name)}"
         if one.kind == "memory":

@@ -71,6 +71,15 @@ class Reader:
         return least, self.number() if flags & 1 else None, bool(flags & 2)
 
 
+_SHOWN = 32
+"""Value types of one function that are told: every import and export may be of one long type."""
+
+
+def _listed(types: list[str]) -> str:
+    more = len(types) - _SHOWN
+    return ", ".join([*types[:_SHOWN], f"and {more:,} more"] if more > 0 else types)
+
+
 class Sections:
     """What the sections of a module say."""
 
@@ -97,7 +106,7 @@ class Sections:
         for _ in range(section.number()):
             if section.byte() != 0x60:
                 return
-            self.types.append(f"({', '.join(section.types())}) -> ({', '.join(section.types())})")
+            self.types.append(f"({_listed(section.types())}) -> ({_listed(section.types())})")
 
     def _type(self, index: int) -> str:
         return self.types[index] if index < len(self.types) else "(?)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shlex
+import time
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,39 @@ def test_components_in_components_without_end() -> None:
 def test_names_cannot_write_to_the_terminal() -> None:
     report = inspect(f'(module {MEMORY} (func (export "\\1b[31m")))'.encode(), "x\x1b[31m.wasm")
     assert "\x1b" not in report.text()
+
+
+def leb(number: int) -> bytes:
+    out = b""
+    while number > 0x7F:
+        out, number = out + bytes([number & 0x7F | 0x80]), number >> 7
+    return out + bytes([number])
+
+
+def section(number: int, *items: bytes) -> bytes:
+    content = leb(len(items)) + b"".join(items)
+    return bytes([number]) + leb(len(content)) + content
+
+
+@pytest.mark.parametrize("what", ["imports", "exports"])
+def test_many_of_one_long_type_make_no_long_report(what: str) -> None:
+    """Names that are not told make some lines of each; a type of 20,000 parameters does not."""
+    code = b"\0asm\1\0\0\0" + section(1, b"\x60" + leb(20_000) + b"\x7f" * 20_000 + b"\0")
+    if what == "imports":
+        code += section(2, *([b"\1e\0\0\0"] * 5_000))
+    else:
+        code += section(3, b"\0") + section(7, *(leb(4) + b"%04d\0\0" % number for number in range(5_000)))
+    report = inspect(code, "m")
+    assert len(report.text()) < 2_000_000
+    assert len(report.json()) < 3_000_000
+    assert "and 19,968 more" in report.text()
+
+
+def test_as_many_import_modules_as_imports_are_no_square() -> None:
+    code = b"\0asm\1\0\0\0" + section(1, b"\x60\0\0")
+    code += section(2, *(leb(5) + b"%05d" % number + b"\1f\0\0" for number in range(50_000)))
+    begun = time.process_time()
+    text = inspect(code, "m").text()
+    assert len(text) < 10 * len(code)
+    assert text.endswith("more lines: --json has all")
+    assert time.process_time() - begun < 10  # two minutes, if each looked at all

@@ -4,15 +4,19 @@ Rules of this file: a module is validated before it is compiled, since the engin
 compile only when it comes to it. That takes a fiftieth of the time; what is in the cache has been validated before.
 """
 
+import ctypes
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, TypeAlias
 
+from wasihost.engines.wasmtime import loops, postpone
 from wasihost.engines.wasmtime.engine import Engine, Kind
 from wasihost.engines.wasmtime.ffi import c, take_error
 from wasihost.errors import ModuleError
+from wasihost.unpatched import threading
 
 
 class Compilation(NamedTuple):
@@ -57,6 +61,68 @@ def validate(code: bytes, label: str, owner: Engine) -> None:
     """ModuleError for a module that this engine would refuse, with what to do about it."""
     if error := c.wasmtime_module_validate(owner.ptr, code, len(code)):
         raise refused(take_error(error), label)
+    if (owner.kind.interruptible or owner.kind.fuel) and loops.squares(code) > loops.MOST:
+        raise ModuleError(
+            f"{label}: has more loops in one function than the engine can compile in a reasonable time for runs that "
+            f"can be ended: at most {math.isqrt(loops.MOST):,}; compile it with Module(..., interruptible=False), and "
+            "run it in another thread, without timeout and fuel"
+        )
+
+
+_AT_ONCE = 1 << 14
+"""Bytes of a module that is compiled in ten milliseconds: starting a thread for it would take a hundredth of that."""
+
+
+class _Work:
+    """One module that is being compiled. What nobody takes is given back."""
+
+    def __init__(self, code: bytes, owner: Engine) -> None:
+        self._delete = c.wasmtime_error_delete, c.wasmtime_module_delete
+        self._code, self._owner = code, owner
+        self._made = ctypes.c_void_p()
+        self._error: int | None = None
+        self._over = threading.Lock()
+
+    def do(self) -> None:
+        """Compile it, on this thread and those of the engine."""
+        self._error = c.wasmtime_module_new(self._owner.ptr, self._code, len(self._code), ctypes.byref(self._made))
+
+    def do_aside(self) -> None:
+        """The same on another thread. A signal handler that raises ends the waiting; the work goes on, for nobody."""
+        self._over.acquire()
+        threading.Thread(target=self._in_thread, name="wasihost-compile", daemon=True).start()
+        self._over.acquire()
+
+    def _in_thread(self) -> None:
+        try:
+            self.do()
+        finally:
+            self._over.release()
+
+    def take(self, label: str) -> int:
+        """The engine's module. ModuleError for one that it refused."""
+        error, self._error = self._error, None
+        if error:
+            raise refused(take_error(error), label)
+        made, self._made = self._made.value, ctypes.c_void_p()
+        assert made
+        return made
+
+    def __del__(self) -> None:
+        if self._error:
+            self._delete[0](self._error)
+        if self._made.value:
+            self._delete[1](self._made)
+
+
+def compiled(code: bytes, label: str, owner: Engine) -> int:
+    """The engine's module for what was found valid; Ctrl-C ends the waiting for it."""
+    work = _Work(code, owner)
+    if len(code) > _AT_ONCE and postpone.possible():
+        work.do_aside()
+    else:
+        work.do()
+    return work.take(label)
 
 
 def refused(text: str, label: str) -> ModuleError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
 
 from wasihost.engines.wasmtime import cache as disk
 from wasihost.engines.wasmtime import seen
-from wasihost.engines.wasmtime.compiling import OnCompile, around, refused, validate
+from wasihost.engines.wasmtime.compiling import OnCompile, around, compiled, validate
 from wasihost.engines.wasmtime.engine import PLAIN, Engine, Kind, engine
 from wasihost.engines.wasmtime.ffi import MemoryType, Vec, c, functype_at, memorytype_at, name_at, take_error
 from wasihost.engines.wasmtime.once import once
@@ -115,14 +115,11 @@ def compile_wasm(code: bytes, label: str = "guest", kind: Kind = PLAIN, on_compi
         code = assemble(code, label)
     if code[4:8] != _CORE:
         _refuse_version(code, label)
-    owner, ptr = engine(kind), ctypes.c_void_p()
+    owner = engine(kind)
     validate(code, label, owner)
     with around(label, len(code), kind, on_compile):
-        error = c.wasmtime_module_new(owner.ptr, code, len(code), ctypes.byref(ptr))
-    if error:
-        raise refused(take_error(error), label)
-    assert ptr.value
-    return Module(owner, ptr.value, outline(io.BytesIO(code)))
+        ptr = compiled(code, label, owner)
+    return Module(owner, ptr, outline(io.BytesIO(code)))
 
 
 def _binary(content: BinaryIO) -> BinaryIO:
