@@ -77,7 +77,7 @@ class Deadline:
         self._why: BaseException | None = None  # somebody has ended it
         self._over: BaseException | None = None  # for good: it is not to begin again
         self._below: tuple[Deadline, ...] = ()  # of other guests that this one is calling, which end with it
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler that raises may leave it held: its own thread can go on
         self._asleep: threading.Lock | None = None  # held; released by `end`
         self._wake: tuple[int, int] | None = None  # a pipe; `end` writes to it
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     import select
     import threading
     import time
+    from _thread import start_new_thread
 
-__all__ = ["check", "select", "threading", "time"]
+__all__ = ["check", "select", "start_new_thread", "threading", "time"]
 
 
 def _patched() -> bool:
@@ -60,7 +61,7 @@ def _by_gevent(name: str) -> ModuleType:
 
 
 def _originals() -> tuple[ModuleType, ...]:
-    names = "select", "threading", "time"
+    names = "select", "threading", "time", "_thread"
     gevent: Any = sys.modules.get("gevent.monkey")
     if gevent is not None and gevent.is_module_patched("threading"):
         return tuple(map(_by_gevent, names))
@@ -70,11 +71,13 @@ def _originals() -> tuple[ModuleType, ...]:
 _late = False
 if not TYPE_CHECKING:
     if _patched():
-        select, threading, time = _originals()
+        select, threading, time, _thread = _originals()
+        start_new_thread = _thread.start_new_thread
     else:
         import select
         import threading
         import time
+        from _thread import start_new_thread
 
         _late = True
 

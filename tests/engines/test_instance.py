@@ -58,7 +58,7 @@ def guest() -> Iterator[Opened]:
     yield opened
     opened.instance.close()
     until = time.monotonic() + 2
-    while any(thread.name == "wasihost-watch" for thread in threading.enumerate()):
+    while watch._thread:
         assert time.monotonic() < until, "the watching thread has to end with the last guest"
         time.sleep(0.001)
 

@@ -7,9 +7,11 @@ compiled module. Whatever ends a call (a handler's exception, a deadline, a trap
 import ctypes
 from collections.abc import Callable
 from functools import partial
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wasihost.engines.wasmtime import memory, nesting, postpone, signals, stack
+from wasihost.engines.wasmtime import memory, nesting, postpone, signals, stack, tracing
+from wasihost.engines.wasmtime.alone import BUSY, Alone
 from wasihost.engines.wasmtime.calls import (
     CALLBACK,
     CALLER_CALLBACK,
@@ -37,25 +39,8 @@ if TYPE_CHECKING:
     from wasihost.engines.base import Ending, HostState
     from wasihost.engines.wasmtime.misfits import Offered
 
+_CLOSED = "this instance is closed"
 _ANY = -1  # to the engine: no limit of ours
-_BUSY = "another thread is in this guest: an instance is for one thread at a time; end it, or wait"
-
-
-class _Alone:
-    """Holds a lock that nobody waits for. A class, because contextlib replaces an exception whose class forbids it to
-    set attributes."""
-
-    __slots__ = ("_lock",)
-
-    def __init__(self, lock: "threading.RLock") -> None:
-        self._lock = lock
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            raise RuntimeError(_BUSY)
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
 
 
 class Limits(NamedTuple):
@@ -101,6 +86,7 @@ class Instance:
         self.before = state.guest.memory
         self._kept: list[BaseException] = []
         self._callbacks: list[object] = []  # the engine holds only their addresses
+        self._entries: list[FunctionType] = []  # which they call
         self._handle = array(ctypes.c_uint64, 2)()
         self._functions: dict[str, Callable[..., Any]] = {}
         self.depth = 0
@@ -120,6 +106,7 @@ class Instance:
         if isinstance(guest.memory, memory.Memory):
             raise RuntimeError("this State has a guest running already: make a State for each run")
         guest.view, guest.memory = memory.EMPTY, self.memory
+        signals.look()
         self._linker = c.wasmtime_linker_new(self.module.engine.ptr)
         self._renew()
         self._provide()
@@ -135,8 +122,9 @@ class Instance:
         kind = CALLER_CALLBACK if early else CALLBACK
         for item, signature, stub in self._wanted:
             functype = self.module.engine.functype(item.params, item.results)
-            callback = kind(entry(signature, stub, self._kept, self._stop, early))
-            self._callbacks.append(callback)
+            enter = entry(signature, stub, self._kept, self._stop, early)
+            self._entries.append(enter)
+            self._callbacks.append(callback := kind(enter))
             if problem := define(self._linker or 0, item.module, item.name, functype, callback):
                 raise LinkError(f"import {item.module}.{item.name}: {problem}")
 
@@ -149,8 +137,8 @@ class Instance:
         if self.module.engine.kind.fuel:
             self.set_fuel(limits.fuel if limits.fuel is not None else (1 << 63) - 1)
         if self._ending:
-            callback = EPOCH_CALLBACK(epoch_entry(self._ending, self._kept, self._halt))
-            self._callbacks.append(callback)
+            self._entries.append(enter := epoch_entry(self._ending, self._kept, self._halt))
+            self._callbacks.append(callback := EPOCH_CALLBACK(enter))
             c.wasmtime_store_epoch_deadline_callback(store.ptr, callback, None, None)
         if self.module.engine.kind.interruptible:
             c.wasmtime_context_set_epoch_deadline(store.context, 1 if self._ending else 1 << 62)
@@ -217,7 +205,7 @@ class Instance:
         if item is None or item.kind != "func":
             raise LinkError(f"export {shown(name)}: missing, or no function")
         if self.memory.store is None:
-            raise RuntimeError("this instance is closed")
+            raise RuntimeError(_CLOSED)
         if not self._made:
             raise RuntimeError(
                 f"export {name}: the instance is still being made; it can be called after its start section"
@@ -245,41 +233,44 @@ class Instance:
 
         return function
 
-    def alone(self) -> "_Alone":
-        """The engine does not notice two threads in one store, and both would write anywhere: a context manager that
-        raises RuntimeError where another thread is in this one."""
-        return _Alone(self._one)
+    def alone(self) -> Alone:
+        """A context manager that raises RuntimeError where another thread is in this instance."""
+        return Alone(self._one)
 
     def _enter(self, call: Callable[[int, object], int | None]) -> None:
         """Let the engine do `call` with the context and room for a trap; raise how it ended."""
-        held = False
-        try:  # as `alone`, which would cost each call twice as much
-            held = self._one.acquire(blocking=False)
-            if not held:
-                raise RuntimeError(_BUSY)
+        try:
             self._entered(call)
         except Ended as end:  # before it was entered; else it is on the list of what was kept
             raise end.reason from None
-        finally:
-            if held:
-                self._one.release()
 
     def _entered(self, call: Callable[[int, object], int | None]) -> None:
         if self.memory.store is None:
-            raise RuntimeError("this instance is closed")
-        context = self.memory.store.context  # no local name for the store: a kept traceback would keep it
+            raise RuntimeError(_CLOSED)
         deep(8)
-        first = not self.depth
         stack.check(self.module.engine.kind.stack, nested.count)
         if nested.count:
-            nesting.check(first, Instance._entered.__code__)
+            nesting.check(not self.depth, Instance._entered.__code__)
         trap = ctypes.c_void_p()
         main = postpone.hold(id(self))
-        swapped = watched = False
-        self.depth += 1
-        nested.count += first
+        quiet = tracing.watched()
+        if quiet:
+            tracing.suspend(self._entries)
+        # From here on nothing is raised but by what is called.
+        held = inside = first = watched = False
         try:
-            swapped = signals.before_run()
+            held = self._one.acquire(blocking=False)  # as `alone`, which would cost each call twice as much
+            if not held:
+                raise RuntimeError(BUSY)
+            if self.memory.store is None:
+                raise RuntimeError(_CLOSED)
+            first = not self.depth
+            context = self.memory.store.context  # no local name for the store: a kept traceback would keep it
+            inside = True
+            self.depth += 1
+            nested.count += first
+            if first:
+                signals.before_run()
             if first and self._ending is not None:
                 watched = True
                 watch.enter(self, self.module.engine, self._ending, main)
@@ -288,13 +279,18 @@ class Instance:
             module = self.module
             raise_end(self._state, self._kept, error, trap.value, self.origin, module.places, self.depth)
         finally:
-            self.depth -= 1
-            nested.count -= first
-            if watched:
-                watch.leave(self)
-            if swapped:
-                signals.after_run()
-            self._renew()
+            if inside:
+                self.depth -= 1
+                nested.count -= first
+                if watched:
+                    watch.leave(self)
+                if first:
+                    signals.after_run()
+                self._renew()
+            if held:
+                self._one.release()
+            if quiet:
+                tracing.resume()
 
     postpone.BUSY.add(_entered.__code__)
 
@@ -321,7 +317,7 @@ class Instance:
     def global_(self, name: str) -> tuple[int, Extern]:
         """The store's context and an exported global, for `globals`. RuntimeError once it is closed."""
         if self.memory.store is None:
-            raise RuntimeError("this instance is closed")
+            raise RuntimeError(_CLOSED)
         return self.memory.store.context, self._export(self.memory.store.context, name, Extern.GLOBAL)
 
     def use(self) -> Use:

@@ -40,6 +40,8 @@ BUSY: set[CodeType] = set()
 _Handler: TypeAlias = Callable[[int, FrameType | None], Any]
 
 _set: Callable[[int, Any], Any] = _signal.signal
+_plain = [_set]
+"""What `_signal.signal` is for others; see `signals`."""
 _get: Callable[[int], Any] = _signal.getsignal
 _trip = cast("Callable[[int], None]", interrupt_main)
 _set_wakeup_fd: Callable[[int], int] = _signal.set_wakeup_fd
@@ -136,6 +138,8 @@ def _install() -> None:
             if real is not stand_in:
                 _real[number] = real
                 _exchange(number, stand_in)
+        if _signal.signal is not _set_now:
+            _plain[:] = (_signal.signal,)
         _signal.signal, _signal.getsignal = _set_now, _get_now
     except BaseException:
         _remove()
@@ -144,7 +148,7 @@ def _install() -> None:
 
 def _remove() -> None:
     if _signal.signal is _set_now:
-        _signal.signal = _set
+        _signal.signal = _plain[0]
     if _signal.getsignal is _get_now:
         _signal.getsignal = _get
     try:
@@ -162,13 +166,13 @@ def _set_now(signalnum: int, handler: Any, /) -> Any:
     """`signal.signal` while the main thread is in a guest."""
     number = operator.index(signalnum)
     if not _holders or not callable(handler):
-        before = _set(number, handler)
+        before = _plain[0](number, handler)
         return _real.pop(number, None) if before is stand_in else before
     kept = _real.get(number)
     if handler is not stand_in:
         _real[number] = handler
     try:
-        before = _set(number, stand_in)
+        before = _plain[0](number, stand_in)
     except BaseException:
         if kept is None:
             _real.pop(number, None)

@@ -1,0 +1,100 @@
+"""Debuggers, profilers and their like around a run: what they raise comes out, and they see what is the user's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from tests.process.tracers import host
+from tests.support.wheels import python
+from wasihost import Imports, Module, TimeoutExpired, instantiate, run
+
+EVENTS = [("settrace", event) for event in ("call", "line", "return", "exception", "opcode")]
+EVENTS += [("setprofile", event) for event in ("call", "return", "c_call", "c_return")]
+if sys.version_info >= (3, 12):
+    EVENTS += [("monitoring", event) for event in ("PY_START", "PY_RETURN", "LINE", "INSTRUCTION", "CALL", "PY_UNWIND")]
+CALL = '(module (import "env" "host" (func $host (param i32) (result i32))) (memory (export "memory") 1) {})'
+ONCE = CALL.format('(func (export "_start") (drop (call $host (i32.const 1))))')
+SPIN = Module('(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))')
+
+
+def tracers(*args: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.process.tracers", *args], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done
+
+
+@pytest.mark.parametrize(("tool", "event"), EVENTS)
+def test_a_tracer_that_raises_at_the_entry_from_the_guest(tool: str, event: str) -> None:
+    tracers(tool, event, "--most", "60")
+
+
+@pytest.mark.parametrize(("tool", "event"), [("settrace", "return"), ("settrace", "line"), ("setprofile", "call")])
+def test_a_tracer_that_raises_anywhere_in_a_run(tool: str, event: str) -> None:
+    """It stands for a signal handler, too."""
+    tracers(tool, event, "--where", "run", "--most", "2000", "--step", "7")
+
+
+def test_host_functions_are_traced_as_before() -> None:
+    imports, seen = Imports("env"), []
+    imports.function(host)
+
+    def trace(frame: object, kind: str, _arg: object) -> object:
+        if getattr(frame, "f_code", None) is host.__code__:
+            seen.append(kind)
+        return trace
+
+    with instantiate(CALL.format('(func (export "f") (drop (call $host (i32.const 1))))'), imports=imports) as guest:
+        guest.call("f")  # an instance that has been entered without a tracer
+        before = sys.gettrace()
+        sys.settrace(trace)  # type: ignore[arg-type]  # it is given frames
+        try:
+            guest.call("f")
+            run(ONCE, imports=imports)
+        finally:
+            sys.settrace(before)
+    assert seen == ["call", "line", "return"] * 2
+
+
+def test_a_tracer_in_the_watching_thread() -> None:
+    """`threading.settrace` is for all threads that begin: ours is not for it."""
+
+    def trace(*_: object) -> object:
+        raise ValueError
+
+    before = threading.gettrace()
+    threading.settrace(trace)  # type: ignore[arg-type]  # it returns nothing
+    try:
+        with pytest.raises(TimeoutExpired):
+            run(SPIN, timeout=0.05)
+    finally:
+        threading.settrace(before)
+
+
+QUIT = """
+import bdb, pdb, io, sys
+from wasihost import Imports, run
+imports = Imports("env")
+def host(number: int) -> int:
+    debugger.set_trace()
+    return number
+imports.function(name="host")(host)
+debugger = pdb.Pdb(stdin=io.StringIO({commands!r}), stdout=io.StringIO(), nosigint=True)
+for _ in range(3):
+    try:
+        run({module!r}, imports=imports)
+    except bdb.BdbQuit:
+        print("quit")
+"""
+
+
+@pytest.mark.parametrize("steps", ["", "n ", "n n ", "n n n ", "n n n n ", "r r ", "s s s s s ", "u n n n "])
+def test_pdb_quits_out_of_a_host_function(steps: str) -> None:
+    commands = "".join(f"{step}\n" for step in [*steps.split(), "q"] * 3)
+    done = python(QUIT.format(commands=commands, module=ONCE))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("quit") >= 1
