@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.guests import build_c
 from tests.support.wheels import python
-from wasihost import PIPE, STDOUT, ConfigError, Module, outcome, run, run_async, runs_async
+from wasihost import PIPE, STDOUT, ConfigError, Module, ModuleConfig, outcome, run, run_async, runs_async
 
 TOOL = Module(build_c("tool"))
 DATA = b"a line\n" * 3000
@@ -21,18 +21,20 @@ variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", defau
 
 
 def test_each_guest_has_a_thread_and_none_of_asyncio_s() -> None:
-    """With asyncio's own pool, which has at most 32 threads, 40 guests take two rounds, on two processors seven."""
+    """40 guests wait for each other and for a function in asyncio's own pool, which has at most 32 threads."""
+    together = threading.Barrier(41)
 
-    async def main() -> float:
-        begin = time.monotonic()
-        guests = [asyncio.create_task(run_async(TOOL, args=["sleep", "3"])) for _ in range(40)]
-        await asyncio.sleep(0.5)
-        await asyncio.to_thread(time.sleep, 0)
-        assert time.monotonic() - begin < 2.5
-        await asyncio.gather(*guests)
-        return time.monotonic() - begin
+    def read(_size: int) -> bytes:
+        together.wait(60)
+        return b""
 
-    assert asyncio.run(main()) < 5.9
+    async def main() -> None:
+        config = ModuleConfig().with_stdin(read)
+        guests = [asyncio.create_task(run_async(TOOL, config, args=["cat"])) for _ in range(40)]
+        await asyncio.to_thread(together.wait, 60)
+        assert {done.returncode for done in await asyncio.gather(*guests)} == {0}
+
+    asyncio.run(main())
 
 
 def test_streams_are_called_with_the_context_of_the_task() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.guests import build_c, wat
+from tests.support.timing import few_tries, in_time
 from wasihost import (
     PIPE,
     CalledProcessError,
@@ -144,11 +145,12 @@ def test_limits_that_make_no_sense() -> None:
 # -- time --------------------------------------------------------------------------------------------------------------
 
 
+@few_tries
 def test_a_timeout_carries_the_output_so_far() -> None:
     begin = time.perf_counter()
     with pytest.raises(TimeoutExpired) as caught:
         run(SPIN, timeout=0.1, capture_output=True)
-    assert 0.1 <= time.perf_counter() - begin < 1.5  # it begins after the module is compiled
+    in_time(time.perf_counter() - begin, 0.1, 1.5)  # it begins after the module is compiled
     assert (caught.value.stdout, caught.value.stderr, caught.value.timeout) == ("début".encode()[:5], b"", 0.1)
     with pytest.raises(TimeoutExpired) as caught:
         run(SPIN, timeout=0.01, capture_output=True, encoding="utf-8", errors="replace")
@@ -171,6 +173,7 @@ def test_a_timeout_in_another_thread() -> None:
     assert len(ends) == 1
 
 
+@few_tries
 def test_ctrl_c_ends_a_guest_that_computes() -> None:
     module = Module(SPIN)
     sent: list[float] = []
@@ -183,8 +186,8 @@ def test_ctrl_c_ends_a_guest_that_computes() -> None:
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         run(module)
-    assert time.perf_counter() - sent[0] < 0.1
     timer.join()
+    in_time(time.perf_counter() - sent[0], 0, 0.1)
 
 
 # -- what is told afterwards -------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.descriptors import open_files
 from tests.support.guests import build_c
+from tests.support.timing import few_tries, in_time
 from wasihost import Imports, LimitExceeded, Module, ModuleConfig, TimeoutExpired, instantiate, run
 from wasihost.config import Inherit
 
@@ -73,13 +74,15 @@ def config(request: pytest.FixtureRequest) -> Iterator[ModuleConfig]:
     assert open_files() == before
 
 
+@few_tries
 def test_a_deadline_ends_it(config: ModuleConfig) -> None:
     begin = time.perf_counter()
     with pytest.raises(TimeoutExpired):
         run(TOOL, config, timeout=0.15)
-    assert 0.15 <= time.perf_counter() - begin < 0.15 + SLACK
+    in_time(time.perf_counter() - begin, 0.15, 0.15 + SLACK)
 
 
+@few_tries
 def test_another_thread_ends_it(config: ModuleConfig) -> None:
     with instantiate(TOOL, config, timeout=30) as guest:
         ended: list[float] = []
@@ -92,8 +95,8 @@ def test_another_thread_ends_it(config: ModuleConfig) -> None:
         timer.start()
         with pytest.raises(RuntimeError, match="enough"):
             guest.run()
-        assert time.perf_counter() - ended[0] < SLACK
         timer.join()
+        in_time(time.perf_counter() - ended[0], 0, SLACK)
 
 
 def test_what_ended_one_call_does_not_wake_the_next() -> None:

@@ -13,9 +13,9 @@ from tests.guests.cpython_files import SECTIONS
 from tests.support.guests import GUESTS
 from wasihost import MemoryFS, ModuleConfig
 
-SMALL_FILES = 20_000
+SMALL_FILES = 5_000
 SLOW = 60
-"""Seconds; each section takes 0 to 3."""
+"""Seconds; each section takes at most one on a quiet machine."""
 
 TREES = ["host", "memory"]
 

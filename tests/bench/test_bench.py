@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def bench(*options: str) -> str:
     command = [sys.executable, "-m", "tests.bench", "--quick", *options]
-    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=120).stdout
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=300).stdout
 
 
 def test_every_case_yields_a_number_in_each_column(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_limit_of_output_and_a_reader_that_does_not_read() -> None:
     begin = time.perf_counter()
     with open("/dev/zero", "rb") as zeros, subprocess.Popen(command, stdin=zeros, stdout=writes) as guest:
         assert guest.wait(10) == 124
-    assert time.perf_counter() - begin < 2
+    assert time.perf_counter() - begin < 10
     os.close(reads)
     os.close(writes)
 

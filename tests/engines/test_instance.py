@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.engine import Host
+from tests.support.timing import few_tries, in_time
 from wasihost.deadline import Deadline
 from wasihost.engines.wasmtime import module
 from wasihost.engines.wasmtime.engine import Kind
@@ -84,17 +85,19 @@ def test_a_trap_does_not_end_the_instance(guest: Opened) -> None:
         assert guest.instance.call("grow", 0) == 1
 
 
+@few_tries
 def test_a_guest_that_computes_ends_at_its_deadline(guest: Opened) -> None:
     for seconds in (0.02, 0.1):
         reason, begin = guest.within(seconds), time.perf_counter()
         with pytest.raises(TimeoutExpired) as caught:
             guest.instance.call("spin")
         assert caught.value is reason
-        assert seconds <= time.perf_counter() - begin < seconds + 0.1
+        in_time(time.perf_counter() - begin, seconds, seconds + 0.1)
     guest.deadline.start(None, None)
     assert guest.instance.call("grow", 0) == 1
 
 
+@few_tries
 def test_one_deadline_is_not_the_others() -> None:
     """All interruptible guests of the process are called back; only the one that was meant ends."""
     ends: dict[float, float] = {}
@@ -114,7 +117,8 @@ def test_one_deadline_is_not_the_others() -> None:
     for thread in threads:
         thread.join()
     assert len(ends) == 4
-    assert all(seconds <= took < seconds + 0.15 for seconds, took in ends.items()), ends
+    for seconds, took in ends.items():
+        in_time(took, seconds, seconds + 0.15)
 
 
 def test_another_thread_can_end_it(guest: Opened) -> None:
@@ -132,6 +136,7 @@ def test_another_thread_can_end_it(guest: Opened) -> None:
 
 
 @pytest.mark.parametrize("how", ["signal", "simulated"])
+@few_tries
 def test_ctrl_c_ends_a_guest_that_computes(guest: Opened, how: str) -> None:
     """Within a tenth of a second, by the handler that Python has for it."""
     sent: list[float] = []
@@ -144,8 +149,8 @@ def test_ctrl_c_ends_a_guest_that_computes(guest: Opened, how: str) -> None:
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         guest.instance.call("spin")
-    assert time.perf_counter() - sent[0] < 0.1
     timer.join()
+    in_time(time.perf_counter() - sent[0], 0, 0.1)
 
 
 def test_a_call_within_a_call() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.raw import Raw
+from tests.support.timing import few_tries, in_time
 from wasihost import Errno, ModuleConfig
 from wasihost.config import Inherit
 from wasihost.descriptors import host_stream
@@ -158,6 +159,7 @@ def test_files_are_synced_and_pipes_have_nothing_to(pipe: tuple[int, int], tmp_p
 
 
 @pytest.mark.parametrize("way", ["now"], indirect=True)
+@few_tries
 def test_two_guests_that_read_one_pipe_end_in_time(pipe: tuple[int, int]) -> None:
     """Both are told that it is readable, and one of them is quicker. Without the system's flag it cannot be done."""
     ends: list[float] = []
@@ -178,6 +180,6 @@ def test_two_guests_that_read_one_pipe_end_in_time(pipe: tuple[int, int]) -> Non
         os.write(pipe[1], b"x")
         time.sleep(0.0005)
     for thread in threads:
-        thread.join(2)
+        thread.join(30)
     assert len(ends) == 2
-    assert max(ends) - begin < 0.6
+    in_time(max(ends) - begin, 0.3, 0.6)

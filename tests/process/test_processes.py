@@ -15,6 +15,7 @@ import pytest
 
 from tests.process.soak import footprint
 from tests.support.guests import build_c
+from tests.support.timing import few_tries, in_time
 from tests.support.wheels import python
 from wasihost import PIPE, Instance, MemoryFS, Module, ModuleConfig, TimeoutExpired, instantiate, run, run_async
 
@@ -113,6 +114,7 @@ def test_many_at_once() -> None:
 
 
 @pytest.mark.parametrize("args", [["spin"], ["sleep", "60"]])
+@few_tries
 def test_cancelling_a_task_ends_its_guest(args: list[str]) -> None:
     async def main() -> float:
         task = asyncio.create_task(run_async(TOOL, args=args))
@@ -124,10 +126,11 @@ def test_cancelling_a_task_ends_its_guest(args: list[str]) -> None:
         return time.perf_counter() - begin
 
     before = footprint()
-    assert asyncio.run(main()) < 0.15
+    in_time(asyncio.run(main()), 0, 0.15)
     assert footprint().descriptors <= before.descriptors
 
 
+@few_tries
 def test_cancelling_ends_a_guest_in_its_start_section() -> None:
     spin = Module('(module (memory (export "memory") 1) (func $s (loop (br 0))) (start $s) (func (export "_start")))')
 
@@ -140,7 +143,7 @@ def test_cancelling_ends_a_guest_in_its_start_section() -> None:
             await task
         return time.perf_counter() - begin
 
-    assert asyncio.run(main()) < 0.15
+    in_time(asyncio.run(main()), 0, 0.15)
 
 
 def test_cancelling_between_two_steps_ends_the_guest(monkeypatch: pytest.MonkeyPatch) -> None:

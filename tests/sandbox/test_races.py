@@ -16,7 +16,9 @@ from tests.sandbox.trees import Tree, outcome, picture
 from wasihost import sandbox
 from wasihost.sandbox import openat2, resolve
 
-SECONDS = 2.0
+SECONDS = 1.0
+LONGEST = 60.0
+"""Beside load it takes longer until both sides have had their turns."""
 
 
 @contextlib.contextmanager
@@ -51,9 +53,13 @@ def test_no_escape_while_a_directory_becomes_a_link(tree: Tree) -> None:
     before = picture(tree.outside)
     forbidden = {os.stat(tree.outside).st_ino, os.stat(tree.outside / "secret").st_ino}
     seen: Counter[str] = Counter()
-    deadline = time.monotonic() + SECONDS
+    begin = time.monotonic()
     with swapping(tree) as swaps:
-        while time.monotonic() < deadline:
+
+        def enough() -> bool:
+            return swaps[0] > 100 and seen["opened"] > 100 and seen["EPERM"] > 10
+
+        while (passed := time.monotonic() - begin) < SECONDS or (passed < LONGEST and not enough()):
             for path in ("here/secret", "here", "here/", "here/.", "dir/../here/secret", "here/../file"):
                 for flags in (os.O_RDONLY, os.O_PATH):
                     opened = outcome(sandbox.open_beneath, tree.fd, path, flags, 0, True)
@@ -74,9 +80,7 @@ def test_no_escape_while_a_directory_becomes_a_link(tree: Tree) -> None:
             outcome(sandbox.rmdir_beneath, tree.fd, "here/folder2")
     assert picture(tree.outside) == before
     assert not os.path.exists(tree.base / "stolen") or os.stat(tree.base / "stolen").st_ino not in forbidden
-    assert swaps[0] > 100
-    assert seen["opened"] > 100
-    assert seen["EPERM"] > 10, seen  # the link was met, not only the directory
+    assert enough(), (swaps, seen)  # the link was met, not only the directory
     assert set(seen) <= {"opened", "EPERM", "ENOENT"}, seen
 
 
@@ -118,9 +122,9 @@ def test_what_always_exists_is_always_found(tree: Tree) -> None:
     os.symlink("../outside", tree.base / "spare")
     secret = os.stat(tree.outside / "secret").st_ino
     seen: Counter[str] = Counter()
-    deadline = time.monotonic() + SECONDS
+    begin = time.monotonic()
     with beside(EXCHANGING, tree.base):
-        while time.monotonic() < deadline:
+        while (passed := time.monotonic() - begin) < SECONDS or (passed < LONGEST and len(seen) < 2):
             for path, flags in (("here/secret", os.O_RDONLY), ("here", os.O_DIRECTORY), ("here/", os.O_PATH)):
                 opened = outcome(sandbox.open_beneath, tree.fd, path, flags, 0, True)
                 if isinstance(opened, int):
