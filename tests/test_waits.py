@@ -145,6 +145,7 @@ def test_a_timeout_without_end_takes_nothing_from_others() -> None:
     assert ended[0] - begin < 0.1 + 4 * 0.02 + SLACK
 
 
+@few_tries
 def test_a_timeout_is_for_the_start_section_and_the_start_function_together() -> None:
     text = """(module (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
       (memory (export "memory") 1)
@@ -154,7 +155,7 @@ def test_a_timeout_is_for_the_start_section_and_the_start_function_together() ->
     begin = time.perf_counter()
     with pytest.raises(TimeoutExpired):
         run(text, timeout=0.3)  # two sleeps of 0.2 s
-    assert 0.3 <= time.perf_counter() - begin < 0.3 + SLACK
+    in_time(time.perf_counter() - begin, 0.3, 0.3 + SLACK)
 
 
 def test_a_call_within_a_call_has_the_nearer_end() -> None:

@@ -1,7 +1,6 @@
 """The folder of compiled modules: nothing of anybody else's is removed, made or trusted there."""
 
 import os
-import pty
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine import wat
+from tests.support.terminals import terminal
 from wasihost import cachefolder
 from wasihost.engines.wasmtime import cache, module
 
@@ -166,7 +166,7 @@ def test_root_leaves_nothing_in_a_home_of_somebody_else(tmp_path: Path, monkeypa
 @pytest.mark.parametrize(("typed", "left"), [(b"n\n", 1), (b"y\n", 0), (b"\n", 1)])
 def test_clearing_asks_at_a_terminal(folder: Path, typed: bytes, left: int) -> None:
     use("empty")
-    ours, theirs = pty.openpty()
+    ours, theirs = terminal()
     try:
         os.write(ours, typed)
         done = subprocess.run([sys.executable, "-m", "wasihost", "cache", "clear"], stdin=theirs, capture_output=True,

@@ -9,7 +9,6 @@ import os
 import pickle
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -17,7 +16,18 @@ from tests.process.soak import footprint
 from tests.support.guests import build_c
 from tests.support.timing import few_tries, in_time
 from tests.support.wheels import python
-from wasihost import PIPE, Instance, MemoryFS, Module, ModuleConfig, TimeoutExpired, instantiate, run, run_async
+from wasihost import (
+    PIPE,
+    Imports,
+    Instance,
+    MemoryFS,
+    Module,
+    ModuleConfig,
+    TimeoutExpired,
+    instantiate,
+    run,
+    run_async,
+)
 
 TOOL = Module(build_c("tool"))
 SPIN = '(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))'
@@ -188,33 +198,33 @@ def test_errors_and_timeouts_come_out_of_the_await() -> None:
 
 # -- threads -----------------------------------------------------------------------------------------------------------
 
-BUSY = """(module (memory (export "memory") 1) (func (export "_start") (local i64)
-  (loop $l (br_if $l (i64.lt_u (local.tee 0 (i64.add (local.get 0) (i64.const 1))) (i64.const 400000000))))))"""
 
-
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two guests need two processors to run at once")
 def test_guests_in_two_threads_run_at_once() -> None:
-    module = Module(BUSY)
-    module.compiled()
+    """One computes without any call, and is ended only once the other has run from its start to its end."""
+    text = """(module (import "env" "begin" (func $begin)) (memory (export "memory") 1)
+      (func (export "_start") (call $begin) (loop (br 0))))"""
+    host, begun = Imports("env"), threading.Event()
+    ends: list[str] = []
 
-    def timed(work: Callable[[], object]) -> float:
-        begin = time.perf_counter()
-        work()
-        return time.perf_counter() - begin
+    @host.function
+    def begin() -> None:
+        begun.set()
 
-    def together(count: int) -> float:
-        threads = [threading.Thread(target=run, args=(module,)) for _ in range(count)]
+    def compute() -> None:
+        try:
+            endless.run()
+        except RuntimeError as error:
+            ends.append(str(error))
 
-        def work() -> None:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-
-        return timed(work)
-
-    best = min(together(2) / together(1) for _ in range(4))
-    assert best < 1.7, "two guests take as long as one after the other"
+    with instantiate(text, imports=host, timeout=60) as endless:
+        thread = threading.Thread(target=compute)
+        thread.start()
+        assert begun.wait(60)
+        assert run(TOOL, args=["exit", "3"]).returncode == 3
+        assert ends == []
+        endless.end(RuntimeError("enough"))
+        thread.join()
+    assert ends == ["enough"]
 
 
 def test_a_guest_in_a_thread_does_not_hear_ctrl_c() -> None:

@@ -15,7 +15,7 @@ from signal import signal as under_another_name
 
 import pytest
 
-from tests.process.interrupts import Storm, storm
+from tests.process.interrupts import Storm
 from tests.support.timing import few_tries, in_time
 from tests.support.wheels import python
 from wasihost import Imports, Module, TimeoutExpired, instantiate, run
@@ -61,9 +61,10 @@ def calling(host: Callable[[], int], then: str = "") -> None:
 
 
 def test_interrupted_runs() -> None:
-    """The short form of `make interrupts`."""
-    done = storm(600)
-    assert min(done.values()) == 40
+    """The short form of `make interrupts`. In a process of its own: here the collector may call what other tests left
+    behind, and what a handler raises within such a call is lost, as Python says it is."""
+    done = python("from tests.process.interrupts import storm; print(min(storm(600).values()))")
+    assert (done.stdout, done.stderr) == ("40\n", "")
 
 
 @pytest.mark.parametrize("kind", [name for name in WAITS if name != "host sleeping"])
