@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from sys import getsizeof
 from typing import Any
 
 from wasi_preview1.signatures import SIGNATURES
@@ -16,13 +17,29 @@ _MOVES_BYTES = frozenset(
     {"fd_read", "fd_write", "fd_pread", "fd_pwrite", "fd_readdir", "path_readlink", "sock_recv", "sock_send"}
 )
 
+_PATHS, _PATH_BYTES = 10_000, 4 << 20
+"""How many paths are kept, and how many bytes of them: a guest can name any number."""
+
 
 class CountingHost(Host):
     """A host that counts into `stats`. It has a dict of its own, unlike `Host`: what is counted is not hot."""
 
     def __init__(self, config: ModuleConfig, stats: Stats) -> None:
         self.stats = stats
+        self._room = _PATH_BYTES
         super().__init__(config)
+
+    def note_paths(self, args: tuple[Any, ...]) -> None:
+        """Those among the arguments of a call, as long as there are not too many."""
+        paths = self.stats.paths
+        for arg in args:
+            if type(arg) is str and arg not in paths:
+                size = getsizeof(arg)
+                if len(paths) < _PATHS and size <= self._room:
+                    paths.add(arg)
+                    self._room -= size
+                else:
+                    self.stats.paths_omitted += 1
 
 
 def _counting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,7 +50,7 @@ def _counting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         stats = self.stats
         stats.calls[name] = stats.calls.get(name, 0) + 1
         if path:
-            stats.paths.update(arg for arg in args if type(arg) is str)
+            self.note_paths(args)
         answer = function(self, *args)
         if moves:
             size = answer if isinstance(answer, int) else answer[0]

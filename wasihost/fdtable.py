@@ -16,10 +16,17 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno
 
 from wasihost.deadline import Deadline
-from wasihost.descriptors.base import Descriptor, Directory
+from wasihost.descriptors.base import Descriptor, Directory, Listing
 from wasihost.reserve import reserve
 
 DEFAULT_LIMIT = 1024
+_LISTINGS = 16 << 20
+"""Bytes of the listings that a guest's directories keep, but for the last one."""
+_FEW = 16  # directories, of which nobody counts what they keep
+
+
+def _size(listing: Listing) -> int:
+    return len(listing[0]) + 40 * len(listing[1])
 
 
 class _Open(dict[int, Descriptor]):
@@ -81,6 +88,18 @@ class FdTable:
     def _held(self) -> int:
         """How many descriptors of this process there are in it."""
         return sum(descriptor.OWNS for descriptor in self.open.values())
+
+    def keep_listing(self, directory: Directory, listing: Listing) -> None:
+        """Keep one with the directory, and forget others where all would be too much: they are asked for again."""
+        directory.listing = listing
+        if len(self.open) <= _FEW:
+            return
+        room = _LISTINGS - _size(listing)
+        for other in self.open.values():
+            if isinstance(other, Directory) and other.listing is not None and other is not directory:
+                room -= _size(other.listing)
+                if room < 0:
+                    other.listing = None
 
     def close(self, fd: int) -> None:
         """Free the number and close the descriptor; the number is free even if closing fails."""

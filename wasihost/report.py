@@ -24,4 +24,6 @@ def table(stats: Stats) -> str:
                          else f"{name:28} {calls:>12,}")  # fmt: skip
     if stats.paths:
         lines += ["", "paths", *(f"  {printable(path)}" for path in sorted(stats.paths))]
+        if stats.paths_omitted:
+            lines.append(f"  and others, named {stats.paths_omitted:,} times")
     return "\n".join(lines)

@@ -185,6 +185,9 @@ DirectoryEntry: TypeAlias = tuple[bytes, int, Filetype]
 """One name of a listing, its inode number and its type, as far as they are known without a stat. No class of its own:
 that would be a sixth of what an entry costs."""
 
+Listing: TypeAlias = tuple[memoryview, list[int]]
+"""A directory's entries as a guest gets them, and where each begins."""
+
 
 class Directory(Descriptor):
     """An open directory of any back end. Paths are guest text, relative to it, not yet resolved.
@@ -202,7 +205,7 @@ class Directory(Descriptor):
         super().__init__(self.KIND, _ALL)
         self.preopen = preopen
         self.read_only = read_only
-        self.listing: tuple[memoryview, list[int]] | None = None
+        self.listing: Listing | None = None
 
     def lacks(self, right: Rights) -> WasiError:
         """BADF for a position, as wasmtime answers, and for writing, as directories are opened to be read only."""

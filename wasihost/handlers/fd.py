@@ -193,7 +193,8 @@ class FdFunctions(FdHandlers):
         if not directory.rights & Rights.FD_READDIR:
             raise directory.lacks(Rights.FD_READDIR)
         if cookie == 0 or directory.listing is None:
-            directory.listing = packed(directory.entries(), self.table.deadline.check)
+            self.table.keep_listing(directory, packed(directory.entries(), self.table.deadline.check))
+        assert directory.listing is not None
         entries, starts = directory.listing
         if cookie >= len(starts):
             return 0

@@ -88,7 +88,7 @@ def stats(into: Stats, values: Any) -> None:
     fuel = values.get("fuel")
     into.fuel = None if fuel is None else number(fuel, 1 << 64)
     into.calls, into.bytes = _counts(values.get("calls")), _counts(values.get("bytes"))
-    into.paths = set(_texts(values.get("paths")))
+    into.paths, into.paths_omitted = set(_texts(values.get("paths"))), number(values.get("paths_omitted"))
     into.limits = tuple(sorted({*into.limits, *_texts(values.get("limits"))}))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from wasihost.forking import Locked
 from wasihost.unpatched import threading
@@ -76,8 +77,26 @@ class Budget(Locked):
             raise exceeded(errno.ENOSPC, f"more than {self.max_bytes} bytes", "max_bytes")
         self.bytes += size
 
-    def charge_entry(self) -> None:
+    def charge_entry(self, name: str) -> None:
         """Count one name more. Raises: ENOSPC."""
         if self.max_entries is not None and self.entries >= self.max_entries:
             raise exceeded(errno.ENOSPC, f"more than {self.max_entries} names", "max_entries")
+        if len(name) > _SHORT:
+            self.charge(name_size(name))
         self.entries += 1
+
+    def release_entry(self, name: str) -> None:
+        """Count one name less."""
+        if len(name) > _SHORT:
+            self.charge(-name_size(name))
+        self.entries -= 1
+
+
+_SHORT: Final = 16
+_FREE: Final = 128
+
+
+def name_size(text: str) -> int:
+    """The bytes that a name takes, beyond those that every name may: a character can take four of them, and one wide
+    character makes all others of its text as wide."""
+    return max(0, sys.getsizeof(text) - _FREE)

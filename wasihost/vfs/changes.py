@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import sys
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from wasihost.vfs.budget import Lazy
 
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from wasihost.vfs.memory_file import MemoryFile
     from wasihost.vfs.memoryfs import MemoryFS
     from wasihost.vfs.sparse import Sparse
+
+_PATHS: Final = 64 << 20
+"""Bytes that the paths of changed files may take: a guest can give each a long one."""
 
 
 class _Before(NamedTuple):
@@ -25,32 +29,47 @@ class Picture(dict[str, _Before]):
 
     def __init__(self, fs: MemoryFS) -> None:
         super().__init__()
+        known: dict[MemoryFile, _Before] = {}  # a file has one content, however many names
         for path, node in fs.nodes():
-            self[path] = _Before(node, node.frozen(), node.version)
+            if node not in known:
+                known[node] = _Before(node, node.frozen(), node.version)
+            self[path] = known[node]
 
 
 class Changes(dict[str, bytes]):
     """Path -> content of every file that is new, or another than before.
 
     `created` and `changed` say which of the two, `removed` names files that are gone. A renamed file is one removed and
-    one created; links and directories are not files.
+    one created; links and directories are not files. The names of one file (hard links) share its content.
+
+    `omitted` counts files that are left out because the paths of all others take 64 MiB already.
     """
 
     created: tuple[str, ...]
     changed: tuple[str, ...]
     removed: tuple[str, ...]
+    omitted: int
 
     def __init__(self, before: Picture, fs: MemoryFS) -> None:
         super().__init__()
-        paths = set()
+        self.omitted = 0
+        left, room = set(before), _PATHS
+        images: dict[MemoryFile, bytes] = {}
         for path, node in fs.nodes():
-            paths.add(path)
             was = before.get(path)
-            if was is None or not _same(was, node):
-                self[path] = node.image()
+            left.discard(path)
+            if was is not None and _same(was, node):
+                continue
+            room -= sys.getsizeof(path)
+            if room < 0:
+                self.omitted += 1
+                continue
+            if node not in images:
+                images[node] = node.image()
+            self[path] = images[node]
         self.created = tuple(path for path in self if path not in before)
         self.changed = tuple(path for path in self if path in before)
-        self.removed = tuple(path for path in before if path not in paths)
+        self.removed = tuple(path for path in before if path in left)
 
     def __repr__(self) -> str:
         return f"Changes(created={self.created}, changed={self.changed}, removed={self.removed})"

@@ -11,7 +11,7 @@ import errno
 from collections.abc import Iterable
 
 from wasihost.sandbox.names import failure
-from wasihost.vfs.budget import Budget, Lazy
+from wasihost.vfs.budget import Budget, Lazy, name_size
 from wasihost.vfs.memory_file import MemoryFile, MemoryNode
 from wasihost.vfs.nodes import Directory, File, Link, Node
 
@@ -24,7 +24,7 @@ class MemoryLink(MemoryNode, Link):
     def __init__(self, budget: Budget, content: str) -> None:
         super().__init__(budget)
         self.content = content
-        budget.charge(self.size())
+        budget.charge(self._held())
 
     def size(self) -> int:
         """Of its content, as POSIX has it."""
@@ -38,7 +38,11 @@ class MemoryLink(MemoryNode, Link):
         """The content goes with the last name."""
         super().dropped()
         if self.links <= 0:
-            self.budget.charge(-self.size())
+            self.budget.charge(-self._held())
+
+    def _held(self) -> int:
+        """What it counts: the bytes of its content, or what that takes as Python's text, if that is more."""
+        return max(self.size(), name_size(self.content))
 
 
 class MemoryDirectory(MemoryNode, Directory):
@@ -108,7 +112,7 @@ class MemoryDirectory(MemoryNode, Directory):
             self._alive(name)
             if name in self.children:
                 raise failure(errno.EEXIST, name)
-            self.budget.charge_entry()
+            self.budget.charge_entry(name)
             self.children[name] = node
             if isinstance(node, MemoryDirectory):
                 node.parent = self
@@ -153,9 +157,12 @@ class MemoryDirectory(MemoryNode, Directory):
                 raise failure(errno.EISDIR, new_name)
             if isinstance(replaced, MemoryDirectory) and replaced.children:
                 raise failure(errno.ENOTEMPTY, new_name)
+            if replaced is None:
+                self.budget.charge(name_size(new_name) - name_size(name))
             target.children[new_name] = node  # before the other goes: no one finds neither
             del self.children[name]
             if replaced is not None:
+                self.budget.release_entry(name)
                 target._drop(replaced)
             if isinstance(node, MemoryDirectory):
                 node.parent = target
@@ -184,11 +191,11 @@ class MemoryDirectory(MemoryNode, Directory):
 
     def _forget(self, name: str) -> None:
         self._drop(self.children.pop(name))
+        self.budget.release_entry(name)
         self.changed()
 
     def _drop(self, node: MemoryNode) -> None:
         """A name of it is gone from here."""
-        self.budget.entries -= 1
         if isinstance(node, MemoryDirectory):
             node.parent = None
             node.links = 0

@@ -15,6 +15,7 @@ from wasihost.vfs import operations
 from wasihost.vfs.budget import Budget, Lazy
 from wasihost.vfs.memory import MemoryDirectory
 from wasihost.vfs.memory_file import MemoryFile
+from wasihost.vfs.names import PATH_MAX
 from wasihost.vfs.nodes import Directory, Stat
 from wasihost.vfs.resolve import node_at, resolve
 from wasihost.vfs.snapshot import Snapshot, capture, restore
@@ -36,10 +37,10 @@ class MemoryFS(MutableMapping[str, bytes]):
     `dict(fs)`. Setting a file makes its directories. Content can be `Lazy`. Paths are relative to the root, one leading
     slash is allowed; links are followed; a path that leads out of the root is PermissionError.
 
-    Beyond a limit is ENOSPC (`max_bytes` of content in all, `max_entries` names) or EFBIG (`max_file_size` bytes); a
-    write takes the part that fits. A hole in a file takes no memory, but counts as what it is long. None lifts a limit.
-    `clock` gives ns since 1970 for the times of files. Several guests, in
-    several threads too, may share one. Pickling or copying it takes a snapshot, which is a file system of its own.
+    Beyond a limit is ENOSPC (`max_bytes` of content, and of names as far as they are long, in all; `max_entries` names)
+    or EFBIG (`max_file_size` bytes); a write takes the part that fits. A hole in a file takes no memory, but counts as
+    what it is long. None lifts a limit. `clock` gives ns since 1970 for the times of files. Several guests, in several
+    threads too, may share one. Pickling or copying it takes a snapshot, which is a file system of its own.
     """
 
     __slots__ = ("budget", "root")
@@ -212,7 +213,8 @@ class MemoryFS(MutableMapping[str, bytes]):
         operations.rmdir(self.root, _relative(path))
 
     def nodes(self) -> Iterator[tuple[str, MemoryFile]]:
-        """Every regular file with its path, one level of directories after the other."""
+        """Every regular file with its path, one level of directories after the other. Not those so deep that no path
+        leads to them, which only a guest can make, that opens one directory after the other."""
         level = [("", self.root)]
         while level:
             below: list[tuple[str, MemoryDirectory]] = []
@@ -220,7 +222,7 @@ class MemoryFS(MutableMapping[str, bytes]):
                 for name, node in directory.entries():
                     if isinstance(node, MemoryFile):
                         yield at + name, node
-                    elif isinstance(node, MemoryDirectory):
+                    elif isinstance(node, MemoryDirectory) and len(at) + len(name) < PATH_MAX:
                         below.append((f"{at}{name}/", node))
             level = below
 

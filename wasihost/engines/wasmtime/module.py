@@ -31,7 +31,8 @@ Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str]
 _MAGIC = b"\0asm"
 _CORE = b"\x01\0\0\0"
 _KINDS = {0: "func", 1: "global", 2: "table", 3: "memory", 4: "tag"}
-_KEPT = 16  # compiled modules kept in memory
+_KEPT, _KEPT_BYTES = 16, 64 << 20
+"""How many compiled modules are kept in memory, and how large all but the last may be as wasm."""
 
 
 class Item(NamedTuple):
@@ -48,15 +49,15 @@ class Item(NamedTuple):
 
 class Module:
     """A compiled module and what it shows to the outside. `starts`: it has a start section, which runs while the
-    instance is being made. `storage` is its memories and tables. `origin` is where its bytes are, if that is known, and
-    `places` what was found there for backtraces."""
+    instance is being made. `storage` is its memories and tables, `size` its own in bytes of wasm. `origin` is where its
+    bytes are, if that is known, and `places` what was found there for backtraces."""
 
     def __init__(self, owner: Engine, ptr: int, found: Outline) -> None:
         self._delete = c.wasmtime_module_delete  # at exit, `c` may be gone before the last module
         self.engine = owner
         self.ptr = ptr
         self.outline = found
-        self._types, self.starts, self.storage = found
+        self._types, self.starts, self.storage, self.size = found
         self.origin: Origin | None = None
         self.places: dict[int, tuple[Place, ...]] = {}
 
@@ -171,8 +172,9 @@ class _Memory:
     def put(self, key: str, module: Module) -> None:
         with self.lock:
             self.modules[key] = module
-            while len(self.modules) > _KEPT:
-                self.modules.popitem(last=False)
+            size = sum(one.size for one in self.modules.values())
+            while len(self.modules) > 1 and (len(self.modules) > _KEPT or size > _KEPT_BYTES):
+                size -= self.modules.popitem(last=False)[1].size
 
     def key_of(self, file: tuple[object, ...]) -> str | None:
         with self.lock:

@@ -63,11 +63,12 @@ class Storage(NamedTuple):
 
 class Outline(NamedTuple):
     """The types of functions, where the engine must not be asked for them; whether there is a start section; the
-    storage."""
+    storage; and the size of the module in bytes."""
 
     types: FunctionTypes | None
     starts: bool
     storage: Storage
+    size: int
 
 
 def outline(file: BinaryIO) -> Outline:
@@ -82,7 +83,7 @@ def outline(file: BinaryIO) -> Outline:
         for name, kind, index in each_export(io.BytesIO(found.get(_EXPORTS, b"\0"))):
             if kind in _KINDS:
                 storage.names[_KINDS[kind], index] = name
-    return Outline(read_types(file) if odd else None, _START in found, storage)
+    return Outline(read_types(file) if odd else None, _START in found, storage, file.seek(0, os.SEEK_END))
 
 
 def _sections(file: BinaryIO) -> dict[int, bytes]:
