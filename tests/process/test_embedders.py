@@ -4,6 +4,8 @@ does not work there is refused in a line."""
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -151,6 +153,13 @@ print(end(TRAP))
     assert said(code) == [
         "gevent or eventlet patched threading after wasihost was first used: call its monkey patching before that"
     ]
+
+
+def test_threads_locks_and_waits_are_those_of_unpatched() -> None:
+    package = Path(__file__).resolve().parents[2] / "wasihost"
+    taken = re.compile(r"^ *(?:import (?:threading|select)\b|from (?:threading|select) import)", re.MULTILINE)
+    files = [path for path in package.rglob("*.py") if taken.search(path.read_text())]
+    assert [path.name for path in files] == ["unpatched.py"]
 
 
 # -- interpreters ------------------------------------------------------------------------------------------------------

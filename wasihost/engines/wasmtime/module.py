@@ -9,9 +9,9 @@ import io
 import os
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
 
+from wasihost.cached import cached_property
 from wasihost.engines.wasmtime import cache as disk
 from wasihost.engines.wasmtime import seen
 from wasihost.engines.wasmtime.compiling import OnCompile, around, compiled, validate
