@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
+from types import CodeType
 
 import pytest
 
-from tests.process.tracers import host
+from tests.process.tracers import Tracer, host
 from tests.support.wheels import python
 from wasihost import Imports, Module, TimeoutExpired, instantiate, run
 
@@ -73,6 +77,35 @@ def test_a_tracer_in_the_watching_thread() -> None:
             run(SPIN, timeout=0.05)
     finally:
         threading.settrace(before)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the kernel tells what is open")
+@pytest.mark.filterwarnings("ignore")  # of what the collector closes, and raising within a generator's end
+@pytest.mark.parametrize("event", ["call", "return"])
+def test_no_directory_of_a_guest_stays_open(event: str, tmp_path: Path) -> None:
+    """A signal handler raises at each step in turn, for which a tracer stands, while directories are opened."""
+    module = Module('(module (memory (export "memory") 1) (func (export "_start")))')
+
+    def opening(code: CodeType) -> bool:
+        return code.co_filename.endswith(("host_directory.py", "mounts.py", "host.py", "fdtable.py", "bounds.py"))
+
+    def opened() -> int:
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    def work() -> None:
+        run(module, dirs={"/": tmp_path, "/b": tmp_path})
+
+    work()
+    before, found = opened(), set()
+    for at in range(1, 500):
+        tracer = Tracer(event, opening, at)
+        tracer.use("settrace", work)
+        assert opened() <= before, tracer.place
+        if not tracer.place:
+            break
+        found.add(tracer.place)
+    assert {"host_directory.py:open_host_directory", "host_directory.py:close"} <= found
 
 
 QUIT = """

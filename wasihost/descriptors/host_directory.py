@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Callable
 from typing import ClassVar
 
 from wasi_preview1.errors import WasiError
@@ -257,24 +258,40 @@ def open_host_directory(
 ) -> HostDirectory:
     """The preopen of a host directory; OSError if it is not there or is no directory, NotForGuests if it is on a file
     system of the kernel's and `kernel_files` does not ask for that."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        if not kernel_files and (name := kernels(fd)):
+    return _Preopen(path, guest_path, read_only, kernel_files, one_file_system)
+
+
+class _Preopen(HostDirectory):
+    """Closes itself when it is dropped: a signal handler may raise at any step on the way to the guest's table."""
+
+    __slots__ = ()
+
+    def __init__(self, path: str, guest_path: str, read_only: bool, kernel_files: bool, one_file_system: bool) -> None:
+        super().__init__(-1, read_only, Bounds((0, 0)), guest_path)
+        # An iterator written in C is unpacked without an occasion for a signal handler.
+        [self.fd] = map(os.open, (path,), (os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC,))
+        if not kernel_files and (name := kernels(self.fd)):
             raise NotForGuests(
                 errno.EACCES,
                 f"it is on {name}, by which a guest gets at this process; that is given if it is asked for",
             )
-        st = os.fstat(fd)
-        bounds = Bounds(
+        st = os.fstat(self.fd)
+        self.bounds = Bounds(
             (st.st_dev, st.st_ino),
             kernel_files=kernel_files,
             one_file_system=one_file_system,
-            mount=mount_number(fd) if one_file_system else None,
+            mount=mount_number(self.fd) if one_file_system else None,
         )
-        return HostDirectory(fd, read_only, bounds, guest_path)
-    except BaseException:
-        os.close(fd)
-        raise
+
+    def close(self, _close: Callable[[int], None] = os.close) -> None:
+        """close(2), once."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            _close(fd)
+
+    def __del__(self) -> None:
+        if hasattr(self, "fd"):
+            self.close()
 
 
 def _refuse_device(kind: Filetype, device: int) -> None:
