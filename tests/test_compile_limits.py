@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.support.guests import build_c, cache_dir
-from wasihost import Module, ModuleError, run
-from wasihost.engines.wasmtime import compiling, loops
+from wasihost import LimitExceeded, Module, ModuleConfig, ModuleError, run
+from wasihost.engines.wasmtime import apart, compiling, loops
 from wasihost.engines.wasmtime.ffi import c
 from wasihost.engines.wasmtime.module import assemble
 
@@ -158,3 +162,69 @@ def test_guests_of_other_languages_have_few() -> None:
     found = [path for path in Path(cache_dir()).glob("*.wasm") if path.stat().st_size > 1_000_000]
     for path in found:
         assert loops.squares(path.read_bytes()) < loops.MOST / 10, path.name
+
+
+# -- in a process of its own -------------------------------------------------------------------------------------------
+
+SLOW = program(b"", *[b"\x41\0\x28\2\0\x1a" * 20_000] * 60)
+"""Seconds of compiling."""
+FINE = b'(module (memory (export "memory") 1) (func (export "_start")) (func (export "v") (result i32) (i32.const 7)))'
+
+
+def test_what_is_compiled_apart_runs() -> None:
+    events: list[compiling.Compilation] = []
+    done = run(FINE, on_compile=events.append, compile_timeout=60, compile_memory="1GiB", cache=False)
+    assert done.returncode == 0
+    assert len(events) == 2
+    module = Module(FINE, cache=False, compile_timeout=60, compile_memory="1GiB")
+    assert run(module).returncode == 0
+    assert run(module, fuel=10**6, timeout=60).returncode == 0
+    assert run(pickle.loads(pickle.dumps(module))).returncode == 0
+
+
+def test_and_is_kept_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WASIHOST_CACHE_DIR", str(tmp_path / "cache"))
+    code = FINE.replace(b"(module", b'(module (func (export "kept"))')
+    run(code, compile_timeout=60)
+    monkeypatch.setattr(apart, "compiled_apart", None)
+    run(code, compile_timeout=60)
+
+
+@pytest.mark.parametrize("give", ["option", "Module", "config"])
+def test_a_compilation_has_a_time(give: str) -> None:
+    begun = time.monotonic()
+    calls: dict[str, Callable[[], object]] = {
+        "option": lambda: run(SLOW, cache=False, compile_timeout=0.4),
+        "Module": lambda: Module(SLOW, cache=False, compile_timeout=0.4),
+        "config": lambda: run(SLOW, ModuleConfig().with_limits(compile_timeout=0.4), cache=False),
+    }
+    with pytest.raises(LimitExceeded, match=r"not compiled within 0\.4 s, its compile_timeout") as caught:
+        calls[give]()
+    assert caught.value.limit == "compile_timeout"
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux'")
+def test_a_compilation_has_a_memory() -> None:
+    with pytest.raises(LimitExceeded, match=r"more than 67,108,864 bytes, its compile_memory") as caught:
+        Module(program(b"", b"\x41\0\x28\2\0\x1a" * 700_000), cache=False, compile_memory="64MiB")
+    assert caught.value.limit == "compile_memory"
+
+
+def test_ctrl_c_ends_the_process_that_compiles() -> None:
+    def interrupt(event: compiling.Compilation) -> None:
+        if event.seconds is None:
+            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(SLOW, cache=False, compile_timeout=60, on_compile=interrupt)
+    assert time.monotonic() - begun < 20
+
+
+def test_the_command_has_the_same(tmp_path: Path) -> None:
+    (tmp_path / "slow.wasm").write_bytes(SLOW)
+    command = [sys.executable, "-m", "wasihost", "run", "--no-cache", "--compile-timeout", "400ms", "slow.wasm"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (125, 1)
+    assert "its compile_timeout" in done.stderr

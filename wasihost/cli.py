@@ -92,6 +92,8 @@ def _config(order: Order) -> ModuleConfig:
         config = config.with_limits(memory=order.max_memory)
     if order.max_stack is not None:
         config = config.with_limits(stack=order.max_stack)
+    if order.compile_timeout is not None or order.compile_memory is not None:
+        config = config.with_limits(compile_timeout=order.compile_timeout, compile_memory=order.compile_memory)
     if order.fuel is not None:
         config = config.with_limits(fuel=order.fuel)
     if order.max_open_files is not None:

@@ -16,7 +16,7 @@ from wasihost.engines.wasmtime.module import load
 from wasihost.engines.wasmtime.run import execute as enter
 from wasihost.engines.wasmtime.stack import granted
 from wasihost.errors import ExitError, TimeoutExpired
-from wasihost.module import name_of
+from wasihost.module import bounds_of, name_of
 from wasihost.state import State
 
 
@@ -32,7 +32,7 @@ def execute(
     given = config.limits
     slower = timeout is not None or given.fuel is not None
     kind = Kind(timeout is not None, given.fuel is not None, granted(given.stack, slower))
-    compiled = load(module, cache=cache, kind=kind, on_compile=on_compile)
+    compiled = load(module, cache=cache, kind=kind, on_compile=on_compile, bounds=bounds_of(given))
     with State(config=config) as state:
         deadline = None
         if timeout is not None:
@@ -40,6 +40,9 @@ def execute(
             deadline.start(after(timeout), TimeoutExpired([os.fsdecode(arg) for arg in config.args], timeout))
         try:
             enter(compiled, state, ending=deadline, limits=Limits(given.memory, given.fuel), label=name_of(module))
+            code = 0
         except ExitError as end:
-            return end.code
-    return 0
+            code = end.code
+        if deadline is not None:
+            deadline.check()  # a call that cannot be ended took longer
+    return code

@@ -77,6 +77,7 @@ class Instance:
                 fuel=limits.fuel is not None,
                 stack=config.limits.stack,
                 on_compile=prepared.on_compile,
+                limits=config.limits if module.compiles_later else None,
             )
             if prepared.allocator != (None, None):
                 self._find_allocator()  # LinkError if there is no such export

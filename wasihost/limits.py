@@ -31,6 +31,10 @@ class Limits(NamedTuple):
     | `sleep` | seconds of one wait | LimitExceeded |
     | `subscriptions` | of one `poll_oneoff` | INVAL |
     | `stack` | bytes of its thread's stack for a guest's calls; None is all there is | TrapError |
+    | `compile_timeout` | seconds of compiling its module | LimitExceeded |
+    | `compile_memory` | bytes of memory for that | LimitExceeded |
+
+    With one of the last two, the module is compiled in a process of its own, which takes a tenth of a second more.
     """
 
     memory: int | None = 1 << 30
@@ -41,13 +45,15 @@ class Limits(NamedTuple):
     sleep: float | None = None
     subscriptions: int | None = 4096
     stack: int | None = STACK
+    compile_timeout: float | None = None
+    compile_memory: int | None = None
 
 
 DEFAULT_LIMITS: Final = Limits()
 
 
 class LimitChanges(TypedDict, total=False):
-    """The fields of `Limits`, each of them optional. Of memory, output and stack also text, such as "64MiB"."""
+    """The fields of `Limits`, each of them optional. Sizes may be text, such as "64MiB"."""
 
     memory: int | str | None
     fuel: int | None
@@ -57,9 +63,12 @@ class LimitChanges(TypedDict, total=False):
     sleep: float | None
     subscriptions: int | None
     stack: int | str | None
+    compile_timeout: float | None
+    compile_memory: int | str | None
 
 
-_LEAST = Limits(memory=0, fuel=0, output=0, open_files=3, path=1, sleep=0, subscriptions=1, stack=16 << 10)
+_LEAST = Limits(memory=0, fuel=0, output=0, open_files=3, path=1, sleep=0, subscriptions=1, stack=16 << 10,
+                compile_timeout=0, compile_memory=64 << 20)  # fmt: skip
 
 _MOST: Final = {"memory": (1 << 63) - 1, "fuel": (1 << 64) - 1, "stack": (1 << 40) - 1}
 """As far as the engine counts."""
@@ -71,7 +80,7 @@ def changed(limits: Limits, changes: Mapping[str, object]) -> Limits:
     for name, value in changes.items():
         if name not in Limits._fields:
             raise ConfigError(f"there is no limit {name!r}: the limits are {', '.join(Limits._fields)}")
-        kinds = (int, float) if name == "sleep" else (int,)
+        kinds = (int, float) if name in ("sleep", "compile_timeout") else (int,)
         least = getattr(_LEAST, name)
         if name in _SIZES and isinstance(value, str):
             value = new[name] = size(value)
@@ -98,7 +107,7 @@ def checked_size(name: str, value: object) -> int | None:
     return number
 
 
-_SIZES: Final = ("memory", "output", "stack")
+_SIZES: Final = ("memory", "output", "stack", "compile_memory")
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, runtime_checkable
 
 from wasihost.forking import renew_in_child
-from wasihost.limits import STACK
+from wasihost.limits import DEFAULT_LIMITS, STACK, Limits, changed
 from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
+    from wasihost.engines.wasmtime.apart import Bounds
     from wasihost.engines.wasmtime.compiling import OnCompile
     from wasihost.engines.wasmtime.engine import Kind
     from wasihost.engines.wasmtime.module import Item
@@ -47,6 +48,7 @@ class Module:
 
     `on_compile` is called with a `Compilation` when compiling begins and when it is over; the logger "wasihost" has the
     same as INFO. What `on_compile` raises comes out. `cache=False` leaves the compiled modules on disk alone.
+    `compile_timeout`, in seconds, and `compile_memory`, in bytes, limit what compiling may take: LimitExceeded.
 
     Raises ModuleError for what cannot be used, OSError for a file that cannot be read, ConfigError where there is no
     engine. A Module may be used from many threads at once; it pickles as its source, without `on_compile`.
@@ -59,8 +61,13 @@ class Module:
         cache: bool = True,
         interruptible: bool | None = None,
         on_compile: OnCompile | None = None,
+        compile_timeout: float | None = None,
+        compile_memory: int | str | None = None,
     ) -> None:
         self._take(source, cache, on_compile)
+        self._limits: Limits = changed(
+            DEFAULT_LIMITS, {"compile_timeout": compile_timeout, "compile_memory": compile_memory}
+        )
         self.compiled(interruptible=in_reach_of_signals() if interruptible is None else interruptible)
 
     @classmethod
@@ -84,8 +91,14 @@ class Module:
         self._cache = cache
         self._on_compile = on_compile
         self._compiled: dict[Kind, Compiled] = {}
+        self._limits = DEFAULT_LIMITS
         self.renew_locks()
         renew_in_child(self)
+
+    @property
+    def compiles_later(self) -> bool:
+        """Whether it was made for one run, whose limits are its."""
+        return self._limits is DEFAULT_LIMITS
 
     def renew_locks(self) -> None:
         """In a forked child too, while whose parent another thread may have been compiling."""
@@ -98,6 +111,7 @@ class Module:
         fuel: bool = False,
         stack: int | None = STACK,
         on_compile: OnCompile | None = None,
+        limits: Limits | None = None,
     ) -> Compiled:
         """The engine's module for this way of running; what can be interrupted serves those that need not, too."""
         from wasihost.engines.wasmtime.engine import Kind
@@ -110,7 +124,8 @@ class Module:
             if found is None:
                 if any(one.interruptible and one.fuel == fuel for one in self._compiled):  # for another stack: on disk
                     kind = Kind(True, fuel, granted(stack, True))
-                found = load(self._source, cache=self._cache, kind=kind, on_compile=on_compile or self._on_compile)
+                found = load(self._source, cache=self._cache, kind=kind, on_compile=on_compile or self._on_compile,
+                             bounds=bounds_of(limits or self._limits))  # fmt: skip
                 self._compiled[kind] = found
             return found
 
@@ -134,20 +149,32 @@ class Module:
         return self._any().exports
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _unpickled, (self._source, self._cache, self.name)
+        limits = self._limits
+        return _unpickled, (self._source, self._cache, self.name, limits.compile_timeout, limits.compile_memory)
 
     def __repr__(self) -> str:
         return f"<wasihost.Module {self.name!r}>"
 
 
-def _unpickled(source: str | bytes, cache: bool, name: str) -> Module:
-    module = Module(source, cache=cache)
+def _unpickled(
+    source: str | bytes, cache: bool, name: str, compile_timeout: float | None, compile_memory: int | None
+) -> Module:
+    module = Module(source, cache=cache, compile_timeout=compile_timeout, compile_memory=compile_memory)
     module.name = name
     return module
 
 
+def bounds_of(limits: Limits) -> Bounds | None:
+    """What compiling may take, if that is limited."""
+    if limits.compile_timeout is None and limits.compile_memory is None:
+        return None
+    from wasihost.engines.wasmtime.apart import Bounds
+
+    return Bounds(limits.compile_timeout, limits.compile_memory)
+
+
 def as_module(module: ModuleSource, options: Mapping[str, Any]) -> Module:
-    """The module itself, or one made of its source."""
+    """The module itself, or one made of its source, which its first run compiles."""
     if isinstance(module, Module):
         return module
     return Module.for_one_run(module, cache=options.get("cache", True), on_compile=options.get("on_compile"))

@@ -42,6 +42,8 @@ class CommonOptions(TypedDict, total=False):
     free: str | None
     max_memory: int | str | None
     max_stack: int | str | None
+    compile_timeout: float | None
+    compile_memory: int | str | None
     fuel: int | None
     max_output: int | str | None
     on_compile: OnCompile | None
@@ -66,6 +68,8 @@ class Options(CommonOptions, total=False):
     - `malloc`, `free`: what the guest's allocator is called, where `allocator` does not find it by itself.
     - `max_memory`, `max_stack`, `fuel`, `max_output`: limits, as `Limits` has them; the config has more. Sizes are in
       bytes, or text such as "64MiB".
+    - `compile_timeout`, in seconds, and `compile_memory`: limits too, of compiling a module that is given as its
+      source; a `Module` has its own.
     - `on_compile` is called when compiling begins and when it is over, as `Module` has it.
     - `cache=False` leaves the compiled modules on disk alone.
     - `isolation="process"` runs the guest in a process of its own that has given up all but what the guest is given;
@@ -198,7 +202,8 @@ class Prepared:
 
 _OTHERS: Final = ("check", "config", "encoding", "text", "timeout")
 """What callers of ours take besides `Options`."""
-_LIMITS = {"max_memory": "memory", "fuel": "fuel", "max_output": "output", "max_stack": "stack"}
+_LIMITS = {"max_memory": "memory", "fuel": "fuel", "max_output": "output", "max_stack": "stack",
+           "compile_timeout": "compile_timeout", "compile_memory": "compile_memory"}  # fmt: skip
 
 
 def _isolation(given: str | None) -> str | None:

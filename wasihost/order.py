@@ -34,6 +34,8 @@ class Order(NamedTuple):
     timeout: float | None = None
     max_memory: int | None = None
     max_stack: int | None = None
+    compile_timeout: float | None = None
+    compile_memory: int | None = None
     fuel: int | None = None
     max_output: int | None = None
     max_open_files: int | None = None
@@ -131,6 +133,9 @@ OPTIONS: Final[dict[str, Option]] = {
     "--max-memory": Option("max_memory", size, "SIZE", "Linear memory it may have, such as 64MiB."),
     "--max-stack": Option("max_stack", size, "SIZE", "Stack for its calls, of the 8 MiB that a program has mostly; "
                           "512KiB if not given."),
+    "--compile-timeout": Option("compile_timeout", seconds, "SECONDS", "Refuse a module that is not compiled in so "
+                                "many seconds (status 125)."),
+    "--compile-memory": Option("compile_memory", size, "SIZE", "Memory that compiling may take (status 125)."),
     "--fuel": Option("fuel", count, "N", "Work it may do, about one unit per instruction (status 125)."),
     "--max-output": Option("max_output", size, "SIZE", "Bytes it may write to stdout and stderr (status 125)."),
     "--max-open-files": Option("max_open_files", count, "N", "Files it may have open at once."),

@@ -33,7 +33,8 @@ _PRELOADED: Final = (
     *_WITH, *_WITH["socket"], *_WITH["inspect"], "hashlib", "wasi_preview0", "wasihost.preview0",
     "concurrent.futures.thread", "demangle", "encodings.ascii", "encodings.idna", "encodings.latin_1",
     "encodings.utf_16", "logging", "re", "tempfile",
-    "wasihost.dwarf", "wasihost.engines.wasmtime.artifact", "wasihost.engines.wasmtime.linker",
+    "resource", "subprocess", "wasihost.dwarf", "wasihost.engines.wasmtime.apart",
+    "wasihost.engines.wasmtime.artifact", "wasihost.engines.wasmtime.linker",
     "wasihost.instantiating",
     "wasihost.isolation.guest", "wasihost.isolation.trees", "wasihost.runs", "wasihost.runs_async", "wasihost.starting",
 )  # fmt: skip
@@ -51,7 +52,7 @@ COMMAND: Final = (
 )  # fmt: skip
 """Modules of ours that no embedder's run needs."""
 
-_ONLY_UNIX: Final = ("fcntl", "termios")
+_ONLY_UNIX: Final = ("fcntl", "resource", "termios")
 
 
 def for_runs() -> None:

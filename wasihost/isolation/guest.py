@@ -62,6 +62,7 @@ class IsolatedGuest:
             fuel=config.limits.fuel is not None,
             stack=config.limits.stack,
             on_compile=prepared.on_compile,
+            limits=config.limits if module.compiles_later else None,
         )
         packing = Packing(prepared, self._compiled, module.name, timeout)
         try:

@@ -10,13 +10,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from wasihost.engines.wasmtime import loops, postpone
 from wasihost.engines.wasmtime.engine import Engine, Kind
 from wasihost.engines.wasmtime.ffi import c, take_error
 from wasihost.errors import ModuleError
 from wasihost.unpatched import threading
+
+if TYPE_CHECKING:
+    from wasihost.engines.wasmtime.apart import Bounds
 
 
 class Compilation(NamedTuple):
@@ -115,8 +118,15 @@ class _Work:
             self._delete[1](self._made)
 
 
-def compiled(code: bytes, label: str, owner: Engine) -> int:
-    """The engine's module for what was found valid; Ctrl-C ends the waiting for it."""
+def compiled(code: bytes, label: str, owner: Engine, bounds: "Bounds | None" = None) -> int:
+    """The engine's module for what was found valid; Ctrl-C ends the waiting for it. LimitExceeded beyond `bounds`."""
+    if bounds is not None:
+        from wasihost.engines.wasmtime.apart import compiled_apart
+
+        made, text = compiled_apart(code, label, owner, bounds)
+        if not made:
+            raise refused(text, label)
+        return made
     work = _Work(code, owner)
     if len(code) > _AT_ONCE and postpone.possible():
         work.do_aside()

@@ -25,6 +25,7 @@ from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
     from wasihost.backtrace import Origin
+    from wasihost.engines.wasmtime.apart import Bounds
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str]
 
@@ -110,7 +111,13 @@ def _item(module: int | None, name: int, externtype: int, known: Callable[[str],
     return Item(name_at(module) or "", name_at(name) or "", kind, params, results, memory)
 
 
-def compile_wasm(code: bytes, label: str = "guest", kind: Kind = PLAIN, on_compile: OnCompile | None = None) -> Module:
+def compile_wasm(
+    code: bytes,
+    label: str = "guest",
+    kind: Kind = PLAIN,
+    on_compile: OnCompile | None = None,
+    bounds: "Bounds | None" = None,
+) -> Module:
     """Compile a core module (binary or text form). ModuleError says what is wrong with it."""
     if not code.startswith(_MAGIC):
         code = assemble(code, label)
@@ -119,7 +126,7 @@ def compile_wasm(code: bytes, label: str = "guest", kind: Kind = PLAIN, on_compi
     owner = engine(kind)
     validate(code, label, owner)
     with around(label, len(code), kind, on_compile):
-        ptr = compiled(code, label, owner)
+        ptr = compiled(code, label, owner, bounds)
     return Module(owner, ptr, outline(io.BytesIO(code)))
 
 
@@ -204,7 +211,14 @@ def clear_memory() -> None:
     _memory = _Memory()
 
 
-def load(source: Source, *, cache: bool = True, kind: Kind = PLAIN, on_compile: OnCompile | None = None) -> Module:
+def load(
+    source: Source,
+    *,
+    cache: bool = True,
+    kind: Kind = PLAIN,
+    on_compile: OnCompile | None = None,
+    bounds: "Bounds | None" = None,
+) -> Module:
     """The module in a file (a path) or in bytes, binary or WebAssembly text, compiled by the engine of this kind.
 
     With `cache`, an earlier compilation of the same content by the same engine is taken from memory or from disk, and a
@@ -216,17 +230,17 @@ def load(source: Source, *, cache: bool = True, kind: Kind = PLAIN, on_compile: 
     if isinstance(source, (bytes, bytearray, memoryview)):
         code = bytes(source)
         if not cache:
-            return compile_wasm(code, kind=kind, on_compile=on_compile)
+            return compile_wasm(code, kind=kind, on_compile=on_compile, bounds=bounds)
         key = disk.key(code, owner.identity)
         found = _find(key, owner, io.BytesIO(code))
-        return found or _found_or_made(key, owner, code, "guest", on_compile)[1]
+        return found or _found_or_made(key, owner, code, "guest", on_compile, bounds)[1]
     path = os.fspath(source)
     label = os.path.basename(path)
     with open(path, "rb") as file:
         about = os.fstat(file.fileno())
         origin = os.path.abspath(path), about
         if not cache:
-            made = compile_wasm(file.read(), label, kind, on_compile)
+            made = compile_wasm(file.read(), label, kind, on_compile, bounds)
             made.origin = origin
             return made
         identity = (
@@ -243,7 +257,7 @@ def load(source: Source, *, cache: bool = True, kind: Kind = PLAIN, on_compile: 
         module = _find(key, owner, file)
         if module is None:
             file.seek(0)
-            key, module = _found_or_made(key, owner, file.read(), label, on_compile)
+            key, module = _found_or_made(key, owner, file.read(), label, on_compile, bounds)
     if key != known:
         seen.note(about, owner.identity, key)
     _memory.remember(identity, key)
@@ -266,7 +280,7 @@ def _find(key: str, owner: Engine, content: BinaryIO) -> Module | None:
 
 
 def _found_or_made(
-    key: str, owner: Engine, code: bytes, label: str, on_compile: OnCompile | None
+    key: str, owner: Engine, code: bytes, label: str, on_compile: OnCompile | None, bounds: "Bounds | None"
 ) -> tuple[str, Module]:
     """The key and the module: one that was compiled earlier or is being compiled just now, or one made here."""
 
@@ -274,12 +288,14 @@ def _found_or_made(
         found = _find(key, owner, io.BytesIO(code))
         return None if found is None else (key, found)
 
-    return once(key, find, lambda: _make(code, label, owner.kind, on_compile))
+    return once(key, find, lambda: _make(code, label, owner.kind, on_compile, bounds))
 
 
-def _make(code: bytes, label: str, kind: Kind, on_compile: OnCompile | None) -> tuple[str, Module]:
+def _make(
+    code: bytes, label: str, kind: Kind, on_compile: OnCompile | None, bounds: "Bounds | None"
+) -> tuple[str, Module]:
     """Compile and keep. The key is taken from the very bytes that are compiled."""
-    module = compile_wasm(code, label, kind, on_compile)
+    module = compile_wasm(code, label, kind, on_compile, bounds)
     key = disk.key(code, module.engine.identity)
     disk.store(key, module.ptr)
     _memory.put(_here(key, module.engine), module)
