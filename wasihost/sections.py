@@ -11,7 +11,12 @@ from typing import NamedTuple
 from wasihost.errors import ModuleError
 
 _KINDS = ("func", "table", "memory", "global", "tag")
-_TYPES = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref", 0x6F: "externref"}
+_TYPES = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref", 0x6F: "externref",
+          0x74: "nullexnref", 0x73: "nullfuncref", 0x72: "nullexternref", 0x71: "nullref", 0x6E: "anyref",
+          0x6D: "eqref", 0x6C: "i31ref", 0x6B: "structref", 0x6A: "arrayref", 0x69: "exnref"}  # fmt: skip
+_REFERENCES = (0x63, 0x64)
+_FUNC, _STRUCT, _ARRAY, _GROUP, _SUBTYPES = 0x60, 0x5F, 0x5E, 0x4E, (0x50, 0x4F)
+_UNKNOWN = "(?) -> (?)"
 
 
 class Import(NamedTuple):
@@ -62,13 +67,23 @@ class Reader:
 
     def types(self) -> list[str]:
         """A vector of value types."""
-        return [_TYPES.get(self.byte(), "?") for _ in range(self.number())]
+        return [self.value_type() for _ in range(self.number())]
+
+    def value_type(self) -> str:
+        """The name of a type, "?" for a reference to a type of the module's own, or one that is not known here."""
+        code = self.byte()
+        if code in _REFERENCES:
+            self.number()  # the heap type
+        return _TYPES.get(code, "?")
 
     def limits(self) -> tuple[int, int | None, bool]:
         """Of a memory or table: least, most, shared."""
         flags = self.number()
         least = self.number()
-        return least, self.number() if flags & 1 else None, bool(flags & 2)
+        most = self.number() if flags & 1 else None
+        if flags & 8:
+            self.number()  # the size of a page
+        return least, most, bool(flags & 2)
 
 
 _SHOWN = 32
@@ -102,14 +117,21 @@ class Sections:
                 read[number](content)
 
     def type(self, section: Reader) -> None:
-        """Function types; what is not plain stops the reading, as only names are told then."""
+        """All types, as each takes a number: what is no function is called unknown.
+
+        A kind that is not known here ends the reading: what the module's own types are is not told then.
+        """
         for _ in range(section.number()):
-            if section.byte() != 0x60:
-                return
-            self.types.append(f"({_listed(section.types())}) -> ({_listed(section.types())})")
+            code = section.byte()
+            grouped = code == _GROUP
+            for _ in range(section.number() if grouped else 1):
+                type_ = _composite(section, section.byte() if grouped else code)
+                if not type_:
+                    return
+                self.types.append(type_)
 
     def _type(self, index: int) -> str:
-        return self.types[index] if index < len(self.types) else "(?)"
+        return self.types[index] if index < len(self.types) else _UNKNOWN
 
     def import_(self, section: Reader) -> None:
         """Imports of every kind."""
@@ -120,12 +142,13 @@ class Sections:
                 type_ = self._type(section.number())
                 self.functions.append(type_)
             elif kind == 1:
-                section.byte()
+                section.value_type()
                 section.limits()
             elif kind == 2:
                 self.memory = section.limits()
             elif kind == 3:
-                section.take(2)
+                section.value_type()
+                section.take(1)
             else:
                 section.take(1)
                 section.number()
@@ -149,7 +172,7 @@ class Sections:
         for _ in range(section.number()):
             name, kind, index = section.text(), section.byte(), section.number()
             if kind == 0:
-                self.exports[name] = self.functions[index] if index < len(self.functions) else "(?)"
+                self.exports[name] = self.functions[index] if index < len(self.functions) else _UNKNOWN
             else:
                 self.exports[name] = f" ({_KINDS[kind] if kind < len(_KINDS) else '?'})"
 
@@ -166,3 +189,19 @@ class Sections:
                     self.producers[field] = values
         except ModuleError:
             return  # a custom section may be anything
+
+
+def _composite(section: Reader, code: int) -> str:
+    """A type that begins with `code`, read to its end; empty for an unknown kind, whose end cannot be found."""
+    if code in _SUBTYPES:
+        for _ in range(section.number()):
+            section.number()  # those that it is a subtype of
+        code = section.byte()
+    if code == _FUNC:
+        return f"({_listed(section.types())}) -> ({_listed(section.types())})"
+    if code not in (_STRUCT, _ARRAY):
+        return ""
+    for _ in range(section.number() if code == _STRUCT else 1):
+        section.value_type()
+        section.byte()  # whether it can be changed
+    return _UNKNOWN

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from hypothesis import strategies as st
 
 from tests.differential import scripts
-from tests.fuzz import agreement, raw_script, worlds
+from tests.fuzz import agreement, module_checks, modules, raw_script, worlds
 
 T = TypeVar("T")
 
@@ -44,4 +44,5 @@ TARGETS: tuple[Target[Any], ...] = (
     Target("raw", raw_script.scripts, _raw, raw_script.text, raw_script.parse, 50),
     Target("memory", raw_script.scripts, _memory, raw_script.text, raw_script.parse, 15),
     Target("agreement", scripts.scripts, agreement.check, scripts.text, scripts.parse, 40),
+    Target("modules", modules.modules, module_checks.check, modules.text, modules.parse, 40),
 )
