@@ -87,7 +87,7 @@ storm: $(READY)  ## Signals, forks, threads, cancellations, few descriptors, a f
 	$(BIN)/python -m tests.storms --seconds $(SECONDS)
 
 MINUTES ?= 5
-fuzz: $(READY)  ## Random calls of the raw ABI, with new inputs for some minutes (MINUTES=N)
+fuzz: $(READY)  ## Random calls, scripts and modules, with new inputs for some minutes (MINUTES=N)
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 SCRIPTS ?= 2000
