@@ -99,7 +99,8 @@ class Storm:
 
     def _within(self, how: int) -> None:
         if how == 0:
-            while True:
+            until = time.monotonic() + 20  # a lost signal is a failure, and no hang
+            while time.monotonic() < until:
                 len("computing")
         elif how == 1:
             wait()
