@@ -24,11 +24,10 @@ ENDED: Final = 134
 
 
 class Dir(TypedDict):
-    """A preopened directory, which the program may change: a folder, or a `MemoryFS` with the content of `copied`."""
+    """A preopened directory, which the program may change: a folder, or a `MemoryFS` with its content."""
 
     guest: str
     folder: str
-    copied: str
 
 
 class Order(TypedDict):
@@ -83,7 +82,7 @@ def by_wasihost(order: Order) -> int:
         config = config.with_env(name, value)
     for entry in order["dirs"]:
         if order["host"] == "memory":
-            fs = in_memory(Path(entry["copied"]), max_bytes=None)  # as a disk is that has enough: tests make long holes
+            fs = in_memory(Path(entry["folder"]), max_bytes=None)  # as a disk is that has enough: tests make long holes
             config = config.with_mount(entry["guest"], fs)
         else:
             config = config.with_host_directory_preopen(entry["guest"], entry["folder"])

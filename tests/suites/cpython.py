@@ -42,7 +42,7 @@ class CPythonModule(Program):
         for file in (GUESTS / RUNNER, self._tests.parent / "_pyio.py"):
             shutil.copy(file, root / "lib")
         (root / "tmp").mkdir()
-        dirs = [Dir(guest="/", folder=str(root), copied=str(root))]
+        dirs = [Dir(guest="/", folder=str(root))]
         env = {"PYTHONPATH": "/lib", "PYTHONDONTWRITEBYTECODE": "1"}
         return Run(["python", f"/lib/{RUNNER}", f"test.{self.name}"], env, dirs, json.dumps(sorted(but)).encode())
 

@@ -39,11 +39,11 @@ class GoPackage(Program):
         self._only = only
 
     def prepare(self, scratch: Path, but: Collection[str]) -> Run:
-        tmp, copied = scratch / "tmp", scratch / "copied"
+        tmp, root = scratch / "tmp", scratch / "root"
         tmp.mkdir()
         for folder in (tmp, self._folder, go_root() / "src" / "unicode"):
-            shutil.copytree(folder, copied / folder.relative_to("/"), symlinks=True)
-        shutil.copy(go_root() / "go.env", copied / go_root().relative_to("/"))
+            shutil.copytree(folder, root / folder.relative_to("/"), symlinks=True)
+        shutil.copy(go_root() / "go.env", root / go_root().relative_to("/"))
         args = [f"{self._folder.name}.test", "-test.v=test2json", "-test.paniconexit0"]
         args += [SHORT[self.name]] if self.name in SHORT else []
         args += [f"-test.run={self._only}"] if self._only else []
@@ -51,7 +51,7 @@ class GoPackage(Program):
             tops = sorted({name.partition("/")[0] for name in but})
             args.append(f"-test.skip=^({'|'.join(map(re.escape, tops))})$")
         env = {"PWD": str(self._folder), "PATH": os.environ["PATH"], "TMPDIR": str(tmp), "GOROOT": str(go_root())}
-        return Run(args, env, [Dir(guest="/", folder="/", copied=str(copied))])
+        return Run(args, env, [Dir(guest="/", folder=str(root))])
 
     def read(self, run: Run, stdout: bytes) -> Output:
         verdicts = {name.decode(): _NAMES[verdict] for verdict, name in _VERDICT.findall(stdout)}

@@ -110,6 +110,8 @@ class MemoryFile(MemoryNode, File):
         budget = self.budget
         while isinstance(lazy := self.data, Lazy):
             with budget.lock:
+                if self.data is not lazy:  # another thread has it by now
+                    continue
                 other = budget.loading.get(self)
                 if other is None:
                     own = budget.loading[self] = Loading(threading.get_ident(), threading.Lock())
