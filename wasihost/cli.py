@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from wasihost.config import INHERIT, Inherit, ModuleConfig
 from wasihost.errors import ExitError, LimitExceeded, TimeoutExpired, TrapError, WasihostError
 from wasihost.order import STDIN, Order
+from wasihost.outcomes import printable
 
 if TYPE_CHECKING:
     import socket
@@ -42,13 +43,13 @@ def launch(order: Order) -> int:
         status = _run(order, _config(order))
         hint = status != 0
     except OSError as error:
-        _complain(f"{error.filename or order.module}: {error.strerror or error}")
+        _complain(f"{printable(str(error.filename or order.module))}: {error.strerror or error}")
         status = USAGE_STATUS
     except TimeoutExpired as error:
-        _complain(f"{order.module}: ended after {error.timeout:g} seconds")
+        _complain(f"{printable(order.module)}: ended after {error.timeout:g} seconds")
         status = TIMEOUT_STATUS
     except LimitExceeded as error:
-        _complain(f"{order.module}: {error} (limit: {error.limit})")
+        _complain(f"{printable(order.module)}: {error} (limit: {error.limit})")
         status = LIMIT_STATUS
     except TrapError as error:
         _complain(str(error))
@@ -194,5 +195,6 @@ def _occupy_standard_descriptors() -> None:
 
 def _complain(text: str) -> None:
     """A message on standard error, if there is anyone to read it: the exit status says the same."""
+    text = "\n".join(map(printable, text.split("\n")))
     with contextlib.suppress(OSError, AttributeError, ValueError):  # None or closed where the process began without it
         print(f"wasihost: {text}", file=sys.stderr, flush=True)

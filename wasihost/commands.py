@@ -17,6 +17,7 @@ from wasihost.cli import launch
 from wasihost.errors import WasihostError
 from wasihost.hints import bad_value, no_folder
 from wasihost.order import OPTIONS, STDIN, Option, Order, means_run, mount
+from wasihost.outcomes import printable
 
 
 class _Commands(click.Group):
@@ -107,7 +108,7 @@ def inspect(module: str, as_json: bool) -> None:
 
     try:
         with click.open_file(module, "rb") as file:
-            report = look(file.read(), "standard input" if module == STDIN else os.path.basename(module))
+            report = look(file.read(), "standard input" if module == STDIN else printable(os.path.basename(module)))
     except WasihostError as error:
         raise click.ClickException(str(error)) from None
     click.echo(report.json() if as_json else report.text())

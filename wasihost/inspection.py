@@ -51,7 +51,7 @@ class Report(NamedTuple):
                 "modules": [{"size": one.size, "imports": [item._asdict() for item in one.imports],
                              "exports": one.exports} for one in inner.modules],
             }  # fmt: skip
-        return json.dumps(fields, indent=2, ensure_ascii=False)
+        return json.dumps(fields, indent=2)
 
     def text(self) -> str:
         """For people."""

@@ -11,6 +11,7 @@ import errno
 from typing import Final, NoReturn
 
 from wasihost.logs import warn
+from wasihost.outcomes import printable
 from wasihost.sandbox.names import failure
 
 _LIBRARIES: Final = frozenset({"fsspec", "zipfile", "zipp"})
@@ -49,4 +50,4 @@ def _is_about_data(error: Exception, source: object) -> bool:
 
 
 def _log_cause(error: Exception, what: str) -> None:
-    warn("files", "cannot read %r: %s: %s", what, type(error).__name__, error)
+    warn("files", "cannot read %r: %s: %s", what, type(error).__name__, printable(str(error)))

@@ -16,6 +16,7 @@ from wasihost.engines.wasmtime import loops, postpone
 from wasihost.engines.wasmtime.engine import Engine, Kind
 from wasihost.engines.wasmtime.ffi import c, take_error
 from wasihost.errors import ModuleError
+from wasihost.outcomes import printable
 from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def compiled(code: bytes, label: str, owner: Engine, bounds: "Bounds | None" = N
 
 def refused(text: str, label: str) -> ModuleError:
     """What the engine has against a module: that it is wrong, or needs what this engine does not have."""
-    text = " ".join(text.split())
+    text = printable(" ".join(text.split()))
     if not any(words in text for words in _LACKS):
         return ModuleError(f"{label}: not a valid module: {text}")
     advice = next(

@@ -13,6 +13,7 @@ from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_ubyte, c_uint32, c_uin
 from typing import Any, NamedTuple
 
 from wasihost.engines.wasmtime.library import load
+from wasihost.outcomes import printable
 
 _P, _N, _S = c_void_p, c_size_t, c_char_p
 _Declaration = tuple[type[Any] | None, tuple[type[Any], ...]]
@@ -178,13 +179,16 @@ def name_at(address: int | None, most: int | None = None) -> str | None:
 
 
 def take_error(error: int) -> str:
-    """The text of a `wasmtime_error_t`, which is freed. Slow if RUST_BACKTRACE makes the engine add its own stack."""
+    """The text of a `wasmtime_error_t`, which is freed. Slow if RUST_BACKTRACE makes the engine add its own stack.
+
+    Names of a module that are in it are escaped, but for line ends, which are the engine's own, too.
+    """
     message = Vec()
     c.wasmtime_error_message(error, ctypes.byref(message))
     text = message.text().decode("utf-8", "replace")
     c.wasm_byte_vec_delete(ctypes.byref(message))
     c.wasmtime_error_delete(error)
-    return without_stack(text)
+    return "\n".join(map(printable, without_stack(text).split("\n")))
 
 
 def without_stack(text: str) -> str:

@@ -33,6 +33,7 @@ from wasihost.engines.wasmtime.traps import raise_end
 from wasihost.engines.wasmtime.watch import watch
 from wasihost.errors import Ended, LinkError
 from wasihost.names import shown
+from wasihost.outcomes import printable
 from wasihost.unpatched import check, threading
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class Instance:
                 self._linker, store.context, first, len(first), second, len(second), made.block
             )
             if error:
-                raise LinkError(f"import {item.module}.{item.name}: {take_error(error)}")
+                raise LinkError(f"import {shown(item.module)}.{shown(item.name)}: {printable(take_error(error))}")
             self._given.append(made)
             if self.memory.export is None:
                 self._state.guest.view = self.memory.bind(made)

@@ -21,6 +21,7 @@ from wasihost.engines.wasmtime.once import once
 from wasihost.engines.wasmtime.outline import FREE, Outline, outline
 from wasihost.engines.wasmtime.sections import Type
 from wasihost.errors import ModuleError, Place
+from wasihost.outcomes import printable
 from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
@@ -147,7 +148,9 @@ def assemble(text: bytes, label: str) -> bytes:
         raise ModuleError(f"{label}: not WebAssembly: {not_wasm(text)}")
     binary = Vec()
     if error := c.wasmtime_wat2wasm(text, len(text), ctypes.byref(binary)):
-        raise ModuleError(f"{label}: not valid WebAssembly text: {take_error(error)}")
+        what, arrow, where = take_error(error).partition("\n     -->")
+        lines = [printable(what), *map(printable, (arrow + where).splitlines()[1:])]
+        raise ModuleError(f"{label}: not valid WebAssembly text: " + "\n".join(lines))
     code = binary.text()
     c.wasm_byte_vec_delete(ctypes.byref(binary))
     return code
@@ -235,7 +238,7 @@ def load(
         found = _find(key, owner, io.BytesIO(code))
         return found or _found_or_made(key, owner, code, "guest", on_compile, bounds)[1]
     path = os.fspath(source)
-    label = os.path.basename(path)
+    label = printable(os.path.basename(path))
     with open(path, "rb") as file:
         about = os.fstat(file.fileno())
         origin = os.path.abspath(path), about
