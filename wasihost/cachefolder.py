@@ -53,19 +53,18 @@ def lies_in(directory: tuple[int, int]) -> str | None:
     """The folder that entries are read from, if who can write in this directory (its device and inode number) can put
     entries there; also the one of processes without `WASIHOST_CACHE_DIR`, where it exists.
 
-    What the environment names is looked up once a second.
+    Where the way leads is looked up once a second.
     """
     global _ways
-    named = tuple(map(os.environ.get, ("WASIHOST_CACHE_DIR", "XDG_CACHE_HOME", "HOME")))
-    now = time.monotonic()
-    if _ways is None or _ways[0] != named or now > _ways[1] or not os.path.isabs(named[0] or "/"):
+    named, now = os.environ.get("WASIHOST_CACHE_DIR"), time.monotonic()
+    if _ways is None or now > _ways[1] or _ways[0] != named or (named and not os.path.isabs(named)):
         chosen, usual = folder(), _of_the_user()
         places = [place for place in (usual, chosen) if place and (place == chosen or os.path.isdir(place))]
         _ways = named, now + 1, {directory: place for place in places for directory in _on_the_way(place)}
     return _ways[2].get(directory)
 
 
-_ways: tuple[tuple[str | None, ...], float, dict[tuple[int, int], str]] | None = None
+_ways: tuple[str | None, float, dict[tuple[int, int], str]] | None = None
 
 
 def _on_the_way(place: str) -> set[tuple[int, int]]:

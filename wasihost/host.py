@@ -31,7 +31,7 @@ from wasihost.handlers.poll import Poll
 from wasihost.handlers.proc import Proc, Sched
 from wasihost.handlers.random import Random, Stock
 from wasihost.handlers.sock import Sock
-from wasihost.mounts import check_together, open_mount
+from wasihost.mounts import check_read_only, open_mount
 from wasihost.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -76,10 +76,12 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
                     f"{given} directories and sockets and the standard streams are more than "
                     f"{self.table.limit} open files: give with_limits(open_files=...)"
                 )
-            if mounts := config.fs_preopens:
-                fds = [self.table.insert(open_mount(mount)) for mount in mounts]
-                if any(not mount.read_only for mount in mounts):
-                    check_together(mounts, map(self.table.directory, fds), id(self))
+            mounts, kinds = config.fs_preopens, 0
+            for mount in mounts:
+                self.table.insert(open_mount(mount, id(self)))
+                kinds |= 1 if mount.read_only else 2
+            if kinds == 3:
+                check_read_only(list(zip(mounts, map(self.table.directory, range(3, 3 + len(mounts))), strict=True)))
             for one in config.sockets:
                 self.table.insert(_given_socket(one))
         except BaseException:

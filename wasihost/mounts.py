@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from wasihost import cachefolder
 from wasihost.descriptors.base import Directory
-from wasihost.descriptors.host_directory import HostDirectory, NotForGuests, open_host_directory
+from wasihost.descriptors.host_directory import NotForGuests, open_host_directory
 from wasihost.errors import ConfigError
 from wasihost.fsconfig import Mount
 
@@ -18,8 +18,8 @@ def _is_root() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
-def open_mount(mount: Mount) -> Directory:
-    """The directory that the guest starts from."""
+def open_mount(mount: Mount, guest: int) -> Directory:
+    """The directory that a guest starts from, known by the `id` of its host."""
     try:
         if isinstance(mount.source, str):
             made = open_host_directory(
@@ -29,9 +29,11 @@ def open_mount(mount: Mount) -> Directory:
                 kernel_files=mount.kernel_files,
                 one_file_system=mount.one_file_system,
             )
-            if not mount.read_only and _is_root() and (place := cachefolder.lies_in(made.bounds.root)):
-                made.close()
-                raise _holds_cache(mount, place)
+            if not mount.read_only and _is_root():
+                if place := cachefolder.lies_in(made.bounds.root):
+                    made.close()
+                    raise _holds_cache(mount, place)
+                cachefolder.guests.setdefault(guest, []).append(made.bounds.root)
             return made
         from wasihost.descriptors.virtual import open_virtual
 
@@ -46,19 +48,11 @@ def open_mount(mount: Mount) -> Directory:
         ) from error
 
 
-def check_together(mounts: Iterable[Mount], directories: Iterable[Directory], guest: int) -> None:
-    """Refuse a read-only mount that could be changed by another one; note what the guest may write, by its `id`."""
-    opened = list(zip(mounts, directories, strict=True))
-    if any(mount.read_only for mount, _ in opened):
-        from wasihost.overlaps import check_read_only
+def check_read_only(opened: Sequence[tuple[Mount, Directory]]) -> None:
+    """Refuse a read-only mount that could be changed by another one."""
+    from wasihost import overlaps
 
-        check_read_only(opened)
-    if _is_root():
-        cachefolder.guests[guest] = [
-            directory.bounds.root
-            for mount, directory in opened
-            if not mount.read_only and isinstance(directory, HostDirectory)
-        ]
+    overlaps.check_read_only(opened)
 
 
 def _holds_cache(mount: Mount, place: str) -> ConfigError:

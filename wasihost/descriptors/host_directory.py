@@ -270,12 +270,12 @@ class _Preopen(HostDirectory):
         super().__init__(-1, read_only, Bounds((0, 0)), guest_path)
         # An iterator written in C is unpacked without an occasion for a signal handler.
         [self.fd] = map(os.open, (path,), (os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC,))
-        if not kernel_files and (name := kernels(self.fd)):
+        st = os.fstat(self.fd)
+        if not kernel_files and (name := kernels(self.fd, st.st_dev)):
             raise NotForGuests(
                 errno.EACCES,
                 f"it is on {name}, by which a guest gets at this process; that is given if it is asked for",
             )
-        st = os.fstat(self.fd)
         self.bounds = Bounds(
             (st.st_dev, st.st_ino),
             kernel_files=kernel_files,

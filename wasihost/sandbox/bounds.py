@@ -73,7 +73,7 @@ class Bounds:
         """Look at what `path` led to, a file on `device` that is none of `known`: EXDEV or EACCES if it may not."""
         if self.one_file_system:
             raise failure(errno.EXDEV, path)
-        if kernels(fd):
+        if kernels(fd, device):
             raise failure(errno.EACCES, path)
         self.known.add(device)
 
@@ -99,14 +99,15 @@ def is_harmless(device: int) -> bool:
     return device in _HARMLESS or sys.platform != "linux"
 
 
-def kernels(fd: int) -> str | None:
-    """The name of the kernel's own file system that an open file is on; None if it is on an ordinary one."""
-    if sys.platform != "linux":
+def kernels(fd: int, device: int) -> str | None:
+    """The name of the kernel's own file system that an open file on this device is on; None for an ordinary one."""
+    if sys.platform != "linux" or os.major(device):  # file systems of a disk
         return None
-    while _fstatfs(fd, about := ctypes.create_string_buffer(256)) < 0:
+    about = _Statfs()
+    while _fstatfs(fd, about) < 0:
         if (code := ctypes.get_errno()) != errno.EINTR:
             raise OSError(code, os.strerror(code))
-    return _KERNELS.get(int.from_bytes(about.raw[:_F_TYPE], sys.byteorder))
+    return _KERNELS.get(about[0] >> _SHIFT & 0xFFFFFFFF)
 
 
 def mount_number(fd: int) -> int | None:
@@ -122,10 +123,11 @@ def mount_number(fd: int) -> int | None:
 
 
 _AT_EMPTY_PATH, _STATX_MNT_ID = 0x1000, 0x1000
-_F_TYPE = 4 if sys.platform == "linux" and os.uname().machine == "s390x" else ctypes.sizeof(ctypes.c_long)
+_Statfs = ctypes.c_ulong * 32  # larger than the structure, which begins with the type
+_SHIFT = 32 if sys.platform == "linux" and os.uname().machine == "s390x" else 0  # where the type is an int
 _libc = ctypes.CDLL(None, use_errno=True)
 _fstatfs = _libc.fstatfs
-_fstatfs.argtypes, _fstatfs.restype = (ctypes.c_int, ctypes.c_char_p), ctypes.c_int
+_fstatfs.argtypes, _fstatfs.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_int
 _statx = getattr(_libc, "statx", None)
 if _statx is not None:
     _statx.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_char_p)
