@@ -10,8 +10,10 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from signal import signal as under_another_name
+from typing import Any
 
 import pytest
 
@@ -96,6 +98,28 @@ def test_a_handler_runs_at_once_and_the_guest_goes_on(kind: str) -> None:
     assert len(came) == 3
     for turn, took in enumerate(came):
         in_time(took, 0.3 * turn, 0.3 * turn + 0.2)
+
+
+def test_what_is_raised_within_the_callback_of_a_weak_reference_is_not_lost() -> None:
+    class Interrupts(set[object]):
+        def __bool__(self) -> bool:
+            signal.raise_signal(signal.SIGUSR1)
+            return True
+
+    class Member:
+        pass
+
+    members: Any = weakref.WeakSet()
+    members._iterating = Interrupts()  # looked at by the callback, whose exceptions Python prints and forgets
+
+    def host() -> int:
+        members.add(member := Member())
+        del member
+        return 1
+
+    signal.signal(signal.SIGUSR1, enough)
+    with pytest.raises(Enough):
+        calling(host)
 
 
 def test_ctrl_c_within_a_host_function_is_raised_there() -> None:

@@ -55,11 +55,16 @@ _holders: set[int] = set()
 """Whose guests the main thread may be in."""
 
 
+def _swallows(frame: FrameType) -> bool:
+    """Whether Python prints what is raised there and goes on: finalizers, and the callbacks of weak references."""
+    return frame.f_code.co_name == "__del__" or frame.f_globals.get("__name__") in ("_weakrefset", "weakref")
+
+
 def stand_in(number: int, frame: FrameType | None) -> Any:
     """The handler of every signal that has one of Python's, while the main thread is in a guest."""
     at = frame
     if at is None or (at.f_code not in FRAGILE and at.f_globals.get("__package__") != "wasmtime"):
-        while at is not None and at.f_code not in FRAGILE and at.f_code not in BUSY and at.f_code.co_name != "__del__":
+        while at is not None and at.f_code not in FRAGILE and at.f_code not in BUSY and not _swallows(at):
             at = at.f_back
         if at is None or at.f_code in FRAGILE:
             return _real[number](number, frame) if number in _real else None
@@ -71,7 +76,7 @@ def stand_in(number: int, frame: FrameType | None) -> Any:
     return None
 
 
-FRAGILE.add(stand_in.__code__)
+FRAGILE.update((stand_in.__code__, _swallows.__code__))
 
 
 class _Here(threading.local):
