@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from wasihost.module import Module
 
 RUNS: Final = (
-    "array", "difflib", "fcntl", "mmap", "signal", "termios", "time",
+    "array", "difflib", "fcntl", "mmap", "resource", "signal", "termios", "time",
     *(f"wasihost.{name}" for name in (
         "backtrace", "counting", "descriptors.ahead", "descriptors.readiness", "descriptors.virtual",
         "engines.wasmtime.globals", "engines.wasmtime.instance", "engines.wasmtime.misfits", "engines.wasmtime.module",
-        "engines.wasmtime.watch", "memory", "names", "overlaps", "state", "stats", "vfs.changes", "vfs.mounting",
+        "engines.wasmtime.watch", "instantiating", "memory", "names", "overlaps", "state", "stats", "vfs.changes",
+        "vfs.mounting",
     )),
 )  # fmt: skip
 """What a run of any kind may import, besides what every run does: little and fast, so the first run brings it all."""
@@ -33,9 +34,8 @@ _PRELOADED: Final = (
     *_WITH, *_WITH["socket"], *_WITH["inspect"], "hashlib", "wasi_preview0", "wasihost.preview0",
     "concurrent.futures.thread", "demangle", "encodings.ascii", "encodings.idna", "encodings.latin_1",
     "encodings.utf_16", "logging", "re", "tempfile",
-    "resource", "subprocess", "wasihost.dwarf", "wasihost.engines.wasmtime.apart",
+    "subprocess", "wasihost.dwarf", "wasihost.engines.wasmtime.apart",
     "wasihost.engines.wasmtime.artifact", "wasihost.engines.wasmtime.linker",
-    "wasihost.instantiating",
     "wasihost.isolation.guest", "wasihost.isolation.trees", "wasihost.runs", "wasihost.runs_async", "wasihost.starting",
 )  # fmt: skip
 """What takes longer, or is needed by few."""
