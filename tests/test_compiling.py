@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.wheels import python
-from wasihost import Compilation, Module, ModuleError, instantiate, preload, run
+from wasihost import Compilation, Instance, Module, ModuleError, instantiate, preload, run
 from wasihost.engines.wasmtime import compiling
 from wasihost.engines.wasmtime.ffi import c
 
@@ -54,7 +54,9 @@ def test_a_function_is_called_before_and_after() -> None:
 @pytest.mark.parametrize("call", [run, instantiate], ids=lambda call: str(call.__name__))
 def test_as_an_option(call: Callable[..., Any]) -> None:
     events: list[Compilation] = []
-    call(fresh(), on_compile=events.append)
+    made = call(fresh(), on_compile=events.append)
+    if isinstance(made, Instance):
+        made.close()
     assert [event.seconds is None for event in events] == [True, False]
 
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from _weakrefset import WeakSet
+from _weakref import ref
+from itertools import count
+from typing import Protocol
 
 
 class HasLocks(Protocol):
@@ -23,19 +22,24 @@ class HasLocks(Protocol):
         """In a forked child, where no other thread runs: make the locks again, and forget what others were doing."""
 
 
-_shared: WeakSet[HasLocks] | None = None
+_shared: dict[int, ref[HasLocks]] = {}
+"""By numbers that are given once. No `WeakSet`: it forgets what has gone by a function of Python's, which the collector
+calls anywhere, and what a signal handler raises in there is lost."""
+_numbers = count()
+_PRUNED = 256
+"""How many are added until those that have gone are forgotten."""
 _LONGEST = 2.0
 """Seconds that a fork waits for imports of other threads."""
 
 
 def renew_in_child(one: HasLocks) -> None:
     """Have the locks of `one` made again in every child forked from now on. It is not kept alive."""
-    global _shared
-    if _shared is None:
-        from _weakrefset import WeakSet  # of `threading`, which is there if there are locks
-
-        _shared = WeakSet()
-    _shared.add(one)
+    number = next(_numbers)
+    _shared[number] = ref(one)
+    if number % _PRUNED == 0:
+        for other, there in _shared.copy().items():
+            if there() is None:
+                _shared.pop(other, None)
 
 
 class Locked:
@@ -55,8 +59,9 @@ class Locked:
 
 
 def _after_in_child() -> None:
-    for one in tuple(_shared or ()):
-        one.renew_locks()
+    for there in _shared.copy().values():
+        if (one := there()) is not None:
+            one.renew_locks()
 
 
 def _before() -> None:

@@ -280,12 +280,12 @@ import faulthandler, os, signal, wasihost
 host = wasihost.Imports("env")
 @host.function
 def host_function() -> None:
-    os.kill(os.getpid(), signal.SIGUSR1)
+    signal.raise_signal(signal.SIGUSR1)  # to this thread; otherwise faulthandler shows the one that happens to get it
 signal.signal(signal.SIGUSR1, lambda *_: print("Python's", flush=True))
 faulthandler.register(signal.SIGUSR1, chain=True)
 guest = '(import "env" "host_function" (func $f)) (memory (export "memory") 1) (func (export "_start") (call $f))'
 wasihost.run(f"(module {guest})", imports=host)
-os.kill(os.getpid(), signal.SIGUSR1)
+signal.raise_signal(signal.SIGUSR1)
 """
     done = python(code)
     assert done.stdout == "Python's\n" * 2
