@@ -169,6 +169,7 @@ wasihost.run({str(build_c("tool"))!r}, args=["spin"], isolation="process", stdou
     assert gone(lambda: not any(alive(one) for one in [zygote, *workers]))
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_has_workers_of_its_own() -> None:
     assert run(TOOL, args=["exit", "1"], isolation="process").returncode == 1
     ours = pool.process
