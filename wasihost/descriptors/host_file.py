@@ -108,7 +108,7 @@ class HostFile(Descriptor):
     def pread(self, buffers: list[memoryview], offset: int) -> int:
         """preadv(2); INVAL for an offset beyond 2**63-1."""
         start = file_offset(offset)
-        if are_large(buffers):
+        if (len(buffers) != 1 or len(buffers[0]) > PIECE) and are_large(buffers):
             return each(buffers, self.deadline, lambda piece, done: _preadv(self.fd, [piece], start + done))
         return _preadv(self.fd, buffers, start)
 
@@ -126,7 +126,7 @@ class HostFile(Descriptor):
         return self._pwrite(buffers, file_offset(offset))
 
     def _pwrite(self, buffers: list[memoryview], start: int) -> int:
-        if are_large(buffers):
+        if (len(buffers) != 1 or len(buffers[0]) > PIECE) and are_large(buffers):
             return each(buffers, self.deadline, lambda piece, done: _pwrite(self.fd, piece, start + done))
         return _pwritev(self.fd, buffers, start)
 
