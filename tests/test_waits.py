@@ -10,13 +10,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.descriptors import open_files
 from tests.support.guests import build_c
 from tests.support.timing import few_tries, in_time
-from wasihost import Imports, LimitExceeded, Module, ModuleConfig, TimeoutExpired, instantiate, run
+from wasihost import (
+    ConfigError,
+    Imports,
+    Instance,
+    LimitExceeded,
+    Module,
+    ModuleConfig,
+    TimeoutExpired,
+    instantiate,
+    run,
+)
 from wasihost.config import Inherit
 
 TOOL = Module(build_c("tool"))
@@ -234,6 +245,85 @@ def test_an_end_for_good_ends_what_begins_later(config: ModuleConfig) -> None:
         with pytest.raises(RuntimeError, match="for good"):
             guest.run()
         assert time.perf_counter() - begin < SLACK
+
+
+def test_a_guest_that_cannot_be_ended_is_no_success() -> None:
+    """It was made where nothing has a say: in another thread, without a timeout. One that waits ends all the same."""
+    made: list[Instance] = []
+    ends: list[str] = []
+    ready = threading.Semaphore(0)
+
+    def work(module: str | Path, *args: str) -> None:
+        guest = instantiate(module, args=args)
+        made.append(guest)
+        ready.release()
+        try:
+            guest.run()
+        except Enough as end:
+            ends.append(str(end))
+
+    spin = threading.Thread(target=work, args=(SPIN_AND_SLEEP,), daemon=True)
+    spin.start()
+    ready.acquire()
+    time.sleep(0.1)
+    with pytest.raises(ConfigError, match="give `timeout` when it is made"):
+        made[0].end(Enough("computing"), for_good=True)
+    asleep = threading.Thread(target=work, args=(build_c("tool"), "sleep", "60"))
+    asleep.start()
+    ready.acquire()
+    time.sleep(0.1)
+    made[1].end(Enough("asleep"), for_good=True)
+    asleep.join(20)
+    spin.join(60)
+    assert ends == ["asleep", "computing"]
+
+
+class Enough(Exception):
+    """Ends a guest."""
+
+
+SPIN_AND_SLEEP = """(module
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (local $i i64)
+    (loop $l (br_if $l (i64.lt_u (local.tee $i (i64.add (local.get $i) (i64.const 1))) (i64.const 4000000000))))
+    (i64.store (i32.const 32) (i64.const 60000000000))
+    (drop (call $poll (i32.const 8) (i32.const 512) (i32.const 1) (i32.const 120)))))"""
+"""Computes for a second or a few, then sleeps for a minute."""
+
+
+@pytest.mark.filterwarnings("ignore")  # an instance that was being closed just then is closed by the collector
+@pytest.mark.parametrize("error", [(TimeoutError,), (BlockingIOError, 11, "by its number"), (ConnectionError,)])
+def test_an_oserror_of_a_signal_handler_is_no_errno(error: tuple[Any, ...]) -> None:
+    """Wherever it comes in a guest that does nothing but call the host."""
+
+    def ring(_number: int, _frame: object) -> None:
+        raise error[0](*error[1:])
+
+    delays = iter(range(1, 1000))
+    imports = Imports("env")
+
+    @imports.function
+    def begin() -> None:  # once the guest runs: what looks for its module in the cache passes over an OSError
+        signal.setitimer(signal.ITIMER_REAL, next(delays) / 5_000)
+
+    module = Module(CALLING)
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        for _ in range(20):
+            with pytest.raises(error[0]):
+                run(module, files={"a": b""}, imports=imports, timeout=20)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+CALLING = """(module
+  (import "wasi_snapshot_preview1" "path_filestat_get" (func $stat (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "begin" (func $begin))
+  (memory (export "memory") 1) (data (i32.const 8) "a")
+  (func (export "_start") (call $begin)
+    (loop (drop (call $stat (i32.const 3) (i32.const 0) (i32.const 8) (i32.const 1) (i32.const 64))) (br 0))))"""
 
 
 def test_a_second_thread_does_not_touch_the_first_one_s_time() -> None:

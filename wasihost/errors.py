@@ -317,6 +317,10 @@ def _carry(error: GuestError, args: Sequence[str], stdout: bytes | str | None, s
         give(error, Outcome(args, stdout, stderr), note=False)
 
 
+BY_SIGNAL_HANDLER = "_raised_by_a_signal_handler"
+"""In the `__dict__` of an OSError that a signal handler raised while a guest ran: it ends the run, and is no errno."""
+
+
 class Ended(BaseException):
     """Carries an OSError that ends a run past what makes errnos of them. A run raises the `reason` itself."""
 

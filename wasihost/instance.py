@@ -194,13 +194,14 @@ class Instance:
     def end(self, reason: BaseException, *, for_good: bool = False) -> None:
         """From any other thread: end what the guest is doing; the call raises `reason`.
 
-        With `for_good`, calls that begin later raise it too. A guest that computes can be ended only if it was made to
-        be interruptible (with a timeout, or in the main thread).
+        With `for_good`, calls that begin later raise it too. ConfigError for a guest that computes, and was not made to
+        be interrupted (with a timeout, or in the main thread): it ends when it waits.
         """
         from wasihost.engines.wasmtime.watch import watch
 
         self._deadline.end(reason, for_good=for_good)
         watch.interrupt()
+        self._engine.check_ended()
 
     def _within(self, timeout: float | None, begun: int | None, call: Callable[..., T], *args: Any) -> T:
         """`call(*args)`, in which the guest has so many seconds, from now or from another time on.

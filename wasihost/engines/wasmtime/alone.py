@@ -1,8 +1,11 @@
 """One thread at a time in an instance: the engine does not notice two in one store, and both would write anywhere."""
 
+from wasihost.errors import ConfigError
 from wasihost.unpatched import threading
 
 BUSY = "another thread is in this guest: an instance is for one thread at a time; end it, or wait"
+_WAITS_END = 0.2
+"""Seconds within which a guest that waits has ended."""
 
 
 class Alone:
@@ -20,3 +23,10 @@ class Alone:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+
+def check_left(lock: "threading.RLock") -> None:
+    """ConfigError if another thread stays in the guest although it was ended: it computes, uninterrupted."""
+    if not lock.acquire(timeout=_WAITS_END):
+        raise ConfigError("the guest computes and was not made to be interrupted: give `timeout` when it is made")
+    lock.release()

@@ -11,7 +11,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wasihost.engines.wasmtime import memory, nesting, postpone, signals, stack, tracing
-from wasihost.engines.wasmtime.alone import BUSY, Alone
+from wasihost.engines.wasmtime.alone import BUSY, Alone, check_left
 from wasihost.engines.wasmtime.calls import (
     CALLBACK,
     CALLER_CALLBACK,
@@ -237,6 +237,11 @@ class Instance:
     def alone(self) -> Alone:
         """A context manager that raises RuntimeError where another thread is in this instance."""
         return Alone(self._one)
+
+    def check_ended(self) -> None:
+        """ConfigError for a guest that was ended, goes on in another thread, and cannot be interrupted."""
+        if not self.interruptible:
+            check_left(self._one)
 
     def _enter(self, call: Callable[[int, object], int | None]) -> None:
         """Let the engine do `call` with the context and room for a trap; raise how it ended."""

@@ -30,6 +30,7 @@ from itertools import compress, starmap
 from types import CodeType, FrameType
 from typing import Any, TypeAlias, cast
 
+from wasihost.errors import BY_SIGNAL_HANDLER
 from wasihost.unpatched import threading
 
 FRAGILE: set[CodeType] = set()
@@ -67,7 +68,13 @@ def stand_in(number: int, frame: FrameType | None) -> Any:
         while at is not None and at.f_code not in FRAGILE and at.f_code not in BUSY and not _swallows(at):
             at = at.f_back
         if at is None or at.f_code in FRAGILE:
-            return _real[number](number, frame) if number in _real else None
+            if number not in _real:
+                return None
+            try:
+                return _real[number](number, frame)
+            except OSError as error:
+                error.__dict__[BY_SIGNAL_HANDLER] = True
+                raise
     wakeup = _set_wakeup_fd(-1)  # whoever reads there has been told of this signal
     if wakeup < 0:
         [_] = map(_trip, (number,))
