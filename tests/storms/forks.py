@@ -6,6 +6,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -28,6 +29,7 @@ def child(work: Callable[[], object]) -> int:
         return pid
     wrong = 1
     faulthandler.dump_traceback_later(PATIENCE - 5)
+    signal.alarm(4 * PATIENCE)  # should nobody be there to end it
     try:
         work()
         wrong = 0
