@@ -16,13 +16,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from wasihost.config import INHERIT, Inherit, ModuleConfig
-from wasihost.errors import ExitError, LimitExceeded, TimeoutExpired, TrapError, WasihostError
+from wasihost.errors import ExitError, GuestError, LimitExceeded, TimeoutExpired, TrapError, WasihostError
 from wasihost.order import STDIN, Order
 from wasihost.outcomes import printable
 
 if TYPE_CHECKING:
     import socket
 
+    from wasihost.engines.wasmtime.compiling import OnCompile
     from wasihost.fsconfig import MountOptions
     from wasihost.imports import Provider
 
@@ -130,6 +131,8 @@ def _run(order: Order, config: ModuleConfig) -> int:
         from wasihost.progress import Progress
 
         progress = Progress()
+    if order.isolate:
+        return _run_isolated(order, config, progress)
     if not (order.stats or order.invoke or order.preload or order.stub):
         from wasihost.execute import execute
 
@@ -164,6 +167,27 @@ def _run(order: Order, config: ModuleConfig) -> int:
         for number in answer if isinstance(answer, tuple) else [] if answer is None else [answer]:
             print(number, flush=True)
         return 0
+
+
+def _run_isolated(order: Order, config: ModuleConfig, progress: OnCompile | None) -> int:
+    """The same in a process of its own. WasihostError for what has to be in this one."""
+    if order.invoke or order.preload or order.stub:
+        raise WasihostError("--isolate is for a program that stands alone: leave out --invoke, --preload and --stub")
+    from wasihost.report import table
+    from wasihost.runs import run
+
+    stats = None
+    try:
+        done = run(_source(order.module), config, timeout=order.timeout, cache=not order.no_cache, stats=order.stats,
+                   on_compile=progress, isolation="process")  # fmt: skip
+        stats = done.stats
+    except GuestError as error:
+        stats = error.stats
+        raise
+    finally:
+        if order.stats and stats is not None:
+            print(table(stats), file=sys.stderr, flush=True)
+    return done.returncode
 
 
 def _source(module: str) -> str | bytes:

@@ -41,6 +41,7 @@ class Order(NamedTuple):
     max_open_files: int | None = None
     no_cache: bool = False
     stats: bool = False
+    isolate: bool = False
     module: str = ""
     args: tuple[str, ...] = ()
 
@@ -141,6 +142,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "--max-open-files": Option("max_open_files", count, "N", "Files it may have open at once."),
     "--invoke": Option("invoke", name, "FUNC", "Call this export with ARGS as numbers, and print what it answers."),
     "--no-cache": Option("no_cache", None, "", "Compile without looking at compiled modules on disk."),
+    "--isolate": Option("isolate", None, "", "Run it in a process of its own that has given up everything else."),
     "--stats": Option("stats", None, "", "Afterwards, say on stderr what the guest used and called."),
 }  # fmt: skip
 

@@ -17,6 +17,8 @@ def table(stats: Stats) -> str:
         lines.append(f"fuel         {stats.fuel:,}")
     if stats.limits:
         lines.append(f"limits met   {', '.join(stats.limits)}")
+    if stats.isolation:
+        lines.append(f"held by      {', '.join(stats.isolation)}")
     if stats.calls:
         lines += ["", f"{'function':28} {'calls':>12} {'bytes':>16}"]
         for name, calls in sorted(stats.calls.items(), key=lambda item: -item[1]):

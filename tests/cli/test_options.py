@@ -225,3 +225,16 @@ def test_compiling_is_shown_on_a_terminal_if_it_takes_long() -> None:
     os.close(ours)
     assert b"compiling bench" in said
     assert b"\r" in said
+
+
+def test_isolate(tmp_path: Path) -> None:
+    done = wasihost("run", "--isolate", "--stats", "--dir", f"{tmp_path}::/", TOOL, "files", "/f")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert (tmp_path / "f").read_text() == "written"
+    assert "held by      rlimits, " in done.stderr
+    done = wasihost("run", "--isolate", "--timeout", "300ms", TOOL, "spin")
+    assert (done.returncode, done.stdout) == (124, "spinning\n")
+    assert wasihost("run", "--isolate", TOOL, "exit", "7").returncode == 7
+    done = wasihost("run", "--isolate", "--invoke", "f", TOOL)
+    assert done.returncode == 2
+    assert "--isolate is for a program that stands alone" in done.stderr
