@@ -19,8 +19,10 @@ from wasihost import (
     STDOUT,
     CalledProcessError,
     ConfigError,
+    GuestFault,
     Imports,
     IsolationError,
+    Lazy,
     LimitExceeded,
     LinkError,
     MemoryFS,
@@ -37,6 +39,8 @@ from wasihost import (
 
 TOOL, TALKER = Module(build_c("tool")), Module(build_c("talker"))
 TRAP = '(module (memory (export "memory") 1) (func $broken (export "_start") unreachable))'
+FAULT = """(module (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+    (memory (export "memory") 1) (func (export "_start") (drop (call $random (i32.const -1) (i32.const 2)))))"""
 GROW = '(module (memory (export "memory") 1) (func (export "_start") (drop (memory.grow (i32.const 1000)))))'
 
 
@@ -115,6 +119,8 @@ def test_files_in_memory_come_back() -> None:
     done = run(TOOL, args=["files", "/a.txt"], files={"kept": b"1"}, isolation="process")
     assert dict(done.files) == {"a.txt": b"written"}
     assert done.files.created == ("a.txt",)
+    lazy = run(TOOL, args=["show", "l"], files={"l": Lazy(3, lambda: b"abc")}, isolation="process", capture_output=True)
+    assert (lazy.stdout, dict(lazy.files)) == (b"abc", {})
     fs = MemoryFS({"a.txt": b"old and longer", "d/kept": b"1", "gone/x": b""})
     fs.symlink("d/kept", "link")
     fs.link("d/kept", "other")
@@ -138,6 +144,10 @@ def test_directories_of_the_host(tmp_path: Path) -> None:
     assert run(TOOL, args=["files", "/out/b"], isolation="process", **given).returncode == 0
     assert (tmp_path / "out" / "b").read_text() == "written"
     assert os.listdir(tmp_path / "in") == ["a"]
+    with pytest.raises(ConfigError, match="the guest could change it"):
+        run(TOOL, isolation="process", dirs={"/all": tmp_path}, ro_dirs={"/in": tmp_path / "in"})
+    with pytest.raises(ConfigError, match="procfs"):
+        run(TOOL, isolation="process", ro_dirs={"/proc": "/proc"})
     with pytest.raises(ConfigError, match="cannot mount"):
         run(TOOL, dirs={"/": tmp_path / "missing"}, isolation="process")
 
@@ -146,6 +156,10 @@ def test_ends_of_all_kinds() -> None:
     with pytest.raises(TrapError) as trap:
         run(TRAP, isolation="process")
     assert (trap.value.kind, trap.value.backtrace[0].function) == ("unreachable", "broken")
+    with pytest.raises(TrapError) as fault:
+        run(FAULT, isolation="process")
+    assert isinstance(fault.value.__cause__, GuestFault)
+    assert fault.value.__cause__.address == 0xFFFFFFFF
     begun = time.monotonic()
     with pytest.raises(TimeoutExpired) as late:
         run(TOOL, args=["spin"], timeout=0.3, capture_output=True, files={"a": b""}, isolation="process")
@@ -185,6 +199,12 @@ def test_start_and_run_async() -> None:
         process.stdin.close()
         assert process.stdout.read() == b"hello"
     assert process.returncode == 0
+    process = start(TRAP, isolation="process", bufsize=0)
+    with pytest.raises(TrapError):
+        process.wait(30)
+    with pytest.raises(BrokenPipeError), process.stdin as stdin:
+        stdin.write(b"x")
+    process.stdout.close()
     process = start(TOOL, args=["spin"], isolation="process")
     assert process.stdout.readline() == b"spinning\n"
     process.kill()

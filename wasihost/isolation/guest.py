@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from wasi_preview1.errors import WasiError
 
+from wasihost import cachefolder
 from wasihost.errors import ConfigError, IsolationError, LimitExceeded, TimeoutExpired, TrapError
 from wasihost.isolation import received, wire
 from wasihost.isolation.lockdown import Report
@@ -64,7 +65,7 @@ class IsolatedGuest:
             on_compile=prepared.on_compile,
             limits=config.limits if module.compiles_later else None,
         )
-        packing = Packing(prepared, self._compiled, module.name, timeout)
+        packing = Packing(prepared, self._compiled, module.name, timeout, id(self))
         try:
             self._outputs, self._trees = packing.outputs, packing.trees
             self._most = _most(packing)
@@ -257,6 +258,7 @@ class IsolatedGuest:
 
     def close(self) -> None:
         """End the process, if it has not ended."""
+        cachefolder.guests.pop(id(self), None)
         self._worker.close()
         for output in self._outputs.values():
             output.close()

@@ -13,13 +13,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from wasihost.config import Inherit, ModuleConfig
+from wasihost.descriptors.host_directory import HostDirectory
 from wasihost.errors import ConfigError
-from wasihost.fsconfig import FSConfig
+from wasihost.fsconfig import FSConfig, Mount
+from wasihost.mounts import check_together, open_mount
 from wasihost.output import Captured
 from wasihost.vfs import MemoryFS
 
 if TYPE_CHECKING:
-    from wasihost.descriptors.base import Descriptor
+    from wasihost.descriptors.base import Descriptor, Directory
     from wasihost.engines.wasmtime.artifact import Artifact
     from wasihost.engines.wasmtime.module import Module as Compiled
     from wasihost.options import Prepared
@@ -71,13 +73,16 @@ class Parcel(NamedTuple):
 
 
 class Packing:
-    """A parcel and what belongs to it on this side. `close` it once it is sent, or will not be."""
+    """A parcel and what belongs to it on this side. `close` it once it is sent, or will not be. `owner` is the `id` of
+    the guest, by which it is noted what that may write."""
 
-    def __init__(self, prepared: Prepared, compiled: Compiled, name: str, timeout: float | None) -> None:
+    def __init__(self, prepared: Prepared, compiled: Compiled, name: str, timeout: float | None, owner: int) -> None:
         from wasihost.engines.wasmtime import artifact
 
         self.fds: list[int] = []
         self.trees: list[tuple[MemoryFS, Snapshot]] = []
+        self._sent: list[Snapshot] = []
+        self._directories: list[Directory] = []
         self.outputs: dict[int, Descriptor] = {}
         self.reader: tuple[Any, Descriptor] | None = None
         """The socket that the worker asks for standard input on, and what is read then."""
@@ -86,7 +91,11 @@ class Packing:
         config = prepared.config
         _refuse(prepared, config)
         try:
-            mounts = [self._place(mount.source, mount.guest_path, mount.read_only) for mount in config.fs_preopens]
+            for mount in config.fs_preopens:
+                self._directories.append(open_mount(mount))
+            if self._directories:
+                check_together(config.fs_preopens, self._directories, owner)
+            mounts = [self._place(*pair) for pair in zip(config.fs_preopens, self._directories, strict=True)]
             streams = [self._input(config.stdin), *(
                 self._output(stream, number) for number, stream in ((1, config.stdout), (2, config.stderr))
             )]  # fmt: skip
@@ -96,7 +105,7 @@ class Packing:
             self.parcel = Parcel(
                 bare.with_stdin(None).with_stdout(None).with_stderr(None), mounts,
                 [Tree((fs.budget.max_bytes, fs.budget.max_entries, fs.budget.max_file_size), snapshot)
-                 for fs, snapshot in self.trees],
+                 for (fs, _), snapshot in zip(self.trees, self._sent, strict=True)],
                 sockets, streams, sent, self._fd(file), name, timeout, prepared.stats, prepared.isolation == "strict",
                 self._writes,
             )  # fmt: skip
@@ -115,6 +124,9 @@ class Packing:
         owned, self._owned = self._owned, []
         for fd in owned:
             os.close(fd)
+        directories, self._directories = self._directories, []
+        for directory in directories:
+            directory.close()
 
     def _fd(self, fd: int) -> int:
         self.fds.append(fd)
@@ -124,15 +136,11 @@ class Packing:
         self._owned.append(fd)
         return self._fd(fd)
 
-    def _place(self, source: Any, guest_path: str, read_only: bool) -> Place:
-        if isinstance(source, str):
-            try:
-                fd = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            except OSError as error:
-                raise ConfigError(f"cannot mount {source!r} as {guest_path!r}: {error.strerror}; give a directory that "
-                                  "exists and can be read") from error  # fmt: skip
+    def _place(self, mount: Mount, directory: Directory) -> Place:
+        source, guest_path, read_only = mount.source, mount.guest_path, mount.read_only
+        if isinstance(directory, HostDirectory):
             self._writes |= not read_only
-            return Place(self._own(fd), None, read_only)
+            return Place(self._fd(directory.fd), None, read_only)
         from wasihost.isolation.trees import taken
 
         if isinstance(source, Mapping) and not isinstance(source, MemoryFS):
@@ -145,7 +153,9 @@ class Packing:
         for number, (fs, _) in enumerate(self.trees):
             if fs is source:
                 return Place(None, number, read_only)
-        self.trees.append((source, taken(source)))
+        kept, sent = taken(source)
+        self.trees.append((source, kept))
+        self._sent.append(sent)
         return Place(None, len(self.trees) - 1, read_only)
 
     def _input(self, stdin: Any) -> Stream:

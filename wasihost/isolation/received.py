@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from wasi_preview1.errors import GuestFault
+
 from wasihost.errors import (
     ConfigError,
     ExitError,
@@ -132,13 +134,17 @@ def _trap(told: dict[str, Any], given: list[Any], compiled: Compiled) -> TrapErr
     if not isinstance(frames, list) or len(frames) > _FRAMES:
         raise _nonsense("a backtrace")
     omitted = told.get("omitted")
-    return TrapError(
+    made = TrapError(
         text(given[0]),
         text(given[1]),
         tuple(_frame(one) for one in frames),
         None if omitted is None else number(omitted),
         look=looking(compiled),
     )
+    fault = told.get("fault")
+    if isinstance(fault, list) and len(fault) == 5:
+        made.__cause__ = GuestFault(text(fault[0]), *(number(one) for one in fault[1:]))
+    return made
 
 
 def _frame(told: Any) -> Frame:

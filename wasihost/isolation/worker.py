@@ -12,7 +12,8 @@ import pickle
 import socket
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from wasi_preview1.errors import WasiError
+import wasi_preview0
+from wasi_preview1.errors import GuestFault, WasiError
 from wasi_preview1.types import Errno
 
 from wasihost.config import Inherit, ModuleConfig
@@ -41,6 +42,9 @@ from wasihost.vfs import MemoryFS
 
 if TYPE_CHECKING:
     from wasihost.stats import Stats
+
+
+FAULTS = GuestFault, wasi_preview0.GuestFault
 
 
 class Served(BaseException):
@@ -104,6 +108,8 @@ class _Worker:
         except Exception as error:
             values["lost"] = f"the files of the guest cannot be given back: {error!r}"
             blobs.clear()
+        for _, end in self._pipes:  # before anybody learns that it is over
+            end.close()
         self._channel.send("end", values, blobs)
 
     def _made(self, guest: Instance) -> None:
@@ -256,8 +262,9 @@ def _stats(stats: Stats) -> dict[str, Any]:
 def _told(error: BaseException) -> dict[str, Any]:
     """An exception as what it was made of; the other side has the list of those that it makes."""
     if isinstance(error, TrapError):
+        fault = error.__cause__.args if isinstance(error.__cause__, FAULTS) else None
         return {"class": "TrapError", "args": [error.message, error.kind], "frames": error.bare_frames(),
-                "omitted": error.omitted}  # fmt: skip
+                "omitted": error.omitted, "fault": fault}  # fmt: skip
     if isinstance(error, LimitExceeded):
         return {"class": "LimitExceeded", "args": [error.limit, error.message]}
     if isinstance(error, (TimeoutExpired, Served)):
