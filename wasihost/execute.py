@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from wasihost import auditing
 from wasihost.config import ModuleConfig
 from wasihost.deadline import after
 from wasihost.engines.wasmtime.compiling import OnCompile
@@ -30,6 +31,7 @@ def execute(
 ) -> int:
     """Run a command module exactly as `config` says; its exit status. Raises as `run` does."""
     given = config.limits
+    auditing.begins(name_of(module), config.args, None)
     slower = timeout is not None or given.fuel is not None
     kind = Kind(timeout is not None, given.fuel is not None, granted(given.stack, slower))
     compiled = load(module, cache=cache, kind=kind, on_compile=on_compile, bounds=bounds_of(given))
@@ -38,11 +40,17 @@ def execute(
         if timeout is not None:
             deadline = state.handlers.deadline
             deadline.start(after(timeout), TimeoutExpired([os.fsdecode(arg) for arg in config.args], timeout))
+        code, ended = 0, ""
         try:
-            enter(compiled, state, ending=deadline, limits=Limits(given.memory, given.fuel), label=name_of(module))
-            code = 0
-        except ExitError as end:
-            code = end.code
-        if deadline is not None:
-            deadline.check()  # a call that cannot be ended took longer
-    return code
+            try:
+                enter(compiled, state, ending=deadline, limits=Limits(given.memory, given.fuel), label=name_of(module))
+            except ExitError as end:
+                code = end.code
+            if deadline is not None:
+                deadline.check()  # a call that cannot be ended took longer
+        except BaseException as error:
+            ended = type(error).__name__
+            raise
+        finally:
+            auditing.ended(name_of(module), ended or code, sorted(state.handlers.met))
+        return code

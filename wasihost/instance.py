@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from warnings import warn
 
+from wasihost import auditing
 from wasihost.deadline import after
 from wasihost.errors import ConfigError, ExitError, LimitExceeded, TimeoutExpired, TrapError
 from wasihost.exports import Exports, Globals
@@ -63,11 +64,13 @@ class Instance:
         self._started = False
         self._begun = 0
         self._code: int | None = None
+        self._end: str | None = None
         self._full = self._closed = False
         self._allocator: Allocator | None = None
         self._stats = Stats()
         self._owner = object()  # of its outcomes
         self._pid = os.getpid()
+        auditing.begins(module.name, config.args, None)
         try:
             self.state = State(config=config, stats=self._stats if prepared.stats else None)
             self._deadline = self.state.handlers.deadline
@@ -262,6 +265,7 @@ class Instance:
         """
         from wasihost.outcomes import Outcome, give
 
+        self._end = type(error).__name__
         if isinstance(error, LimitExceeded):
             self.state.handlers.met.add(error.limit)
         prepared = self._prepared
@@ -364,7 +368,9 @@ class Instance:
             self._note_use()
             self._engine.close()
         self.state.close()
-        self._closed = True
+        closed, self._closed = self._closed, True
+        if not closed:
+            auditing.ended(self.module.name, self._code if self._end is None else self._end, self._stats.limits)
 
     def __del__(self, _warn: Callable[..., None] = warn, _ending: Callable[[], bool] = sys.is_finalizing) -> None:
         """Nobody closed it: what it holds is given back all the same."""

@@ -6,7 +6,7 @@ import os
 import reprlib
 from collections.abc import Sequence
 
-from wasihost import cachefolder
+from wasihost import auditing, cachefolder
 from wasihost.descriptors.base import Directory
 from wasihost.descriptors.host_directory import NotForGuests, open_host_directory
 from wasihost.errors import ConfigError
@@ -20,6 +20,7 @@ def _is_root() -> bool:
 
 def open_mount(mount: Mount, guest: int) -> Directory:
     """The directory that a guest starts from, known by the `id` of its host."""
+    auditing.mounted(mount.guest_path, mount.source, mount.read_only)
     try:
         if isinstance(mount.source, str):
             made = open_host_directory(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from wasi_preview1.errors import WasiError
 
-from wasihost import cachefolder
+from wasihost import auditing, cachefolder
 from wasihost.errors import ConfigError, IsolationError, LimitExceeded, TimeoutExpired, TrapError
 from wasihost.isolation import received, wire
 from wasihost.isolation.lockdown import Report
@@ -56,8 +56,12 @@ class IsolatedGuest:
         self._prepared = prepared
         self._args = [os.fsdecode(arg) for arg in config.args]
         self._timeout = timeout
+        self._name = module.name
+        self._closed = False
+        self._end: int | str | None = None
         self._ended: BaseException | None = None
         self._raised: BaseException | None = None
+        auditing.begins(module.name, config.args, prepared.isolation)
         self._compiled = module.compiled(
             interruptible=timeout is not None,
             fuel=config.limits.fuel is not None,
@@ -118,8 +122,10 @@ class IsolatedGuest:
         begun = time.monotonic_ns()
         until = None if timeout is None else time.monotonic() + min(timeout, _FOREVER) + GRACE
         try:
-            return self._serve(until)
+            self._end = self._serve(until)
+            return self._end
         except BaseException as error:
+            self._end = type(error).__name__
             self.give_outcome(error, begun)
             raise
 
@@ -262,6 +268,10 @@ class IsolatedGuest:
         self._worker.close()
         for output in self._outputs.values():
             output.close()
+        if not self._closed:
+            self._closed = True
+            _ = self.truncated  # which notes the limit
+            auditing.ended(self._name, self._end, self.stats.limits)
 
     def __enter__(self) -> Self:
         return self

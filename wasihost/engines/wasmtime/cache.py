@@ -19,6 +19,7 @@ import sys
 import zlib
 from typing import TYPE_CHECKING
 
+from wasihost import auditing
 from wasihost.cachefolder import is_tagged, kind_of, private_folder, write
 from wasihost.engines.wasmtime.engine import Engine
 from wasihost.engines.wasmtime.ffi import Vec, c, take_error
@@ -74,6 +75,7 @@ def fetch(name: str, owner: Engine) -> int | None:
         path = os.path.join(place, name + _SUFFIX)
         with open(os.open(path, os.O_RDONLY | _UNFOLLOWED), "rb") as file:
             if _whole(file, name):
+                auditing.cached("load", path)
                 os.utime(path, follow_symlinks=False)
                 ptr = ctypes.c_void_p()
                 error = c.wasmtime_module_deserialize_file(owner.ptr, os.fsencode(path), ctypes.byref(ptr))
@@ -101,6 +103,7 @@ def store(name: str, module: int) -> None:
             content = memoryview((ctypes.c_ubyte * artifact.size).from_address(artifact.data)).cast("B")
             trailer = _TRAILER.pack(_MARK, bytes.fromhex(name), zlib.crc32(content))
             write(os.path.join(place, name + _SUFFIX), content, trailer, mode=_MODE)
+            auditing.cached("store", os.path.join(place, name + _SUFFIX))
             _trim(place, keep=name + _SUFFIX)
     except (OSError, ValueError):
         pass
