@@ -8,7 +8,7 @@ PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generate check-spec lint types imports drift check test docs demo bench bench-shapes bench-ends testsuite go-tests suites rust escape fuzz differential soak interrupts wheel clean
+.PHONY: help setup generate check-spec lint types imports drift check test docs demo bench bench-shapes bench-ends bench-isolation testsuite go-tests suites rust escape fuzz differential soak interrupts wheel clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ rust: $(READY)  ## A guest of Rust's (needs rustc with WASI's standard library; 
 
 bench-ends: $(READY)  ## How soon timeouts and Ctrl-C end a guest, and what it costs that they could
 	$(BIN)/python -m tests.bench.ends
+
+bench-isolation: $(READY)  ## How soon a guest begins in a process of its own
+	$(BIN)/python -m tests.bench.isolation
 
 SECONDS ?= 60
 escape: $(READY)  ## A guest tries to get out while others swap what its paths name: a minute of races

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import report, sleeping, sockets
+from tests.bench import isolation, report, sleeping, sockets
 from tests.bench.servers import PIECE
 from tests.support.guests import GUESTS
 
@@ -25,6 +25,11 @@ ROOT = Path(__file__).resolve().parents[2]
 def bench(*options: str) -> str:
     command = [sys.executable, "-m", "tests.bench", "--quick", *options]
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=300).stdout
+
+
+def test_isolation_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    isolation.main(times=3)
+    assert re.search(r"^in a process  ( +\d+\.\d\d){3} ", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_every_case_yields_a_number_in_each_column(tmp_path: Path) -> None:
