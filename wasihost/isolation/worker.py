@@ -239,6 +239,11 @@ class _Received(Module):
         self.name = parcel.name
         self._made = artifact.load(parcel.artifact, fds[parcel.module])
 
+    @property
+    def compiles_later(self) -> bool:
+        """Not here."""
+        return False
+
     def compiled(self, **_: Any) -> Any:
         """As it came."""
         return self._made
