@@ -12,11 +12,12 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from wasihost import cachefolder
 from wasihost.config import Inherit, ModuleConfig
 from wasihost.descriptors.host_directory import HostDirectory
 from wasihost.errors import ConfigError
 from wasihost.fsconfig import FSConfig, Mount
-from wasihost.mounts import check_together, open_mount
+from wasihost.mounts import check_read_only, open_mount
 from wasihost.output import Captured
 from wasihost.vfs import MemoryFS
 
@@ -87,14 +88,15 @@ class Packing:
         self.reader: tuple[Any, Descriptor] | None = None
         """The socket that the worker asks for standard input on, and what is read then."""
         self._owned: list[int] = []
+        self._owner = owner
         self._writes = False
         config = prepared.config
         _refuse(prepared, config)
         try:
             for mount in config.fs_preopens:
-                self._directories.append(open_mount(mount))
-            if self._directories:
-                check_together(config.fs_preopens, self._directories, owner)
+                self._directories.append(open_mount(mount, owner))
+            if any(mount.read_only for mount in config.fs_preopens):
+                check_read_only(list(zip(config.fs_preopens, self._directories, strict=True)))
             mounts = [self._place(*pair) for pair in zip(config.fs_preopens, self._directories, strict=True)]
             streams = [self._input(config.stdin), *(
                 self._output(stream, number) for number, stream in ((1, config.stdout), (2, config.stderr))
@@ -116,6 +118,7 @@ class Packing:
     def give_up(self) -> None:
         """It will not be sent."""
         self.close()
+        cachefolder.guests.pop(self._owner, None)
         if self.reader is not None:
             self.reader[0].close()
 
