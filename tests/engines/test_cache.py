@@ -13,7 +13,6 @@ import pytest
 from tests.support.engine import Host, wat
 from wasihost import cachefolder
 from wasihost.engines.wasmtime import cache, module, seen
-from wasihost.engines.wasmtime.engine import PLAIN, Kind
 from wasihost.engines.wasmtime.run import execute
 
 
@@ -31,9 +30,9 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     labels: list[str] = []
     compile_wasm = module.compile_wasm
 
-    def counted(code: bytes, label: str = "guest", kind: Kind = PLAIN, on_compile: Any = None) -> module.Module:
+    def counted(code: bytes, label: str = "guest", *others: Any) -> module.Module:
         labels.append(label)
-        return compile_wasm(code, label, kind, on_compile)
+        return compile_wasm(code, label, *others)
 
     monkeypatch.setattr(module, "compile_wasm", counted)
     return labels
