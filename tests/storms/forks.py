@@ -28,8 +28,8 @@ def child(work: Callable[[], object]) -> int:
     if pid:
         return pid
     wrong = 1
-    faulthandler.dump_traceback_later(PATIENCE - 5)
-    signal.alarm(4 * PATIENCE)  # should nobody be there to end it
+    faulthandler.register(signal.SIGALRM, chain=True)  # not `dump_traceback_later`, whose thread is not here
+    signal.alarm(PATIENCE - 5)
     try:
         work()
         wrong = 0
