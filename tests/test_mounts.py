@@ -1,23 +1,18 @@
-"""What is refused when a guest starts: mounts that would undo one another, or give it the cache of compiled modules."""
+"""What is refused when a guest starts: mounts that would undo one another. And the cache, which guests cannot write."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from wasi_preview1.types import Errno, Rights
 
-from tests.support.guests import wat
-from wasihost import ConfigError, FSConfig, MemoryFS, ModuleConfig, State, cachefolder, instantiate, run
-from wasihost.engines.wasmtime import module
+from wasihost import ConfigError, MemoryFS, ModuleConfig, State, run
+from wasihost.engines.wasmtime import module, seen
 
 EMPTY = '(module (memory (export "memory") 1) (func (export "_start")))'
-ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
-as_root = pytest.mark.skipif(not ROOT, reason="what guests of other users can make is no entry of the cache")
 
 
 @pytest.fixture
@@ -71,106 +66,41 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def ways(cache: Path) -> dict[str, Path]:
-    """Folders in which the cache, or the way to it, can be replaced."""
-    return {
-        "itself": cache,
-        "above": cache.parent,
-        "far above": cache.parents[1],
-        "by a link": cache.parents[1] / "link",
-    }
+def opening(name: str) -> str:
+    """A guest that opens a file to write in it; its status is the errno."""
+    return f"""(module
+      (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+      (import "wasi_snapshot_preview1" "path_open"
+        (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+      (memory (export "memory") 1) (data (i32.const 64) "{name}")
+      (func (export "_start") (call $exit (call $open (i32.const 3) (i32.const 0) (i32.const 64)
+        (i32.const {len(name)}) (i32.const 0) (i64.const {int(Rights.FD_WRITE)}) (i64.const 0) (i32.const 0)
+        (i32.const 32)))))"""
 
 
-@as_root
-@pytest.mark.parametrize(("way", "made"), [
-    ("itself", True), ("above", True), ("far above", True), ("by a link", True), ("above", False), ("by a link", False),
-])  # fmt: skip
-def test_root_s_guest_does_not_get_the_cache(cache: Path, way: str, made: bool) -> None:
-    (cache.parents[1] / "link").symlink_to("outer")
-    if made:
-        run(EMPTY)
-    else:
-        cache.rmdir()
-    folder = ways(cache)[way]
-    for give in (
-        lambda: run(EMPTY, dirs={"/": folder}),
-        lambda: run(EMPTY, dirs={"/": folder}, cache=False),
-        lambda: instantiate(EMPTY, dirs={"/": folder}),
-        lambda: State(config=ModuleConfig().with_host_directory_preopen("/", folder)),
-        lambda: State(config=ModuleConfig().with_fs(FSConfig().with_dir_mount("/", folder))),
-    ):
-        with pytest.raises(ConfigError, match=r"the cache of compiled modules is in it \(.*WASIHOST_CACHE_DIR\)$"):
-            give()
-    assert run(EMPTY, ro_dirs={"/": folder}).returncode == 0
-    command = [sys.executable, "-m", "wasihost", "--dir", f"{folder}::/", str(wat("empty"))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "the cache of compiled modules is in it" in done.stderr
-
-
-@as_root
-def test_a_link_to_the_cache_is_the_guest_s_to_replace(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "link").symlink_to(cache)
-    monkeypatch.setenv("WASIHOST_CACHE_DIR", str(tmp_path / "mine" / "link"))
-    with pytest.raises(ConfigError):
-        run(EMPTY, dirs={"/": tmp_path / "mine"})
-    monkeypatch.setenv("WASIHOST_CACHE_DIR", str(cache))
-    assert run(EMPTY, dirs={"/": tmp_path / "mine"}).returncode == 0
-
-
-@as_root
-@pytest.mark.usefixtures("cache")
-def test_the_usual_place_is_not_given_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process, without this variable, has its compiled modules there."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    (tmp_path / "home").mkdir()
-    assert run(EMPTY, dirs={"/": tmp_path / "home"}).returncode == 0  # nothing is there, and guests cannot make entries
-    (tmp_path / "home" / ".cache" / "wasihost").mkdir(parents=True)
-    monkeypatch.setattr(cachefolder, "_ways", None)  # which is looked up once a second
-    with pytest.raises(ConfigError, match=r"or remove that$"):
-        run(EMPTY, dirs={"/": tmp_path / "home"})
-
-
-@as_root
-@pytest.mark.usefixtures("cache")
-def test_a_cache_that_is_chosen_later_is_not_used_while_a_guest_has_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "given").mkdir()
-    with instantiate(EMPTY, dirs={"/": tmp_path / "given"}, cache=False):
-        monkeypatch.setenv("WASIHOST_CACHE_DIR", str(tmp_path / "given" / "cache"))
-        run(EMPTY)
-        assert not list((tmp_path / "given").glob("cache/*.cwasm"))
-        assert "are not used while a guest may write there" in caplog.text
-    module.clear_memory()
+@pytest.mark.parametrize("above", [False, True])
+def test_a_guest_cannot_change_an_entry(cache: Path, above: bool) -> None:
+    """Not root's either, who may write to any file; but a folder that holds the cache can be mounted."""
     run(EMPTY)
-    assert list((tmp_path / "given").glob("cache/*.cwasm"))
+    (entry,) = cache.glob("*.cwasm")
+    (cache / "mine").touch()
+    folder, way = (cache.parent, "cache/") if above else (cache, "")
+    assert run(opening(way + "mine"), dirs={"/": folder}, cache=False).returncode == 0
+    assert run(opening(way + entry.name), dirs={"/": folder}, cache=False).returncode == Errno.ACCES
+    done = run(opening(way + entry.name), dirs={"/": folder}, cache=False, isolation="process")
+    assert done.returncode == Errno.ACCES
 
 
-def test_the_way_is_looked_up_again(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lies_in(folder: Path) -> str | None:
-        about = folder.stat()
-        return cachefolder.lies_in((about.st_dev, about.st_ino))
-
-    assert lies_in(cache.parent) == str(cache)
-    assert lies_in(Path("/")) == str(cache)
-    (tmp_path / "later").mkdir()
-    assert lies_in(tmp_path / "later") is None
-    monkeypatch.setenv("WASIHOST_CACHE_DIR", str(tmp_path / "later" / "x"))
-    assert lies_in(tmp_path / "later") == str(tmp_path / "later" / "x")
-    monkeypatch.setenv("WASIHOST_CACHE_DIR", str(cache))
-    cache.rmdir()
-    cache.symlink_to(tmp_path / "later")
-    clock: Callable[[], float] = time.monotonic
-    monkeypatch.setattr(time, "monotonic", lambda: clock() + 1.5)
-    assert lies_in(tmp_path / "later") == str(cache)
-    assert lies_in(cache.parent) == str(cache)
-    for odd in ("relative/x", "loop", "n" * 5000):
-        (tmp_path / "loop").unlink(missing_ok=True)
-        (tmp_path / "loop").symlink_to("loop")
-        monkeypatch.setenv("WASIHOST_CACHE_DIR", odd if odd != "loop" else str(tmp_path / "loop"))
-        assert lies_in(tmp_path / "later") is None
+def test_a_note_that_a_guest_could_have_made_is_none(cache: Path, tmp_path: Path) -> None:
+    """It says which compiled module is a file's."""
+    (tmp_path / "module.wasm").touch()
+    os.utime(tmp_path / "module.wasm", (1, 1))
+    time.sleep(2.1)  # a file that has changed just now gets none
+    about = (tmp_path / "module.wasm").stat()
+    seen.note(about, "here", "a" * 64)
+    assert seen.recall(about, "here") == "a" * 64
+    (note,) = cache.glob("*.file")
+    content = note.read_bytes()
+    note.unlink()
+    note.write_bytes(content)
+    assert seen.recall(about, "here") is None

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
 from typing import Final
 
 TAG: Final = "CACHEDIR.TAG"
@@ -23,8 +22,11 @@ CONTENT: Final = (
     b"# This folder holds modules that wasihost has compiled. It makes them again where they are missing.\n"
     b"# The format of this file: https://bford.info/cachedir/\n"
 )
+SEALED: Final = 0o1500 if sys.platform == "linux" else 0o500
+"""The permissions of an entry. No call of WASI sets an execute bit, and no file that somebody unpacked has the sticky
+one, which means nothing for files. No guest opens a file with these permissions to write in it; root's could, without
+what `descriptors.host_directory` does."""
 _INNER: Final = "wasihost"
-_MAX_LINKS: Final = 40
 _MODULE: Final = r"[0-9a-f]{64}\.cwasm"
 _NOTE: Final = r"-?[0-9a-f]{1,32}(?:--?[0-9a-f]{1,32}){5}\.file"
 _NAMES: Final = (
@@ -49,58 +51,16 @@ def _of_the_user() -> str | None:
     return os.path.join(base, "wasihost") if os.path.isabs(base) else None
 
 
-def lies_in(directory: tuple[int, int]) -> str | None:
-    """The folder that entries are read from, if who can write in this directory (its device and inode number) can put
-    entries there; also the one of processes without `WASIHOST_CACHE_DIR`, where it exists.
-
-    Where the way leads is looked up once a second.
-    """
-    global _ways
-    named, now = os.environ.get("WASIHOST_CACHE_DIR"), time.monotonic()
-    if _ways is None or now > _ways[1] or _ways[0] != named or (named and not os.path.isabs(named)):
-        chosen, usual = folder(), _of_the_user()
-        places = [place for place in (usual, chosen) if place and (place == chosen or os.path.isdir(place))]
-        _ways = named, now + 1, {directory: place for place in places for directory in _on_the_way(place)}
-    return _ways[2].get(directory)
-
-
-_ways: tuple[str | None, float, dict[tuple[int, int], str]] | None = None
-
-
-def _on_the_way(place: str) -> set[tuple[int, int]]:
-    """Device and inode number of every directory in which a name of the path to `place` is looked up, through links
-    too, and of the folder itself. Who can write in one of them can put another folder in its place."""
-    found: set[tuple[int, int]] = set()
-    here, links = "/" if os.path.isabs(place) else os.getcwd(), 0
-    todo = _names(os.path.join(place, _INNER))
-    with contextlib.suppress(OSError):  # what is not there has nothing in it
-        while True:
-            about = os.stat(here)
-            found.add((about.st_dev, about.st_ino))
-            if not todo or links > _MAX_LINKS:
-                break
-            name = todo.pop()
-            if name == "..":
-                here = os.path.dirname(here)
-                continue
-            try:
-                content = os.readlink(os.path.join(here, name))
-            except OSError:  # no link
-                here = os.path.join(here, name)
-                continue
-            links += 1
-            todo += _names(content)
-            here = "/" if os.path.isabs(content) else here
-    return found
-
-
-def _names(path: str) -> list[str]:
-    return [name for name in reversed(path.split("/")) if name not in ("", ".")]
-
-
 def ours(about: os.stat_result) -> bool:
     """Owned by this user and writable by nobody else. Windows: the user's profile is private by its own rules."""
     return not hasattr(os, "geteuid") or (about.st_uid == os.geteuid() and not about.st_mode & 0o022)
+
+
+def sealed(about: os.stat_result) -> bool:
+    """Whether a file is as we make entries: no guest can have made it, or given it a second name."""
+    if sys.platform == "win32":
+        return True
+    return about.st_mode & 0o7777 == SEALED and about.st_nlink == 1 and about.st_uid == os.geteuid()
 
 
 def private_folder(*, make: bool) -> str | None:
@@ -116,18 +76,9 @@ def private_folder(*, make: bool) -> str | None:
             os.mkdir(place, 0o700)
         if not ours(os.stat(place)):
             return None
-    if guests and any(root in _on_the_way(place) for roots in guests.values() for root in roots):
-        from wasihost.logs import warn
-
-        warn("cache", "the compiled modules in %s are not used while a guest may write there", place)
-        return None
     if make:
         _put_tag(place)
     return place
-
-
-guests: dict[int, list[tuple[int, int]]] = {}
-"""Device and inode number of the writable directories of root's guests that are running, by the `id` of their host."""
 
 
 def is_tagged(place: str) -> bool:
@@ -143,8 +94,8 @@ def kind_of(name: str) -> str | None:
     return found.lastgroup if found else None
 
 
-def write(path: str, *content: bytes | memoryview, mode: int = 0o600) -> None:
-    """A new file in the place of an old one, whole or not at all."""
+def write(path: str, *content: bytes | memoryview, mode: int = SEALED) -> None:
+    """A new entry in the place of an old one, whole or not at all. It is sealed from the first moment on."""
     scratch = f"{path}.{os.getpid()}.{os.urandom(6).hex()}.tmp"
     try:
         with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
@@ -189,7 +140,7 @@ def _put_tag(place: str) -> None:
             return
     except FileNotFoundError:
         pass
-    write(path, CONTENT)
+    write(path, CONTENT, mode=0o600)
 
 
 def _made(place: str) -> bool:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from wasi_preview1.handlers import Handlers
 from wasi_preview1.types import Rights
 
-from wasihost import cachefolder
 from wasihost.clocks import Clocks
 from wasihost.config import Inherit, ModuleConfig, Stdin, Stdout
 from wasihost.deadline import Deadline
@@ -78,7 +77,7 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
                 )
             mounts, kinds = config.fs_preopens, 0
             for mount in mounts:
-                self.table.insert(open_mount(mount, id(self)))
+                self.table.insert(open_mount(mount))
                 kinds |= 1 if mount.read_only else 2
             if kinds == 3:
                 check_read_only(list(zip(mounts, map(self.table.directory, range(3, 3 + len(mounts))), strict=True)))
@@ -91,7 +90,6 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
     def close(self) -> None:
         """Close every descriptor."""
         self.table.close_all()
-        cachefolder.guests.pop(id(self), None)
         self.deadline.close()
 
 

@@ -54,7 +54,7 @@ def test_a_second_process_finds_the_first_ones_work(folder: Path, compiled: list
     assert compiled == ["empty.wat"]
     entry = only_entry(folder)
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert entry.stat().st_mode & 0o7777 == cache._MODE
+    assert entry.stat().st_mode & 0o7777 == cachefolder.SEALED
     os.utime(entry, (1, 1))
     again()
     assert compiled == ["empty.wat"]
@@ -70,7 +70,7 @@ def test_damage_is_found_and_mended(folder: Path, compiled: list[str]) -> None:
     for number, content in enumerate(damaged, 2):
         entry = only_entry(folder)
         entry.unlink()  # never in place: the engine has the old one mapped
-        cachefolder.write(str(entry), content, mode=cache._MODE)
+        cachefolder.write(str(entry), content, mode=cachefolder.SEALED)
         again()
         assert len(compiled) == number
         assert only_entry(folder).read_bytes() == good
@@ -85,7 +85,7 @@ def test_an_artifact_of_another_engine_is_replaced(folder: Path, compiled: list[
     entry.unlink()
     content = b"from another version" * 500
     trailer = cache._TRAILER.pack(cache._MARK, bytes.fromhex(entry.stem), zlib.crc32(content))
-    cachefolder.write(str(entry), content, trailer, mode=cache._MODE)
+    cachefolder.write(str(entry), content, trailer, mode=cachefolder.SEALED)
     again()
     assert len(compiled) == 2
     again()
@@ -121,7 +121,7 @@ def test_an_entry_that_others_can_write_to_is_replaced(folder: Path, compiled: l
     only_entry(folder).chmod(0o666)
     again()
     assert len(compiled) == 2
-    assert only_entry(folder).stat().st_mode & 0o7777 == cache._MODE
+    assert only_entry(folder).stat().st_mode & 0o7777 == cachefolder.SEALED
 
 
 def test_no_place_for_a_cache_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,10 +211,12 @@ def test_a_file_is_not_hashed_twice(
 
     (noted,) = folder.glob("*.file")
     for content in (b"", b"\xff" * 80, b"0" * 64 + b"\nanother engine", noted.read_bytes()[1:]):
+        noted.chmod(0o600)
         noted.write_bytes(content)
+        noted.chmod(cachefolder.SEALED)
         load()
         assert hashed
-        assert noted.stat().st_mode & 0o777 == 0o600
+        assert noted.stat().st_mode & 0o7777 == cachefolder.SEALED
         noted = next(folder.glob("*.file"))
     load()
     assert not hashed

@@ -146,7 +146,7 @@ def test_what_a_guest_can_make_is_no_entry(folder: Path, tmp_path: Path) -> None
             os.link(one, tmp_path / "second name")
         use("empty", "exit")
         assert one.stat().st_nlink == 1
-        assert one.stat().st_mode & 0o7777 == cache._MODE
+        assert one.stat().st_mode & 0o7777 == cachefolder.SEALED
         assert {path: path.read_bytes() for path in (one, two)} == content
 
 

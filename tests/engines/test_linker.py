@@ -9,7 +9,7 @@ import pytest
 import wasmtime
 
 from tests.support.engine import Host, fill, telling, wat
-from wasihost.engines.wasmtime import linker, memory
+from wasihost.engines.wasmtime import linker
 from wasihost.engines.wasmtime.ffi import c, has
 from wasihost.errors import ExitError
 
@@ -91,24 +91,13 @@ def test_callbacks_live_as_long_as_the_linker_and_its_stores() -> None:
     assert len(linker._alive) == before
 
 
-def test_memory_is_looked_up_once_where_it_cannot_move(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[bool] = []
-    stays = memory.stays
-
-    def watched(base: int, size: int) -> bool:
-        looks.append(stays(base, size))
-        return looks[-1]
-
-    monkeypatch.setattr(memory, "stays", watched)
-    store, start = (door := Door(Host(random_get=fill))).start("grow")
-    door.run.call(start, store)
-    assert looks == [True]
-
-
-def test_memory_that_may_move_is_looked_up_every_time() -> None:
+@pytest.mark.parametrize("reserved", [False, True])
+def test_memory_is_looked_up_every_time(reserved: bool) -> None:
     config = wasmtime.Config()
     address = ctypes.cast(config.ptr(), ctypes.c_void_p).value
-    if has("wasmtime_config_memory_reservation_set"):
+    if reserved:
+        pass
+    elif has("wasmtime_config_memory_reservation_set"):
         c.wasmtime_config_memory_reservation_set(address, 0)
     else:
         c.wasmtime_config_static_memory_maximum_size_set(address, 0)

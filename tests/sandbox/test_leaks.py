@@ -40,6 +40,10 @@ def test_full_descriptor_table(tree: Tree, strategy: resolve.Strategy) -> None:
     deep = "/".join(["d"] * 20)
     os.makedirs(tree.base / deep)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(line.split()[0]) for line in open_descriptors())
+    filled = [tree.fd]
+    while filled[-1] < highest:  # no number is free below the lowest
+        filled.append(os.dup(tree.fd))
     lowest = os.dup(tree.fd)
     os.close(lowest)
     before = open_descriptors()
@@ -55,3 +59,5 @@ def test_full_descriptor_table(tree: Tree, strategy: resolve.Strategy) -> None:
     assert isinstance(climbing, int)
     assert (going_down == "EMFILE") == (strategy is resolve.by_walk)
     assert open_descriptors() == before
+    for fd in filled[1:]:
+        os.close(fd)

@@ -18,6 +18,7 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights
 
 from wasihost import rights as kinds
+from wasihost.cachefolder import SEALED
 from wasihost.deadline import Deadline
 from wasihost.descriptors.base import Descriptor, Directory, DirectoryEntry
 from wasihost.descriptors.host_file import HostFile, change_status_flags, fdatasync
@@ -113,6 +114,8 @@ class HostDirectory(Directory):
             if st.st_dev not in self.bounds.known:
                 self.bounds.admit(fd, st.st_dev, path)
             if kind is _A_FILE:
+                if how & os.O_ACCMODE and mode & 0o7777 == SEALED:  # a compiled module, which root could write to
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
                 return HostFile(fd, kinds.opened(_FILE, rights), flags, kind, read_only=self.read_only)
             if kind is _A_FOLDER:
                 return HostDirectory(fd, self.read_only, self.bounds)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from wasi_preview1.errors import WasiError
 
-from wasihost import auditing, cachefolder
+from wasihost import auditing
 from wasihost.errors import ConfigError, IsolationError, LimitExceeded, TimeoutExpired, TrapError
 from wasihost.isolation import received, wire
 from wasihost.isolation.lockdown import Report
@@ -69,7 +69,7 @@ class IsolatedGuest:
             on_compile=prepared.on_compile,
             limits=config.limits if module.compiles_later else None,
         )
-        packing = Packing(prepared, self._compiled, module.name, timeout, id(self))
+        packing = Packing(prepared, self._compiled, module.name, timeout)
         try:
             self._outputs, self._trees = packing.outputs, packing.trees
             self._most = _most(packing)
@@ -264,7 +264,6 @@ class IsolatedGuest:
 
     def close(self) -> None:
         """End the process, if it has not ended."""
-        cachefolder.guests.pop(id(self), None)
         self._worker.close()
         for output in self._outputs.values():
             output.close()

@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from wasihost import cachefolder
 from wasihost.config import Inherit, ModuleConfig
 from wasihost.descriptors.host_directory import HostDirectory
 from wasihost.errors import ConfigError
@@ -74,10 +73,9 @@ class Parcel(NamedTuple):
 
 
 class Packing:
-    """A parcel and what belongs to it on this side. `close` it once it is sent, or will not be. `owner` is the `id` of
-    the guest, by which it is noted what that may write."""
+    """A parcel and what belongs to it on this side. `close` it once it is sent, or will not be."""
 
-    def __init__(self, prepared: Prepared, compiled: Compiled, name: str, timeout: float | None, owner: int) -> None:
+    def __init__(self, prepared: Prepared, compiled: Compiled, name: str, timeout: float | None) -> None:
         from wasihost.engines.wasmtime import artifact
 
         self.fds: list[int] = []
@@ -88,13 +86,12 @@ class Packing:
         self.reader: tuple[Any, Descriptor] | None = None
         """The socket that the worker asks for standard input on, and what is read then."""
         self._owned: list[int] = []
-        self._owner = owner
         self._writes = False
         config = prepared.config
         _refuse(prepared, config)
         try:
             for mount in config.fs_preopens:
-                self._directories.append(open_mount(mount, owner))
+                self._directories.append(open_mount(mount))
             if any(mount.read_only for mount in config.fs_preopens):
                 check_read_only(list(zip(config.fs_preopens, self._directories, strict=True)))
             mounts = [self._place(*pair) for pair in zip(config.fs_preopens, self._directories, strict=True)]
@@ -118,7 +115,6 @@ class Packing:
     def give_up(self) -> None:
         """It will not be sent."""
         self.close()
-        cachefolder.guests.pop(self._owner, None)
         if self.reader is not None:
             self.reader[0].close()
 

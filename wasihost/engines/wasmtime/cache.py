@@ -3,9 +3,9 @@
 An entry is the engine's artifact followed by a trailer (a mark, the entry's key, and a CRC-32 of what is before it), in
 one file named by a key of content, engine and settings. The engine maps an entry and runs it as machine code, so:
 
-- the folder must be ours alone (`cachefolder`), and no guest may have it in a writable mount (`host` sees to that);
-- an entry is a file that a guest cannot make even where it could write: its mode has execute bits, which no call of
-  WASI's can set, and lacks write bits; it has one name only, and says itself which one;
+- the folder must be ours alone (`cachefolder`);
+- an entry is a file that a guest can neither make nor change, even where its mount holds the folder: its mode has
+  execute bits, which no call of WASI's can set, and lacks write bits; it has one name only, and says itself which one;
 - an entry is checked whole before the engine sees it (about 4 ms for 25 MB), against truncation and rot, not malice;
 - an entry is written under another name, then renamed, and never changed in place: a running guest has it mapped.
 
@@ -15,12 +15,11 @@ Nothing here raises for the sake of the cache: what cannot be read is compiled, 
 import ctypes
 import os
 import struct
-import sys
 import zlib
 from typing import TYPE_CHECKING
 
 from wasihost import auditing
-from wasihost.cachefolder import is_tagged, kind_of, private_folder, write
+from wasihost.cachefolder import is_tagged, kind_of, private_folder, sealed, write
 from wasihost.engines.wasmtime.engine import Engine
 from wasihost.engines.wasmtime.ffi import Vec, c, take_error
 
@@ -31,8 +30,6 @@ LIMIT = 1 << 30  # bytes, of all entries together; the least recently used go fi
 _TRAILER = struct.Struct("<12s32sI")
 _MARK = b"wasihost-2\0\0"
 _SUFFIX = ".cwasm"
-# No call of WASI sets an execute bit; no file that somebody unpacked has the sticky one, which means nothing for files.
-_MODE = 0o1500 if sys.platform == "linux" else 0o500
 # Seconds after which what another process left half-written is taken for abandoned, and a note of `seen` for forgotten.
 _LIVES = {"scratch": 3600, "lock": 24 * 3600, "note": 30 * 24 * 3600}
 
@@ -46,19 +43,13 @@ def key(content: "bytes | BufferedReader", identity: str) -> str:
     return digest.hexdigest()
 
 
-def _sealed(about: os.stat_result) -> bool:
-    if sys.platform == "win32":
-        return True
-    return about.st_mode & 0o7777 == _MODE and about.st_nlink == 1 and about.st_uid == os.geteuid()
-
-
 def _whole(file: "BufferedReader", name: str) -> bool:
     """Whether the file is one that we wrote, under this name, and as it was written."""
     import mmap
 
     about = os.fstat(file.fileno())
     size = about.st_size - _TRAILER.size
-    if size <= 0 or not _sealed(about):
+    if size <= 0 or not sealed(about):
         return False
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         mark, written_for, checksum = _TRAILER.unpack_from(content, size)
@@ -102,7 +93,7 @@ def store(name: str, module: int) -> None:
         if place is not None and artifact.data and artifact.size < LIMIT:
             content = memoryview((ctypes.c_ubyte * artifact.size).from_address(artifact.data)).cast("B")
             trailer = _TRAILER.pack(_MARK, bytes.fromhex(name), zlib.crc32(content))
-            write(os.path.join(place, name + _SUFFIX), content, trailer, mode=_MODE)
+            write(os.path.join(place, name + _SUFFIX), content, trailer)
             auditing.cached("store", os.path.join(place, name + _SUFFIX))
             _trim(place, keep=name + _SUFFIX)
     except (OSError, ValueError):

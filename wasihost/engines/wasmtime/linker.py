@@ -247,7 +247,7 @@ class Run:
         return self._given
 
     def find(self, caller: int) -> None:
-        """Find the memory of the calling instance. If it is known to stay, the rest of the `run.call` need not look.
+        """Find the memory of the calling instance. It may move whenever it grows: what is reserved for it is not known.
 
         The guest goes on, so what was kept has been dealt with.
         """
@@ -264,7 +264,6 @@ class Run:
             return c.wasmtime_memory_data(context, export.item), c.wasmtime_memory_data_size(context, export.item)
 
         self.see(look)
-        self.loose = not memory.stays(*look())
 
 
 def _checked(run: Run, signature: "Signature", stub: "Stub") -> Callable[..., Any]:

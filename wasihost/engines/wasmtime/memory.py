@@ -6,7 +6,6 @@ bytes, never freed ones. On a user's `Linker` neither is in our hands; see `link
 """
 
 import ctypes
-import sys
 from collections.abc import Callable
 
 from wasihost.engines.wasmtime.engine import Engine
@@ -100,32 +99,3 @@ class Early:
         if export is not None:
             self._show(self._memory.bind(export))
         self.loose = False
-
-
-def stays(base: int, size: int) -> bool:
-    """Whether the 4 GiB from `base` are reserved for this memory, so that it grows in place.
-
-    The proof is the kernel's list of mappings: accessible pages up to `size`, then one inaccessible mapping to the end.
-    Where there is no such list (other systems than Linux) the answer is no.
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    end, reached = base + (1 << 32), base
-    try:
-        with open("/proc/self/maps", "rb") as maps:
-            for line in maps:
-                span, access = line.split(b" ", 2)[:2]
-                low, _, high = span.partition(b"-")
-                start, stop = int(low, 16), int(high, 16)
-                if stop <= reached:
-                    continue
-                if start > reached:
-                    return False
-                if reached >= base + size and access != b"---p":
-                    return False
-                reached = stop
-                if reached >= end:
-                    return True
-    except OSError:
-        pass
-    return False

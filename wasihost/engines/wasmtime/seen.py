@@ -31,7 +31,7 @@ def recall(about: os.stat_result, identity: str) -> str | None:
             return None
         path = os.path.join(place, _name(about, identity))
         with open(path, "rb") as file:
-            if not cachefolder.ours(os.fstat(file.fileno())):
+            if not cachefolder.sealed(os.fstat(file.fileno())):
                 return None
             key, _, written_for = file.read(4096).decode().partition("\n")
         if written_for != identity or len(key) != _KEY or not set(key) <= set("0123456789abcdef"):
