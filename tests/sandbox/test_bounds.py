@@ -145,7 +145,7 @@ def test_what_is_asked_for_by_name_is_given(read_only: bool) -> None:
 
 @pytest.mark.parametrize("place", ["/proc", "/proc/self", "/proc/self/fd", "/sys", "/dev/pts"])
 def test_none_is_mounted_unasked(place: str) -> None:
-    if not os.path.isdir(place):
+    if not (os.path.isdir(place) and os.listdir(place)):  # in a chroot there may be a folder with nothing mounted on it
         pytest.skip(f"no {place} here")
     with pytest.raises(ConfigError, match=r"cannot mount '/.*kernel_files=True, --kernel-files$"):
         State(config=ModuleConfig().with_read_only_fs("/", place))
@@ -161,9 +161,10 @@ def test_devices_that_hold_something_are_for_nobody() -> None:
             assert outcome(lambda name=name: opened(root, name)) == "done"  # type: ignore[misc]
         for name in ("mem", "port", "kmsg", "ptmx", "console", "vda", "loop0"):
             assert outcome(lambda name=name: opened(root, name)) != "done"  # type: ignore[misc]
-        assert outcome(lambda: opened(root, "ptmx")) == "EACCES"
-        assert outcome(lambda: opened(root, "pts/ptmx")) == "EACCES"
-        assert outcome(lambda: opened(asked, "ptmx")) == "done"
+        if os.path.exists("/dev/pts/ptmx"):  # terminals can be made here
+            assert outcome(lambda: opened(root, "ptmx")) == "EACCES"
+            assert outcome(lambda: opened(root, "pts/ptmx")) == "EACCES"
+            assert outcome(lambda: opened(asked, "ptmx")) == "done"
     finally:
         root.close()
         asked.close()
