@@ -106,6 +106,7 @@ def test_one_that_stands_still_is_not_waited_for_long(folder: Path, monkeypatch:
         first.kill()
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_does_not_wait_for_its_parent(folder: Path) -> None:
     begun, go = threading.Event(), threading.Event()
 
