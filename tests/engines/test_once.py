@@ -147,8 +147,10 @@ def test_what_on_compile_raises_leaves_nothing_locked(folder: Path) -> None:
         if event.seconds is None and not seen:
             seen.append(run(text(6)).returncode)
 
+    began = time.monotonic()
     assert run(text(6), on_compile=look).returncode == 0
     assert seen == [0]
+    assert time.monotonic() - began < 30  # its own lock is not waited for
 
 
 def test_without_a_folder_or_locks_it_is_compiled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

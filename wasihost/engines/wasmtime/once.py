@@ -36,6 +36,8 @@ def once(key: str, find: Callable[[], T | None], make: Callable[[], T]) -> T:
     with _locks.setdefault(key, threading.RLock()):  # `on_compile` may ask for the same
         if (found := find()) is not None:
             return found
+        if any(lock.key == key for lock in tuple(_held)):
+            return make()  # this thread has it already, as the other lock says: `on_compile` asked for the same
         with _FileLock(key) as lock:
             if lock.waited and (found := find()) is not None:
                 return found
