@@ -28,7 +28,7 @@ calls anywhere, and what a signal handler raises in there is lost."""
 _numbers = count()
 _PRUNED = 256
 """How many are added until those that have gone are forgotten."""
-_LONGEST = 2.0
+_LONGEST = 10.0
 """Seconds that a fork waits for imports of other threads."""
 
 
