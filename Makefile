@@ -24,14 +24,13 @@ $(READY): pyproject.toml
 	touch $(READY)
 
 WITX ?= witx
-witx_file = $(or $(firstword $(wildcard $(foreach in,$(1) $(1)/witx,$(WITX)/$(in)/$(2).witx))),$(error there is no $(1)/$(2).witx in $(WITX)))
+witx_file = $(or $(firstword $(wildcard $(foreach in,$(1) $(1)/witx legacy/$(1)/witx,$(WITX)/$(in)/$(2).witx))),$(error there is no $(1)/$(2).witx in "$(WITX)": give a folder laid out as witx/ is, or a checkout of WebAssembly/WASI, with WITX=DIR))
 generate: $(READY)  ## Write generated/ anew from the .witx files (WITX=DIR takes them from another folder)
 	$(BIN)/python -m witxgen generate $(call witx_file,preview1,wasi_snapshot_preview1) -o generated --package wasi_preview1
 	$(BIN)/python -m witxgen generate $(call witx_file,preview0,wasi_unstable) -o generated --package wasi_preview0
 
 check-spec: $(READY)  ## Compare witx/ with an official copy, declaration by declaration: make check-spec OFFICIAL=DIR
 	$(BIN)/python -m witxgen.compare witx $(if $(OFFICIAL),$(OFFICIAL),$(error say where the official copy is: make check-spec OFFICIAL=DIR; git clone --branch wasi-0.1 https://github.com/WebAssembly/WASI DIR gets it))
-	@echo "witx/ declares exactly what $(OFFICIAL) does"
 
 lint: $(READY)  ## Style: ruff check and ruff format
 	$(BIN)/ruff check

@@ -1,7 +1,7 @@
 """The entry point of `witxgen` and of `python -m witxgen`.
 
-The command is installed with wasihost for everybody, what it needs only by the extra; so nothing that needs it is
-imported before this can say so.
+The command is installed with wasihost, but the libraries it needs only with the extra `wasihost[witxgen]`. So nothing
+that needs them is imported before this file can say that they are missing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _EXTRA = ("lark", "jinja2")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status."""
+    """Run the command line; returns the exit status."""
     try:
         from witxgen.command import main as command
 

@@ -75,15 +75,8 @@ def outcome(type_: Type) -> Outcome | None:
 
 
 def is_enum_like(type_: Type) -> bool:
-    """Whether a type is only a choice, so that its tag is all of it and travels as a value."""
-    match strip(type_):
-        case Enum():
-            return True
-        case Variant(cases=cases):
-            return all(case.type is None for case in cases)
-        case Expected(ok, err):
-            return ok is None and err is None
-    return False
+    """Whether a type is only a tag, so that it is passed as a value."""
+    return isinstance(strip(type_), Enum) or strip(type_) == Expected(None, None)
 
 
 def ok_types(type_: Type) -> tuple[Type, ...]:

@@ -1,8 +1,8 @@
 """Compares two witx documents: does one declare exactly what the other does? `python -m witxgen.compare OURS OFFICIAL`.
 
 Rules: comments and positions do not count; names, order, types, representations, results, modules and constants do.
-Each difference is one plain sentence that names the declaration it is in. Two types are equal if they are written
-alike, named types standing for themselves: a change inside a named type is told once, where it is declared.
+Each difference is one plain sentence that names the declaration it is in. A type that uses a named type is compared by
+that name only: a change inside the named type is reported once, where it is declared.
 """
 
 from __future__ import annotations
@@ -54,11 +54,21 @@ def compare(ours: Document, official: Document) -> list[str]:
     return found + _compare_all("constant", "constants", _constants(ours), _constants(official))
 
 
-def compare_folders(ours: Path, official: Path) -> list[str]:
-    """The differences between two folders, each sentence led by the subfolder it is about.
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One folder of .witx files compared with its official copy."""
 
-    Every subfolder of `ours` with .witx files in it (preview1, preview0) is compared with the official one so named.
-    Raises FileNotFoundError where one of the two has none, and what `load` raises on files that are not valid witx.
+    folder: Path
+    official: Path
+    compared: str
+    """What the folder declares, as counts: "62 types, 1 module, 45 functions, 0 constants"."""
+    differences: list[str]
+
+
+def compare_folders(ours: Path, official: Path) -> list[Comparison]:
+    """Compare every subfolder of `ours` that has .witx files (preview1, preview0) with the official one of its name.
+
+    Raises FileNotFoundError where one of the two has none, and WitxError on files that are not valid witx.
     """
     folders = [folder for folder in sorted(ours.iterdir()) if folder.is_dir() and _sources(folder)]
     if not folders:
@@ -66,8 +76,20 @@ def compare_folders(ours: Path, official: Path) -> list[str]:
     found = []
     for folder in folders:
         theirs = official_folder(official, folder.name)
-        found += [f"{folder.name}: {line}" for line in compare(load(_sources(folder)), load(_sources(theirs)))]
+        document = load(_sources(folder))
+        differences = compare(document, load(_sources(theirs)))
+        found.append(Comparison(folder, theirs, _counts(document), differences))
     return found
+
+
+def _counts(document: Document) -> str:
+    counts = {
+        "type": len(document.types),
+        "module": len(document.modules),
+        "function": len(list(document.functions())),
+        "constant": len(document.constants),
+    }
+    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items())
 
 
 def official_folder(official: Path, name: str) -> Path:
@@ -82,7 +104,7 @@ def official_folder(official: Path, name: str) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the differences between two folders; 0 if there are none, 1 if there are, 2 if they cannot be compared."""
+    """Print what was compared and each difference; 0 if there is none, 1 if there are, 2 if they cannot be compared."""
     paths = sys.argv[1:] if arguments is None else arguments
     if len(paths) != 2:
         print("usage: python -m witxgen.compare OURS OFFICIAL", file=sys.stderr)
@@ -92,9 +114,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, WitxError) as error:
         print(error, file=sys.stderr)
         return 2
-    for line in found:
-        print(line)
-    return 1 if found else 0
+    for done in found:
+        number = len(done.differences)
+        result = "no differences" if not number else f"{number} difference{'s' if number > 1 else ''}"
+        print(f"{done.folder} against {done.official}: {result} ({done.compared})")
+        for line in done.differences:
+            print(f"{done.folder.name}: {line}")
+    return 1 if any(done.differences for done in found) else 0
 
 
 def _sources(folder: Path) -> list[Path]:

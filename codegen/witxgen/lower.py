@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from witxgen import names
-from witxgen.abi import is_enum_like, ok_types, outcome, signature
+from witxgen.abi import ok_types, outcome, signature
 from witxgen.layout import size_align
 from witxgen.model import (
     Builtin,
@@ -182,8 +182,6 @@ def lower(module: Module, function: Function, method: str) -> FunctionPlan:
     while params:
         param = params.pop(0)
         refuse_nameless(function.span, f"{method}: {param.name}", param.type)
-        if isinstance(strip(param.type), Variant) and is_enum_like(param.type):
-            raise refusal(function.span, f"`{param.name}` is a variant without payloads", "declare it as an enum")
         length = params.pop(0) if params and _pairs(param, params[0]) else None
         step, more, kind = _step(f"{method}: {param.name}", local, param, length)
         steps.append(step)

@@ -104,7 +104,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A tag and, by its value, one payload. Cases stand in the order of the tag's values.
+    """A tag and, by its value, one payload. Cases are in the order of the tag's values; at least one has a payload.
 
     `tag` is the enum that names the cases, or None where the tag is a plain integer of `tag_repr`.
     `is_union` keeps the word of the source: a union's cases have no names of their own, only the tag's.

@@ -145,13 +145,14 @@ class TypeBuilder:
         cases = tuple(Case(name, self.build(member, scope), docs) for name, member, docs in members)
         return Variant(tag.repr, tag.definition, cases, is_union=True)
 
-    def _variant(self, variant: syntax.Variant, scope: Scope) -> Variant:
+    def _variant(self, variant: syntax.Variant, scope: Scope) -> Variant | Enum:
+        """A variant in which no case has a payload is an enum, as the public `witx` tool has it."""
         tag = self._tag(variant.tag, scope)
         self._names.unique("the case {}", (case.name for case in variant.cases))
         cases = [Case(case.name.text, self._optional(case.type, scope), case.docs) for case in variant.cases]
         if tag.names is None:
             self._check_room(tag.repr, [case.name.span for case in variant.cases])
-            return Variant(tag.repr, tag.definition, tuple(cases), is_union=False)
+            return _variant_or_enum(tag, cases)
         for case in variant.cases:
             if case.name.text not in tag.names:
                 known = ", ".join(f"${name}" for name in tag.names)
@@ -160,7 +161,7 @@ class TypeBuilder:
         missing = [f"`${name}`" for name in tag.names if name not in by_name]
         if missing:
             raise self._error(variant.span, f"the variant lacks {', '.join(missing)} of its tag {tag.label}")
-        return Variant(tag.repr, tag.definition, tuple(by_name[name] for name in tag.names), is_union=False)
+        return _variant_or_enum(tag, [by_name[name] for name in tag.names])
 
     def _tag(self, tag: syntax.Type | None, scope: Scope) -> _Tag:
         if tag is None:
@@ -187,6 +188,12 @@ class TypeBuilder:
         raise self._error(
             tag.span, f"{label} cannot be a tag; it must be an enum or one of {', '.join(get_args(IntRepr))}"
         )
+
+
+def _variant_or_enum(tag: _Tag, cases: list[Case]) -> Variant | Enum:
+    if cases and all(case.type is None for case in cases):
+        return Enum(tag.repr, tuple(cases))
+    return Variant(tag.repr, tag.definition, tuple(cases), is_union=False)
 
 
 def _cases(names: tuple[syntax.Name, ...]) -> tuple[Case, ...]:

@@ -14,45 +14,37 @@ class RawAbi(RawCalls):
 
     def args_get(self, argv_at: int, argv_buf_at: int) -> int:
         """`args_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_unstable", "args_get", argv_at & 0xFFFFFFFF, argv_buf_at & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_unstable", "args_get", argv_at & 0xFFFFFFFF, argv_buf_at & 0xFFFFFFFF)
 
     def args_sizes_get(self, result_0_at: int, result_1_at: int) -> int:
         """`args_sizes_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_unstable", "args_sizes_get", result_0_at & 0xFFFFFFFF, result_1_at & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_unstable", "args_sizes_get", result_0_at & 0xFFFFFFFF, result_1_at & 0xFFFFFFFF)
 
     def environ_get(self, environ_at: int, environ_buf_at: int) -> int:
         """`environ_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_unstable", "environ_get", environ_at & 0xFFFFFFFF, environ_buf_at & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_unstable", "environ_get", environ_at & 0xFFFFFFFF, environ_buf_at & 0xFFFFFFFF)
 
     def environ_sizes_get(self, result_0_at: int, result_1_at: int) -> int:
         """`environ_sizes_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call(
-            "wasi_unstable", "environ_sizes_get", result_0_at & 0xFFFFFFFF, result_1_at & 0xFFFFFFFF
-        )
-        return answer
+        return self._call("wasi_unstable", "environ_sizes_get", result_0_at & 0xFFFFFFFF, result_1_at & 0xFFFFFFFF)
 
     def clock_res_get(self, id_raw: int, result_at: int) -> int:
         """`clock_res_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_unstable", "clock_res_get", id_raw & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_unstable", "clock_res_get", id_raw & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
 
     def clock_time_get(self, id_raw: int, precision: int, result_at: int) -> int:
         """`clock_time_get`: (i32, i64, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "clock_time_get",
             id_raw & 0xFFFFFFFF,
             precision & 0xFFFFFFFFFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def fd_advise(self, fd: int, offset: int, len: int, advice_raw: int) -> int:
         """`fd_advise`: (i32, i64, i64, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "fd_advise",
             fd & 0xFFFFFFFF,
@@ -60,59 +52,50 @@ class RawAbi(RawCalls):
             len & 0xFFFFFFFFFFFFFFFF,
             advice_raw & 0xFFFFFFFF,
         )
-        return answer
 
     def fd_allocate(self, fd: int, offset: int, len: int) -> int:
         """`fd_allocate`: (i32, i64, i64) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable", "fd_allocate", fd & 0xFFFFFFFF, offset & 0xFFFFFFFFFFFFFFFF, len & 0xFFFFFFFFFFFFFFFF
         )
-        return answer
 
     def fd_close(self, fd: int) -> int:
         """`fd_close`: (i32) -> (i32)."""
-        answer: int = self._call("wasi_unstable", "fd_close", fd & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_unstable", "fd_close", fd & 0xFFFFFFFF)
 
     def fd_datasync(self, fd: int) -> int:
         """`fd_datasync`: (i32) -> (i32)."""
-        answer: int = self._call("wasi_unstable", "fd_datasync", fd & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_unstable", "fd_datasync", fd & 0xFFFFFFFF)
 
     def fd_fdstat_get(self, fd: int, result_at: int) -> int:
         """`fd_fdstat_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_unstable", "fd_fdstat_get", fd & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_unstable", "fd_fdstat_get", fd & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
 
     def fd_fdstat_set_flags(self, fd: int, flags_raw: int) -> int:
         """`fd_fdstat_set_flags`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_unstable", "fd_fdstat_set_flags", fd & 0xFFFFFFFF, flags_raw & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_unstable", "fd_fdstat_set_flags", fd & 0xFFFFFFFF, flags_raw & 0xFFFFFFFF)
 
     def fd_fdstat_set_rights(self, fd: int, fs_rights_base_raw: int, fs_rights_inheriting_raw: int) -> int:
         """`fd_fdstat_set_rights`: (i32, i64, i64) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "fd_fdstat_set_rights",
             fd & 0xFFFFFFFF,
             fs_rights_base_raw & 0xFFFFFFFFFFFFFFFF,
             fs_rights_inheriting_raw & 0xFFFFFFFFFFFFFFFF,
         )
-        return answer
 
     def fd_filestat_get(self, fd: int, result_at: int) -> int:
         """`fd_filestat_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_unstable", "fd_filestat_get", fd & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_unstable", "fd_filestat_get", fd & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
 
     def fd_filestat_set_size(self, fd: int, size: int) -> int:
         """`fd_filestat_set_size`: (i32, i64) -> (i32)."""
-        answer: int = self._call("wasi_unstable", "fd_filestat_set_size", fd & 0xFFFFFFFF, size & 0xFFFFFFFFFFFFFFFF)
-        return answer
+        return self._call("wasi_unstable", "fd_filestat_set_size", fd & 0xFFFFFFFF, size & 0xFFFFFFFFFFFFFFFF)
 
     def fd_filestat_set_times(self, fd: int, atim: int, mtim: int, fst_flags_raw: int) -> int:
         """`fd_filestat_set_times`: (i32, i64, i64, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "fd_filestat_set_times",
             fd & 0xFFFFFFFF,
@@ -120,11 +103,10 @@ class RawAbi(RawCalls):
             mtim & 0xFFFFFFFFFFFFFFFF,
             fst_flags_raw & 0xFFFFFFFF,
         )
-        return answer
 
     def fd_pread(self, fd: int, iovs_at: int, iovs_len: int, offset: int, result_at: int) -> int:
         """`fd_pread`: (i32, i32, i32, i64, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "fd_pread",
             fd & 0xFFFFFFFF,
@@ -133,23 +115,20 @@ class RawAbi(RawCalls):
             offset & 0xFFFFFFFFFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def fd_prestat_get(self, fd: int, result_at: int) -> int:
         """`fd_prestat_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_unstable", "fd_prestat_get", fd & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_unstable", "fd_prestat_get", fd & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
 
     def fd_prestat_dir_name(self, fd: int, path_at: int, path_len: int) -> int:
         """`fd_prestat_dir_name`: (i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable", "fd_prestat_dir_name", fd & 0xFFFFFFFF, path_at & 0xFFFFFFFF, path_len & 0xFFFFFFFF
         )
-        return answer
 
     def fd_pwrite(self, fd: int, iovs_at: int, iovs_len: int, offset: int, result_at: int) -> int:
         """`fd_pwrite`: (i32, i32, i32, i64, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "fd_pwrite",
             fd & 0xFFFFFFFF,
@@ -158,11 +137,10 @@ class RawAbi(RawCalls):
             offset & 0xFFFFFFFFFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def fd_read(self, fd: int, iovs_at: int, iovs_len: int, result_at: int) -> int:
         """`fd_read`: (i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "fd_read",
             fd & 0xFFFFFFFF,
@@ -170,11 +148,10 @@ class RawAbi(RawCalls):
             iovs_len & 0xFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def fd_readdir(self, fd: int, buf_at: int, buf_len: int, cookie: int, result_at: int) -> int:
         """`fd_readdir`: (i32, i32, i32, i64, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "fd_readdir",
             fd & 0xFFFFFFFF,
@@ -183,33 +160,28 @@ class RawAbi(RawCalls):
             cookie & 0xFFFFFFFFFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def fd_renumber(self, fd: int, to: int) -> int:
         """`fd_renumber`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_unstable", "fd_renumber", fd & 0xFFFFFFFF, to & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_unstable", "fd_renumber", fd & 0xFFFFFFFF, to & 0xFFFFFFFF)
 
     def fd_seek(self, fd: int, offset: int, whence_raw: int, result_at: int) -> int:
         """`fd_seek`: (i32, i64, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable", "fd_seek", fd & 0xFFFFFFFF, s64(offset), whence_raw & 0xFFFFFFFF, result_at & 0xFFFFFFFF
         )
-        return answer
 
     def fd_sync(self, fd: int) -> int:
         """`fd_sync`: (i32) -> (i32)."""
-        answer: int = self._call("wasi_unstable", "fd_sync", fd & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_unstable", "fd_sync", fd & 0xFFFFFFFF)
 
     def fd_tell(self, fd: int, result_at: int) -> int:
         """`fd_tell`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_unstable", "fd_tell", fd & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_unstable", "fd_tell", fd & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
 
     def fd_write(self, fd: int, iovs_at: int, iovs_len: int, result_at: int) -> int:
         """`fd_write`: (i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "fd_write",
             fd & 0xFFFFFFFF,
@@ -217,18 +189,16 @@ class RawAbi(RawCalls):
             iovs_len & 0xFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def path_create_directory(self, fd: int, path_at: int, path_len: int) -> int:
         """`path_create_directory`: (i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable", "path_create_directory", fd & 0xFFFFFFFF, path_at & 0xFFFFFFFF, path_len & 0xFFFFFFFF
         )
-        return answer
 
     def path_filestat_get(self, fd: int, flags_raw: int, path_at: int, path_len: int, result_at: int) -> int:
         """`path_filestat_get`: (i32, i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "path_filestat_get",
             fd & 0xFFFFFFFF,
@@ -237,7 +207,6 @@ class RawAbi(RawCalls):
             path_len & 0xFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def path_filestat_set_times(
         self,
@@ -250,7 +219,7 @@ class RawAbi(RawCalls):
         fst_flags_raw: int,
     ) -> int:
         """`path_filestat_set_times`: (i32, i32, i32, i32, i64, i64, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "path_filestat_set_times",
             fd & 0xFFFFFFFF,
@@ -261,7 +230,6 @@ class RawAbi(RawCalls):
             mtim & 0xFFFFFFFFFFFFFFFF,
             fst_flags_raw & 0xFFFFFFFF,
         )
-        return answer
 
     def path_link(
         self,
@@ -274,7 +242,7 @@ class RawAbi(RawCalls):
         new_path_len: int,
     ) -> int:
         """`path_link`: (i32, i32, i32, i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "path_link",
             old_fd & 0xFFFFFFFF,
@@ -285,7 +253,6 @@ class RawAbi(RawCalls):
             new_path_at & 0xFFFFFFFF,
             new_path_len & 0xFFFFFFFF,
         )
-        return answer
 
     def path_open(
         self,
@@ -300,7 +267,7 @@ class RawAbi(RawCalls):
         result_at: int,
     ) -> int:
         """`path_open`: (i32, i32, i32, i32, i32, i64, i64, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "path_open",
             fd & 0xFFFFFFFF,
@@ -313,11 +280,10 @@ class RawAbi(RawCalls):
             fdflags_raw & 0xFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def path_readlink(self, fd: int, path_at: int, path_len: int, buf_at: int, buf_len: int, result_at: int) -> int:
         """`path_readlink`: (i32, i32, i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "path_readlink",
             fd & 0xFFFFFFFF,
@@ -327,14 +293,12 @@ class RawAbi(RawCalls):
             buf_len & 0xFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def path_remove_directory(self, fd: int, path_at: int, path_len: int) -> int:
         """`path_remove_directory`: (i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable", "path_remove_directory", fd & 0xFFFFFFFF, path_at & 0xFFFFFFFF, path_len & 0xFFFFFFFF
         )
-        return answer
 
     def path_rename(
         self,
@@ -346,7 +310,7 @@ class RawAbi(RawCalls):
         new_path_len: int,
     ) -> int:
         """`path_rename`: (i32, i32, i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "path_rename",
             fd & 0xFFFFFFFF,
@@ -356,11 +320,10 @@ class RawAbi(RawCalls):
             new_path_at & 0xFFFFFFFF,
             new_path_len & 0xFFFFFFFF,
         )
-        return answer
 
     def path_symlink(self, old_path_at: int, old_path_len: int, fd: int, new_path_at: int, new_path_len: int) -> int:
         """`path_symlink`: (i32, i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "path_symlink",
             old_path_at & 0xFFFFFFFF,
@@ -369,18 +332,16 @@ class RawAbi(RawCalls):
             new_path_at & 0xFFFFFFFF,
             new_path_len & 0xFFFFFFFF,
         )
-        return answer
 
     def path_unlink_file(self, fd: int, path_at: int, path_len: int) -> int:
         """`path_unlink_file`: (i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable", "path_unlink_file", fd & 0xFFFFFFFF, path_at & 0xFFFFFFFF, path_len & 0xFFFFFFFF
         )
-        return answer
 
     def poll_oneoff(self, in_at: int, out_at: int, nsubscriptions: int, result_at: int) -> int:
         """`poll_oneoff`: (i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "poll_oneoff",
             in_at & 0xFFFFFFFF,
@@ -388,7 +349,6 @@ class RawAbi(RawCalls):
             nsubscriptions & 0xFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def proc_exit(self, rval: int) -> None:
         """`proc_exit`: (i32) -> ()."""
@@ -396,18 +356,15 @@ class RawAbi(RawCalls):
 
     def proc_raise(self, sig_raw: int) -> int:
         """`proc_raise`: (i32) -> (i32)."""
-        answer: int = self._call("wasi_unstable", "proc_raise", sig_raw & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_unstable", "proc_raise", sig_raw & 0xFFFFFFFF)
 
     def sched_yield(self) -> int:
         """`sched_yield`: () -> (i32)."""
-        answer: int = self._call("wasi_unstable", "sched_yield")
-        return answer
+        return self._call("wasi_unstable", "sched_yield")
 
     def random_get(self, buf_at: int, buf_len: int) -> int:
         """`random_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_unstable", "random_get", buf_at & 0xFFFFFFFF, buf_len & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_unstable", "random_get", buf_at & 0xFFFFFFFF, buf_len & 0xFFFFFFFF)
 
     def sock_recv(
         self,
@@ -419,7 +376,7 @@ class RawAbi(RawCalls):
         result_1_at: int,
     ) -> int:
         """`sock_recv`: (i32, i32, i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "sock_recv",
             fd & 0xFFFFFFFF,
@@ -429,11 +386,10 @@ class RawAbi(RawCalls):
             result_0_at & 0xFFFFFFFF,
             result_1_at & 0xFFFFFFFF,
         )
-        return answer
 
     def sock_send(self, fd: int, si_data_at: int, si_data_len: int, si_flags: int, result_at: int) -> int:
         """`sock_send`: (i32, i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_unstable",
             "sock_send",
             fd & 0xFFFFFFFF,
@@ -442,9 +398,7 @@ class RawAbi(RawCalls):
             si_flags & 0xFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def sock_shutdown(self, fd: int, how_raw: int) -> int:
         """`sock_shutdown`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_unstable", "sock_shutdown", fd & 0xFFFFFFFF, how_raw & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_unstable", "sock_shutdown", fd & 0xFFFFFFFF, how_raw & 0xFFFFFFFF)

@@ -333,11 +333,13 @@ class RawCalls:
     guest: Guest
     stubs: dict[str, dict[str, Stub]]
 
-    def _call(self, module: str, name: str, *args: float) -> Any:
+    def _call(self, module: str, name: str, *args: float) -> int:
+        """What the stub returns: a float where the function's result is one, which its own method declares."""
         guest = self.guest
         guest.look()
         try:
-            return self.stubs[module][name](*args)
+            number: int = self.stubs[module][name](*args)
+            return number
         finally:
             guest.forget()
 

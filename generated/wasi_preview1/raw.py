@@ -14,49 +14,41 @@ class RawAbi(RawCalls):
 
     def args_get(self, argv_at: int, argv_buf_at: int) -> int:
         """`args_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_snapshot_preview1", "args_get", argv_at & 0xFFFFFFFF, argv_buf_at & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_snapshot_preview1", "args_get", argv_at & 0xFFFFFFFF, argv_buf_at & 0xFFFFFFFF)
 
     def args_sizes_get(self, result_0_at: int, result_1_at: int) -> int:
         """`args_sizes_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1", "args_sizes_get", result_0_at & 0xFFFFFFFF, result_1_at & 0xFFFFFFFF
         )
-        return answer
 
     def environ_get(self, environ_at: int, environ_buf_at: int) -> int:
         """`environ_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call(
-            "wasi_snapshot_preview1", "environ_get", environ_at & 0xFFFFFFFF, environ_buf_at & 0xFFFFFFFF
-        )
-        return answer
+        return self._call("wasi_snapshot_preview1", "environ_get", environ_at & 0xFFFFFFFF, environ_buf_at & 0xFFFFFFFF)
 
     def environ_sizes_get(self, result_0_at: int, result_1_at: int) -> int:
         """`environ_sizes_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1", "environ_sizes_get", result_0_at & 0xFFFFFFFF, result_1_at & 0xFFFFFFFF
         )
-        return answer
 
     def clock_res_get(self, id_raw: int, result_at: int) -> int:
         """`clock_res_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_snapshot_preview1", "clock_res_get", id_raw & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_snapshot_preview1", "clock_res_get", id_raw & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
 
     def clock_time_get(self, id_raw: int, precision: int, result_at: int) -> int:
         """`clock_time_get`: (i32, i64, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "clock_time_get",
             id_raw & 0xFFFFFFFF,
             precision & 0xFFFFFFFFFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def fd_advise(self, fd: int, offset: int, len: int, advice_raw: int) -> int:
         """`fd_advise`: (i32, i64, i64, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "fd_advise",
             fd & 0xFFFFFFFF,
@@ -64,67 +56,54 @@ class RawAbi(RawCalls):
             len & 0xFFFFFFFFFFFFFFFF,
             advice_raw & 0xFFFFFFFF,
         )
-        return answer
 
     def fd_allocate(self, fd: int, offset: int, len: int) -> int:
         """`fd_allocate`: (i32, i64, i64) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "fd_allocate",
             fd & 0xFFFFFFFF,
             offset & 0xFFFFFFFFFFFFFFFF,
             len & 0xFFFFFFFFFFFFFFFF,
         )
-        return answer
 
     def fd_close(self, fd: int) -> int:
         """`fd_close`: (i32) -> (i32)."""
-        answer: int = self._call("wasi_snapshot_preview1", "fd_close", fd & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_snapshot_preview1", "fd_close", fd & 0xFFFFFFFF)
 
     def fd_datasync(self, fd: int) -> int:
         """`fd_datasync`: (i32) -> (i32)."""
-        answer: int = self._call("wasi_snapshot_preview1", "fd_datasync", fd & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_snapshot_preview1", "fd_datasync", fd & 0xFFFFFFFF)
 
     def fd_fdstat_get(self, fd: int, result_at: int) -> int:
         """`fd_fdstat_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_snapshot_preview1", "fd_fdstat_get", fd & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_snapshot_preview1", "fd_fdstat_get", fd & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
 
     def fd_fdstat_set_flags(self, fd: int, flags_raw: int) -> int:
         """`fd_fdstat_set_flags`: (i32, i32) -> (i32)."""
-        answer: int = self._call(
-            "wasi_snapshot_preview1", "fd_fdstat_set_flags", fd & 0xFFFFFFFF, flags_raw & 0xFFFFFFFF
-        )
-        return answer
+        return self._call("wasi_snapshot_preview1", "fd_fdstat_set_flags", fd & 0xFFFFFFFF, flags_raw & 0xFFFFFFFF)
 
     def fd_fdstat_set_rights(self, fd: int, fs_rights_base_raw: int, fs_rights_inheriting_raw: int) -> int:
         """`fd_fdstat_set_rights`: (i32, i64, i64) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "fd_fdstat_set_rights",
             fd & 0xFFFFFFFF,
             fs_rights_base_raw & 0xFFFFFFFFFFFFFFFF,
             fs_rights_inheriting_raw & 0xFFFFFFFFFFFFFFFF,
         )
-        return answer
 
     def fd_filestat_get(self, fd: int, result_at: int) -> int:
         """`fd_filestat_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_snapshot_preview1", "fd_filestat_get", fd & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_snapshot_preview1", "fd_filestat_get", fd & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
 
     def fd_filestat_set_size(self, fd: int, size: int) -> int:
         """`fd_filestat_set_size`: (i32, i64) -> (i32)."""
-        answer: int = self._call(
-            "wasi_snapshot_preview1", "fd_filestat_set_size", fd & 0xFFFFFFFF, size & 0xFFFFFFFFFFFFFFFF
-        )
-        return answer
+        return self._call("wasi_snapshot_preview1", "fd_filestat_set_size", fd & 0xFFFFFFFF, size & 0xFFFFFFFFFFFFFFFF)
 
     def fd_filestat_set_times(self, fd: int, atim: int, mtim: int, fst_flags_raw: int) -> int:
         """`fd_filestat_set_times`: (i32, i64, i64, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "fd_filestat_set_times",
             fd & 0xFFFFFFFF,
@@ -132,11 +111,10 @@ class RawAbi(RawCalls):
             mtim & 0xFFFFFFFFFFFFFFFF,
             fst_flags_raw & 0xFFFFFFFF,
         )
-        return answer
 
     def fd_pread(self, fd: int, iovs_at: int, iovs_len: int, offset: int, result_at: int) -> int:
         """`fd_pread`: (i32, i32, i32, i64, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "fd_pread",
             fd & 0xFFFFFFFF,
@@ -145,27 +123,24 @@ class RawAbi(RawCalls):
             offset & 0xFFFFFFFFFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def fd_prestat_get(self, fd: int, result_at: int) -> int:
         """`fd_prestat_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_snapshot_preview1", "fd_prestat_get", fd & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_snapshot_preview1", "fd_prestat_get", fd & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
 
     def fd_prestat_dir_name(self, fd: int, path_at: int, path_len: int) -> int:
         """`fd_prestat_dir_name`: (i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "fd_prestat_dir_name",
             fd & 0xFFFFFFFF,
             path_at & 0xFFFFFFFF,
             path_len & 0xFFFFFFFF,
         )
-        return answer
 
     def fd_pwrite(self, fd: int, iovs_at: int, iovs_len: int, offset: int, result_at: int) -> int:
         """`fd_pwrite`: (i32, i32, i32, i64, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "fd_pwrite",
             fd & 0xFFFFFFFF,
@@ -174,11 +149,10 @@ class RawAbi(RawCalls):
             offset & 0xFFFFFFFFFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def fd_read(self, fd: int, iovs_at: int, iovs_len: int, result_at: int) -> int:
         """`fd_read`: (i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "fd_read",
             fd & 0xFFFFFFFF,
@@ -186,11 +160,10 @@ class RawAbi(RawCalls):
             iovs_len & 0xFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def fd_readdir(self, fd: int, buf_at: int, buf_len: int, cookie: int, result_at: int) -> int:
         """`fd_readdir`: (i32, i32, i32, i64, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "fd_readdir",
             fd & 0xFFFFFFFF,
@@ -199,16 +172,14 @@ class RawAbi(RawCalls):
             cookie & 0xFFFFFFFFFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def fd_renumber(self, fd: int, to: int) -> int:
         """`fd_renumber`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_snapshot_preview1", "fd_renumber", fd & 0xFFFFFFFF, to & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_snapshot_preview1", "fd_renumber", fd & 0xFFFFFFFF, to & 0xFFFFFFFF)
 
     def fd_seek(self, fd: int, offset: int, whence_raw: int, result_at: int) -> int:
         """`fd_seek`: (i32, i64, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "fd_seek",
             fd & 0xFFFFFFFF,
@@ -216,21 +187,18 @@ class RawAbi(RawCalls):
             whence_raw & 0xFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def fd_sync(self, fd: int) -> int:
         """`fd_sync`: (i32) -> (i32)."""
-        answer: int = self._call("wasi_snapshot_preview1", "fd_sync", fd & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_snapshot_preview1", "fd_sync", fd & 0xFFFFFFFF)
 
     def fd_tell(self, fd: int, result_at: int) -> int:
         """`fd_tell`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_snapshot_preview1", "fd_tell", fd & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_snapshot_preview1", "fd_tell", fd & 0xFFFFFFFF, result_at & 0xFFFFFFFF)
 
     def fd_write(self, fd: int, iovs_at: int, iovs_len: int, result_at: int) -> int:
         """`fd_write`: (i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "fd_write",
             fd & 0xFFFFFFFF,
@@ -238,22 +206,20 @@ class RawAbi(RawCalls):
             iovs_len & 0xFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def path_create_directory(self, fd: int, path_at: int, path_len: int) -> int:
         """`path_create_directory`: (i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "path_create_directory",
             fd & 0xFFFFFFFF,
             path_at & 0xFFFFFFFF,
             path_len & 0xFFFFFFFF,
         )
-        return answer
 
     def path_filestat_get(self, fd: int, flags_raw: int, path_at: int, path_len: int, result_at: int) -> int:
         """`path_filestat_get`: (i32, i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "path_filestat_get",
             fd & 0xFFFFFFFF,
@@ -262,7 +228,6 @@ class RawAbi(RawCalls):
             path_len & 0xFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def path_filestat_set_times(
         self,
@@ -275,7 +240,7 @@ class RawAbi(RawCalls):
         fst_flags_raw: int,
     ) -> int:
         """`path_filestat_set_times`: (i32, i32, i32, i32, i64, i64, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "path_filestat_set_times",
             fd & 0xFFFFFFFF,
@@ -286,7 +251,6 @@ class RawAbi(RawCalls):
             mtim & 0xFFFFFFFFFFFFFFFF,
             fst_flags_raw & 0xFFFFFFFF,
         )
-        return answer
 
     def path_link(
         self,
@@ -299,7 +263,7 @@ class RawAbi(RawCalls):
         new_path_len: int,
     ) -> int:
         """`path_link`: (i32, i32, i32, i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "path_link",
             old_fd & 0xFFFFFFFF,
@@ -310,7 +274,6 @@ class RawAbi(RawCalls):
             new_path_at & 0xFFFFFFFF,
             new_path_len & 0xFFFFFFFF,
         )
-        return answer
 
     def path_open(
         self,
@@ -325,7 +288,7 @@ class RawAbi(RawCalls):
         result_at: int,
     ) -> int:
         """`path_open`: (i32, i32, i32, i32, i32, i64, i64, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "path_open",
             fd & 0xFFFFFFFF,
@@ -338,11 +301,10 @@ class RawAbi(RawCalls):
             fdflags_raw & 0xFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def path_readlink(self, fd: int, path_at: int, path_len: int, buf_at: int, buf_len: int, result_at: int) -> int:
         """`path_readlink`: (i32, i32, i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "path_readlink",
             fd & 0xFFFFFFFF,
@@ -352,18 +314,16 @@ class RawAbi(RawCalls):
             buf_len & 0xFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def path_remove_directory(self, fd: int, path_at: int, path_len: int) -> int:
         """`path_remove_directory`: (i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "path_remove_directory",
             fd & 0xFFFFFFFF,
             path_at & 0xFFFFFFFF,
             path_len & 0xFFFFFFFF,
         )
-        return answer
 
     def path_rename(
         self,
@@ -375,7 +335,7 @@ class RawAbi(RawCalls):
         new_path_len: int,
     ) -> int:
         """`path_rename`: (i32, i32, i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "path_rename",
             fd & 0xFFFFFFFF,
@@ -385,11 +345,10 @@ class RawAbi(RawCalls):
             new_path_at & 0xFFFFFFFF,
             new_path_len & 0xFFFFFFFF,
         )
-        return answer
 
     def path_symlink(self, old_path_at: int, old_path_len: int, fd: int, new_path_at: int, new_path_len: int) -> int:
         """`path_symlink`: (i32, i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "path_symlink",
             old_path_at & 0xFFFFFFFF,
@@ -398,18 +357,16 @@ class RawAbi(RawCalls):
             new_path_at & 0xFFFFFFFF,
             new_path_len & 0xFFFFFFFF,
         )
-        return answer
 
     def path_unlink_file(self, fd: int, path_at: int, path_len: int) -> int:
         """`path_unlink_file`: (i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1", "path_unlink_file", fd & 0xFFFFFFFF, path_at & 0xFFFFFFFF, path_len & 0xFFFFFFFF
         )
-        return answer
 
     def poll_oneoff(self, in_at: int, out_at: int, nsubscriptions: int, result_at: int) -> int:
         """`poll_oneoff`: (i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "poll_oneoff",
             in_at & 0xFFFFFFFF,
@@ -417,7 +374,6 @@ class RawAbi(RawCalls):
             nsubscriptions & 0xFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def proc_exit(self, rval: int) -> None:
         """`proc_exit`: (i32) -> ()."""
@@ -425,25 +381,21 @@ class RawAbi(RawCalls):
 
     def proc_raise(self, sig_raw: int) -> int:
         """`proc_raise`: (i32) -> (i32)."""
-        answer: int = self._call("wasi_snapshot_preview1", "proc_raise", sig_raw & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_snapshot_preview1", "proc_raise", sig_raw & 0xFFFFFFFF)
 
     def sched_yield(self) -> int:
         """`sched_yield`: () -> (i32)."""
-        answer: int = self._call("wasi_snapshot_preview1", "sched_yield")
-        return answer
+        return self._call("wasi_snapshot_preview1", "sched_yield")
 
     def random_get(self, buf_at: int, buf_len: int) -> int:
         """`random_get`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_snapshot_preview1", "random_get", buf_at & 0xFFFFFFFF, buf_len & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_snapshot_preview1", "random_get", buf_at & 0xFFFFFFFF, buf_len & 0xFFFFFFFF)
 
     def sock_accept(self, fd: int, flags_raw: int, result_at: int) -> int:
         """`sock_accept`: (i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1", "sock_accept", fd & 0xFFFFFFFF, flags_raw & 0xFFFFFFFF, result_at & 0xFFFFFFFF
         )
-        return answer
 
     def sock_recv(
         self,
@@ -455,7 +407,7 @@ class RawAbi(RawCalls):
         result_1_at: int,
     ) -> int:
         """`sock_recv`: (i32, i32, i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "sock_recv",
             fd & 0xFFFFFFFF,
@@ -465,11 +417,10 @@ class RawAbi(RawCalls):
             result_0_at & 0xFFFFFFFF,
             result_1_at & 0xFFFFFFFF,
         )
-        return answer
 
     def sock_send(self, fd: int, si_data_at: int, si_data_len: int, si_flags: int, result_at: int) -> int:
         """`sock_send`: (i32, i32, i32, i32, i32) -> (i32)."""
-        answer: int = self._call(
+        return self._call(
             "wasi_snapshot_preview1",
             "sock_send",
             fd & 0xFFFFFFFF,
@@ -478,9 +429,7 @@ class RawAbi(RawCalls):
             si_flags & 0xFFFFFFFF,
             result_at & 0xFFFFFFFF,
         )
-        return answer
 
     def sock_shutdown(self, fd: int, how_raw: int) -> int:
         """`sock_shutdown`: (i32, i32) -> (i32)."""
-        answer: int = self._call("wasi_snapshot_preview1", "sock_shutdown", fd & 0xFFFFFFFF, how_raw & 0xFFFFFFFF)
-        return answer
+        return self._call("wasi_snapshot_preview1", "sock_shutdown", fd & 0xFFFFFFFF, how_raw & 0xFFFFFFFF)

@@ -51,6 +51,20 @@ SPECS = {
         (typename $u32 (record (field $int u8) (field $float u8) (field $Text $text)))
         (typename $bits (flags $mask $_0))
         {module("(param $u32 (@witx pointer $u32)) (param $bytes $bytes)")}""",
+    "odd_variants": f"""{ERROR} (typename $side (enum (@witx tag u8) $left $right))
+        ;;; Which way.
+        (typename $way (variant (@witx tag $side)
+            ;;; The other way.
+            (case $right) (case $left)))
+        (typename $wide (variant (@witx tag u64) (case $a) (case $b)))
+        (typename $both (record (field $way $way) (field $wide $wide)))
+        (typename $answer (expected $way (error $error)))
+        {module("(param $way $way) (param $wide $wide) (param $ways (list $way)) (result $r $answer)")}""",
+    "odd_types_alone": """(typename $hue (enum (@witx tag u8) $red $green)) (typename $marks (flags $a $b))
+        (typename $point (record (field $x u16) (field $hue $hue)))
+        (typename $shape (variant (case $dot $point) (case $void))) (typename $name string)
+        (@witx const $marks $both 3)
+        (module $m (import "memory" (memory)))""",
     "odd_modules": '(module $a (@interface func (export "f")) (@interface func (export "b_f")))'
     ' (module $b (@interface func (export "f")) (@interface func (export "len") (param $s string)))',
 }
@@ -116,6 +130,38 @@ class TestResults:
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_variant_without_payloads_is_an_enum() -> None:
+    package, stubs, memory = bound("odd_variants", lambda way, wide, ways: [way, wide, *ways][2])
+    types = package.types
+    assert [(case.name, int(case)) for case in types.Way] == [("LEFT", 0), ("RIGHT", 1)]
+    assert [(case.name, int(case)) for case in types.Wide] == [("A", 0), ("B", 1)]
+    assert types.Way.__doc__.startswith("Which way.\n\n    witx `way`: enum of u8, size 1, align 1.")
+    memory[32:34] = b"\1\0"
+    assert stubs["m"]["f"](1, 1, 32, 2, 8) == 0
+    assert memory[7:10] == b"\xaa\1\xaa"
+    assert stubs["m"]["f"](2, 1, 32, 2, 8) == stubs["m"]["f"](1, 2, 32, 2, 8) == 1  # `inval`: no such case
+    assert package.SIGNATURES["m"]["f"].params == ("i32", "i32", "i32", "i32", "i32")
+    guest = package.Guest(lambda: memory, lambda _error: 0)
+    guest.look()
+    package.codecs.BOTH.put(guest, 64, types.Both(types.Way.RIGHT, types.Wide.A))
+    assert memory[64:80] == b"\1" + bytes(15)
+
+
+def test_types_alone_become_a_package_without_functions(folder: Path) -> None:
+    package, memory = importlib.import_module("odd_types_alone"), bytearray(16)
+    codecs, types = importlib.import_module("odd_types_alone.codecs"), package.types
+    assert not any(hasattr(package, name) for name in ("Handlers", "bind", "RawAbi", "SIGNATURES"))
+    assert not any((folder / "odd_types_alone" / name).exists() for name in ("handlers.py", "raw.py", "stubs.py"))
+    guest = package.Guest(lambda: memory, lambda _error: 0)
+    guest.look()
+    value = package.ShapeDotCase(package.Point(0x1234, package.Hue.GREEN))
+    codecs.SHAPE.put(guest, 0, value)
+    assert memory == b"\0\0\0\0\x34\x12\1" + bytes(9)
+    assert codecs.SHAPE.get(guest, 0) == value
+    assert types.MARKS_BOTH == package.Marks.A | package.Marks.B
+
+
+@pytest.mark.usefixtures("folder")
 class TestNames:
     def test_numbers_of_a_stub_never_share_a_name(self) -> None:
         calls: list[tuple[Any, ...]] = []
@@ -167,7 +213,7 @@ class TestNames:
         ("(typename $a-b u8) (typename $a_b u8)", "the type `$a_b` and the type `$a-b` would both be `AB` in Python"),
         ("(typename $e (enum $a $A))", "the case `$A` of `$e` and the case `$a` of `$e` would both be `A`"),
         ("(typename $r (record (field $x u8) (field $_x u8)))", "the field `$_x` of `$r` and the field `$x` of `$r`"),
-        ("(typename $a (variant (case $b))) (typename $a_b_case u8)", "the case `$b` of `$a` would both be `ABCase`"),
+        ("(typename $a (variant (case $b u8))) (typename $a_b_case u8)", "`$b` of `$a` would both be `ABCase`"),
         ("(typename $e_values (enum $a)) (typename $e (enum $a))", "would both be `E_VALUES`"),
         ("(typename $m_handlers u8)", "the class of `m` and the type `$m_handlers` would both be `MHandlers`"),
         ("(typename $v (variant))", "`v` has no cases; a type without values cannot be passed"),

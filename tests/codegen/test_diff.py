@@ -67,12 +67,16 @@ TYPE_CHANGES = {
         "x: size 8 -> 16",
         "x: align 4 -> 8",
     ],
-    ("(variant (@witx tag u8) (case $a))", "(variant (@witx tag u16) (case $a u8))"): [
+    ("(variant (@witx tag u8) (case $a))", "(variant (@witx tag u8) (case $a u8))"): [
+        "x: type an enum -> a variant",
+        "x: size 1 -> 2",
+    ],
+    ("(variant (@witx tag u8) (case $a) (case $b u8))", "(variant (@witx tag u16) (case $a u8) (case $b u8))"): [
         "x: tag u8 -> u16",
         "x: case a: type none -> u8",
         "x: tag size 1 -> 2",
         "x: payload offset 1 -> 2",
-        "x: size 1 -> 4",
+        "x: size 2 -> 4",
         "x: align 1 -> 2",
     ],
     ("(union u8)", "(variant (case $0 u8))"): ["x: type a union -> a variant"],

@@ -60,6 +60,13 @@ KINDS = {
         "tag_size": 1,
         "payload_offset": 2,
     },
+    "(variant (@witx tag $tag) (case $y) (case $x))": {
+        "kind": "enum",
+        "size": 1,
+        "align": 1,
+        "repr": "u8",
+        "cases": ["x", "y"],
+    },
     "(expected u64 (error u8))": {
         "kind": "expected",
         "size": 16,

@@ -173,9 +173,16 @@ def test_a_change_is_named(change: str, tmp_path: Path) -> None:
     assert found == CHANGES[change][2]
 
 
-def test_command_accepts_equal_folders(capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_says_what_it_compared(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(WITX), str(WITX)]) == 0
-    assert capsys.readouterr() == ("", "")
+    lines = [
+        f"{WITX / preview} against {WITX / preview}: no differences ({counts})\n"
+        for preview, counts in (
+            ("preview0", "46 types, 1 module, 45 functions, 0 constants"),
+            ("preview1", "46 types, 1 module, 46 functions, 0 constants"),
+        )
+    ]
+    assert capsys.readouterr() == ("".join(lines), "")
 
 
 @pytest.mark.parametrize("place", ["{}", "{}/witx", "legacy/{}/witx"])
@@ -183,13 +190,18 @@ def test_command_accepts_a_checkout(place: str, tmp_path: Path, capsys: pytest.C
     for preview in PREVIEWS:
         shutil.copytree(WITX / preview, tmp_path / place.format(preview))
     assert main([str(WITX), str(tmp_path)]) == 0
-    assert capsys.readouterr() == ("", "")
+    printed = capsys.readouterr()
+    assert printed.out.count("no differences") == 2
+    assert str(tmp_path / place.format("preview1")) in printed.out
+    assert printed.err == ""
 
 
 def test_command_prints_differences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changed_copy("field missing", tmp_path / "witx")
     assert main([str(tmp_path / "witx"), str(WITX)]) == 1
-    assert capsys.readouterr().out == "preview1: `d_ino` is missing from the fields of the type `dirent`.\n"
+    summary, difference = capsys.readouterr().out.splitlines()[1:]
+    assert summary.startswith(f"{tmp_path / 'witx' / 'preview1'} against {WITX / 'preview1'}: 1 difference (")
+    assert difference == "preview1: `d_ino` is missing from the fields of the type `dirent`."
 
 
 @pytest.mark.parametrize("arguments", [[], [str(WITX)], [str(WITX), "no-such-folder"], ["no-such-folder", str(WITX)]])

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
 
 GOOD = """(typename $errno (enum (@witx tag u16) $success $bad))
 (module $m (@interface func (export "f") (param $p u32) (result $r (expected (error $errno)))))
@@ -86,6 +89,25 @@ def test_help_names_the_commands(folder: Path) -> None:
     assert all(command in done.stdout for command in ("generate", "dump", "diff"))
 
 
+def test_version(folder: Path) -> None:
+    done = witxgen(folder, "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"witxgen, version {version('wasihost')}\n", "")
+
+
+def test_help_and_version_do_not_need_the_extra() -> None:
+    code = "import sys; sys.modules.update(lark=None, jinja2=None); from witxgen.__main__ import main; sys.exit(main())"
+    for option in ("--help", "--version"):
+        done = subprocess.run([sys.executable, "-c", code, option], capture_output=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_make_generate_says_that_a_folder_is_wrong() -> None:
+    command = ["make", "--no-print-directory", "-n", "generate", "WITX=/no/such/folder"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert 'there is no preview1/wasi_snapshot_preview1.witx in "/no/such/folder": give a folder' in done.stderr
+
+
 def test_diff(folder: Path) -> None:
     (folder / "new.witx").write_text(GOOD.replace("$success $bad", "$bad $success"))
     same = witxgen(folder, "diff", "good.witx", "good.witx")
@@ -121,16 +143,13 @@ def test_the_name_of_the_package(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "message"),
     [
-        (
-            "types.witx",
-            "types.witx: error: there is no function in it, so there is nothing to bind; give the file that",
-        ),
+        ("empty.witx", "empty.witx: error: it declares no type and no function, so there is nothing to generate\n"),
         (".", ".: error: cannot read this file: Is a directory"),
         ("gone.witx", "gone.witx: error: cannot read this file: No such file or directory"),
     ],
 )
 def test_a_file_that_no_package_can_come_from(folder: Path, file: str, message: str) -> None:
-    (folder / "types.witx").write_text("(typename $x u8)")
+    (folder / "empty.witx").write_text(";; Nothing.")
     done = witxgen(folder, "generate", file, "-o", "out")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(message)
