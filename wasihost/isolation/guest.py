@@ -158,10 +158,7 @@ class IsolatedGuest:
         """Why nothing comes any more."""
         if self._ended is not None:
             return self._ended
-        status = self._worker.status()
-        if status is None and (why := pool.why()):
-            return IsolationError(f"no process can be made for guests: {why}")
-        return received.crash(status)
+        return received.crash(self._worker.status())
 
     def _write(self, message: wire.Message) -> None:
         output = self._outputs.get(received.number(message.values.get("stream")))

@@ -61,23 +61,30 @@ def isolation_report() -> Report:
 
 def lock_down(
     mounts: Iterable[tuple[int, bool]], *, sockets: bool, limits: Limits, files: int | None, timeout: float | None,
-    writes: bool,
+    writes: bool, given: int = 0,
 ) -> Report:  # fmt: skip
     """Give up everything else, permanently.
 
+    `begin` was called before, and this process has no other thread.
     `mounts` are the directories that stay (descriptor, and whether to be read only), `files` is the size of the trees
-    in memory (None: unbounded), `writes` says that the guest may have regular files to write to.
+    in memory (None: unbounded), `writes` says that the guest may have regular files to write to, and `given` how many
+    descriptors came with it.
     """
-    missing: dict[str, str] = {}
-    _limit_resources(limits, files, timeout, writes)
+    mounts = list(mounts)
+    _limit_resources(limits, files, timeout, writes, given + len(mounts))
     if sys.platform != "linux":
         return Report(MEANS[:1], dict.fromkeys(MEANS[1:], "only Linux has it"))
-    steps: dict[str, Callable[[], None]] = {
-        "no_new_privs": system.no_new_privileges,
-        "capabilities": lambda: system.drop_capabilities(system.CAP_DAC_OVERRIDE | system.CAP_FOWNER),
-        "landlock": lambda: _restrict_paths(mounts),
-        "seccomp": lambda: _filter(sockets),
+    system.one_thread()  # another would keep what this one gives up
+    missing = {
+        **_missing,
+        **_taken_up({"landlock": lambda: _restrict_paths(mounts), "seccomp": lambda: _filter(sockets)}),
     }
+    return Report(tuple(one for one in MEANS if one not in missing), missing)
+
+
+def _taken_up(steps: dict[str, Callable[[], None]]) -> dict[str, str]:
+    """Try them all: which failed, and why."""
+    missing = {}
     for name, step in steps.items():
         try:
             step()
@@ -85,7 +92,11 @@ def lock_down(
             missing[name] = _why(error)
         except _Lacking as reason:
             missing[name] = str(reason)
-    return Report(tuple(one for one in MEANS if one not in missing), missing)
+    return missing
+
+
+_missing: dict[str, str] = {}
+"""What of that which is given up at the beginning this process could not."""
 
 
 class _Lacking(Exception):
@@ -115,10 +126,9 @@ def _why(error: OSError) -> str:
     return f"refused: {error.strerror}"
 
 
-def _limit_resources(limits: Limits, files: int | None, timeout: float | None, writes: bool) -> None:
+def _limit_resources(limits: Limits, files: int | None, timeout: float | None, writes: bool, given: int) -> None:
     """So that the kernel ends what the host's own limits should have ended. The process gets no second chance."""
-    _limit("RLIMIT_CORE", 0)
-    _limit("RLIMIT_NOFILE", None if limits.open_files is None else limits.open_files + _highest() + _OWN_FILES)
+    _limit("RLIMIT_NOFILE", None if limits.open_files is None else limits.open_files + given + _OWN_FILES)
     if not writes:
         _limit("RLIMIT_FSIZE", 0)
     if timeout is not None:
@@ -138,16 +148,14 @@ def _limit(name: str, most: int | None) -> None:
     resource.setrlimit(number, (most, most))
 
 
-def _highest() -> int:
-    """The highest descriptor that is open."""
-    return max((int(name) for name in os.listdir("/dev/fd")), default=0) if os.path.isdir("/dev/fd") else _OWN_FILES
-
-
 def _used() -> int:
     """Bytes of private memory that this process has already."""
     try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[5]) * resource.getpagesize()
+        fd = os.open("/proc/self/statm", os.O_RDONLY)
+        try:
+            return int(os.read(fd, 256).split()[5]) * resource.getpagesize()
+        finally:
+            os.close(fd)
     except (OSError, IndexError):
         return 0
 
@@ -160,8 +168,15 @@ def prepare() -> None:
 
 
 def begin() -> None:
-    """Of a process that was just forked: end with the zygote, ignore what a terminal sends, let nobody look in."""
+    """Of a process that was just forked: end with the zygote, ignore what a terminal sends, let nobody look in, and
+    give up what no guest needs: rights, and getting new ones.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _limit("RLIMIT_CORE", 0)
     if sys.platform == "linux":
         system.die_with_parent(signal.SIGKILL)
         system.no_dumps()
+        _missing.update(_taken_up({
+            "no_new_privs": system.no_new_privileges,
+            "capabilities": lambda: system.drop_capabilities(system.CAP_DAC_OVERRIDE | system.CAP_FOWNER),
+        }))  # fmt: skip

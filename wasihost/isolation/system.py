@@ -16,6 +16,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446  # the same everywhere
 _LANDLOCK_CREATE_RULESET_VERSION = 1
 _LANDLOCK_RULE_PATH_BENEATH = 1
+_CLONE_THREAD = 0x00010000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _long = ctypes.c_long
@@ -55,6 +56,17 @@ def no_dumps() -> None:
 def no_new_privileges() -> None:
     """Nothing that this process executes has more rights than it; Landlock and seccomp want that first."""
     _control(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def one_thread() -> None:
+    """RuntimeError if this process has another thread than the calling one."""
+    if _libc.unshare(ctypes.c_int(_CLONE_THREAD)) < 0:  # which then is refused, and else does nothing
+        try:
+            count = len(os.listdir("/proc/self/task"))
+        except OSError:
+            count = 1  # nobody can tell: a kernel that is none of Linux's
+        if count > 1:
+            raise RuntimeError("a process that locks itself in has another thread")
 
 
 def drop_capabilities(kept: int) -> None:

@@ -10,7 +10,7 @@ import json
 import socket
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from wasihost.unpatched import time
 
@@ -20,6 +20,9 @@ _MOST_TEXT: Final = 64 << 20
 _PIECE: Final = 1 << 20
 _FDS: Final = 200
 """Descriptors that go with one byte; the kernel takes 253."""
+
+MADE: Final = b"."
+"""Comes to the embedder with the sockets of a worker; an errno comes alone."""
 
 
 class BadMessage(Exception):
@@ -32,6 +35,13 @@ class Message(NamedTuple):
     kind: str
     values: dict[str, Any]
     blobs: list[memoryview]
+
+
+class Receives(Protocol):
+    """A socket of Python's own, also where gevent has put others in their place."""
+
+    def recvmsg(self, size: int, room: int, flags: int, /) -> tuple[bytes, list[tuple[int, int, bytes]], int, Any]:
+        """As `socket.socket.recvmsg`."""
 
 
 class Channel:
@@ -131,6 +141,17 @@ def receive_parcel(sock: socket.socket) -> tuple[bytes, list[int]] | None:
         fds += some
     body = _all(sock, size)
     return None if body is None else (body, fds)
+
+
+def take_fds(sock: Receives, size: int, most: int, flags: int = 0) -> tuple[bytes, list[int]]:
+    """One message and the descriptors that come with it, which programs that this process executes do not get."""
+    room = socket.CMSG_SPACE(most * struct.calcsize("i"))
+    data, extra, _, _ = sock.recvmsg(size, room, flags | getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+    fds: list[int] = []
+    for level, kind, content in extra:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds += struct.unpack(f"={len(content) // 4}i", content[: len(content) // 4 * 4])
+    return data, fds
 
 
 def _all(sock: socket.socket, size: int) -> bytes | None:

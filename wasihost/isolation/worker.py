@@ -10,6 +10,7 @@ import io
 import os
 import pickle
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import wasi_preview0
@@ -58,14 +59,24 @@ def begin() -> None:
         os.dup2(0, fd)
 
 
-def work(sock: socket.socket) -> NoReturn:
-    """Run the guest that comes over the socket, and end this process."""
+def rehearse(parcel: bytes, fds: list[int]) -> None:
+    """Run a guest of our own, to nobody: what a process does for the first time takes ten times longer, as the engine
+    starts, and each page of memory that is shared with the zygote is copied when it is written to."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        guest = _Worker(wire.Channel(theirs), pickle.loads(parcel), fds, None).run()
+        if guest is not None:
+            guest.close()
+
+
+def work(sock: socket.socket, begun: Callable[[], None]) -> NoReturn:
+    """Run the guest that comes over the socket, and end this process. `begun` is called when all is given up."""
     found = wire.receive_parcel(sock)
     if found is None:
         os._exit(0)
     channel = wire.Channel(sock)
     try:
-        worker = _Worker(channel, pickle.loads(found[0]), found[1])
+        worker = _Worker(channel, pickle.loads(found[0]), found[1], begun)
         worker.run()
     except (OSError, wire.BadMessage):  # nobody is there any more
         os._exit(1)
@@ -73,16 +84,17 @@ def work(sock: socket.socket) -> NoReturn:
 
 
 class _Worker:
-    def __init__(self, channel: wire.Channel, parcel: Parcel, fds: list[int]) -> None:
+    def __init__(self, channel: wire.Channel, parcel: Parcel, fds: list[int], begun: Callable[[], None] | None) -> None:
         self._channel = channel
         self._lock = threading.Lock()
         self._parcel = parcel
         self._fds = fds
+        self._begun = begun
         self._pipes: list[tuple[int, PipeEnd]] = []
         self._trees: list[trees.Before] = []
         self._report: lockdown.Report | None = None
 
-    def run(self) -> None:
+    def run(self) -> Instance | None:
         """To the end, which is told."""
         guest: Instance | None = None
         values: dict[str, Any] = {}
@@ -99,7 +111,7 @@ class _Worker:
             values["error"] = _told(error)
         if guest is None and self._report is None:
             self._channel.send("never", values)
-            return
+            return None
         if guest is not None:
             values["stats"] = _stats(guest.stats)
         values["broken"] = [number for number, end in self._pipes if end.broken]
@@ -111,11 +123,14 @@ class _Worker:
         for _, end in self._pipes:  # before anybody learns that it is over
             end.close()
         self._channel.send("end", values, blobs)
+        return guest
 
     def _made(self, guest: Instance) -> None:
         guest.lock_down_by(self._lock_down)
 
     def _lock_down(self) -> None:
+        if self._begun is None:
+            return
         parcel = self._parcel
         mounts = [(self._fds[mount.fd], mount.read_only) for mount in parcel.mounts if mount.fd is not None]
         files = [tree.limits[0] for tree in parcel.trees]
@@ -126,9 +141,11 @@ class _Worker:
             files=None if None in files else sum(one or 0 for one in files),
             timeout=parcel.timeout,
             writes=parcel.writes,
+            given=len(self._fds),
         )
         for fd, _ in mounts:
             os.close(fd)
+        self._begun()
         self._channel.send("begins", {"held": self._report.held, "missing": self._report.missing})
         if parcel.strict and self._report.missing:
             raise ConfigError("")  # which the embedder's side words

@@ -1,70 +1,112 @@
-"""The zygote's own program: wait for orders, fork, reap, and end with the embedder.
+"""The zygote's own program: keep some workers ready, reap those that ended, and end with the embedder.
 
-Rules of this file: one thread, no engine is started before a fork, and nothing that a guest has touched comes back
-here: a worker's socket goes to the embedder and not through this process.
+A worker is made before there is a guest for it, and goes to the embedder as two sockets: its channel, and the one its
+life hangs on. The embedder takes those that wait in its socket, and asks for one only if there is none. A worker says
+when its guest begins: then another is made, so that the two do not compete.
+
+Rules of this file: one thread, no engine is ever started here, and nothing that a guest has touched comes back: a
+worker that has had a guest is never used again.
 """
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
+import pickle
 import signal
 import socket
+import struct
+import traceback
 from contextlib import suppress
 from typing import Final, NoReturn
 
-from wasihost.engines.wasmtime.engine import compile_on_this_thread
-from wasihost.instance import Instance
-from wasihost.isolation import lockdown, worker
+from wasihost.deadline import ready_now
+from wasihost.engines.wasmtime.ffi import look_up_all
+from wasihost.isolation import lockdown, wire, worker
+from wasihost.isolation.parcel import Packing
 from wasihost.module import as_module
 from wasihost.options import Prepared
 from wasihost.preloading import for_workers
 from wasihost.unpatched import select
 
-_LEAST: Final = '(module (memory (export "memory") 1) (func (export "_start")))'
-_MOST: Final = 8
-"""Bytes of an order."""
+READY: Final = 2
+"""How many workers wait for a guest, at most; those that were asked for while others came first are more."""
+_LEAST: Final = """(module
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1) (data (i32.const 0) "\\08\\00\\00\\00\\01")
+    (func (export "_start") (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))))"""
+_FAILURES: Final = 4
+"""So many workers in a row that end before they have a guest, and no more are made until one is asked for."""
+_BEGUN: Final = struct.Struct("=I")
 
 
 def main(control: int) -> NoReturn:
     """What the new interpreter does; `control` is the socket by which it is told what to do."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C of a terminal is the embedder's to act upon
     for_workers()
-    _warm_up()
+    look_up_all()
+    lockdown.prepare()
+    rehearsal = _packed()
     gc.collect()
     gc.freeze()
-    _Zygote(socket.socket(fileno=control)).serve()
+    _Zygote(socket.socket(fileno=control), *rehearsal).serve()
 
 
-def _warm_up() -> None:
-    """Run the least guest there is, so that what is made once in a process is there for all workers."""
-    compile_on_this_thread()
-    lockdown.prepare()
-    options = {"capture_output": True, "cache": False}
-    with Instance(as_module(_LEAST, options), Prepared(_LEAST, None, options, None, None), "_start", None) as guest:
-        guest.run_through(None)
+def _packed() -> tuple[bytes, list[int]]:
+    """The parcel of a guest that does next to nothing, for workers to rehearse with. Another process compiles it."""
+    ours, theirs = socket.socketpair()
+    process = os.fork()
+    if not process:
+        try:
+            options = {"capture_output": True, "cache": False}
+            module = as_module(_LEAST, options)
+            packing = Packing(Prepared(_LEAST, None, options, None, None), module.compiled(), module.name, None)
+            wire.send_parcel(theirs, pickle.dumps(packing.parcel, -1), packing.fds)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    with ours:
+        theirs.close()
+        found = wire.receive_parcel(ours)
+    os.waitpid(process, 0)
+    if found is None:
+        raise RuntimeError("no module can be compiled in the process that makes those of guests")
+    return found
 
 
 class _Zygote:
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, rehearsal: bytes, files: list[int]) -> None:
         self._control = control
+        self._rehearsal, self._files = rehearsal, files
+        self._number = os.getpid()
         self._lives: dict[int, socket.socket] = {}  # by process
-        self._spare: tuple[int, socket.socket] | None = None  # a worker that has no guest yet
+        self._ready: set[int] = set()  # those without a guest
+        self._failures = 0  # how many of these have ended by themselves, one after the other
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._died, dying = os.pipe()
-        os.set_blocking(dying, False)
-        os.set_blocking(self._died, False)
+        self._begun, self._beginning = os.pipe()
+        self._pipes = self._died, dying, self._begun
+        for fd in self._pipes:
+            os.set_blocking(fd, False)
         signal.set_wakeup_fd(dying, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._poll.register(self._died, select.POLLIN)
+        self._poll.register(self._begun, select.POLLIN)
 
     def serve(self) -> NoReturn:
         """Until the embedder's end of the socket is closed."""
         while True:
+            self._fill()
             found = {fd for fd, _ in self._poll.poll()}
             # Lives first: what is closed later may give its number to another.
             self._end_unwanted(found)
+            if self._begun in found:
+                for (process,) in _BEGUN.iter_unpack(os.read(self._begun, 256 * _BEGUN.size)):
+                    self._ready.discard(process)
+                    self._failures = 0
             if self._died in found:
                 with suppress(BlockingIOError):
                     os.read(self._died, 4096)
@@ -73,53 +115,80 @@ class _Zygote:
                 self._order()
 
     def _order(self) -> None:
-        data, fds, _, _ = socket.recv_fds(self._control, _MOST, 2)
-        if len(fds) != 2:
-            if data:
-                return
-            for process in self._lives:
-                os.kill(process, signal.SIGKILL)
-            os._exit(0)
-        channel, life = (socket.socket(fileno=fd) for fd in fds)
-        with channel:
-            process = self._hand_over(channel)
-        self._lives[process] = life
-        self._poll.register(life, select.POLLIN)
-        self._spare = self._fork()  # while the other one works
+        try:
+            if not self._control.recv(1):
+                self._end()
+        except OSError:  # it was closed before all was read
+            self._end()
+        self._failures = 0
+        self._make()
 
-    def _hand_over(self, channel: socket.socket) -> int:
-        """Give the channel to the worker that was made before, or to a new one if that has died."""
-        while True:
-            process, hand = self._spare or self._fork()
-            self._spare = None
-            with hand, suppress(OSError):
-                socket.send_fds(hand, [b"."], [channel.fileno()])
-                return process
+    def _end(self) -> NoReturn:
+        """With all guests: the embedder is gone."""
+        for process in self._lives:
+            os.kill(process, signal.SIGKILL)
+        os._exit(0)
 
-    def _fork(self) -> tuple[int, socket.socket]:
-        """A worker that waits for its channel, and where that is to be sent."""
-        ours, theirs = socket.socketpair()
-        process = os.fork()
+    def _fill(self) -> None:
+        while len(self._ready) < READY and self._failures < _FAILURES and self._make():
+            pass
+
+    def _send(self, data: bytes, *sockets: socket.socket) -> None:
+        try:
+            socket.send_fds(self._control, [data], [one.fileno() for one in sockets])
+        except OSError:
+            self._end()
+
+    def _make(self) -> bool:
+        """A worker that waits for its guest, and the embedder's ends of its sockets, which it gets. If there cannot be
+        one, it gets the errno instead."""
+        made: list[socket.socket] = []
+        try:
+            made += socket.socketpair()
+            made += socket.socketpair()
+            channel, theirs, life, hold = made
+            process = os.fork()
+        except OSError as error:
+            for one in made:
+                one.close()
+            self._failures = _FAILURES
+            self._send(str(error.errno).encode())
+            return False
         if not process:
-            ours.close()
+            for one in (channel, life, hold):
+                one.close()
             self._become(theirs)
+        self._lives[process] = hold
+        self._poll.register(hold, select.POLLIN)
+        self._ready.add(process)
         theirs.close()
-        return process, ours
+        with channel, life:
+            self._send(wire.MADE, channel, life)
+        return True
 
-    def _become(self, hand: socket.socket) -> NoReturn:
+    def _become(self, channel: socket.socket) -> NoReturn:
         """In the new process: a worker, which knows nothing of the others."""
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for one in (self._control, *self._lives.values()):
                 one.close()
+            for fd in self._pipes:
+                os.close(fd)
             worker.begin()
-            _, fds, _, _ = socket.recv_fds(hand, 1, 1)
-            hand.close()
-            if fds:
-                worker.work(socket.socket(fileno=fds[0]))
+            if os.getppid() != self._number:  # it ended before this process could ask to end with it
+                os._exit(1)
+            if not ready_now(channel.fileno(), select.POLLIN):  # else a guest waits
+                worker.rehearse(self._rehearsal, self._files)
+            for fd in self._files:
+                os.close(fd)
+            worker.work(channel, self._say_begun)
         finally:
             os._exit(1)
+
+    def _say_begun(self) -> None:
+        os.write(self._beginning, _BEGUN.pack(os.getpid()))
+        os.close(self._beginning)
 
     def _end_unwanted(self, found: set[int]) -> None:
         """Nobody wants these guests any more."""
@@ -136,9 +205,12 @@ class _Zygote:
                 return
             if not process:
                 return
-            life = self._lives.pop(process, None)
-            if life is None:  # one that had no guest yet
-                continue
+            life = self._lives.pop(process)
+            if process in self._ready:
+                self._ready.discard(process)
+                self._failures += status != 0
+                if self._failures == _FAILURES:
+                    self._send(str(errno.ECHILD).encode())  # to those who wait for one
             with suppress(KeyError, OSError):
                 self._poll.unregister(life)
             with suppress(OSError):

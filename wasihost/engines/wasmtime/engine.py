@@ -95,12 +95,6 @@ def engine(kind: Kind = PLAIN) -> Engine:
     return found
 
 
-def compile_on_this_thread() -> None:
-    """From now on engines start no threads, for a process that is going to fork."""
-    global _forked
-    _forked = True
-
-
 def _after_fork() -> None:
     global _forked, _lock
     _engines.clear()

@@ -132,6 +132,13 @@ def has(name: str) -> bool:
     return hasattr(load().held, name)
 
 
+def look_up_all() -> None:
+    """Load the library and find every function in it, so that processes forked from this one need not."""
+    for name in (*_FREE, *_HELD):
+        if has(name):
+            getattr(c, name)
+
+
 class Vec(ctypes.Structure):
     """`wasm_*_vec_t`: a count and an address."""
 
