@@ -48,8 +48,16 @@ drift: $(READY)  ## Whether generated/ is what the generator writes; prints a di
 
 check: lint types imports drift  ## What must be green at every commit, besides the tests
 
-test: $(READY) check  ## The whole suite
-	$(BIN)/python -m pytest
+guests: $(READY)
+	$(BIN)/python -m tests.support.guests
+
+WORKERS ?= 2
+test: $(READY)  ## The whole suite, in two processes (WORKERS=N), then what has to run alone
+	$(MAKE) --no-print-directory -j2 check guests
+	status=0; \
+	$(BIN)/python -m pytest -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder || status=$$?; \
+	$(BIN)/python -m pytest -m alone || status=$$?; \
+	[ $$status = 0 ] || echo "tests failed: the short summaries above name them"; exit $$status
 
 docs: $(READY)  ## Write docs/errnos.md from the table of tests
 	$(BIN)/python -m tests.conformance docs

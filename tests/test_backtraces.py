@@ -144,10 +144,10 @@ except wasihost.TrapError as error:
     print(error)
 """
     old = python(code, site=wasmtime(OLDEST)).stdout
-    assert old.startswith(f"{FIRST_FRAMES + LAST_FRAMES} {5004 - FIRST_FRAMES - LAST_FRAMES} True\n"), old
-    assert f"...: {5004 - FIRST_FRAMES - LAST_FRAMES} more frames" in old
+    assert old.startswith(f"{FIRST_FRAMES + LAST_FRAMES} {5003 - FIRST_FRAMES - LAST_FRAMES} True\n"), old
+    assert f"...: {5003 - FIRST_FRAMES - LAST_FRAMES} more frames" in old
     assert "deep(int)" in old
-    assert "\n 5003: " in old
+    assert "\n 5002: " in old
     assert "_start" in old
     new = python(code).stdout
     assert new.splitlines()[0].endswith(" True")

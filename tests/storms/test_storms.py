@@ -9,7 +9,10 @@ import pytest
 from tests.storms import disk
 from tests.storms.apart import NAMES, apart
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals, forks and descriptors of POSIX")
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="signals, forks and descriptors of POSIX"),
+    pytest.mark.alone,
+]
 ELSEWHERE = ("signals",)
 """In tests/process/test_signals.py."""
 SECONDS = {"forks": 4, "cancellations": 3, "threads": 4, "descriptors": 2, "disk": 1, "killed": 2, "starts": 3}

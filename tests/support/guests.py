@@ -3,8 +3,10 @@
 Those in other languages are in `toolchains`, which keeps them here too.
 
 Rules: a compiled guest is kept in a cache folder of the user's, under a name made of everything that went into it, so a
-changed source or compiler is a new file and nothing is ever rebuilt in place. It gets there by a rename: test processes
-that run side by side may compile the same guest twice, and never see half of one.
+changed source or compiler is a new file and nothing is ever rebuilt in place. It gets there by a rename, and under a
+lock: of test processes that run side by side one compiles it, and the others wait for it.
+
+`python -m tests.support.guests` compiles the one that most tests need, and with it the C library.
 """
 
 from __future__ import annotations
@@ -15,14 +17,21 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
 
 GUESTS = Path(__file__).resolve().parents[1] / "guests"
 """Where the sources are."""
 
 C_FLAGS = ("-target", "wasm32-wasi", "-std=c11", "-Os", "-s", "-Wall", "-Wextra", "-Werror")
 """How C guests are compiled, with the clang and the wasi-libc of the `ziglang` package."""
+
+LINES_FLAGS = ("-target", "wasm32-wasi", "-g", "-O1", "-nostdlib", "-Wall", "-Werror")
+"""As above, for those with debug information."""
 
 
 def cache_dir() -> Path:
@@ -47,7 +56,7 @@ def build_c(name: str, *flags: str) -> Path:
 
 def build_with_lines(file: str) -> Path:
     """The compiled tests/guests/FILE, C or C++ without its library, with names and debug information."""
-    flags = ("-target", "wasm32-wasi", "-g", "-O1", f"-ffile-prefix-map={GUESTS}=guests", "-Wall", "-Werror")
+    flags = (*LINES_FLAGS, f"-ffile-prefix-map={GUESTS}=guests")
     command = [sys.executable, "-m", "ziglang", "cc", *flags]
     recipe = (importlib.metadata.version("ziglang"), *flags)
     return kept(
@@ -70,13 +79,24 @@ def kept(
     target = cache / f"{name}-{_key(recipe, sources)}.wasm"
     if target.exists():
         return target
-    with tempfile.TemporaryDirectory(dir=cache, prefix=f"{name}-") as work:
+    with one_at_a_time(target), tempfile.TemporaryDirectory(dir=cache, prefix=f"{name}-") as work:
+        if target.exists():
+            return target
         made = Path(work) / "guest.wasm"
         done = subprocess.run(command(str(made)), capture_output=True, text=True, check=False, env=env)
         if done.returncode != 0:
             raise RuntimeError(f"{sources[0].name} does not compile:\n{done.stderr}")
         made.replace(target)
     return target
+
+
+@contextmanager
+def one_at_a_time(target: Path) -> Iterator[None]:
+    """While one process of the test run makes `target`, the others wait here. On Windows all of them make it."""
+    with open(target.with_name(target.name + ".lock"), "ab") as lock:
+        if sys.platform != "win32":
+            fcntl.flock(lock, fcntl.LOCK_EX)  # closing it, or dying, lets it go
+        yield
 
 
 def wat(name: str) -> Path:
@@ -103,3 +123,7 @@ def _user_cache() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+if __name__ == "__main__":
+    build_c("tool")

@@ -1,7 +1,8 @@
 """Other versions of the wasmtime wheel, for tests that must hold on each of them.
 
 Rules: a wheel is installed once into a cache folder of the user's, alone and without its dependencies, and gets its
-final name by a rename. Tests put that folder on PYTHONPATH of a process of their own; this process is not touched.
+final name by a rename, under a lock, as compiled guests do. Tests put that folder on PYTHONPATH of a process of their
+own; this process is not touched.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.support.guests import cache_dir
+from tests.support.guests import cache_dir, one_at_a_time
 
 OLDEST = "25.0.0"
 """The oldest version that wasihost supports."""
@@ -26,7 +27,9 @@ def wasmtime(version: str) -> Path:
     target = cache_dir() / f"wasmtime-{version}-py{sys.version_info.major}{sys.version_info.minor}"
     if target.is_dir():
         return target
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+    with one_at_a_time(target), tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        if target.is_dir():
+            return target
         made = Path(scratch) / "site"
         command = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps"]
         done = subprocess.run(
@@ -36,7 +39,7 @@ def wasmtime(version: str) -> Path:
             raise RuntimeError(f"wasmtime {version} cannot be installed:\n{done.stderr}")
         try:
             made.rename(target)
-        except OSError:  # another process was faster
+        except OSError:  # another process was faster: see one_at_a_time
             if not target.is_dir():
                 raise
     return target
