@@ -13,7 +13,19 @@ from contextlib import suppress
 
 import pytest
 
-from wasihost import Imports, Lazy, MemoryFS, Module, ModuleConfig, TimeoutExpired, instantiate, run
+from tests.storms.modules import status
+from wasihost import (
+    Compilation,
+    Imports,
+    Lazy,
+    MemoryFS,
+    Module,
+    ModuleConfig,
+    TimeoutExpired,
+    forking,
+    instantiate,
+    run,
+)
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here"),
@@ -175,6 +187,44 @@ def test_many_forks_while_guests_end() -> None:
         over.set()
         for thread in threads:
             thread.join()
+
+
+LARGE = status(1, 400)
+"""Takes some tenths of a second to be compiled."""
+
+
+@pytest.mark.parametrize("longest", [60.0, 0.01])
+def test_a_fork_waits_for_a_compilation_of_another_thread_but_not_for_ever(
+    longest: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine has a lock for all compiled code of the process, which the child would find locked for ever."""
+    monkeypatch.setattr(forking, "_LONGEST_CALL", longest)
+    begun, over = threading.Event(), threading.Event()
+
+    def compilation(now: Compilation) -> None:
+        (begun if now.seconds is None else over).set()
+
+    thread = threading.Thread(target=lambda: run(LARGE, cache=False, on_compile=compilation))
+    thread.start()
+    try:
+        assert begun.wait(30)
+        time.sleep(0.02)
+        child(lambda: None)
+        assert over.is_set() == (longest > 1)
+    finally:
+        thread.join()
+
+
+def test_no_call_of_the_engine_begins_while_a_thread_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(forking._forking, "by", threading.get_ident())
+    called = threading.Event()
+    thread = threading.Thread(target=forking.kept_from_forks(called.set))
+    thread.start()
+    forking.kept_from_forks(lambda: None)()  # this thread's own goes on
+    assert not called.wait(0.1)
+    forking._forking.clear()
+    assert called.wait(30)
+    thread.join()
 
 
 FIRST = """

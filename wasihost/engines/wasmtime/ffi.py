@@ -13,6 +13,7 @@ from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_ubyte, c_uint32, c_uin
 from typing import Any, NamedTuple
 
 from wasihost.engines.wasmtime.library import load
+from wasihost.forking import kept_from_forks
 from wasihost.outcomes import printable
 
 _P, _N, _S = c_void_p, c_size_t, c_char_p
@@ -33,6 +34,10 @@ _FREE: dict[str, _Declaration] = {
     "wasmtime_linker_instantiate": (_P, (_P, _P, _P, _P, _P)),
     "wasmtime_func_call_unchecked": (_P, (_P, _P, _P, _N, _P)),
 }
+
+_LOCKING = frozenset(_FREE) - {"wasmtime_wat2wasm", "wasmtime_module_serialize", "wasmtime_func_call_unchecked"}
+"""Those that take locks of the engine, which a fork may not leave to the child. A call of a guest takes them only to
+look up a trap, and may last for ever."""
 
 # Answer in well under a microsecond and never call back: called with the GIL held.
 _HELD: dict[str, _Declaration] = {
@@ -120,8 +125,9 @@ class _Functions:
         function = dll[name]  # an object of our own, shared with nobody
         function.restype = result
         function.argtypes = arguments
-        setattr(self, name, function)
-        return function
+        found = kept_from_forks(function) if name in _LOCKING else function
+        setattr(self, name, found)
+        return found
 
 
 c = _Functions()
