@@ -50,6 +50,7 @@ if sys.implementation.name != "cpython":
 
 if TYPE_CHECKING:
     from wasihost.engines.wasmtime.compiling import Compilation
+    from wasihost.features import Feature
     from wasihost.imports import Imports
     from wasihost.instance import Instance
     from wasihost.instantiating import instantiate
@@ -82,6 +83,7 @@ __all__ = [
     "Errno",
     "ExitError",
     "FSConfig",
+    "Feature",
     "Frame",
     "GuestError",
     "GuestFault",
@@ -125,6 +127,7 @@ _LATER = {
     "STDOUT": "options",
     "Compilation": "engines.wasmtime.compiling",
     "CompletedProcess": "runs",
+    "Feature": "features",
     "Imports": "imports",
     "Instance": "instance",
     "Lazy": "vfs",

@@ -131,13 +131,14 @@ def _run(order: Order, config: ModuleConfig) -> int:
         from wasihost.progress import Progress
 
         progress = Progress()
+    features = _features(order)
     if order.isolate:
-        return _run_isolated(order, config, progress)
+        return _run_isolated(order, config, progress, features)
     if not (order.stats or order.invoke or order.preload or order.stub):
         from wasihost.execute import execute
 
         return execute(_source(order.module), config, cache=not order.no_cache, timeout=order.timeout,
-                       on_compile=progress)  # fmt: skip
+                       on_compile=progress, features=features)  # fmt: skip
     from wasihost.instance import Instance
     from wasihost.instantiating import instantiate
     from wasihost.report import table
@@ -148,7 +149,7 @@ def _run(order: Order, config: ModuleConfig) -> int:
         def make(module: str, config: ModuleConfig, *imports: Provider) -> Instance:
             return stack.enter_context(
                 instantiate(_source(module), config, timeout=order.timeout, cache=not order.no_cache, stats=order.stats,
-                            imports=(*imports, *stubs), on_compile=progress)
+                            imports=(*imports, *stubs), on_compile=progress, features=features)
             )  # fmt: skip
 
         try:
@@ -169,7 +170,15 @@ def _run(order: Order, config: ModuleConfig) -> int:
         return 0
 
 
-def _run_isolated(order: Order, config: ModuleConfig, progress: OnCompile | None) -> int:
+def _features(order: Order) -> str:
+    if not order.features:
+        return ""
+    from wasihost.module import settled
+
+    return settled(",".join(order.features))
+
+
+def _run_isolated(order: Order, config: ModuleConfig, progress: OnCompile | None, features: str) -> int:
     """The same in a process of its own. WasihostError for what has to be in this one."""
     if order.invoke or order.preload or order.stub:
         raise WasihostError("--isolate is for a program that stands alone: leave out --invoke, --preload and --stub")
@@ -179,7 +188,7 @@ def _run_isolated(order: Order, config: ModuleConfig, progress: OnCompile | None
     stats = None
     try:
         done = run(_source(order.module), config, timeout=order.timeout, cache=not order.no_cache, stats=order.stats,
-                   on_compile=progress, isolation="process")  # fmt: skip
+                   on_compile=progress, features=features, isolation="process")  # fmt: skip
         stats = done.stats
     except GuestError as error:
         stats = error.stats

@@ -94,8 +94,10 @@ def run(**given: Any) -> None:
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--features", multiple=True, metavar="LIST", help="As for run: whether the module does without those "
+              "that are off.")  # fmt: skip
 @click.argument("module", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-def inspect(module: str, as_json: bool) -> None:
+def inspect(module: str, as_json: bool, features: tuple[str, ...]) -> None:
     """Say what MODULE (a file, or - for standard input) is, what it wants from its host, and how to run it.
 
     It is validated, but not compiled. Components are looked into.
@@ -105,10 +107,12 @@ def inspect(module: str, as_json: bool) -> None:
       wasihost inspect tool.wasm
     """
     from wasihost.inspection import inspect as look
+    from wasihost.module import settled
 
     try:
         with click.open_file(module, "rb") as file:
-            report = look(file.read(), "standard input" if module == STDIN else printable(os.path.basename(module)))
+            name = "standard input" if module == STDIN else printable(os.path.basename(module))
+            report = look(file.read(), name, settled(",".join(features)))
     except WasihostError as error:
         raise click.ClickException(str(error)) from None
     click.echo(report.json() if as_json else report.text())

@@ -28,12 +28,13 @@ def execute(
     cache: bool = True,
     timeout: float | None = None,
     on_compile: OnCompile | None = None,
+    features: str = "",
 ) -> int:
-    """Run a command module exactly as `config` says; its exit status. Raises as `run` does."""
+    """Run a command module exactly as `config` says; its exit status. Raises as `run` does. `features` are settled."""
     given = config.limits
     auditing.begins(name_of(module), config.args, None)
     slower = timeout is not None or given.fuel is not None
-    kind = Kind(timeout is not None, given.fuel is not None, granted(given.stack, slower))
+    kind = Kind(timeout is not None, given.fuel is not None, granted(given.stack, slower), features)
     compiled = load(module, cache=cache, kind=kind, on_compile=on_compile, bounds=bounds_of(given))
     with State(config=config) as state:
         deadline = None

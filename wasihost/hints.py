@@ -28,6 +28,7 @@ _EXAMPLES: Final = {
     "HOST:PORT": "such as 127.0.0.1:8080",
     "NAME[=VALUE]": "such as HOME or LANG=C",
     "NAME=FILE": "such as lib=lib.wasm",
+    "LIST": "such as -simd or wasm-2.0,+tail-call",
     "N": "a whole number, 0 or more",
 }
 

@@ -93,10 +93,11 @@ def _by_module(imports: Sequence[Import]) -> dict[str, list[Import]]:
     return found
 
 
-def inspect(code: bytes, name: str) -> Report:
+def inspect(code: bytes, name: str, features: str = "") -> Report:
     """Look at a module in binary or text form. ModuleError for what is neither.
 
-    The engine validates a core module, which takes a fiftieth of compiling it.
+    The engine validates a core module, which takes a fiftieth of compiling it; `features` are those that `settled`
+    returns.
     """
     if not code.startswith(b"\0asm"):
         from wasihost.engines.wasmtime.module import assemble
@@ -111,7 +112,7 @@ def inspect(code: bytes, name: str) -> Report:
                       {}, [])  # fmt: skip
     found = Sections(code)
     problems, lacking = _problems(found)
-    problems += _refused(code)
+    problems += _refused(code, features)
     kind = _kind(found)
     return Report(
         name, kind, _how(found, name, problems, lacking), found.imports, found.exports, found.memory, found.features,
@@ -218,13 +219,13 @@ def _problems(found: Sections) -> tuple[list[str], list[str]]:
     return out, lacking
 
 
-def _refused(code: bytes) -> list[str]:
+def _refused(code: bytes, features: str) -> list[str]:
     """What the engine has against the module."""
     from wasihost.engines.wasmtime.compiling import validate
-    from wasihost.engines.wasmtime.engine import engine
+    from wasihost.engines.wasmtime.engine import Kind, engine
 
     try:
-        validate(code, "", engine())
+        validate(code, "", engine(Kind(features=features)))
     except ModuleError as error:
         return [str(error).removeprefix(": ")]
     return []

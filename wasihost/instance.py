@@ -81,6 +81,7 @@ class Instance:
                 stack=config.limits.stack,
                 on_compile=prepared.on_compile,
                 limits=config.limits if module.compiles_later else None,
+                features=prepared.features,
             )
             if prepared.allocator != (None, None):
                 self._find_allocator()  # LinkError if there is no such export

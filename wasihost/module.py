@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wasihost.engines.wasmtime.engine import Kind
     from wasihost.engines.wasmtime.module import Item
     from wasihost.engines.wasmtime.module import Module as Compiled
+    from wasihost.features import FeatureChoice
 
 
 @runtime_checkable
@@ -50,6 +51,10 @@ class Module:
     same as INFO. What `on_compile` raises comes out. `cache=False` leaves the compiled modules on disk alone.
     `compile_timeout`, in seconds, and `compile_memory`, in bytes, limit what compiling may take: LimitExceeded.
 
+    `features` switches features of WebAssembly, as `{"simd": False}`, "-simd" or "wasm-2.0" do: a module that needs
+    one which is off is a ModuleError that names it. What is not named is as the engine has it. A run with `features` of
+    its own has those, and the module is compiled once more for it.
+
     Raises ModuleError for what cannot be used, OSError for a file that cannot be read, ConfigError where there is no
     engine. A Module may be used from many threads at once; it pickles as its source, without `on_compile`.
     """
@@ -63,8 +68,11 @@ class Module:
         on_compile: OnCompile | None = None,
         compile_timeout: float | None = None,
         compile_memory: int | str | None = None,
+        features: FeatureChoice | None = None,
     ) -> None:
         self._take(source, cache, on_compile)
+        if features is not None:
+            self._features = settled(features)
         self._limits: Limits = changed(
             DEFAULT_LIMITS, {"compile_timeout": compile_timeout, "compile_memory": compile_memory}
         )
@@ -78,7 +86,9 @@ class Module:
         return module
 
     def _take(self, source: ModuleSource, cache: bool, on_compile: OnCompile | None) -> None:
+        self._features = ""
         if isinstance(source, Module):
+            self._features = source._features
             source = source._source
         self.name = name_of(source)
         if isinstance(source, str) and source.lstrip()[:1] == "(":
@@ -112,18 +122,26 @@ class Module:
         stack: int | None = STACK,
         on_compile: OnCompile | None = None,
         limits: Limits | None = None,
+        features: str | None = None,
     ) -> Compiled:
-        """The engine's module for this way of running; what can be interrupted serves those that need not, too."""
+        """The engine's module for this way of running; what can be interrupted serves those that need not, too.
+
+        `features` are as `settled` returns them; None for the module's own.
+        """
         from wasihost.engines.wasmtime.engine import Kind
         from wasihost.engines.wasmtime.module import load
         from wasihost.engines.wasmtime.stack import granted
 
-        kind = Kind(interruptible, fuel, granted(stack, interruptible or fuel))
+        if features is None:
+            features = self._features
+        kind = Kind(interruptible, fuel, granted(stack, interruptible or fuel), features)
+        serves = Kind(True, fuel, granted(stack, True), features)
         with self._lock:
-            found = self._compiled.get(kind) or self._compiled.get(Kind(True, fuel, granted(stack, True)))
+            found = self._compiled.get(kind) or self._compiled.get(serves)
             if found is None:
-                if any(one.interruptible and one.fuel == fuel for one in self._compiled):  # for another stack: on disk
-                    kind = Kind(True, fuel, granted(stack, True))
+                for one in self._compiled:
+                    if one._replace(stack=0) == serves._replace(stack=0):  # for another stack: on disk
+                        kind = serves
                 found = load(self._source, cache=self._cache, kind=kind, on_compile=on_compile or self._on_compile,
                              bounds=bounds_of(limits or self._limits))  # fmt: skip
                 self._compiled[kind] = found
@@ -150,18 +168,33 @@ class Module:
 
     def __reduce__(self) -> tuple[object, ...]:
         limits = self._limits
-        return _unpickled, (self._source, self._cache, self.name, limits.compile_timeout, limits.compile_memory)
+        bounds = limits.compile_timeout, limits.compile_memory
+        return _unpickled, (self._source, self._cache, self.name, *bounds, self._features)
 
     def __repr__(self) -> str:
         return f"<wasihost.Module {self.name!r}>"
 
 
 def _unpickled(
-    source: str | bytes, cache: bool, name: str, compile_timeout: float | None, compile_memory: int | None
+    source: str | bytes,
+    cache: bool,
+    name: str,
+    compile_timeout: float | None,
+    compile_memory: int | None,
+    features: str,
 ) -> Module:
-    module = Module(source, cache=cache, compile_timeout=compile_timeout, compile_memory=compile_memory)
+    module = Module(
+        source, cache=cache, compile_timeout=compile_timeout, compile_memory=compile_memory, features=features
+    )
     module.name = name
     return module
+
+
+def settled(features: FeatureChoice) -> str:
+    """What of the choice differs from what the engine does by itself. ConfigError for what cannot be."""
+    from wasihost.engines.wasmtime.features import settled as of_engine
+
+    return of_engine(features)
 
 
 def bounds_of(limits: Limits) -> Bounds | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 from wasihost import mistakes
 from wasihost.config import Inherit, ModuleConfig
 from wasihost.errors import ConfigError
-from wasihost.module import ModuleSource, name_of
+from wasihost.module import ModuleSource, name_of, settled
 from wasihost.output import Captured, Decoding
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from wasihost.config import Stdin, Stdout
     from wasihost.engines.wasmtime.compiling import OnCompile
+    from wasihost.features import FeatureChoice
     from wasihost.imports import Provider
     from wasihost.vfs import Lazy, MemoryFS
     from wasihost.vfs.changes import Changes, Picture
@@ -47,6 +48,7 @@ class CommonOptions(TypedDict, total=False):
     fuel: int | None
     max_output: int | str | None
     on_compile: OnCompile | None
+    features: FeatureChoice | None
     cache: bool
     stats: bool
     isolation: Literal["process", "strict"] | None
@@ -70,6 +72,7 @@ class Options(CommonOptions, total=False):
       bytes, or text such as "64MiB".
     - `compile_timeout`, in seconds, and `compile_memory`: limits too, of compiling a module that is given as its
       source; a `Module` has its own.
+    - `features`: WebAssembly features to be switched, as `Module` has it; else those of the module.
     - `on_compile` is called when compiling begins and when it is over, as `Module` has it.
     - `cache=False` leaves the compiled modules on disk alone.
     - `isolation="process"` runs the guest in a process of its own that has given up all but what the guest is given;
@@ -110,6 +113,8 @@ class Prepared:
         self.imports: Provider | Sequence[Provider] | None = given.get("imports")
         self.on_compile: OnCompile | None = given.get("on_compile")
         self.allocator: tuple[str | None, str | None] = given.get("malloc"), given.get("free")
+        features: FeatureChoice | None = given.get("features")
+        self.features: str | None = None if features is None else settled(features)
         self.cache: bool = given.get("cache", True)
         self.stats: bool = given.get("stats", False)
         self.isolation: str | None = _isolation(given.get("isolation"))

@@ -39,6 +39,7 @@ class Order(NamedTuple):
     fuel: int | None = None
     max_output: int | None = None
     max_open_files: int | None = None
+    features: tuple[str, ...] = ()
     no_cache: bool = False
     stats: bool = False
     isolate: bool = False
@@ -141,6 +142,8 @@ OPTIONS: Final[dict[str, Option]] = {
     "--max-output": Option("max_output", size, "SIZE", "Bytes it may write to stdout and stderr (status 125)."),
     "--max-open-files": Option("max_open_files", count, "N", "Files it may have open at once."),
     "--invoke": Option("invoke", name, "FUNC", "Call this export with ARGS as numbers, and print what it answers."),
+    "--features": Option("features", name, "LIST", "WebAssembly features to switch off and on, such as "
+                         "-simd,+wide-arithmetic, or wasm-2.0 for those of that version.", True),
     "--no-cache": Option("no_cache", None, "", "Compile without looking at compiled modules on disk."),
     "--isolate": Option("isolate", None, "", "Run it in a process of its own that has given up everything else."),
     "--stats": Option("stats", None, "", "Afterwards, say on stderr what the guest used and called."),

@@ -35,7 +35,8 @@ _PRELOADED: Final = (
     "concurrent.futures.thread", "demangle", "encodings.ascii", "encodings.idna", "encodings.latin_1",
     "encodings.utf_16", "logging", "re", "tempfile",
     "subprocess", "wasihost.dwarf", "wasihost.engines.wasmtime.apart",
-    "wasihost.engines.wasmtime.artifact", "wasihost.engines.wasmtime.linker",
+    "wasihost.engines.wasmtime.artifact", "wasihost.engines.wasmtime.features", "wasihost.engines.wasmtime.linker",
+    "wasihost.features",
     "wasihost.isolation.guest", "wasihost.isolation.trees", "wasihost.runs", "wasihost.runs_async", "wasihost.starting",
 )  # fmt: skip
 """What takes longer, or is needed by few."""

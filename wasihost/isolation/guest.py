@@ -68,6 +68,7 @@ class IsolatedGuest:
             stack=config.limits.stack,
             on_compile=prepared.on_compile,
             limits=config.limits if module.compiles_later else None,
+            features=prepared.features,
         )
         packing = Packing(prepared, self._compiled, module.name, timeout)
         try:

@@ -246,7 +246,7 @@ class _Given(Prepared):
         self.cache = False
         self.stats = parcel.stats
         self.out = self.err = self.fs = self._before = None
-        self.isolation = None
+        self.isolation = self.features = None
 
 
 class _Received(Module):

@@ -24,7 +24,7 @@ class Bounds(NamedTuple):
     memory: int | None = None
 
 
-_SOURCE = "import sys; sys.path[:] = sys.argv[6:]; from wasihost.engines.wasmtime.apart import main; main()"
+_SOURCE = "import sys; sys.path[:] = sys.argv[7:]; from wasihost.engines.wasmtime.apart import main; main()"
 _REFUSED, _FULL = 3, 4
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
 
@@ -36,7 +36,8 @@ def compiled_apart(code: bytes, label: str, owner: Engine, bounds: Bounds) -> tu
     if not sys.executable:
         raise ConfigError("compile_timeout and compile_memory need to know where Python is: set sys.executable")
     limits = [str(bounds.memory or 0), str(bounds.seconds or 0)]
-    command = [sys.executable, "-S", "-P", "-c", _SOURCE, *map(str, map(int, owner.kind)), *limits, *sys.path]
+    command = [sys.executable, "-S", "-P", "-c", _SOURCE, *map(str, map(int, owner.kind[:3])), owner.kind.features,
+               *limits, *sys.path]  # fmt: skip
     environment = {name: value for name in _KEPT if (value := os.environ.get(name)) is not None}
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
@@ -71,11 +72,11 @@ def compiled_apart(code: bytes, label: str, owner: Engine, bounds: Bounds) -> tu
 
 def main() -> None:
     """The other process: a module comes in by standard input, its artifact goes out."""
-    *kind, memory, seconds = sys.argv[1:6]
+    *kind, features, memory, seconds = sys.argv[1:7]
     _bound(int(memory), float(seconds))
     code = sys.stdin.buffer.read()
     interruptible, fuel, stack = map(int, kind)
-    owner, made, artifact = engine(Kind(bool(interruptible), bool(fuel), stack)), ctypes.c_void_p(), Vec()
+    owner, made, artifact = engine(Kind(bool(interruptible), bool(fuel), stack, features)), ctypes.c_void_p(), Vec()
     try:
         error = c.wasmtime_module_new(owner.ptr, code, len(code), ctypes.byref(made))
         error = error or c.wasmtime_module_serialize(made, ctypes.byref(artifact))

@@ -64,7 +64,8 @@ _LACKS = ("feature required", "not enabled", "must be enabled", "is disabled", "
 def validate(code: bytes, label: str, owner: Engine) -> None:
     """ModuleError for a module that this engine would refuse, with what to do about it."""
     if error := c.wasmtime_module_validate(owner.ptr, code, len(code)):
-        raise refused(take_error(error), label)
+        text = take_error(error)
+        raise lacks(code, label, owner, text) or refused(text, label)
     if (owner.kind.interruptible or owner.kind.fuel) and loops.squares(code) > loops.MOST:
         raise ModuleError(
             f"{label}: has more loops in one function than the engine can compile in a reasonable time for runs that "
@@ -134,6 +135,23 @@ def compiled(code: bytes, label: str, owner: Engine, bounds: "Bounds | None" = N
     else:
         work.do()
     return work.take(label)
+
+
+def lacks(code: bytes, label: str, owner: Engine, text: str) -> ModuleError | None:
+    """What is to be said of a module that needs features which can be switched on, if that is all; `text` is what
+    the engine says."""
+    if not (owner.kind.features or any(words in text for words in _LACKS)) or "shared memor" in text:
+        return None  # of shared memories there is something else to be said
+    from wasihost.engines.wasmtime.features import lacking
+
+    names = lacking(code, owner)
+    if not names:
+        return None
+    all_ = " and ".join(map(repr, names))
+    return ModuleError(
+        f"{label}: needs the WebAssembly feature{'s' * (len(names) > 1)} {all_}, switched off here: give features="
+        f"{{{', '.join(f'{name!r}: True' for name in names)}}}, or --features {','.join(f'+{one}' for one in names)}"
+    )
 
 
 def refused(text: str, label: str) -> ModuleError:

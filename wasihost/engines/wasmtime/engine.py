@@ -27,13 +27,15 @@ SETTINGS = "core; 4 GiB reserved, memories do not move"  # part of the key of co
 
 
 class Kind(NamedTuple):
-    """How guests are compiled: if they can be interrupted while they compute, and if their work is counted; and how
-    many bytes of stack they may use, which is nothing to the compiler (0: the default, or what this thread has).
+    """How guests are compiled: if they can be interrupted while they compute, and if their work is counted; how
+    many bytes of stack they may use, which is nothing to the compiler (0: the default, or what this thread has); and
+    the WebAssembly features that are switched, as `features.settled` returns them.
     """
 
     interruptible: bool = False
     fuel: bool = False
     stack: int = 0
+    features: str = ""
 
     @property
     def slower(self) -> bool:
@@ -44,28 +46,47 @@ class Kind(NamedTuple):
 PLAIN = Kind()
 
 
+def new_config(kind: Kind, *, parallel: bool) -> int:
+    """A new `wasm_config_t *`, for one engine, which takes it. That ends the process where features do not go
+    together: `wasihost.features` knows which."""
+    config: int = c.wasm_config_new()
+    if has("wasmtime_config_memory_reservation_set"):
+        c.wasmtime_config_memory_reservation_set(config, _RESERVED)
+    else:
+        c.wasmtime_config_static_memory_maximum_size_set(config, _RESERVED)
+    if has("wasmtime_config_memory_may_move_set"):
+        c.wasmtime_config_memory_may_move_set(config, False)
+    c.wasmtime_config_parallel_compilation_set(config, parallel)
+    c.wasmtime_config_epoch_interruption_set(config, kind.interruptible)
+    c.wasmtime_config_consume_fuel_set(config, kind.fuel)
+    if has("wasmtime_config_async_stack_size_set"):  # not used here, but may not be smaller
+        c.wasmtime_config_async_stack_size_set(config, kind.stack + (1 << 20))
+    c.wasmtime_config_max_wasm_stack_set(config, kind.stack)
+    if kind.features:
+        for item in kind.features.split(","):
+            getattr(c, feature_setter(item[1:]))(config, item[0] == "+")
+        if "-reference-types" in kind.features and has(_COMPONENTS):  # which need them, and are not used here
+            getattr(c, _COMPONENTS)(config, False)
+    return config
+
+
+def feature_setter(name: str) -> str:
+    """The function that switches a WebAssembly feature."""
+    return f"wasmtime_config_wasm_{name.replace('-', '_')}_set"
+
+
+_COMPONENTS = "wasmtime_config_wasm_component_model_async_set"
+
+
 class Engine:
     """An engine of the C library, kept as long as a module or store needs it, and never freed."""
 
     __slots__ = ("_functypes", "identity", "kind", "ptr")
 
     def __init__(self, kind: Kind, *, parallel: bool) -> None:
-        config = c.wasm_config_new()
-        if has("wasmtime_config_memory_reservation_set"):
-            c.wasmtime_config_memory_reservation_set(config, _RESERVED)
-        else:
-            c.wasmtime_config_static_memory_maximum_size_set(config, _RESERVED)
-        if has("wasmtime_config_memory_may_move_set"):
-            c.wasmtime_config_memory_may_move_set(config, False)
-        c.wasmtime_config_parallel_compilation_set(config, parallel)
-        c.wasmtime_config_epoch_interruption_set(config, kind.interruptible)
-        c.wasmtime_config_consume_fuel_set(config, kind.fuel)
-        if has("wasmtime_config_async_stack_size_set"):  # not used here, but may not be smaller
-            c.wasmtime_config_async_stack_size_set(config, kind.stack + (1 << 20))
-        c.wasmtime_config_max_wasm_stack_set(config, kind.stack)
-        self.ptr: int = c.wasm_engine_new_with_config(config)
+        self.ptr: int = c.wasm_engine_new_with_config(new_config(kind, parallel=parallel))
         self.kind = kind
-        self.identity = f"{load().identity}; {SETTINGS}; {kind[:2]}"
+        self.identity = f"{load().identity}; {SETTINGS}; {kind[:2]}" + (kind.features and f"; {kind.features}")
         self._functypes: dict[tuple[tuple[str, ...], tuple[str, ...]], int] = {}
 
     def functype(self, params: tuple[str, ...], results: tuple[str, ...]) -> int:

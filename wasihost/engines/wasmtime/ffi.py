@@ -22,6 +22,7 @@ _Declaration = tuple[type[Any] | None, tuple[type[Any], ...]]
 # Take long or may run guest or host code: called without the GIL.
 _FREE: dict[str, _Declaration] = {
     "wasm_engine_new_with_config": (_P, (_P,)),
+    "wasm_engine_delete": (None, (_P,)),
     "wasmtime_wat2wasm": (_P, (_S, _N, _P)),
     "wasmtime_module_new": (_P, (_P, _S, _N, _P)),
     "wasmtime_module_validate": (_P, (_P, _S, _N)),
@@ -50,6 +51,26 @@ _HELD: dict[str, _Declaration] = {
     "wasmtime_config_consume_fuel_set": (None, (_P, c_bool)),
     "wasmtime_config_max_wasm_stack_set": (None, (_P, _N)),
     "wasmtime_config_async_stack_size_set": (None, (_P, c_uint64)),  # where the library can be asynchronous
+    **{
+        f"wasmtime_config_wasm_{name}_set": (None, (_P, c_bool))
+        for name in (
+            "bulk_memory",
+            "component_model_async",
+            "custom_page_sizes",
+            "exceptions",
+            "function_references",
+            "gc",
+            "memory64",
+            "multi_memory",
+            "multi_value",
+            "reference_types",
+            "relaxed_simd",
+            "simd",
+            "tail_call",
+            "threads",
+            "wide_arithmetic",
+        )
+    },  # the newer ones in newer wheels
     "wasmtime_engine_increment_epoch": (None, (_P,)),
     "wasmtime_store_epoch_deadline_callback": (None, (_P, _P, _P, _P)),
     "wasmtime_store_limiter": (None, (_P, c_int64, c_int64, c_int64, c_int64, c_int64)),
@@ -73,6 +94,7 @@ _HELD: dict[str, _Declaration] = {
     "wasmtime_memorytype_maximum": (c_bool, (_P, _P)),
     "wasmtime_memorytype_is64": (c_bool, (_P,)),
     "wasmtime_memorytype_isshared": (c_bool, (_P,)),
+    "wasmtime_memorytype_page_size": (c_uint64, (_P,)),  # newer wheels
     "wasm_memorytype_new": (_P, (_P,)),
     "wasm_memorytype_delete": (None, (_P,)),
     "wasm_functype_new": (_P, (_P, _P)),
@@ -224,12 +246,13 @@ def functype_at(address: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 class MemoryType(NamedTuple):
-    """Of a linear memory: least and most size in pages of 64 KiB, and the proposals that it takes part in."""
+    """Of a linear memory: least and most size in pages, and the proposals that it takes part in."""
 
     least: int
     most: int | None
     wide: bool  # 64-bit addresses
     shared: bool
+    page: int = 1 << 16  # bytes
 
 
 def memorytype_at(address: int) -> MemoryType:
@@ -241,6 +264,7 @@ def memorytype_at(address: int) -> MemoryType:
         most.value if bounded else None,
         c.wasmtime_memorytype_is64(address),
         c.wasmtime_memorytype_isshared(address),
+        c.wasmtime_memorytype_page_size(address) if has("wasmtime_memorytype_page_size") else 1 << 16,
     )
 
 

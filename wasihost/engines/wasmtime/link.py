@@ -6,6 +6,7 @@ from wasihost.engines.wasmtime import sections
 from wasihost.engines.wasmtime.calls import signed_text
 from wasihost.engines.wasmtime.ffi import MemoryType
 from wasihost.engines.wasmtime.module import Item, Module
+from wasihost.engines.wasmtime.outline import PAGE
 from wasihost.errors import LinkError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def match(
             fits = fits and (item.params, item.results) == (signature.params, signature.results) and passable(item)
             wanted.append((item, signature, stub))
         else:
-            fits = fits and item.memory is not None and not item.memory.shared and not item.memory.wide
+            fits = fits and item.memory is not None and not unfit_import("", item.memory)
     lacking = _missing(module, entry)
     if not fits or lacking:
         from wasihost.engines.wasmtime.misfits import report
@@ -58,6 +59,13 @@ def unfit(name: str, memory: MemoryType) -> str:
     if memory.wide:
         return f"{name}: a 64-bit memory; WASI's pointers have 32 bits: build the guest for wasm32"
     return ""
+
+
+def unfit_import(name: str, memory: MemoryType) -> str:
+    """The same of one that is to be given."""
+    if memory.page != PAGE:
+        return f"{name}: a memory with pages of one byte; this host gives those with pages of 64 KiB"
+    return unfit(name, memory)
 
 
 def _missing(module: Module, entry: str | None) -> str:

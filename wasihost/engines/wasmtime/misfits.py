@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from wasihost.engines.wasmtime.calls import signed_text
-from wasihost.engines.wasmtime.link import passable, unfit
+from wasihost.engines.wasmtime.link import passable, unfit_import
 from wasihost.engines.wasmtime.module import Item, Module
 from wasihost.names import listed, near, shown
 from wasihost.toolchains import MadeFor, made_for
@@ -40,7 +40,7 @@ def _misfits(module: Module, provided: "Imports", offered: Offered) -> list[_Mis
     others: dict[str, list[Item]] = {}
     for item in dict.fromkeys(module.imports):
         if item.memory:
-            if text := unfit(f"import {_full(item)}", item.memory):
+            if text := unfit_import(f"import {_full(item)}", item.memory):
                 found.append(_Misfit(text))
         elif item.kind != "func":
             others.setdefault(item.module, []).append(item)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from wasihost.engines.wasmtime.ffi import Extern, c
-from wasihost.engines.wasmtime.outline import ELEMENT, FREE, PAGE, Extent
+from wasihost.engines.wasmtime.outline import ELEMENT, FREE, Extent
 from wasihost.errors import LimitExceeded
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ class Room(NamedTuple):
 def memories_of(module: "Module") -> list[Extent]:
     """Every memory of an instance: those that it imports are made for it, too."""
     imported = [
-        Extent(item.memory.least * PAGE, None if item.memory.most is None else item.memory.most * PAGE)
+        Extent(one.least * one.page, None if one.most is None else one.most * one.page)
         for item in dict.fromkeys(module.imports)
-        if item.memory
+        if (one := item.memory)
     ]
     return [*imported, *module.storage.memories, *[_HEAP] * module.storage.collected]
 

@@ -1,0 +1,102 @@
+"""WebAssembly features: what this engine can switch, what it does by itself, and which of them a module lacks.
+
+Rules of this file: the engine is asked by validating small modules, since it has no function that tells, and its texts
+change. An engine that is made only for such a question is freed again. Imported only where features are chosen, or a
+module was refused.
+"""
+
+import functools
+from typing import Final
+
+from wasihost.engines.wasmtime.engine import Engine, Kind, engine, feature_setter, new_config
+from wasihost.engines.wasmtime.ffi import c, has
+from wasihost.engines.wasmtime.library import load
+from wasihost.errors import ConfigError
+from wasihost.features import NEEDS, FeatureChoice, chosen, switched, text_of
+
+_HEAD: Final = b"\0asm\1\0\0\0"
+_FUNCTION, _ONE = "600000", "03020100"  # the type of a function that takes nothing; one function of the first type
+_PROBES: Final = {
+    name: _HEAD + bytes.fromhex(sections)
+    for name, sections in {
+        "bulk-memory": f"010401{_FUNCTION} {_ONE} 0503010001 0a0d010b00 4100 4100 4100 fc0b00 0b",  # memory.fill
+        "custom-page-sizes": "050401080100",  # pages of one byte
+        "exceptions": f"010401{_FUNCTION} 0d03010000",  # a tag
+        "function-references": "0109026000006001640000",  # a parameter that is (ref 0)
+        "gc": "0103015f00",  # a struct
+        "memory64": "0503010401",
+        "multi-memory": "0505020001 0001",
+        "multi-value": "01060160 00 027f7f",
+        "reference-types": "01050160 016f 00",  # a parameter that is an externref
+        "relaxed-simd": f"01060160 017b 017b {_ONE} 0a09010700 2000 fd8102 0b",  # i32x4.relaxed_trunc_f32x4_s
+        "simd": "01050160 017b 00",  # a parameter that is a v128
+        "tail-call": f"010401{_FUNCTION} {_ONE} 0a06010400 1200 0b",  # return_call
+        "threads": f"010401{_FUNCTION} {_ONE} 0503010001 0a0b010900 4100 fe100200 1a 0b",  # i32.atomic.load
+        "wide-arithmetic": f"010a0160 047e7e7e7e 027e7e {_ONE} 0a0e010c00 2000 2001 2002 2003 fc13 0b",  # i64.add128
+    }.items()
+}  # fmt: skip
+"""For each feature a module that is valid with it, and with what it needs, only."""
+_EXTRA: Final = frozenset(("custom-page-sizes", "wide-arithmetic"))
+"""What may be switched on where the engine has it off. The others are off only in engines that have not finished
+them, where a module could end the process."""
+
+
+def settled(choice: FeatureChoice) -> str:
+    """The choice without what the engine does by itself: for a `Kind`. ConfigError for what it cannot do."""
+    return _settled(chosen(choice))
+
+
+@functools.lru_cache(maxsize=64)
+def _settled(features: str) -> str:
+    wanted, kept = dict(switched(features)), {}
+    for name in reversed(NEEDS):  # what needs another first: it is what was asked for
+        on = wanted.get(name)
+        if on is None or _has(engine(), name) == on:
+            continue
+        if not has(feature_setter(name)) or (on and name not in _EXTRA):
+            raise ConfigError(
+                f"the engine (wasmtime {load().version}) cannot switch the feature {name!r} {'on' if on else 'off'}; "
+                "a newer one may: pip install -U wasmtime"
+            )
+        kept[name] = on
+    return text_of(kept)
+
+
+def lacking(code: bytes, owner: Engine) -> list[str]:
+    """The features that have to be switched on for a module that this engine has refused; none if that is not enough.
+
+    What another one of them needs is left out.
+    """
+    off = [name for name in NEEDS if not _has(owner, name)]
+    can = {name for name in off if _has(engine(), name) or (name in _EXTRA and has(feature_setter(name)))}
+    if not can or not _valid(code, owner.kind, can):
+        return []
+    needed: list[str] = []
+    for name in reversed(NEEDS):
+        if name in can and not any(name in NEEDS[other] for other in can):
+            if _valid(code, owner.kind, can - {name}):
+                can.remove(name)
+            else:
+                needed.append(name)
+    return needed[::-1]
+
+
+def _has(owner: Engine, name: str) -> bool:
+    return _accepts(owner.ptr, _PROBES[name])
+
+
+def _accepts(ptr: int, code: bytes) -> bool:
+    error = c.wasmtime_module_validate(ptr, code, len(code))
+    if error:
+        c.wasmtime_error_delete(error)
+    return not error
+
+
+def _valid(code: bytes, kind: Kind, on: set[str]) -> bool:
+    """Whether the module is valid with these switched on besides."""
+    features = text_of(dict(switched(kind.features)) | dict.fromkeys(on, True))
+    ptr = c.wasm_engine_new_with_config(new_config(kind._replace(features=features), parallel=False))
+    try:
+        return _accepts(ptr, code)
+    finally:
+        c.wasm_engine_delete(ptr)
