@@ -6,6 +6,7 @@ The package is generated, imported and called with a bytearray as the guest's me
 from __future__ import annotations
 
 import importlib
+import pickle
 import struct
 import subprocess
 import sys
@@ -228,6 +229,25 @@ def test_flags_are_strict_and_readable(kitchen: ModuleType) -> None:
     assert (both ^ marks.M1) == marks.M2
     with pytest.raises(ValueError, match="bits that Marks does not have"):
         marks(1 << 33)
+
+
+def test_flags_have_names(kitchen: ModuleType) -> None:
+    marks = kitchen.Marks
+    members = marks.members()
+    assert list(members) == [f"M{bit}" for bit in range(33)]
+    assert list(members.values()) == [1 << bit for bit in range(33)]
+    assert all(type(member) is marks for member in members.values())
+    assert members["M3"] is marks.M3
+    assert (marks.M2 | marks.M0).names == ("M0", "M2")
+    assert marks(0).names == ()
+    assert marks.from_names("M2", "M0", "M2") == marks.M0 | marks.M2
+    assert type(marks.from_names()) is marks
+    assert marks.from_names(*marks(marks.MASK).names) == marks.MASK
+    with pytest.raises(ValueError, match="Marks has no flag 'M33'; it has M0, M1, M2, "):
+        marks.from_names("M0", "M33")
+    with pytest.raises(TypeError):
+        members["M0"] = 1
+    assert pickle.loads(pickle.dumps(marks.M1 | marks.M32)) == marks.M1 | marks.M32
 
 
 def test_results_without_an_error(world: World) -> None:

@@ -73,7 +73,38 @@ class Clock(ClockHandlers):
 """
 )
 
-CASES = {"right": RIGHT, "missing": MISSING, "wrong_parameter": WRONG_PARAMETER, "wrong_result": WRONG_RESULT}
+FLAGS = """\
+from typing import assert_type
+
+from wasi_preview1.types import Fdflags, Oflags
+
+given = Oflags.CREAT | Oflags.EXCL
+assert_type(given, Oflags)
+assert_type(~given ^ Oflags.TRUNC, Oflags)
+assert_type(given & Oflags.CREAT, int)
+assert_type(given & 3, int)
+assert_type(Oflags.from_names("CREAT"), Oflags)
+assert_type(Oflags.members()["CREAT"], Oflags)
+assert_type(given.names, tuple[str, ...])
+"""
+
+MIXED_FLAGS = """\
+from wasi_preview1.types import Fdflags, Oflags
+
+either = Oflags.CREAT | Fdflags.APPEND
+both = Oflags.CREAT & Fdflags.APPEND
+one = Oflags.CREAT ^ Fdflags.APPEND
+has = Fdflags.APPEND in Oflags.CREAT
+"""
+
+CASES = {
+    "flags": FLAGS,
+    "mixed_flags": MIXED_FLAGS,
+    "right": RIGHT,
+    "missing": MISSING,
+    "wrong_parameter": WRONG_PARAMETER,
+    "wrong_result": WRONG_RESULT,
+}
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +125,16 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def test_a_right_handler_passes(said: dict[str, str]) -> None:
     assert said["right"] == ""
+
+
+def test_flags_of_one_type_pass(said: dict[str, str]) -> None:
+    assert said["flags"] == ""
+
+
+def test_every_mix_of_two_types_of_flags_is_refused(said: dict[str, str]) -> None:
+    refused = [line.partition("mixed_flags.py:")[2].partition(":")[0] for line in said["mixed_flags"].splitlines()]
+    assert refused == ["3", "4", "5", "6"]
+    assert 'Unsupported operand types for | ("Oflags" and "Fdflags")' in said["mixed_flags"]
 
 
 def test_a_missing_function_is_named(said: dict[str, str]) -> None:

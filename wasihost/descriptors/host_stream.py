@@ -247,7 +247,7 @@ class InheritedStream(HostStream):
 
     def __init__(self, fd: int, rights: int, kind: Filetype) -> None:
         super().__init__(fd, rights, kind, status_flags(fd))
-        self._appends = self.flags & _APPEND
+        self._appends = Fdflags(self.flags & _APPEND)
 
     def close(self) -> None:
         """Nothing: it is not ours."""
