@@ -15,7 +15,7 @@ from warnings import warn
 
 from wasihost import auditing
 from wasihost.deadline import after
-from wasihost.errors import ConfigError, ExitError, LimitExceeded, TimeoutExpired, TrapError
+from wasihost.errors import ConfigError, ExitError, LimitExceeded, TimeoutExpired
 from wasihost.exports import Exports, Globals
 from wasihost.module import Module, in_reach_of_signals
 from wasihost.options import Prepared, check_seconds
@@ -259,30 +259,11 @@ class Instance:
                 del reason  # its traceback holds this frame
 
     def give_outcome(self, error: BaseException, begun: int = 0, *, settled: bool = True) -> None:
-        """Let an exception that ends the guest, or a call that began at `begun`, carry what there is of it.
-
-        `settled`: with the files as they are now. Those of an instance that lives on may be many, and are looked at
-        when somebody asks.
-        """
-        from wasihost.outcomes import Outcome, give
-
+        """Let an exception that ends the guest carry what there is of it, see `Prepared.give_outcome`."""
         self._end = type(error).__name__
         if isinstance(error, LimitExceeded):
             self.state.handlers.met.add(error.limit)
-        prepared = self._prepared
-        decode = prepared.decoding.decode_any
-        made = Outcome(
-            _text(prepared.config.args),
-            decode(prepared.out),
-            decode(prepared.err),
-            files=prepared.changes if prepared.fs is not None else None,
-            truncated=prepared.truncated,
-            stats=self.stats.copy(),
-            owner=self._owner,
-        )
-        if settled:
-            made.settle()
-        give(error, made, begun=begun, note=not isinstance(error, TrapError))
+        self._prepared.give_outcome(error, self.stats, self._owner, begun=begun, settled=settled)
 
     def _look_again(self) -> None:
         from wasihost.engines.wasmtime.watch import watch

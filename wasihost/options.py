@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 from wasihost import mistakes
 from wasihost.config import Inherit, ModuleConfig
-from wasihost.errors import ConfigError
+from wasihost.errors import ConfigError, TrapError
 from wasihost.module import ModuleSource, name_of, settled
+from wasihost.outcomes import Outcome, give
 from wasihost.output import Captured, Decoding
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from wasihost.engines.wasmtime.compiling import OnCompile
     from wasihost.features import FeatureChoice
     from wasihost.imports import Provider
+    from wasihost.stats import Stats
     from wasihost.vfs import Lazy, MemoryFS
     from wasihost.vfs.changes import Changes, Picture
     from wasihost.vfs.mounting import VirtualSource
@@ -203,6 +205,28 @@ class Prepared:
     def truncated(self) -> tuple[str, ...]:
         """The captured streams that the guest wrote more to than is kept."""
         return tuple(name for name, kept in (("stdout", self.out), ("stderr", self.err)) if kept and kept.truncated)
+
+    def give_outcome(
+        self, error: BaseException, stats: Stats, owner: object, *, begun: int = 0, settled: bool = True
+    ) -> None:
+        """Let an exception that ends the guest `owner`, or a call that began at `begun`, carry what there is of it.
+
+        `settled`: with the files as they are now. Those of an instance that lives on may be many, and are looked at
+        when somebody asks.
+        """
+        decode = self.decoding.decode_any
+        made = Outcome(
+            [os.fsdecode(arg) for arg in self.config.args],
+            decode(self.out),
+            decode(self.err),
+            files=self.changes if self.fs is not None else None,
+            truncated=self.truncated,
+            stats=stats.copy(),
+            owner=owner,
+        )
+        if settled:
+            made.settle()
+        give(error, made, begun=begun, note=not isinstance(error, TrapError))
 
 
 _OTHERS: Final = ("check", "config", "encoding", "text", "timeout")

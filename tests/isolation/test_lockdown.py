@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -29,6 +31,10 @@ BY_PATH = ("write what is read-only", "read outside", "read passwd", "list the r
            "own memory", "make a device")  # fmt: skip
 BY_CALL = ("execute", "subprocess", "fork", "socket", "unix socket", "kill the parent", "kill all",
            "executable memory", "raise a limit", "chdir", *SYSCALLS)  # fmt: skip
+ONLY_SOCKETS = ("accept", "accept4", "sendmsg", "recvmsg", "getsockname", "getpeername", "setsockopt")
+REFUSED_WITH_ZEROS = {"clone3": errno.ENOSYS, **dict.fromkeys(("clone", "tgkill", "prctl", "ioctl"), errno.EPERM)}
+REFUSED_WITH_ONES = {"clone3": errno.ENOSYS, **dict.fromkeys(
+    ("mmap", "mprotect", "tgkill", "prctl", "ioctl", "fcntl", "sendto", "prlimit64"), errno.EPERM)}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +91,43 @@ def test_the_filter_is_well_formed(machine: str, sockets: bool) -> None:
         if kind & 7 == 5:
             assert at + 1 + max(yes, no) < size
     assert code[-8:-6] == b"\6\0"
+
+
+@pytest.mark.parametrize("place", range(len(MACHINES)))
+@pytest.mark.parametrize("sockets", [False, True])
+def test_the_filter_does_what_the_table_says(place: int, sockets: bool) -> None:
+    """For every number, with arguments that are all 0, and with all bits of them set."""
+    code = seccomp.for_any(sockets, MACHINES[place])
+    architecture = (0xC000003E, 0xC00000B7)[place]
+    names = {numbers[place]: name for name, numbers in seccomp.NUMBERS.items()}
+    for number in range(1000):
+        name = names.get(number)
+        refused = name is None or (name in ONLY_SOCKETS and not sockets)
+        for argument, by_name in ((0, REFUSED_WITH_ZEROS), ((1 << 64) - 1, REFUSED_WITH_ONES)):
+            expected = errno.EPERM if refused else by_name.get(name or "", 0)
+            assert (name, filtered(code, architecture, number, argument)) == (name, expected)
+        assert filtered(code, 0x40000003, number, 0) == -1
+        assert filtered(code, architecture, number | 1 << 30, 0) == -1
+
+
+def filtered(code: bytes, architecture: int, number: int, argument: int) -> int:
+    """What a filter makes of a call whose arguments are all the same: the errno, 0 for it is done, -1 for the end."""
+    data = struct.pack("=IIQ6Q", number, architecture, 0, *[argument] * 6)
+    at = accumulator = 0
+    while True:
+        kind, yes, no, value = struct.unpack_from("=HBBI", code, 8 * at)
+        at += 1
+        if kind == 0x20:
+            (accumulator,) = struct.unpack_from("=I", data, value)
+        elif kind == 0x54:
+            accumulator &= value
+        elif kind == 0x05:
+            at += value
+        elif kind == 0x06:
+            return int({0x7FFF0000: 0, 0x80000000: -1}.get(value, value & 0xFFFF))
+        else:
+            true = {0x15: accumulator == value, 0x35: accumulator >= value, 0x45: accumulator & value != 0}[kind]
+            at += yes if true else no
 
 
 def test_numbers_of_calls_are_those_of_the_headers() -> None:

@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from wasi_preview1.errors import WasiError
 
 from wasihost import auditing
-from wasihost.errors import ConfigError, IsolationError, LimitExceeded, TimeoutExpired, TrapError
+from wasihost.errors import ConfigError, IsolationError, LimitExceeded, TimeoutExpired
 from wasihost.isolation import received, wire
 from wasihost.isolation.lockdown import Report
 from wasihost.isolation.parcel import Packing
 from wasihost.isolation.pool import pool
 from wasihost.isolation.trees import put_together
 from wasihost.oserrno import errno_of
-from wasihost.outcomes import Outcome, give
 from wasihost.stats import Stats
 from wasihost.unpatched import threading, time
 
@@ -220,22 +219,11 @@ class IsolatedGuest:
     # -- what there is of it ---------------------------------------------------------------------------------------
 
     def give_outcome(self, error: BaseException, begun: int = 0) -> None:
-        """As `Instance.give_outcome`."""
+        """Let an exception that ends the guest carry what there is of it, see `Prepared.give_outcome`."""
         if isinstance(error, LimitExceeded):
             self.stats.limits = tuple(sorted({*self.stats.limits, error.limit}))
-        prepared = self._prepared
-        decode = prepared.decoding.decode_any
-        made = Outcome(
-            self._args,
-            decode(prepared.out),
-            decode(prepared.err),
-            files=prepared.changes if prepared.fs is not None else None,
-            truncated=self.truncated,
-            stats=self.stats.copy(),
-            owner=self,
-        )
-        made.settle()
-        give(error, made, begun=begun, note=not isinstance(error, TrapError))
+        _ = self.truncated  # which notes the limit
+        self._prepared.give_outcome(error, self.stats, self, begun=begun)
 
     @property
     def stdout(self) -> bytes | str | None:

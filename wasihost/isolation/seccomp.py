@@ -59,7 +59,7 @@ _FCNTLS: Final = (0, 1, 2, 3, 4, 1030, 1033, 1034)
 """F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS."""
 
 _LOAD, _JUMP_EQUAL, _JUMP_ANY, _AND, _RETURN = 0x20, 0x15, 0x45, 0x54, 0x06  # BPF_LD|W|ABS, JMP|JEQ|K, JMP|JSET|K, ...
-_JUMP_AT_LEAST = 0x35
+_JUMP, _JUMP_AT_LEAST = 0x05, 0x35
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _X32 = 0x40000000
@@ -93,13 +93,27 @@ def for_any(sockets: bool, machine: str) -> bytes:
         (_JUMP_AT_LEAST, 0, 1, _X32),
         (_RETURN, 0, 0, _KILL),
     ]
-    for name, numbers in NUMBERS.items():
-        number = numbers[place]
-        if number is not None and (sockets or name not in _ONLY_SOCKETS):
-            body = list(_body(name))
-            code += [(_JUMP_EQUAL, 0, len(body), number), *body]
-    code.append(_refused(errno.EPERM))
+    refused = [_refused(errno.EPERM)]
+    bodies = {number: list(_body(name)) for name, numbers in NUMBERS.items()
+              if (number := numbers[place]) is not None and (sockets or name not in _ONLY_SOCKETS)}  # fmt: skip
+    ranges = [(0, refused)]
+    for number in range(max(bodies) + 2):
+        if (body := bodies.get(number, refused)) != ranges[-1][1]:
+            ranges.append((number, body))
+    code += _among(ranges)
     return b"".join(struct.pack("=HBBI", *one) for one in code)
+
+
+def _among(ranges: list[tuple[int, list[_Instruction]]]) -> list[_Instruction]:
+    """What is done about a call by the range that its number is in (from which number on), which is looked for by
+    halves: the kernel tries all numbers when it takes the filter."""
+    if len(ranges) == 1:
+        return ranges[0][1]
+    middle = len(ranges) // 2
+    low, high = _among(ranges[:middle]), _among(ranges[middle:])
+    if len(low) < 256:
+        return [(_JUMP_AT_LEAST, len(low), 0, ranges[middle][0]), *low, *high]
+    return [(_JUMP_AT_LEAST, 0, 1, ranges[middle][0]), (_JUMP, 0, 0, len(low)), *low, *high]
 
 
 def _refused(code: int) -> _Instruction:
