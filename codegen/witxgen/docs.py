@@ -63,12 +63,17 @@ class Docs:
         return quote("\n\n".join(done), indent)
 
     def section(self, title: str, entries: list[tuple[str, str]], indent: int) -> str:
-        """`Args:` and the like: a title and indented entries. The result is passed to `block` as it is."""
+        """`Args:` and the like: a title and the entries that have a text, indented; empty where none has.
+
+        The result is passed to `block` unchanged.
+        """
         lines = [f"{title}:"]
         for name, text in entries:
-            body = " ".join(self.prose(text).split()) or "see the type."
+            body = " ".join(self.prose(text).split())
+            if not body:
+                continue
             lines.append(_fill(f"{name}: {body}" if name else body, WIDTH - indent, "    ", "        "))
-        return "\n".join(lines)
+        return "\n".join(lines) if len(lines) > 1 else ""
 
 
 _ITEM = re.compile(r"(\s*)([-*+]|\d+[.)])(\s+)")

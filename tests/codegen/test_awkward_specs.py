@@ -296,3 +296,14 @@ def test_in_docs_a_parameter_comes_before_a_type_of_its_name(tmp_path: Path) -> 
     text = handlers[handlers.index("def go(") :]
     assert "or `other`" in text
     assert "`Fd`" not in text
+
+
+def test_parameters_without_docs_are_not_listed(tmp_path: Path) -> None:
+    file = tmp_path / "bare.witx"
+    file.write_text(
+        '(module $m (@interface func (export "f") (param $silent u32) ;;; Said.\n (param $named u32))\n'
+        ' (@interface func (export "g") (param $silent u32)))'
+    )
+    handlers = render(load([file]), "bare")["handlers.py"]
+    assert '"""witx `f`: (i32, i32) -> ().\n\n        Args:\n            named: Said.\n        """' in handlers
+    assert '"""witx `g`: (i32) -> ()."""' in handlers

@@ -47,11 +47,9 @@ class Args(ArgsHandlers):
     args_sizes: tuple[Size, Size]
 
     def args_get(self, argv: Pointer[Pointer[int]], argv_buf: Pointer[int]) -> None:
-        """Write the arguments."""
         write_strings(self.args, argv, argv_buf)
 
     def args_sizes_get(self) -> tuple[Size, Size]:
-        """How many, and their bytes."""
         return self.args_sizes
 
 
@@ -64,9 +62,7 @@ class Environ(EnvironHandlers):
     environ_sizes: tuple[Size, Size]
 
     def environ_get(self, environ: Pointer[Pointer[int]], environ_buf: Pointer[int]) -> None:
-        """Write the variables."""
         write_strings(self.environ, environ, environ_buf)
 
     def environ_sizes_get(self) -> tuple[Size, Size]:
-        """How many, and their bytes."""
         return self.environ_sizes

@@ -22,11 +22,10 @@ class Clock(ClockHandlers):
     clocks: Clocks
 
     def clock_res_get(self, id: Clockid) -> Timestamp:
-        """The resolution in ns."""
         return self.clocks.resolutions[id]
 
     def clock_time_get(self, id: Clockid, precision: Timestamp) -> Timestamp:
-        """The time in ns; OVERFLOW for a clock that stands before its zero, or where 64 bits do not suffice."""
+        # OVERFLOW for a time before the zero of the clock, or one that does not fit 64 bits.
         now = self.clocks.now[id]()
         if not 0 <= now <= _LAST:
             raise WasiError(Errno.OVERFLOW)

@@ -1,7 +1,8 @@
 """`fd_*`: what a guest does with an open descriptor.
 
 Rules of this file: look the number up, check the right, call the descriptor. Which errno a kind of descriptor answers
-is the descriptor's business; which right a call needs is said here, by the spec's own text.
+is the descriptor's business; which right a call needs is checked here, as the spec has it. Methods have no docstrings,
+so that `help()` shows the spec's text; comments say what is special to this host.
 """
 
 from __future__ import annotations
@@ -64,85 +65,74 @@ class FdFunctions(FdHandlers):
     # -- reading and writing ---------------------------------------------------------------------------------------
 
     def fd_read(self, fd: Fd, iovs: IovecArray) -> Size:
-        """Needs FD_READ."""
         descriptor = self.table.open[fd]
         if not descriptor.rights & _READ:
             raise descriptor.lacks(_READ)
         return descriptor.read(iovs)
 
     def fd_write(self, fd: Fd, iovs: CiovecArray) -> Size:
-        """Needs FD_WRITE."""
         descriptor = self.table.open[fd]
         if not descriptor.rights & _WRITE:
             raise descriptor.lacks(_WRITE)
         return descriptor.write(iovs)
 
     def fd_pread(self, fd: Fd, iovs: IovecArray, offset: Filesize) -> Size:
-        """Needs FD_READ and FD_SEEK."""
         descriptor = self.table.get(fd)
         if descriptor.rights & _READ_AND_SEEK != _READ_AND_SEEK:
             raise descriptor.lacks(_SEEK if descriptor.rights & _READ else _READ)
         return descriptor.pread(iovs, offset)
 
     def fd_pwrite(self, fd: Fd, iovs: CiovecArray, offset: Filesize) -> Size:
-        """Needs FD_WRITE and FD_SEEK."""
         descriptor = self.table.get(fd)
         if descriptor.rights & _WRITE_AND_SEEK != _WRITE_AND_SEEK:
             raise descriptor.lacks(_SEEK if descriptor.rights & _WRITE else _WRITE)
         return descriptor.pwrite(iovs, offset)
 
     def fd_seek(self, fd: Fd, offset: Filedelta, whence: Whence) -> Filesize:
-        """Needs FD_SEEK, or FD_TELL where the position does not move."""
+        # FD_TELL is enough where the position does not move.
         descriptor = self.table.open[fd]
         if not descriptor.rights & _SEEK and not (offset == 0 and whence == 1 and descriptor.rights & _TELL):
             raise descriptor.lacks(_SEEK)
         return descriptor.seek(offset, whence)
 
     def fd_tell(self, fd: Fd) -> Filesize:
-        """Needs FD_TELL, which FD_SEEK implies."""
+        # FD_SEEK implies FD_TELL.
         descriptor = self.table.open[fd]
         if not descriptor.rights & _SEEK_OR_TELL:
             raise descriptor.lacks(_TELL)
         return descriptor.tell()
 
     def fd_advise(self, fd: Fd, offset: Filesize, len: Filesize, advice: Advice) -> None:
-        """Needs FD_ADVISE."""
         self._with_right(fd, Rights.FD_ADVISE).advise(offset, len, advice)
 
     def fd_allocate(self, fd: Fd, offset: Filesize, len: Filesize) -> None:
-        """Needs FD_ALLOCATE."""
         self._with_right(fd, Rights.FD_ALLOCATE).allocate(offset, len)
 
     def fd_sync(self, fd: Fd) -> None:
-        """Needs FD_SYNC."""
         self._with_right(fd, Rights.FD_SYNC).sync()
 
     def fd_datasync(self, fd: Fd) -> None:
-        """Needs FD_DATASYNC."""
         self._with_right(fd, Rights.FD_DATASYNC).datasync()
 
     # -- the descriptor itself -------------------------------------------------------------------------------------
 
     def fd_close(self, fd: Fd) -> None:
-        """Close it; the number is free afterwards whatever the answer."""
+        # The number is free afterwards, also where closing fails.
         self.table.close(fd)
 
     def fd_renumber(self, fd: Fd, to: Fd) -> None:
-        """Move `fd` to the open number `to`."""
         self.table.renumber(fd, to)
 
     def fd_fdstat_get(self, fd: Fd) -> Fdstat:
-        """Type, flags and rights."""
         descriptor = self.table.get(fd)
         rights, inheriting = RIGHTS_VALUES[descriptor.rights], RIGHTS_VALUES[descriptor.inheriting]
         return make(Fdstat, (descriptor.filetype(), descriptor.flags, rights, inheriting))
 
     def fd_fdstat_set_flags(self, fd: Fd, flags: Fdflags) -> None:
-        """Needs FD_FDSTAT_SET_FLAGS."""
         self._with_right(fd, Rights.FD_FDSTAT_SET_FLAGS).set_flags(flags)
 
     def fd_fdstat_set_rights(self, fd: Fd, fs_rights_base: Rights, fs_rights_inheriting: Rights) -> None:
-        """Rights only shrink: NOTCAPABLE for one that the descriptor does not hold."""
+        # Rights only shrink: NOTCAPABLE for one that the descriptor does not hold.
         descriptor = self.table.get(fd)
         if fs_rights_base & ~descriptor.rights or fs_rights_inheriting & ~descriptor.inheriting:
             raise WasiError(Errno.NOTCAPABLE)
@@ -151,18 +141,15 @@ class FdFunctions(FdHandlers):
     # -- attributes ------------------------------------------------------------------------------------------------
 
     def fd_filestat_get(self, fd: Fd) -> Filestat:
-        """Needs FD_FILESTAT_GET."""
         descriptor = self.table.open[fd]
         if not descriptor.rights & _FILESTAT_GET:
             raise descriptor.lacks(_FILESTAT_GET)
         return descriptor.stat()
 
     def fd_filestat_set_size(self, fd: Fd, size: Filesize) -> None:
-        """Needs FD_FILESTAT_SET_SIZE."""
         self._with_right(fd, Rights.FD_FILESTAT_SET_SIZE).set_size(size)
 
     def fd_filestat_set_times(self, fd: Fd, atim: Timestamp, mtim: Timestamp, fst_flags: Fstflags) -> None:
-        """Needs FD_FILESTAT_SET_TIMES."""
         self._with_right(fd, Rights.FD_FILESTAT_SET_TIMES).set_times(atim, mtim, fst_flags)
 
     # -- directories -----------------------------------------------------------------------------------------------
@@ -174,21 +161,19 @@ class FdFunctions(FdHandlers):
         return os.fsencode(descriptor.preopen)
 
     def fd_prestat_get(self, fd: Fd) -> Prestat:
-        """BADF for what is no preopened directory: that is how a guest's libc finds the end of them."""
+        # BADF for a number that is not a preopened directory: a guest's libc so finds the end of them.
         return PrestatDirCase(PrestatDir(len(self._preopen(fd))))
 
     def fd_prestat_dir_name(self, fd: Fd, path: memoryview) -> None:
-        """The guest path of the mount; NAMETOOLONG where the buffer is shorter."""
+        # NAMETOOLONG where the buffer is shorter than the guest path of the mount.
         name = self._preopen(fd)
         if len(path) < len(name):
             raise WasiError(Errno.NAMETOOLONG)
         path[: len(name)] = name
 
     def fd_readdir(self, fd: Fd, buf: memoryview, cookie: Dircookie) -> Size:
-        """Needs FD_READDIR. A cookie is the number of entries before it in the listing taken at cookie 0.
-
-        The last entry is cut where the buffer ends: a full buffer means there is more.
-        """
+        # A cookie is the number of entries before it in the listing taken at cookie 0. The last entry is cut where the
+        # buffer ends: a full buffer means that there is more.
         directory = self.table.directory(fd)
         if not directory.rights & Rights.FD_READDIR:
             raise directory.lacks(Rights.FD_READDIR)

@@ -64,12 +64,9 @@ class PathFunctions(PathHandlers):
         fs_rights_inheriting: Rights,
         fdflags: Fdflags,
     ) -> Fd:
-        """Needs PATH_OPEN; PATH_CREATE_FILE to create, PATH_FILESTAT_SET_SIZE to truncate.
-
-        Of the rights asked for, FD_READ and FD_WRITE are the access mode, as far as the directory passes them on. The
-        new descriptor has besides what its kind can have and the guest did not give up for the directory.
-        `fs_rights_inheriting` is not looked at: no toolchain's libraries name all that they go on to use.
-        """
+        # Of the rights asked for, FD_READ and FD_WRITE are the access mode, as far as the directory passes them on. The
+        # new descriptor also gets every other right that its kind can have and the guest did not give up for the
+        # directory. `fs_rights_inheriting` is ignored: no toolchain's library names all rights that it later uses.
         directory = self._directory(fd, _OPEN, path)
         if oflags & _CREAT and not directory.rights & _CREATE_FILE:
             raise directory.lacks(_CREATE_FILE)
@@ -83,44 +80,36 @@ class PathFunctions(PathHandlers):
         return self.table.insert(opened)
 
     def path_filestat_get(self, fd: Fd, flags: Lookupflags, path: str) -> Filestat:
-        """Needs PATH_FILESTAT_GET."""
         return self._directory(fd, _STAT, path).stat_path(path, bool(flags))
 
     def path_filestat_set_times(
         self, fd: Fd, flags: Lookupflags, path: str, atim: Timestamp, mtim: Timestamp, fst_flags: Fstflags
     ) -> None:
-        """Needs PATH_FILESTAT_SET_TIMES."""
         directory = self._directory(fd, Rights.PATH_FILESTAT_SET_TIMES, path)
         directory.set_times_path(path, bool(flags), atim, mtim, fst_flags)
 
     def path_create_directory(self, fd: Fd, path: str) -> None:
-        """Needs PATH_CREATE_DIRECTORY."""
         self._directory(fd, Rights.PATH_CREATE_DIRECTORY, path).create_directory(path)
 
     def path_remove_directory(self, fd: Fd, path: str) -> None:
-        """Needs PATH_REMOVE_DIRECTORY."""
         self._directory(fd, Rights.PATH_REMOVE_DIRECTORY, path).remove_directory(path)
 
     def path_unlink_file(self, fd: Fd, path: str) -> None:
-        """Needs PATH_UNLINK_FILE."""
         self._directory(fd, Rights.PATH_UNLINK_FILE, path).unlink(path)
 
     def path_rename(self, fd: Fd, old_path: str, new_fd: Fd, new_path: str) -> None:
-        """Needs PATH_RENAME_SOURCE of the one directory and PATH_RENAME_TARGET of the other."""
         source = self._directory(fd, Rights.PATH_RENAME_SOURCE, old_path)
         source.rename(old_path, self._directory(new_fd, Rights.PATH_RENAME_TARGET, new_path), new_path)
 
     def path_link(self, old_fd: Fd, old_flags: Lookupflags, old_path: str, new_fd: Fd, new_path: str) -> None:
-        """Needs PATH_LINK_SOURCE of the one directory and PATH_LINK_TARGET of the other."""
         source = self._directory(old_fd, Rights.PATH_LINK_SOURCE, old_path)
         source.link(old_path, bool(old_flags), self._directory(new_fd, Rights.PATH_LINK_TARGET, new_path), new_path)
 
     def path_symlink(self, old_path: str, fd: Fd, new_path: str) -> None:
-        """Needs PATH_SYMLINK."""
         self._directory(fd, Rights.PATH_SYMLINK, new_path).symlink(old_path, new_path)
 
     def path_readlink(self, fd: Fd, path: str, buf: memoryview) -> Size:
-        """Needs PATH_READLINK; what does not fit the buffer is cut, as POSIX has it."""
+        # What does not fit the buffer is cut, as POSIX has it.
         content = self._directory(fd, Rights.PATH_READLINK, path).readlink(path).encode("utf-8", "surrogateescape")
         content = content[: len(buf)]
         buf[: len(content)] = content

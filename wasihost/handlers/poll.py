@@ -77,7 +77,7 @@ class Poll(PollHandlers):
     waiter: Waiter
 
     def poll_oneoff(self, in_: ConstPointer[Subscription], out: Pointer[Event], nsubscriptions: Size) -> Size:
-        """Answer at least one event. INVAL for no subscription, or too many; LimitExceeded for too long a wait."""
+        # INVAL for no subscription, or too many; LimitExceeded for a wait longer than the limit.
         if not 0 < nsubscriptions <= self.max_subscriptions:
             if nsubscriptions:
                 self.met.add("subscriptions")

@@ -21,15 +21,13 @@ class Proc(ProcHandlers):
     __slots__ = ()
 
     def proc_exit(self, rval: Exitcode) -> NoReturn:
-        """End the guest: `ExitError` travels to whoever runs it."""
+        # `ExitError` ends the guest and reaches the code that runs it.
         raise ExitError(rval)
 
     def proc_raise(self, sig: Signal) -> None:
-        """Do what the spec calls the signal's action, to the guest and to nobody else.
-
-        It ends the guest with the status 128 plus its number, as a shell has it, or is ignored. INVAL for `none`,
-        NOTSUP for what stops: there is no one who could let the guest go on.
-        """
+        # The signal's default action, done to the guest only, not to the host process: it ends the guest with status
+        # 128 plus the number, as in a shell, or is ignored. INVAL for `none`; NOTSUP for signals that stop a process,
+        # since nothing could continue the guest.
         if sig == Signal.NONE:
             raise WasiError(Errno.INVAL)
         if sig in _STOPPING:
@@ -46,6 +44,5 @@ class Sched(SchedHandlers):
     osyield: Callable[[], object] | None
 
     def sched_yield(self) -> None:
-        """Call the embedder's hook, if there is one."""
         if self.osyield is not None:
             self.osyield()

@@ -58,7 +58,7 @@ class Random(RandomHandlers):
     stock: Stock
 
     def random_get(self, buf: memoryview) -> None:
-        """Fill `buf`; IO where the embedder's source has run dry."""
+        # IO where the embedder's source has no more bytes.
         size = len(buf)
         if self.rand_source is not None:
             self._from_source(buf, self.rand_source)

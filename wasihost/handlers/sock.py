@@ -34,7 +34,7 @@ class Sock(SockHandlers):
     table: FdTable
 
     def sock_accept(self, fd: Fd, flags: Fdflags) -> Fd:
-        """Needs SOCK_ACCEPT. MFILE before anything is accepted, if there is no room for it."""
+        # MFILE if the table is full, before a connection is accepted.
         listener = self._socket(fd, Rights.SOCK_ACCEPT)
         self.table.check_room(listener)
         accepted = listener.accept(flags)
@@ -42,19 +42,18 @@ class Sock(SockHandlers):
         return self.table.insert(accepted)
 
     def sock_recv(self, fd: Fd, ri_data: IovecArray, ri_flags: Riflags) -> tuple[Size, Roflags]:
-        """Needs FD_READ."""
         peek, wait_all = ri_flags & _PEEK != 0, ri_flags & _WAITALL != 0
         size, truncated = self._socket(fd, _READ).receive(ri_data, peek, wait_all)
         return size, _TRUNCATED if truncated else _COMPLETE
 
     def sock_send(self, fd: Fd, si_data: CiovecArray, si_flags: Siflags) -> Size:
-        """Needs FD_WRITE. The spec defines no flag; INVAL for any."""
+        # INVAL for any flag: the spec defines none.
         if si_flags:
             raise WasiError(Errno.INVAL)
         return self._socket(fd, _WRITE).send(si_data)
 
     def sock_shutdown(self, fd: Fd, how: Sdflags) -> None:
-        """Needs SOCK_SHUTDOWN. INVAL for no direction."""
+        # INVAL for no direction.
         socket = self._socket(fd, Rights.SOCK_SHUTDOWN)
         if not how:
             raise WasiError(Errno.INVAL)
