@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import importlib
 import os
 import signal
 import subprocess
@@ -10,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -225,6 +228,35 @@ def test_no_call_of_the_engine_begins_while_a_thread_forks(monkeypatch: pytest.M
     forking._forking.clear()
     assert called.wait(30)
     thread.join()
+
+
+HALF = """
+import builtins
+half = True
+builtins.wait_in_import()
+half = False
+"""
+
+
+def test_a_module_that_another_thread_has_imported_half(
+    held: Hold, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "imported_half.py").write_text(HALF)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(forking, "_LONGEST", 0.05)
+    monkeypatch.setattr(forking, "_may_be_needed", lambda name: name == "imported_half")
+
+    def first(stay: Callable[[], None]) -> None:
+        monkeypatch.setattr(builtins, "wait_in_import", stay, raising=False)
+        importlib.import_module("imported_half")
+
+    held(first)
+
+    def whole() -> None:
+        builtins.wait_in_import = lambda: None  # type: ignore[attr-defined]  # ours
+        assert not importlib.import_module("imported_half").half
+
+    child(whole)
 
 
 FIRST = """

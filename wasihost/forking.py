@@ -15,7 +15,7 @@ from _thread import get_ident
 from _weakref import ref
 from collections.abc import Callable
 from itertools import count
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ calls anywhere, and what a signal handler raises in there is lost."""
 _numbers = count()
 _PRUNED = 256
 """How many are added until those that have gone are forgotten."""
-_LONGEST = 10.0
+_LONGEST = 2.0
 """Seconds that a fork waits for imports of other threads."""
 _LONGEST_CALL = 1.0
 """Seconds that a fork waits for a call of the engine in another thread. A longer one compiles a large module, and holds
@@ -124,9 +124,26 @@ def _calls_beside(thread: int) -> list[object]:
     return [token for token, owner in _inside.copy().items() if owner != thread] if _inside else []
 
 
+def _import_locks() -> dict[str, ref[Any]]:
+    """Python's lock of each module that some thread is importing."""
+    return getattr(sys.modules.get("_frozen_importlib"), "_module_locks", {})
+
+
 def _importing() -> bool:
-    locks = getattr(sys.modules.get("_frozen_importlib"), "_module_locks", None)
-    return any(map(_may_be_needed, tuple(locks or ())))
+    return any(map(_may_be_needed, tuple(_import_locks())))
+
+
+def _begin_imports_again() -> None:
+    """In the child: forget the modules that threads of the parent had imported half, and their locks. An import may
+    begin between the last look at the locks and the fork, or take too long."""
+    locks, thread = _import_locks(), get_ident()
+    for name, there in tuple(locks.items()):
+        if getattr(there(), "owner", None) in (None, thread) or not _may_be_needed(name):
+            continue
+        del locks[name]
+        spec = getattr(sys.modules.get(name), "__spec__", None)
+        if getattr(spec, "_initializing", False):
+            del sys.modules[name]
 
 
 def _may_be_needed(name: str) -> bool:
@@ -141,6 +158,7 @@ def _after_in_parent() -> None:
 def _after_in_child() -> None:
     _forking.clear()
     _inside.clear()
+    _begin_imports_again()
     for there in _shared.copy().values():
         if (one := there()) is not None:
             one.renew_locks()
