@@ -8,7 +8,7 @@ PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generate check-spec lint types imports drift check test docs demo bench bench-shapes bench-ends bench-isolation testsuite go-tests suites rust escape fuzz differential soak interrupts wheel clean
+.PHONY: help setup generate check-spec lint types imports drift check guests test docs demo bench bench-shapes bench-ends bench-isolation testsuite go-tests suites rust escape storm fuzz differential soak interrupts wheel clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

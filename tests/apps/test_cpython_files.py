@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -38,10 +39,10 @@ def run(config: ModuleConfig) -> dict[str, tuple[float, str | None]]:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
+def ran(compiled_apps: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
     """A run on each kind of tree."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WASIHOST_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "compiled-apps"))
+        patch.setenv("WASIHOST_CACHE_DIR", str(compiled_apps))
         folder, fs = tmp_path_factory.mktemp("root"), MemoryFS()
         on_host = run(ModuleConfig().with_host_directory_preopen("/", folder))
         in_memory = run(ModuleConfig().with_mount("/", fs))

