@@ -135,13 +135,14 @@ class Module:
         if features is None:
             features = self._features
         kind = Kind(interruptible, fuel, granted(stack, interruptible or fuel), features)
-        serves = Kind(True, fuel, granted(stack, True), features)
         with self._lock:
-            found = self._compiled.get(kind) or self._compiled.get(serves)
+            found = self._compiled.get(kind)
             if found is None:
-                for one in self._compiled:
-                    if one._replace(stack=0) == serves._replace(stack=0):  # for another stack: on disk
-                        kind = serves
+                serves = Kind(True, fuel, granted(stack, True), features)
+                found = self._compiled.get(serves)
+            if found is None:
+                if any(one._replace(stack=serves.stack) == serves for one in self._compiled):  # which is on disk, then
+                    kind = serves
                 found = load(self._source, cache=self._cache, kind=kind, on_compile=on_compile or self._on_compile,
                              bounds=bounds_of(limits or self._limits))  # fmt: skip
                 self._compiled[kind] = found

@@ -1,8 +1,8 @@
 """The process in which modules are tried: it reads them from its standard input and prints a line for each.
 
-What is done with each: `inspect`, `Module`, its imports and exports, `run`, `instantiate`, and every exported function
-called. Each may end well or with one of wasihost's own exceptions. The line is what came out; with `!` before it where
-something else did.
+What is done with each: `inspect`, `Module` with some features switched, `Module`, its imports and exports, `run`,
+`instantiate`, and every exported function called. Each may end well or with one of wasihost's own exceptions. The line
+is what came out; with `!` before it where something else did.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
 
 import wasihost
@@ -18,6 +19,7 @@ from wasihost.inspection import inspect
 
 NUMBERS = {"i32": 0, "i64": 0, "f32": 0.0, "f64": 0.0}
 STUBS = [wasihost.Imports.stub(module) for module in ("env", "m\n")]
+FEATURES = ("wasm-1.0", "wasm-2.0", "wasm-3.0", "-gc,-exceptions", "-multi-value,-tail-call", "-simd,-threads")
 SECONDS = 5.0
 """Of the processor, for what takes some milliseconds otherwise."""
 
@@ -25,6 +27,8 @@ SECONDS = 5.0
 def steps(code: bytes) -> Iterator[Callable[[], object]]:
     """One after the other; the first that fails ends it, but for `inspect` and calls."""
     yield lambda: inspect(code, "guest").text() and inspect(code, "guest").json()
+    features = FEATURES[zlib.crc32(code) % len(FEATURES)]
+    yield lambda: wasihost.Module(code, cache=False, features=features)
     module = wasihost.Module(code, cache=False)
     yield lambda: repr((module.imports, module.exports))
     yield lambda: wasihost.run(module, timeout=0.3, check=True)
