@@ -85,6 +85,13 @@ class FdTable:
             reserve.note(descriptor.fd)  # type: ignore[attr-defined]
         return fd
 
+    def forget(self, fds: list[int]) -> None:
+        """Descriptors of the host that are about to be closed: no number is theirs, if one has been given."""
+        for number, descriptor in list(self.open.items()):
+            if descriptor.OWNS and descriptor.fd in fds:  # type: ignore[attr-defined]  # see OWNS
+                del self.open[number]
+                heappush(self._freed, number)
+
     def _held(self) -> int:
         """How many descriptors of this process there are in it."""
         return sum(descriptor.OWNS for descriptor in self.open.values())
@@ -102,28 +109,43 @@ class FdTable:
                     other.listing = None
 
     def close(self, fd: int) -> None:
-        """Free the number and close the descriptor; the number is free even if closing fails."""
-        descriptor = self.get(fd)
-        del self.open[fd]
-        heappush(self._freed, fd)
-        descriptor.close()
+        """Free the number and close the descriptor; the number is free even if closing fails.
+
+        What has a descriptor of this process stays here until that is closed, wherever a signal handler raises.
+        """
+        descriptor = self.open[fd]
+        if descriptor.OWNS:
+            try:
+                descriptor.close()
+            except OSError:
+                del self.open[fd]
+                heappush(self._freed, fd)
+                raise
+            del self.open[fd]
+            heappush(self._freed, fd)
+        else:
+            del self.open[fd]
+            heappush(self._freed, fd)
+            descriptor.close()
 
     def renumber(self, source: int, target: int) -> None:
         """Move `source` to the open number `target`: check both, equal is nothing, close, move (CVE-2025-53901)."""
-        moved, replaced = self.get(source), self.get(target)
+        moved, _ = self.get(source), self.get(target)
         if source == target:
             return
-        self.open[target] = moved
-        del self.open[source]
-        heappush(self._freed, source)
-        replaced.close()
+        try:
+            self.close(target)
+        finally:
+            if target not in self.open:  # else a signal handler raised before it was closed
+                self.open[target] = moved
+                del self.open[source]
+                heappush(self._freed, source)
 
     def close_all(self) -> None:
         """Close everything, whatever single closes answer."""
         while self.open:
-            _, descriptor = self.open.popitem()
             try:
-                descriptor.close()
+                self.close(next(reversed(self.open)))
             except OSError:
                 continue
 

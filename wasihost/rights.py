@@ -40,6 +40,7 @@ SOCKET = STREAM | R.SOCK_SHUTDOWN
 LISTENER = R.SOCK_ACCEPT | R.FD_READ | R.FD_FDSTAT_SET_FLAGS | R.FD_FILESTAT_GET | R.POLL_FD_READWRITE
 """A listening socket: to be accepted from, and to be polled for reading, for which the spec wants FD_READ."""
 
+_READING, _WRITING = int(R.FD_READ), int(R.FD_WRITE)  # names of an enumeration are slow to look up
 _NO_READ, _NO_WRITE = int(ALL & ~READ), int(ALL & ~WRITE)
 
 
@@ -48,6 +49,6 @@ def opened(kind: int, asked: int) -> int:
 
     Who asks for neither FD_READ nor FD_WRITE gets to read: POSIX' O_RDONLY is 0 too, and wasmtime lets programs do so.
     """
-    if not asked & R.FD_WRITE:
+    if not asked & _WRITING:
         return kind & _NO_WRITE
-    return kind if asked & R.FD_READ else kind & _NO_READ
+    return kind if asked & _READING else kind & _NO_READ

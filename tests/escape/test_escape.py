@@ -28,9 +28,19 @@ def test_no_guest_gets_out(tmp_path: Path, strategy: resolve.Strategy) -> None:
     assert open_files() <= before
 
 
-def naive(dirfd: int, path: str, flags: int, mode: int, follow: bool, _bounds: Bounds = ANYWHERE) -> int:
+def naive(
+    dirfd: int,
+    path: str,
+    flags: int,
+    mode: int,
+    follow: bool,
+    _bounds: Bounds = ANYWHERE,
+    held: list[int] | None = None,
+) -> int:
     """What a host does that does not care."""
-    return os.open(path, flags if follow else flags | os.O_NOFOLLOW, mode, dir_fd=dirfd)
+    held = [] if held is None else held
+    held.append(os.open(path, flags if follow else flags | os.O_NOFOLLOW, mode, dir_fd=dirfd))
+    return held[-1]
 
 
 def test_a_careless_host_would_be_caught(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ import pytest
 from tests.process.tracers import Tracer, host
 from tests.support.wheels import python
 from wasihost import Imports, Module, TimeoutExpired, instantiate, run
+from wasihost.descriptors import host_directory
+from wasihost.sandbox import resolve
 
 EVENTS = [("settrace", event) for event in ("call", "line", "return", "exception", "opcode")]
 EVENTS += [("setprofile", event) for event in ("call", "return", "c_call", "c_return")]
@@ -106,6 +108,74 @@ def test_no_directory_of_a_guest_stays_open(event: str, tmp_path: Path) -> None:
             break
         found.add(tracer.place)
     assert {"host_directory.py:open_host_directory", "host_directory.py:close"} <= found
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the kernel tells what is open")
+@pytest.mark.filterwarnings("ignore")  # as above
+@pytest.mark.parametrize("strategy", [resolve.by_openat2, resolve.by_walk], ids=["openat2", "walk"])
+@pytest.mark.parametrize(("tool", "event"), [("settrace", "return"), ("settrace", "call"), ("setprofile", "c_return")])
+def test_no_file_that_a_guest_opens_stays_open(
+    tool: str, event: str, strategy: resolve.Strategy, tmp_path: Path
+) -> None:
+    """The same while its calls open files, and directories on the way to others."""
+    box = tmp_path / "box"
+    (box / "d" / "e").mkdir(parents=True)
+    (box / "d" / "e" / "f").touch()
+    (box / "a").touch()
+    (box / "link").symlink_to("d/../d/e/f")
+    paths = ("a", "d/e/f", "link", "d/..", "d/e/new", "d/e/other", "none/x")
+    text = "\\00".join(paths)
+    at = {path: ("\0".join(paths) + "\0").index(path + "\0") for path in paths}
+
+    def where(path: str) -> str:
+        return f"(i32.const {at[path]}) (i32.const {len(path)})"
+
+    def opening(path: str, oflags: int = 0) -> str:
+        return (
+            f"(drop (call $open (i32.const 3) (i32.const 1) {where(path)} (i32.const {oflags})"
+            " (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 512)))"
+        )
+
+    module = Module(
+        f"""(module
+          (import "wasi_snapshot_preview1" "path_open"
+            (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "path_filestat_get" (func $stat (param i32 i32 i32 i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "path_rename" (func $rename (param i32 i32 i32 i32 i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "path_unlink_file" (func $unlink (param i32 i32 i32) (result i32)))
+          (memory (export "memory") 1) (data (i32.const 0) "{text}\\00")
+          (func (export "_start") {" ".join(map(opening, paths[:4]))} {opening("d/e/new", 1)} {opening("none/x", 1)}
+            (drop (call $stat (i32.const 3) (i32.const 1) {where("link")} (i32.const 512)))
+            (drop (call $rename (i32.const 3) {where("d/e/new")} (i32.const 3) {where("d/e/other")}))
+            (drop (call $unlink (i32.const 3) {where("d/e/other")}))))"""
+    )
+
+    def within(code: CodeType) -> bool:
+        return code.co_filename.startswith(
+            (os.path.dirname(resolve.__file__), os.path.dirname(host_directory.__file__))
+        ) or code.co_filename.endswith(("fdtable.py", os.path.join("handlers", "path.py")))
+
+    def opened() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    def work() -> None:
+        assert run(module, dirs={"/": box}).returncode == 0
+
+    with resolve.use(strategy):
+        work()
+        gc.collect()
+        before, found = opened(), set()
+        for number in range(1, 3000):
+            tracer = Tracer(event, within, number)
+            end = tracer.use(tool, work)
+            if opened() > before:
+                gc.collect()
+            assert opened() <= before, tracer.place
+            if not tracer.place:
+                break
+            assert end == "raised"
+            found.add(tracer.place)
+    assert {"host_directory.py:open", "resolve.py:stat_beneath"} <= found
 
 
 QUIT = """

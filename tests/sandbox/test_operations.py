@@ -9,6 +9,7 @@ import pytest
 from tests.sandbox.trees import Tree, outcome, picture
 from wasihost import sandbox
 from wasihost.sandbox import resolve
+from wasihost.sandbox.bounds import ANYWHERE
 
 pytestmark = pytest.mark.usefixtures("strategy")
 
@@ -284,11 +285,13 @@ def test_set_times_of_an_open_file(tree: Tree) -> None:
 
 
 def test_parent_of_a_plain_name_is_the_directory_itself(tree: Tree) -> None:
-    assert resolve.parent_of(tree.fd, "file", 0) == (tree.fd, "file", False)
-    assert resolve.parent_of(tree.fd, "file//", 0) == (tree.fd, "file", True)
-    parent, name, slash = resolve.parent_of(tree.fd, "dirlink/inner", 0)
+    held: list[int] = []
+    assert resolve.parent_of(tree.fd, "file", 0, ANYWHERE, held) == (tree.fd, "file", False)
+    assert resolve.parent_of(tree.fd, "file//", 0, ANYWHERE, held) == (tree.fd, "file", True)
+    assert not held
+    parent, name, slash = resolve.parent_of(tree.fd, "dirlink/inner", 0, ANYWHERE, held)
     try:
-        assert (name, slash) == ("inner", False)
+        assert (name, slash, held) == ("inner", False, [parent])
         assert os.fstat(parent).st_ino == tree.identity("dir")[1]
     finally:
         os.close(parent)

@@ -221,9 +221,10 @@ class Directory(Descriptor):
         """A fresh listing, `.` and `..` first."""
         raise WasiError(Errno.NOTSUP)
 
-    def open(self, path: str, follow: bool, oflags: Oflags, rights: int, flags: Fdflags) -> Descriptor:
+    def open(self, path: str, follow: bool, oflags: Oflags, rights: int, flags: Fdflags, held: list[int]) -> Descriptor:
         """openat: a new descriptor of whatever kind the path leads to, which has what `wasihost.rights.opened` makes of
-        the rights asked for."""
+        the rights asked for. What the host has opened for it is in `held`, which the caller closes if it gets no
+        further."""
         raise WasiError(Errno.NOTSUP)
 
     def stat_path(self, path: str, follow: bool) -> Filestat:

@@ -25,6 +25,7 @@ from wasihost.descriptors.host_file import HostFile, change_status_flags, fdatas
 from wasihost.descriptors.host_stream import Fifo, HostDevice, HostStream
 from wasihost.descriptors.hoststat import filestat_of, filetype_of, stamps
 from wasihost.descriptors.reported import CHECKED
+from wasihost.interrupts import FRAGILE, WHEN_TRACED
 from wasihost.sandbox import operations, read_only, resolve
 from wasihost.sandbox.bounds import Bounds, is_harmless, kernels, mount_number
 from wasihost.sandbox.names import is_itself
@@ -38,6 +39,8 @@ _A_DEVICE = Filetype.CHARACTER_DEVICE
 _AT_ONCE = os.O_NONBLOCK | os.O_NOCTTY
 _LEASE_PAUSE = 20_000_000
 """ns between two attempts to open a file that another process has a lease of."""
+FRAGILE.add(resolve.open_beneath.__code__)
+WHEN_TRACED.append(resolve.take_care)
 _HOST_FLAGS = {
     Fdflags.APPEND: os.O_APPEND,
     Fdflags.DSYNC: os.O_DSYNC,
@@ -68,10 +71,12 @@ class HostDirectory(Directory):
         self.deadline = deadline
 
     def close(self) -> None:
-        """close(2)."""
-        os.close(self.fd)
+        """close(2), once."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
 
-    def open(self, path: str, follow: bool, oflags: Oflags, rights: int, flags: Fdflags) -> Descriptor:
+    def open(self, path: str, follow: bool, oflags: Oflags, rights: int, flags: Fdflags, held: list[int]) -> Descriptor:
         """openat(2) through the sandbox. The access mode follows FD_READ and FD_WRITE.
 
         It never waits. POSIX has a FIFO's first end wait in open for the other, and a terminal for its carrier: one
@@ -98,47 +103,44 @@ class HostDirectory(Directory):
         if how & os.O_DIRECTORY and how & os.O_CREAT:
             raise WasiError(Errno.INVAL)
         try:
-            fd = resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow, self.bounds)
+            fd = resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow, self.bounds, held)
         except PermissionError:
             if not is_itself(path) or how & (os.O_ACCMODE | os.O_CREAT | os.O_TRUNC):
                 raise
-            fd = os.dup(self.fd)  # a directory that may be read but not searched has no `.` to be opened by
+            held += map(os.dup, (self.fd,))  # a directory that may be read but not searched has no `.` to be opened by
+            fd = held[-1]
         except BlockingIOError:  # a regular file with a lease of another process, which it is now asked to give back
             if flags & Fdflags.NONBLOCK:
                 raise
-            fd = self._open_leased(path, how, follow)
-        try:
-            st = os.fstat(fd)
-            mode = st.st_mode
-            kind = filetype_of(mode)
-            if st.st_dev not in self.bounds.known:
-                self.bounds.admit(fd, st.st_dev, path)
-            if kind is _A_FILE:
-                if how & os.O_ACCMODE and mode & 0o7777 == SEALED:  # a compiled module, which root could write to
-                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-                return HostFile(fd, kinds.opened(_FILE, rights), flags, kind, read_only=self.read_only)
-            if kind is _A_FOLDER:
-                return HostDirectory(fd, self.read_only, self.bounds)
-            if not self.bounds.kernel_files:
-                _refuse_device(kind, st.st_rdev)
-            if kind is _A_BLOCK_DEVICE:
-                return HostFile(fd, kinds.opened(_FILE, rights), flags, kind, read_only=self.read_only)
-            change_status_flags(fd, flags)  # O_NONBLOCK changes nothing for the other kinds, and stays
-            if kind is _A_DEVICE and not os.isatty(fd):
-                return HostDevice(fd, kinds.opened(_FILE, rights), kind, flags, read_only=self.read_only)
-            stream = Fifo if stat.S_ISFIFO(mode) else HostStream
-            return stream(fd, kinds.opened(_STREAM, rights), kind, flags)
-        except BaseException:
-            os.close(fd)
-            raise
+            fd = self._open_leased(path, how, follow, held)
+        st = os.fstat(fd)
+        mode = st.st_mode
+        kind = _A_FILE if mode & 0o170000 == 0o100000 else filetype_of(mode)
+        if st.st_dev not in self.bounds.known:
+            self.bounds.admit(fd, st.st_dev, path)
+        if kind is _A_FILE:
+            if how & os.O_ACCMODE and mode & 0o7777 == SEALED:  # a compiled module, which root could write to
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+            return HostFile(fd, kinds.opened(_FILE, rights), flags, kind, read_only=self.read_only)
+        if kind is _A_FOLDER:
+            return HostDirectory(fd, self.read_only, self.bounds)
+        if not self.bounds.kernel_files:
+            _refuse_device(kind, st.st_rdev)
+        if kind is _A_BLOCK_DEVICE:
+            return HostFile(fd, kinds.opened(_FILE, rights), flags, kind, read_only=self.read_only)
+        change_status_flags(fd, flags)  # O_NONBLOCK changes nothing for the other kinds, and stays
+        if kind is _A_DEVICE and not os.isatty(fd):
+            return HostDevice(fd, kinds.opened(_FILE, rights), kind, flags, read_only=self.read_only)
+        stream = Fifo if stat.S_ISFIFO(mode) else HostStream
+        return stream(fd, kinds.opened(_STREAM, rights), kind, flags)
 
-    def _open_leased(self, path: str, how: int, follow: bool) -> int:
+    def _open_leased(self, path: str, how: int, follow: bool, held: list[int]) -> int:
         """Try until the other process has given its lease back, or the system has taken it, a minute later."""
         deadline = self.deadline if self.deadline is not None else Deadline()
         while True:
             deadline.sleep(_LEASE_PAUSE)
             with contextlib.suppress(BlockingIOError):
-                return resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow, self.bounds)
+                return resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow, self.bounds, held)
 
     def entries(self) -> list[DirectoryEntry]:
         """scandir(3): the kernel's own inode numbers and types, no stat per entry.
@@ -286,15 +288,9 @@ class _Preopen(HostDirectory):
             mount=mount_number(self.fd) if one_file_system else None,
         )
 
-    def close(self, _close: Callable[[int], None] = os.close) -> None:
-        """close(2), once."""
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
-            _close(fd)
-
-    def __del__(self) -> None:
-        if hasattr(self, "fd"):
-            self.close()
+    def __del__(self, _close: Callable[[int], None] = os.close) -> None:
+        if getattr(self, "fd", -1) >= 0:
+            _close(self.fd)
 
 
 def _refuse_device(kind: Filetype, device: int) -> None:

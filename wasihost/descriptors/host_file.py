@@ -50,7 +50,7 @@ class HostFile(Descriptor):
         *,
         read_only: bool = False,
     ) -> None:
-        super().__init__(rights, 0, flags)
+        self.rights, self.inheriting, self.flags, self.given_up = rights, 0, flags, 0  # as Descriptor, without a call
         self.deadline: Deadline | None = None
         self.fd = fd
         self.kind = kind
@@ -66,8 +66,10 @@ class HostFile(Descriptor):
         return self.kind
 
     def close(self) -> None:
-        """close(2)."""
-        os.close(self.fd)
+        """close(2), once."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def available(self) -> int:
         """From the position to the end."""

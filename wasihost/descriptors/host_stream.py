@@ -70,8 +70,10 @@ class HostStream(Stream):
         return self.kind
 
     def close(self) -> None:
-        """close(2)."""
-        os.close(self.fd)
+        """close(2), once."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def host_fd(self) -> int | None:
         """The fd, unless it is a regular file, which is always ready."""

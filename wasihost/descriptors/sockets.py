@@ -217,11 +217,13 @@ class Listener(HostSocket):
     def __init__(self, sock: socket.socket, flags: Fdflags) -> None:
         super().__init__(sock, kinds.LISTENER, kinds.SOCKET, flags)
         self._lingers = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)[:4] != _NO_LINGER[:4]
-        self._key = _take(self.fd)
+        self._key: _Key | None = _take(self.fd)
 
     def close(self) -> None:
         """close(2); it waits again if it did, after the last guest of this process that had it."""
-        _give_back(self._key, self.fd)
+        key, self._key = self._key, None
+        if key is not None:
+            _give_back(key, self.fd)
         super().close()
 
     def accept(self, flags: Fdflags) -> Connected:

@@ -97,7 +97,7 @@ class VirtualDirectory(Directory):
                 self.deadline.check()
         return out
 
-    def open(self, path: str, follow: bool, oflags: Oflags, rights: int, flags: Fdflags) -> Descriptor:
+    def open(self, path: str, follow: bool, oflags: Oflags, rights: int, flags: Fdflags, held: list[int]) -> Descriptor:
         """openat(2); the access mode follows FD_READ and FD_WRITE, as with a host directory."""
         directory, create = bool(oflags & Oflags.DIRECTORY), bool(oflags & Oflags.CREAT)
         truncate = bool(oflags & Oflags.TRUNC)

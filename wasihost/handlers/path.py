@@ -45,7 +45,9 @@ class PathFunctions(PathHandlers):
     met: set[str]
 
     def _directory(self, fd: Fd, right: Rights, path: str) -> Directory:
-        directory = self.table.directory(fd)
+        directory = self.table.open[fd]
+        if not isinstance(directory, Directory):
+            raise WasiError(Errno.NOTDIR)
         if not directory.rights & right:
             raise directory.lacks(right)
         # A character is four bytes at most, so short paths need not be encoded to be measured.
@@ -72,12 +74,20 @@ class PathFunctions(PathHandlers):
             raise directory.lacks(_CREATE_FILE)
         if oflags & _TRUNC and not directory.rights & _SET_SIZE:
             raise directory.lacks(_SET_SIZE)
-        self.table.check_room(directory)
+        table = self.table
+        table.check_room(directory)
         passed = directory.inheriting
-        opened = directory.open(path, bool(dirflags), oflags, fs_rights_base & passed, fdflags)
-        if passed != _ALL:
-            opened.keep(passed, passed)
-        return self.table.insert(opened)
+        held: list[int] = []
+        try:
+            opened = directory.open(path, dirflags != 0, oflags, fs_rights_base & passed, fdflags, held)
+            if passed != _ALL:
+                opened.keep(passed, passed)
+            return table.insert(opened)
+        except BaseException:
+            if held:
+                table.forget(held)
+                list(map(os.close, held))
+            raise
 
     def path_filestat_get(self, fd: Fd, flags: Lookupflags, path: str) -> Filestat:
         return self._directory(fd, _STAT, path).stat_path(path, bool(flags))

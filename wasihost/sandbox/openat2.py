@@ -10,6 +10,7 @@ import errno
 import functools
 import os
 import struct
+from itertools import starmap
 
 from .bounds import INSIDE
 from .names import failure, host_bytes
@@ -41,9 +42,11 @@ def open_how(flags: int, mode: int, resolve: int = INSIDE) -> bytes:
     return struct.pack("=QQQ", flags | os.O_CLOEXEC, mode & 0o7777 if flags & os.O_CREAT else 0, resolve)
 
 
-def open_path(dirfd: int, path: str, flags: int, mode: int, resolve: int = INSIDE) -> int:
-    """Open `path` beneath `dirfd` and return a new descriptor; a last component that is a link is followed unless
-    `flags` has O_NOFOLLOW.
+def open_path(
+    dirfd: int, path: str, flags: int, mode: int, resolve: int = INSIDE, held: list[int] | None = None
+) -> int:
+    """Open `path` beneath `dirfd` and return a new descriptor, which is the last in `held`; a last component that is a
+    link is followed unless `flags` has O_NOFOLLOW.
 
     Raises: EPERM for a path that leads out (EXDEV in the kernel's words; it stays EXDEV where `resolve` also forbids to
     come to another mount, as the kernel does not say which it was), ELOOP for too many links, for a link under
@@ -52,10 +55,13 @@ def open_path(dirfd: int, path: str, flags: int, mode: int, resolve: int = INSID
     name = host_bytes(path)
     how = open_how(flags, mode, resolve)
     attempts = 0
+    if held is None:
+        held = []
     while True:
-        fd: int = _syscall(_SYS_OPENAT2, dirfd, name, how, 24)
-        if fd >= 0:
+        held += starmap(_syscall, ((_SYS_OPENAT2, dirfd, name, how, 24),))
+        if (fd := held[-1]) >= 0:
             return fd
+        held.pop()
         code = ctypes.get_errno()
         if code == errno.EXDEV and resolve == INSIDE:
             raise failure(errno.EPERM, path)
@@ -74,8 +80,12 @@ def available() -> bool:
     global _usable
     if _usable is None:
         code = 0
-        if _syscall(_SYS_OPENAT2, _AT_FDCWD, b"/", open_how(_O_PATH, 0), 24) < 0:
+        held: list[int] = []
+        held += starmap(_syscall, ((_SYS_OPENAT2, _AT_FDCWD, b"/", open_how(_O_PATH, 0), 24),))
+        if held[-1] < 0:
             code = ctypes.get_errno()
+        else:
+            os.close(held.pop())
         if code in (errno.EMFILE, errno.ENFILE):
             return True
         _usable = code == errno.EXDEV

@@ -18,14 +18,15 @@ from .walk import MAX_LINKS
 
 def mkdir_beneath(dirfd: int, path: str, mode: int, bounds: Bounds = ANYWHERE) -> None:
     """POSIX `mkdirat`; a trailing slash is allowed. EEXIST for whatever is there, for a dangling link too."""
-    parent, name, _ = resolve.parent_of(dirfd, path, errno.EEXIST, bounds)
+    held: list[int] = []
     try:
+        parent, name, _ = resolve.parent_of(dirfd, path, errno.EEXIST, bounds, held)
         os.mkdir(name, mode, dir_fd=parent)
     except ValueError as reason:
         raise unspeakable(reason, path) from None
     finally:
-        if parent != dirfd:
-            os.close(parent)
+        if held:
+            list(map(os.close, held))
 
 
 def rmdir_beneath(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> None:
@@ -34,14 +35,15 @@ def rmdir_beneath(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> None:
     Raises: EINVAL for a last `.`, ENOTEMPTY for a last `..`.
     """
     up = path.rstrip("/").endswith("..")
-    parent, name, _ = resolve.parent_of(dirfd, path, errno.ENOTEMPTY if up else errno.EINVAL, bounds)
+    held: list[int] = []
     try:
+        parent, name, _ = resolve.parent_of(dirfd, path, errno.ENOTEMPTY if up else errno.EINVAL, bounds, held)
         os.rmdir(name, dir_fd=parent)
     except ValueError as reason:
         raise unspeakable(reason, path) from None
     finally:
-        if parent != dirfd:
-            os.close(parent)
+        if held:
+            list(map(os.close, held))
 
 
 def unlink_beneath(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> None:
@@ -49,20 +51,22 @@ def unlink_beneath(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> None:
 
     Raises: for a trailing slash EISDIR if a directory is there, ENOTDIR if anything else is.
     """
-    parent, name, slash = resolve.parent_of(dirfd, path, errno.EISDIR, bounds)
+    held: list[int] = []
     try:
+        parent, name, slash = resolve.parent_of(dirfd, path, errno.EISDIR, bounds, held)
         if slash:
             raise failure(errno.EISDIR if _is_directory(parent, name) else errno.ENOTDIR, path)
-        os.unlink(name, dir_fd=parent)
-    except PermissionError as error:
-        if error.errno == errno.EPERM and _is_directory(parent, name):
-            raise failure(errno.EISDIR, path) from None
-        raise
+        try:
+            os.unlink(name, dir_fd=parent)
+        except PermissionError as error:
+            if error.errno == errno.EPERM and _is_directory(parent, name):
+                raise failure(errno.EISDIR, path) from None
+            raise
     except ValueError as reason:
         raise unspeakable(reason, path) from None
     finally:
-        if parent != dirfd:
-            os.close(parent)
+        if held:
+            list(map(os.close, held))
 
 
 def rename_beneath(
@@ -77,20 +81,18 @@ def rename_beneath(
 
     Raises: EINVAL for a path that ends in `.` or `..`, as POSIX has it (Linux itself says EBUSY).
     """
-    old_parent, old_name, old_slash = resolve.parent_of(old_dirfd, old_path, errno.EINVAL, old_bounds)
-    new_parent = new_dirfd
+    held: list[int] = []
     try:
-        new_parent, new_name, new_slash = resolve.parent_of(new_dirfd, new_path, errno.EINVAL, new_bounds)
+        old_parent, old_name, old_slash = resolve.parent_of(old_dirfd, old_path, errno.EINVAL, old_bounds, held)
+        new_parent, new_name, new_slash = resolve.parent_of(new_dirfd, new_path, errno.EINVAL, new_bounds, held)
         if (old_slash or new_slash) and not _is_directory(old_parent, old_name):
             raise failure(errno.ENOTDIR, old_path if old_slash else new_path)
         os.rename(old_name, new_name, src_dir_fd=old_parent, dst_dir_fd=new_parent)
     except ValueError as reason:
         raise unspeakable(reason, old_path) from None
     finally:
-        if old_parent != old_dirfd:
-            os.close(old_parent)
-        if new_parent != new_dirfd:
-            os.close(new_parent)
+        if held:
+            list(map(os.close, held))
 
 
 def readlink_beneath(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> str:
@@ -101,14 +103,15 @@ def readlink_beneath(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> str:
     """
     if path[-1:] == "/":
         raise resolve.no_entry(dirfd, path, errno.EINVAL, bounds)
-    parent, name, _ = resolve.parent_of(dirfd, path, errno.EINVAL, bounds)
+    held: list[int] = []
     try:
+        parent, name, _ = resolve.parent_of(dirfd, path, errno.EINVAL, bounds, held)
         content = os.readlink(name, dir_fd=parent)
     except ValueError as reason:
         raise unspeakable(reason, path) from None
     finally:
-        if parent != dirfd:
-            os.close(parent)
+        if held:
+            list(map(os.close, held))
     if is_rooted(content):
         raise failure(errno.EPERM, path)
     return content
@@ -125,14 +128,15 @@ def symlink_beneath(target: str, dirfd: int, path: str, bounds: Bounds = ANYWHER
         raise failure(errno.EPERM, target)
     if path[-1:] == "/":
         raise resolve.no_entry(dirfd, path, errno.EEXIST, bounds)
-    parent, name, _ = resolve.parent_of(dirfd, path, errno.EEXIST, bounds)
+    held: list[int] = []
     try:
+        parent, name, _ = resolve.parent_of(dirfd, path, errno.EEXIST, bounds, held)
         os.symlink(target, name, dir_fd=parent)
     except ValueError as reason:
         raise unspeakable(reason, path) from None
     finally:
-        if parent != dirfd:
-            os.close(parent)
+        if held:
+            list(map(os.close, held))
 
 
 def link_beneath(
@@ -150,20 +154,18 @@ def link_beneath(
     """
     if names_directory(old_path):
         raise resolve.no_entry(old_dirfd, old_path, errno.EPERM, old_bounds)
-    old_parent, old_name = _entry(old_dirfd, old_path, follow, old_bounds)
-    new_parent = new_dirfd
+    held: list[int] = []
     try:
+        old_parent, old_name = _entry(old_dirfd, old_path, follow, old_bounds, held)
         if new_path[-1:] == "/":
             raise resolve.no_entry(new_dirfd, new_path, errno.EEXIST, new_bounds)
-        new_parent, new_name, _ = resolve.parent_of(new_dirfd, new_path, errno.EEXIST, new_bounds)
+        new_parent, new_name, _ = resolve.parent_of(new_dirfd, new_path, errno.EEXIST, new_bounds, held)
         os.link(old_name, new_name, src_dir_fd=old_parent, dst_dir_fd=new_parent, follow_symlinks=False)
     except ValueError as reason:
         raise unspeakable(reason, new_path) from None
     finally:
-        if old_parent != old_dirfd:
-            os.close(old_parent)
-        if new_parent != new_dirfd:
-            os.close(new_parent)
+        if held:
+            list(map(os.close, held))
 
 
 def utime_beneath(dirfd: int, path: str, follow: bool, stamps: tuple[int, int], bounds: Bounds = ANYWHERE) -> None:
@@ -171,19 +173,21 @@ def utime_beneath(dirfd: int, path: str, follow: bool, stamps: tuple[int, int], 
 
     `stamps` are nanoseconds since 1970, `times.UTIME_NOW` or `times.UTIME_OMIT`, each for itself.
     """
-    if bounds.one_file_system:  # the name may be where another one is mounted
-        os.close(resolve.active(dirfd, path, resolve.HANDLE, 0, follow, bounds))
-    parent, name = _entry(dirfd, path, follow, bounds)
+    held: list[int] = []
     try:
+        if bounds.one_file_system:  # the name may be where another one is mounted
+            resolve.active(dirfd, path, resolve.HANDLE, 0, follow, bounds, held)
+        parent, name = _entry(dirfd, path, follow, bounds, held)
         if stamps == _NEITHER:
             os.lstat(name, dir_fd=parent)  # Linux would not even look whether there is such a file
             return
         times.set_times(parent, name, *stamps)
     finally:
-        if parent != dirfd:
-            os.close(parent)
+        if held:
+            list(map(os.close, held))
 
 
+_LAST = (-1,)
 _NEITHER = (times.UTIME_OMIT, times.UTIME_OMIT)
 
 
@@ -202,27 +206,22 @@ def _link_content(parent: int, name: str) -> str | None:
         raise unspeakable(reason, name) from None
 
 
-def _entry(dirfd: int, path: str, follow: bool, bounds: Bounds) -> tuple[int, str]:
-    """The open directory and the proven name behind `path`; with `follow` one that is no link.
+def _entry(dirfd: int, path: str, follow: bool, bounds: Bounds, held: list[int]) -> tuple[int, str]:
+    """The open directory and the proven name behind `path`; with `follow` one that is no link. What was opened for that
+    is in `held`.
 
     Should it become one before it is used, then the operation is on the link and never on what that names.
     A path that names a directory, as it may turn out after a link, comes back as the directory and `.`.
     """
     for _ in range(MAX_LINKS + 1):
         if names_directory(path):
-            return resolve.active(dirfd, path, resolve.DIRECTORY, 0, True, bounds), "."
-        parent, name, _ = resolve.parent_of(dirfd, path, errno.EINVAL, bounds)
-        if not follow:
+            return resolve.active(dirfd, path, resolve.DIRECTORY, 0, True, bounds, held), "."
+        before = len(held)
+        parent, name, _ = resolve.parent_of(dirfd, path, errno.EINVAL, bounds, held)
+        if not follow or (content := _link_content(parent, name)) is None:
             return parent, name
-        keep = False
-        try:
-            content = _link_content(parent, name)
-            keep = content is None
-        finally:
-            if parent != dirfd and not keep:
-                os.close(parent)
-        if content is None:
-            return parent, name
+        while len(held) > before:
+            list(map(os.close, map(held.pop, _LAST)))
         if is_rooted(content):
             raise failure(errno.EPERM, path)
         path = path[: -len(name)] + content

@@ -103,40 +103,49 @@ def utime(dirfd: int, path: str, follow: bool, bounds: Bounds = ANYWHERE) -> OSE
 
 def _after(dirfd: int, path: str, dots: int, bounds: Bounds, code: int = errno.EROFS) -> OSError:
     """Errno `code`, once the way to the last name is known to exist; raises errno `dots` for no name."""
-    parent, _, _ = resolve.parent_of(dirfd, path, dots, bounds)
-    if parent != dirfd:
-        os.close(parent)
+    held: list[int] = []
+    try:
+        resolve.parent_of(dirfd, path, dots, bounds, held)
+    finally:
+        list(map(os.close, held))
     return failure(code, path)
 
 
 def _making(dirfd: int, path: str, bounds: Bounds, *, directory: bool = False) -> OSError:
-    parent, name, slash = resolve.parent_of(dirfd, path, errno.EEXIST, bounds)
+    held: list[int] = []
     try:
-        os.lstat(name, dir_fd=parent)
-    except FileNotFoundError:
-        return failure(errno.ENOENT if slash and not directory else errno.EROFS, path)
-    except ValueError as reason:
-        return unspeakable(reason, path)
+        parent, name, slash = resolve.parent_of(dirfd, path, errno.EEXIST, bounds, held)
+        try:
+            os.lstat(name, dir_fd=parent)
+        except FileNotFoundError:
+            return failure(errno.ENOENT if slash and not directory else errno.EROFS, path)
+        except ValueError as reason:
+            return unspeakable(reason, path)
     finally:
-        if parent != dirfd:
-            os.close(parent)
+        list(map(os.close, held))
     return failure(errno.EEXIST, path)
 
 
 def _creating(dirfd: int, path: str, follow: bool, bounds: Bounds) -> OSError:
     """Of `open` with O_CREAT where nothing is: what stops the way through links to the name that would be made."""
     for _ in range(MAX_LINKS + 1):
-        parent, name, slash = resolve.parent_of(dirfd, path, errno.EISDIR, bounds)
+        held: list[int] = []
         try:
-            content = os.readlink(name, dir_fd=parent) if follow and not slash else ""
-        except OSError:  # no link, or nothing
-            content = ""
+            parent, name, slash = resolve.parent_of(dirfd, path, errno.EISDIR, bounds, held)
+            content = _content(parent, name) if follow and not slash else ""
         finally:
-            if parent != dirfd:
-                os.close(parent)
+            list(map(os.close, held))
         if not content:
             return failure(errno.EISDIR if slash else errno.EROFS, path)
         if content[:1] == "/":
             return failure(errno.EPERM, path)
         path = path[: len(path) - len(name)] + content
     return failure(errno.ELOOP, path)
+
+
+def _content(parent: int, name: str) -> str:
+    """Of the link; empty if there is none, or something else."""
+    try:
+        return os.readlink(name, dir_fd=parent)
+    except OSError:
+        return ""

@@ -5,6 +5,7 @@ Rules of this file:
 - Plain names, by far the most paths, go straight to the host with a flag that never follows. Only a path of several
   components, or a link that is to be followed, costs a resolver call; no operation makes more than one per path.
 - Everything but opening and `stat` gets `(parent, name)` from `parent_of` and acts on the one proven name.
+- Whoever opens gives the list that the new descriptor goes into: see `held`.
 - `active` is the strategy in use. It belongs to the process: `use` is there for tests and for measuring.
 """
 
@@ -17,8 +18,9 @@ from . import openat2, walk
 from .bounds import ANYWHERE, INSIDE, Bounds
 from .names import DOTS, failure, single_name, split_last, unspeakable
 
-Strategy = Callable[[int, str, int, int, bool, Bounds], int]
-"""`(dirfd, path, flags, mode, follow, bounds)` -> a new descriptor of what `path` names beneath `dirfd`."""
+Strategy = Callable[[int, str, int, int, bool, Bounds, list[int] | None], int]
+"""`(dirfd, path, flags, mode, follow, bounds, held)` -> a new descriptor of what `path` names beneath `dirfd`, which is
+the last in `held`."""
 
 _O_PATH: int = getattr(os, "O_PATH", 0)
 _UNFOLLOWED = os.O_NOFOLLOW | os.O_CLOEXEC
@@ -29,12 +31,30 @@ DIRECTORY = (_O_PATH or os.O_RDONLY) | os.O_DIRECTORY
 """Flags that open a directory to start paths from."""
 
 
-def by_walk(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds = ANYWHERE) -> int:
+def by_walk(
+    dirfd: int,
+    path: str,
+    flags: int,
+    mode: int,
+    follow: bool,
+    bounds: Bounds = ANYWHERE,
+    held: list[int] | None = None,
+) -> int:
     """The strategy that needs `openat` only."""
-    return _seen(walk.open_path(dirfd, path, flags, mode, follow, bounds), path, bounds)
+    held = [] if held is None else held
+    walk.open_path(dirfd, path, flags, mode, follow, bounds, held)
+    return _seen(held, path, bounds)
 
 
-def by_openat2(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds = ANYWHERE) -> int:
+def by_openat2(
+    dirfd: int,
+    path: str,
+    flags: int,
+    mode: int,
+    follow: bool,
+    bounds: Bounds = ANYWHERE,
+    held: list[int] | None = None,
+) -> int:
     """The strategy that leaves the path to Linux, and the walk for what the kernel will not decide.
 
     EAGAIN remains when renames go on and on around a path with `..`: the walk does not mind them. ELOOP is said of
@@ -43,63 +63,79 @@ def by_openat2(dirfd: int, path: str, flags: int, mode: int, follow: bool, bound
     """
     global active
     if bounds.crosses:
-        return _across(dirfd, path, flags, mode, follow, bounds)
+        return _across(dirfd, path, flags, mode, follow, bounds, held)
     try:
-        return openat2.open_path(dirfd, path, flags if follow else flags | os.O_NOFOLLOW, mode, bounds.resolve)
+        return openat2.open_path(dirfd, path, flags if follow else flags | os.O_NOFOLLOW, mode, bounds.resolve, held)
     except OSError as error:
         code = error.errno
         if code == errno.EXDEV:
-            return _across(dirfd, path, flags, mode, follow, bounds)
+            return _across(dirfd, path, flags, mode, follow, bounds, held)
         if code == errno.ELOOP:
-            os.close(by_walk(dirfd, path, HANDLE, 0, follow, bounds))
+            _try(by_walk, dirfd, path, HANDLE, follow, bounds)
         if code == errno.EAGAIN:
-            return by_walk(dirfd, path, flags, mode, follow, bounds)
+            return by_walk(dirfd, path, flags, mode, follow, bounds, held)
         if code != errno.ENOSYS:
             raise
     active = by_walk  # a seccomp filter came later than the first call
-    return by_walk(dirfd, path, flags, mode, follow, bounds)
+    return by_walk(dirfd, path, flags, mode, follow, bounds, held)
 
 
-def _across(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds) -> int:
+def _try(strategy: Strategy, dirfd: int, path: str, flags: int, follow: bool, bounds: Bounds) -> None:
+    """Open and close it, for the error."""
+    held: list[int] = []
+    try:
+        strategy(dirfd, path, flags, 0, follow, bounds, held)
+    finally:
+        list(map(os.close, held))
+
+
+def _across(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds, held: list[int] | None) -> int:
     """Open a path that leads out (EPERM), or comes to another mount.
 
     The kernel does not say what it came through before it failed, or went back by `..`; the walk looks at that.
     """
+    held = [] if held is None else held
     unfollowed = 0 if follow else os.O_NOFOLLOW
     if bounds.one_file_system:
+        handle: list[int] = []
         try:
-            os.close(openat2.open_path(dirfd, path, HANDLE | unfollowed, 0, INSIDE))
+            openat2.open_path(dirfd, path, HANDLE | unfollowed, 0, INSIDE, handle)
         except OSError as error:
             if error.errno == errno.EPERM:
                 raise
+        finally:
+            list(map(os.close, handle))
         raise failure(errno.EXDEV, path)
     fd = -1
     if ".." not in path:
         try:
-            fd = openat2.open_path(dirfd, path, flags | unfollowed, mode, INSIDE)
+            fd = openat2.open_path(dirfd, path, flags | unfollowed, mode, INSIDE, held)
         except OSError as error:
             if error.errno == errno.EPERM:
                 raise
-    fd = by_walk(dirfd, path, flags, mode, follow, bounds) if fd < 0 else _seen(fd, path, bounds)
+    fd = by_walk(dirfd, path, flags, mode, follow, bounds, held) if fd < 0 else _seen(held, path, bounds)
     bounds.crossed()
     return fd
 
 
-def _seen(fd: int, path: str, bounds: Bounds) -> int:
-    """The descriptor, if it is of something that may be reached."""
+def _seen(held: list[int], path: str, bounds: Bounds) -> int:
+    """The last descriptor in `held`, if it is of something that may be reached."""
+    fd = held[-1]
     try:
         bounds.look(fd, path)
     except BaseException:
-        os.close(fd)
+        list(map(os.close, map(held.pop, (-1,))))
         raise
     return fd
 
 
-def _by_first_choice(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds) -> int:
+def _by_first_choice(
+    dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds, held: list[int] | None
+) -> int:
     """The strategy before the first call: finds out what the host can do, once."""
     global active
     active = by_openat2 if openat2.available() else by_walk
-    return active(dirfd, path, flags, mode, follow, bounds)
+    return active(dirfd, path, flags, mode, follow, bounds, held)
 
 
 active: Strategy = _by_first_choice
@@ -121,8 +157,29 @@ class use:
         active = self._before
 
 
-def open_beneath(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds = ANYWHERE) -> int:
-    """Open `path` beneath the directory `dirfd` and return a new host descriptor (close-on-exec).
+_traced = False
+
+
+def take_care() -> None:
+    """From now on there may be tracers that raise between a system call and the next step of Python's."""
+    global _traced
+    _traced = True
+
+
+def open_beneath(
+    dirfd: int,
+    path: str,
+    flags: int,
+    mode: int,
+    follow: bool,
+    bounds: Bounds = ANYWHERE,
+    held: list[int] | None = None,
+) -> int:
+    """Open `path` beneath the directory `dirfd` and return a new host descriptor (close-on-exec), which is the last in
+    `held`: who gives that list closes it, whatever is raised on the way.
+
+    The plain way has one moment between the system's call and the list. Whoever runs signal handlers puts them off
+    while the frame of this function is the one that they interrupt, and calls `take_care` where somebody traces.
 
     Of a plain name it is the caller that looks whether what was opened is on a device within `bounds`: callers have its
     status anyway.
@@ -138,10 +195,14 @@ def open_beneath(dirfd: int, path: str, flags: int, mode: int, follow: bool, bou
         or path == ".."
         or (follow and flags & _O_PATH and not flags & os.O_DIRECTORY)
         or bounds.one_file_system
+        or _traced
     ):
-        return active(dirfd, path, flags, mode, follow, bounds)
+        return active(dirfd, path, flags, mode, follow, bounds, held)
+    if held is None:
+        held = []
     try:
-        return os.open(path, flags | _UNFOLLOWED, mode, dir_fd=dirfd)
+        held.append(os.open(path, flags | _UNFOLLOWED, mode, dir_fd=dirfd))  # the exception to the rule of `held`
+        return held[-1]
     except OSError as error:
         if not follow or error.errno not in walk.LINK_ERRORS:
             raise
@@ -149,7 +210,7 @@ def open_beneath(dirfd: int, path: str, flags: int, mode: int, follow: bool, bou
             raise
     except ValueError as reason:
         raise unspeakable(reason, path) from None
-    return active(dirfd, path, flags, mode, True, bounds)
+    return active(dirfd, path, flags, mode, True, bounds, held)
 
 
 def stat_beneath(dirfd: int, path: str, follow: bool, bounds: Bounds = ANYWHERE) -> os.stat_result:
@@ -164,18 +225,18 @@ def stat_beneath(dirfd: int, path: str, follow: bool, bounds: Bounds = ANYWHERE)
             raise unspeakable(reason, path) from None
         if found.st_dev in bounds.known and (not follow or not stat.S_ISLNK(found.st_mode)):
             return found
-    fd = active(dirfd, path, HANDLE, 0, follow, bounds)
+    held: list[int] = []
     try:
-        return os.fstat(fd)
+        return os.fstat(active(dirfd, path, HANDLE, 0, follow, bounds, held))
     finally:
-        os.close(fd)
+        list(map(os.close, held))
 
 
-def parent_of(dirfd: int, path: str, dots: int, bounds: Bounds = ANYWHERE) -> tuple[int, str, bool]:
+def parent_of(dirfd: int, path: str, dots: int, bounds: Bounds, held: list[int]) -> tuple[int, str, bool]:
     """The directory that holds the last component of `path`, that component, proven single, and if slashes followed.
 
-    The directory is `dirfd` itself for a plain name, else a new descriptor: whoever calls closes it if it is not
-    `dirfd`. Links on the way are followed beneath `dirfd`; the last component is not looked at.
+    The directory is `dirfd` itself for a plain name, else a new descriptor, the last in `held`. Links on the way are
+    followed beneath `dirfd`; the last component is not looked at.
     Raises: EPERM for a path that leads out; errno `dots` for one that ends in `.` or `..`, once it is known to exist;
     ENOENT, EINVAL as `single_name`; and all that opening the directory raises.
     """
@@ -185,7 +246,7 @@ def parent_of(dirfd: int, path: str, dots: int, bounds: Bounds = ANYWHERE) -> tu
     if name in DOTS:
         raise no_entry(dirfd, path, dots, bounds)
     single_name(name)
-    return (active(dirfd, parent, DIRECTORY, 0, True, bounds) if parent else dirfd), name, slash
+    return (active(dirfd, parent, DIRECTORY, 0, True, bounds, held) if parent else dirfd), name, slash
 
 
 def no_entry(dirfd: int, path: str, code: int, bounds: Bounds = ANYWHERE) -> OSError:
@@ -193,5 +254,5 @@ def no_entry(dirfd: int, path: str, code: int, bounds: Bounds = ANYWHERE) -> OSE
 
     Raises: why `path`, followed to its end, is no directory beneath `dirfd` (ENOENT, ENOTDIR, EPERM, ELOOP ...).
     """
-    os.close(active(dirfd, path, DIRECTORY, 0, True, bounds))
+    _try(active, dirfd, path, DIRECTORY, True, bounds)
     return failure(code, path)

@@ -18,8 +18,10 @@ import errno
 import os
 import stat
 import sys
+from itertools import starmap
 
 from .bounds import ANYWHERE, Bounds
+from .held import openers
 from .names import components, failure, host_bytes
 
 MAX_LINKS = 40
@@ -29,12 +31,22 @@ _PATH_MAX = 4096 if sys.platform == "linux" else 1024
 _O_PATH: int = getattr(os, "O_PATH", 0)
 _ON_THE_WAY = (_O_PATH or os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
+_LAST = (-1,)
 LINK_ERRORS = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EMLINK})
 """What opening a link with O_NOFOLLOW can fail with: ELOOP; ENOTDIR if O_DIRECTORY is set too; EMLINK on FreeBSD."""
 
 
-def open_path(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds = ANYWHERE) -> int:
-    """Open `path` beneath `dirfd` with `flags` and, for O_CREAT, `mode`; return a new descriptor (O_CLOEXEC).
+def open_path(
+    dirfd: int,
+    path: str,
+    flags: int,
+    mode: int,
+    follow: bool,
+    bounds: Bounds = ANYWHERE,
+    held: list[int] | None = None,
+) -> int:
+    """Open `path` beneath `dirfd` with `flags` and, for O_CREAT, `mode`; return a new descriptor (O_CLOEXEC), which is
+    the last in `held`.
 
     `follow` is about a link as the last component; with a trailing slash it is followed in any case.
     It is for the caller to look whether what comes last is within `bounds`; a directory is looked at where that would
@@ -49,7 +61,9 @@ def open_path(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds
     slash = path[-1] == "/"
     flags |= os.O_NOFOLLOW | os.O_CLOEXEC
     links = 0
-    held: list[int] = []
+    if held is None:
+        held = []
+    way: list[int] = []
     here = dirfd
     try:
         while True:
@@ -57,22 +71,23 @@ def open_path(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds
             if name == "." or name == "..":
                 if name == "..":
                     device = os.stat(".", dir_fd=here).st_dev  # needs search permission, as stepping up does
-                    if not held:
+                    if not way:
                         raise failure(errno.EPERM, path)
                     if device not in bounds.known:
                         bounds.admit(here, device, path)
-                    os.close(held.pop())
-                    here = held[-1] if held else dirfd
+                    list(map(os.close, map(way.pop, _LAST)))
+                    here = way[-1] if way else dirfd
                 if work:
                     continue
-                return os.open(".", flags, mode, dir_fd=here)
+                held += starmap(openers[here], ((".", flags, mode),))
+                return held[-1]
             try:
                 if not work:
-                    return _open_last(here, name, flags, mode, follow, slash)
-                here = os.open(name, _ON_THE_WAY, dir_fd=here)
-                held.append(here)
+                    return _open_last(here, name, flags, mode, follow, slash, held)
+                way += starmap(openers[here], ((name, _ON_THE_WAY, 0),))
+                here = way[-1]
             except OSError as error:
-                if held:
+                if way:
                     bounds.look(here, path)
                 if error.errno not in LINK_ERRORS or not (work or follow or slash):
                     raise
@@ -91,20 +106,20 @@ def open_path(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds
                 slash = slash or content[-1:] == "/"
             work += reversed(components(content))
     finally:
-        for fd in held:
-            os.close(fd)
+        list(map(os.close, way))
 
 
-def _open_last(here: int, name: str, flags: int, mode: int, follow: bool, slash: bool) -> int:
+def _open_last(here: int, name: str, flags: int, mode: int, follow: bool, slash: bool, held: list[int]) -> int:
     """Open the last component, not following it: a link that has to be followed fails with one of `LINK_ERRORS`."""
     if slash:
         if flags & os.O_CREAT:
             raise failure(errno.EISDIR, name)
         flags |= os.O_DIRECTORY
-    fd = os.open(name, flags, mode, dir_fd=here)
+    held += starmap(openers[here], ((name, flags, mode),))
+    fd = held[-1]
     # O_PATH with O_NOFOLLOW opens the link itself where any other open fails.
     if follow and flags & _O_PATH and not flags & os.O_DIRECTORY and stat.S_ISLNK(os.fstat(fd).st_mode):
-        os.close(fd)
+        list(map(os.close, map(held.pop, _LAST)))
         raise failure(errno.ELOOP, name)
     return fd
 

@@ -21,7 +21,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from wasihost.engines.wasmtime.ffi import c, take_error
-from wasihost.engines.wasmtime.postpone import FRAGILE
+from wasihost.interrupts import FRAGILE
 
 if TYPE_CHECKING:
     from wasihost.engines.base import Ending, Signature, Stub

@@ -37,6 +37,7 @@ from wasihost.engines.wasmtime.calls import define as define_unchecked
 from wasihost.engines.wasmtime.ffi import c, has, new_functype, without_stack
 from wasihost.errors import ConfigError, Ended, ExitError, LinkError, TrapError
 from wasihost.forking import Locked
+from wasihost.interrupts import FRAGILE
 from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ class Run:
         finally:
             del raised
 
-    postpone.FRAGILE.update((call.__code__, _call_again.__code__))
+    FRAGILE.update((call.__code__, _call_again.__code__))
 
     def close(self) -> None:
         """Let the State go of the memory that it was made with.
@@ -286,7 +287,7 @@ def _checked(run: Run, signature: "Signature", stub: "Stub") -> Callable[..., An
             run.kept.append(reason)
         raise Stopped(_STOPPED)
 
-    postpone.FRAGILE.add(function.__code__)
+    FRAGILE.add(function.__code__)
     return function
 
 

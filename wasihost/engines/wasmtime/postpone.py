@@ -31,10 +31,9 @@ from types import CodeType, FrameType
 from typing import Any, TypeAlias, cast
 
 from wasihost.errors import BY_SIGNAL_HANDLER
+from wasihost.interrupts import FRAGILE
 from wasihost.unpatched import threading
 
-FRAGILE: set[CodeType] = set()
-"""Functions in which nothing may be raised but by themselves. What they call may raise."""
 BUSY: set[CodeType] = set()
 """Functions in which nothing may be raised, and neither in what they call, up to a function of `FRAGILE`."""
 

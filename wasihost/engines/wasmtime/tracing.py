@@ -17,6 +17,8 @@ from itertools import chain, starmap
 from types import FunctionType
 from typing import Any
 
+from wasihost.interrupts import WHEN_TRACED
+
 _trace: Callable[[], Any] = sys.gettrace
 _profile: Callable[[], Any] = sys.getprofile
 _tool: Callable[[int], str | None] | None = getattr(getattr(sys, "monitoring", None), "get_tool", None)
@@ -68,6 +70,8 @@ else:
 
 def suspend(callbacks: Iterable[FunctionType]) -> None:
     """No tracer sees this thread from now on, but in what the `callbacks` call."""
+    for function in WHEN_TRACED:
+        function()
     _enter(_current())
     for callback in callbacks:
         if not callback.__dict__:  # else it has been done

@@ -1,0 +1,12 @@
+"""Where signal handlers and tracers must not raise: what the engine's adapter sees to, and others need.
+
+Rule of this file: it knows nobody. Who needs it puts a function here when it is imported.
+"""
+
+from collections.abc import Callable
+from types import CodeType
+
+FRAGILE: set[CodeType] = set()
+"""Functions in which no signal handler may raise while a guest runs. What they call may raise."""
+WHEN_TRACED: list[Callable[[], None]] = []
+"""Called before a guest is entered in a thread that is traced."""
