@@ -27,7 +27,7 @@ from witxgen.model import (
     Variant,
     strip,
 )
-from witxgen.spell import a_kind, spell
+from witxgen.witx_text import a_kind, spell
 
 CoreType: TypeAlias = Literal["i32", "i64", "f32", "f64"]
 

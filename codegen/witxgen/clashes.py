@@ -1,7 +1,7 @@
-"""Names of a spec that differ there and would be one in Python: refused, because neither could be told from the other.
+"""Refuses two names of a spec that would be the same name in Python.
 
-Rules of this file: it asks `names` what a name becomes and never makes one. Parameters are not its business: `lower`
-gives each a name of its own.
+Rules of this file: it asks `names` what a name becomes and never makes one. Parameters are left out: `stubs` gives each
+a name of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from witxgen import names
 from witxgen.model import Case, Document, Enum, Expected, Flags, Record, Span, TypeDef, Variant
-from witxgen.plan import refusal
+from witxgen.python_types import refusal
 
 
 def refuse_clashes(document: Document, groups: Iterable[tuple[str, str, Span]]) -> None:

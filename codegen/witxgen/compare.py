@@ -13,24 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from witxgen.errors import WitxError
-from witxgen.model import (
-    Builtin,
-    Document,
-    Enum,
-    Expected,
-    Flags,
-    Function,
-    Handle,
-    List,
-    Module,
-    Pointer,
-    Record,
-    Ref,
-    String,
-    Type,
-    Variant,
-)
+from witxgen.model import Document, Enum, Flags, Function, Module, Record, Type, Variant
 from witxgen.resolve import load
+from witxgen.witx_text import spell
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,50 +171,26 @@ def _type_shape(type_: Type) -> _Shape:
             return _Shape(f"flags of {repr_}", "flag", dict.fromkeys((flag.name for flag in flags), ""))
         case Record(fields=fields, is_tuple=is_tuple):
             head = "tuple" if is_tuple else "record"
-            return _Shape(head, "field", {field.name: _text(field.type) for field in fields})
+            return _Shape(head, "field", {field.name: spell(field.type) for field in fields})
         case Variant(cases=cases):
-            payloads = {case.name: "empty" if case.type is None else _text(case.type) for case in cases}
+            payloads = {case.name: "empty" if case.type is None else spell(case.type) for case in cases}
             return _Shape(_variant_head(type_), "case", payloads)
         case _:
-            return _Shape(_text(type_), "part", {})
+            return _Shape(spell(type_), "part", {})
 
 
 def _function_shape(function: Function) -> _Shape:
     head = "function"
     if function.result is not None:
-        head += f" (result ${function.result.name} {_text(function.result.type)})"
+        head += f" (result ${function.result.name} {spell(function.result.type)})"
     if function.noreturn:
         head += " (@witx noreturn)"
-    return _Shape(head, "parameter", {param.name: _text(param.type) for param in function.params})
+    return _Shape(head, "parameter", {param.name: spell(param.type) for param in function.params})
 
 
 def _variant_head(type_: Variant) -> str:
     tag = "" if type_.tag is None else f" ${type_.tag.name}"
     return f"{'union' if type_.is_union else 'variant'} by{tag} of {type_.tag_repr}"
-
-
-def _text(type_: Type) -> str:
-    """A type as one line of witx-like text."""
-    match type_:
-        case Ref(target=target):
-            return f"${target.name}"
-        case Builtin(name=name):
-            return name
-        case Handle():
-            return "handle"
-        case String():
-            return "string"
-        case List(element=element):
-            return f"(list {_text(element)})"
-        case Pointer(target=pointee, const=const):
-            return f"({'const_pointer' if const else 'pointer'} {_text(pointee)})"
-        case Expected(ok=ok, err=err):
-            parts = ["" if ok is None else f" {_text(ok)}", "" if err is None else f" (error {_text(err)})"]
-            return f"(expected{''.join(parts)})"
-        case Enum() | Flags() | Record() | Variant():
-            shape = _type_shape(type_)
-            members = [f" ({name} {text})" if text else f" {name}" for name, text in shape.members.items()]
-            return f"({shape.head}{''.join(members)})"
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from witxgen.model import (
     TypeDef,
     Variant,
 )
-from witxgen.spell import a_kind, kind, spell
+from witxgen.witx_text import a_kind, kind, spell
 
 _T = TypeVar("_T")
 

@@ -1,4 +1,4 @@
-"""Doc comments of the spec -> docstrings of the generated code.
+"""Doc comments of the spec to docstrings of the generated code.
 
 Rules of this file: text only. References such as `errno::inval` are rewritten to the Python names they have here.
 """
@@ -24,11 +24,11 @@ class Docs:
         self._params = params or {}
 
     def within(self, params: dict[str, str]) -> Docs:
-        """The docstrings of a function with these parameters: the spec's names to Python's."""
+        """The docstrings of a function; `params` are its parameters, the spec's names to Python's."""
         return Docs(self._document, params)
 
     def prose(self, text: str) -> str:
-        """The text with its references in Python's names."""
+        """The text with its references rewritten to Python's names."""
         if text.startswith("witx `"):  # the spec's own name is what this line is for
             return text
         return re.sub(r"`(\w+)(?:::(\w+))?`", self._reference, text.strip())
@@ -54,9 +54,9 @@ class Docs:
                 return match.group(0)
 
     def block(self, *paragraphs: str, indent: int) -> str:
-        """A docstring of these paragraphs, wrapped, blank lines between; empty ones are left out.
+        """A docstring of these paragraphs, wrapped, with blank lines between them; empty ones are left out.
 
-        The items of a list keep their own lines, and code between fences keeps its lines.
+        Each item of a list starts a line, and code between fences keeps its lines.
         """
         width = WIDTH - indent
         done = [text for paragraph in paragraphs for text in _parts(self.prose(paragraph), width)]
@@ -116,8 +116,9 @@ def _code(line: str, width: int) -> str:
 
 def _fill(text: str, width: int, first: str, rest: str) -> str:
     """Wrapped text; a word, such as an address, is never broken."""
-    return textwrap.fill(text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False,
-                         break_on_hyphens=False)  # fmt: skip
+    return textwrap.fill(
+        text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def quote(text: str, indent: int) -> str:

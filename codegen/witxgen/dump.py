@@ -21,7 +21,7 @@ from witxgen.model import (
     Type,
     Variant,
 )
-from witxgen.spell import kind, spell
+from witxgen.witx_text import kind, spell
 
 
 def dump(document: Document) -> dict[str, object]:

@@ -118,7 +118,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A success value or an error, as a function answers it."""
+    """A success value or an error, as a function returns it."""
 
     ok: Type | None
     err: Type | None

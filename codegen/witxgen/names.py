@@ -1,8 +1,8 @@
 """Every rule by which a spec name becomes a Python name.
 
-Rules of this file: strings in, strings out; no other file changes the case of a name or dodges a name that is taken. A
-name that means something else where it would stand gets an underscore behind it. Two names of a spec that become one
-here are `clashes`' business.
+Rules of this file: strings in, strings out; no other file changes the case of a name or avoids a name that is taken. A
+name that already means something else in the generated code gets an underscore at its end. Two names of a spec that
+become the same name in Python are refused by `clashes`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,45 @@ import re
 from collections.abc import Iterable
 
 RUNTIME_NAMES = frozenset(
-    {"ABC", "Any", "BadValue", "Buffer", "Callable", "ClassVar", "Codec", "ConstPointer", "Exception", "FlagTable",
-     "Flags", "Generic", "Guest", "GuestFault", "Handlers", "IntEnum", "Iterator", "Literal", "LookupError",
-     "NamedTuple", "Never", "NoReturn", "OSError", "Pointer", "RawAbi", "RawCalls", "SIGNATURES", "Self", "Signature",
-     "Struct", "StructError", "Stub", "TypeAlias", "TypeVar", "UnicodeDecodeError", "WasiError"}
-)  # fmt: skip
+    {
+        "ABC",
+        "Any",
+        "BadValue",
+        "Buffer",
+        "Callable",
+        "ClassVar",
+        "Codec",
+        "ConstPointer",
+        "Exception",
+        "FlagTable",
+        "Flags",
+        "Generic",
+        "Guest",
+        "GuestFault",
+        "Handlers",
+        "IntEnum",
+        "Iterator",
+        "Literal",
+        "LookupError",
+        "NamedTuple",
+        "Never",
+        "NoReturn",
+        "OSError",
+        "Pointer",
+        "RawAbi",
+        "RawCalls",
+        "SIGNATURES",
+        "Self",
+        "Signature",
+        "Struct",
+        "StructError",
+        "Stub",
+        "TypeAlias",
+        "TypeVar",
+        "UnicodeDecodeError",
+        "WasiError",
+    }
+)
 """Class names that generated modules import, define or use themselves."""
 
 CODEC_NAMES = frozenset(
@@ -28,9 +62,30 @@ ANNOTATION_NAMES = frozenset({"bool", "float", "int", "list", "memoryview", "pro
 """What annotations and decorators are written with: no attribute of a class may stand in front of it."""
 
 LOCAL_NAMES = frozenset(
-    {"answer", "buffer_at", "buffer_len", "character", "codecs", "const_pointer_to", "error", "float", "guest",
-     "handle", "handlers", "int", "list_of", "make", "ord", "pointer_to", "s32", "s64", "self", "str", "view"}
-)  # fmt: skip
+    {
+        "buffer_at",
+        "buffer_len",
+        "character",
+        "codecs",
+        "const_pointer_to",
+        "error",
+        "float",
+        "guest",
+        "handle",
+        "handlers",
+        "int",
+        "list_of",
+        "make",
+        "ord",
+        "pointer_to",
+        "returned",
+        "s32",
+        "s64",
+        "self",
+        "str",
+        "view",
+    }
+)
 """What stubs and raw methods call, and what they call their own variables."""
 
 CODEC_LOCALS = frozenset({"at", "guest", "make", "types", "value"})

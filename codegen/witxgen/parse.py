@@ -1,8 +1,8 @@
 """Text of a `.witx` file to its syntax tree, with places and doc comments.
 
 Rules of this file: the grammars do all the recognising (`comments.lark` the block comments, `grammar.lark` the rest);
-what is here runs them and turns lark's errors into ours. `build`, `expect` and this file are the only ones that
-know lark.
+what is here runs them and turns lark's errors into ours. `build`, `syntax_hints` and this file are the only ones
+that know lark.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from lark.lark import PostLex
 from witxgen import syntax
 from witxgen.build import Builder
 from witxgen.errors import Note, Source, WitxError
-from witxgen.expect import describe
 from witxgen.model import Span
+from witxgen.syntax_hints import describe
 
 _one_at_a_time = threading.Lock()  # the parser puts the doc comments of a text on itself
 

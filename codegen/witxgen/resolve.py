@@ -16,8 +16,8 @@ from witxgen.layout import size_align
 from witxgen.model import Constant, Document, Function, Module, Param, Ref, TypeDef
 from witxgen.reading import Reader
 from witxgen.scope import Names, Scope
-from witxgen.spell import a_kind
 from witxgen.typedefs import TypeBuilder, constant_range
+from witxgen.witx_text import a_kind
 
 _MEMORY = 1 << 32
 

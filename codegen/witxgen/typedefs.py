@@ -30,7 +30,7 @@ from witxgen.model import (
     strip,
 )
 from witxgen.scope import Names, Scope
-from witxgen.spell import spell
+from witxgen.witx_text import spell
 
 _BITS: dict[IntRepr, int] = {"u8": 8, "u16": 16, "u32": 32, "u64": 64}
 

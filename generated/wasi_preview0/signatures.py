@@ -9,14 +9,14 @@ from typing import NamedTuple
 class Signature(NamedTuple):
     """A function as core wasm sees it.
 
-    `slots` are the parameters as `struct` characters of their canonical numbers (I and Q unsigned, i and q signed), and
-    `answers` those of the results.
+    `slots` are the parameters as `struct` characters of their canonical numbers (I and Q unsigned, i and q signed,
+    f and d floats), and `result_slots` those of the results.
     """
 
     params: tuple[str, ...]
     results: tuple[str, ...]
     slots: str
-    answers: str
+    result_slots: str
 
 
 WASI_UNSTABLE: dict[str, Signature] = {

@@ -230,7 +230,7 @@ def test_types_that_python_cannot_tell_apart_or_make(tmp_path: Path, text: str, 
     ("error", "message"),
     [
         ("(error)", "the error of `f` has no type; name an enum of the errors"),
-        ("(error $r)", "the error of `f` is no enum; name an enum of the errors"),
+        ("(error $r)", "the error of `f` is not an enum; name an enum of the errors"),
     ],
 )
 def test_an_error_that_nobody_could_raise(tmp_path: Path, error: str, message: str) -> None:

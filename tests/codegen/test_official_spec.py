@@ -123,8 +123,8 @@ CHANGES: dict[str, tuple[str, str, list[str]]] = {
         r"\(param \$in \(@witx const_pointer",
         "(param $in (@witx pointer",
         [
-            "The parameter `in` of the function `poll_oneoff` is `(pointer $subscription)`, "
-            "officially `(const_pointer $subscription)`."
+            "The parameter `in` of the function `poll_oneoff` is `(@witx pointer $subscription)`, "
+            "officially `(@witx const_pointer $subscription)`."
         ],
     ),
     "result of another type": (
@@ -132,8 +132,8 @@ CHANGES: dict[str, tuple[str, str, list[str]]] = {
         "(tuple $size $size)",
         [
             "The function `sock_recv` is "
-            "`function (result $error (expected (tuple (0 $size) (1 $size)) (error $errno)))`, officially "
-            "`function (result $error (expected (tuple (0 $size) (1 $roflags)) (error $errno)))`."
+            "`function (result $error (expected (tuple $size $size) (error $errno)))`, officially "
+            "`function (result $error (expected (tuple $size $roflags) (error $errno)))`."
         ],
     ),
     "result missing": (

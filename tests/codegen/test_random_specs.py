@@ -124,6 +124,6 @@ def python_value(package: Any, spec: Spec, kind: Kind, guest: Any, at: int) -> A
     codec = getattr(codecs, names.constant_name(name), None) if name in spec.codecs else None
     if codec is None:  # another name for a type: its codec is that of the type it stands for
         found = next(t for t in load([Path(package.__path__[0] + ".witx")]).types if t.name == name)
-        expression = importlib.import_module("witxgen.plan").codec(found.type)
+        expression = importlib.import_module("witxgen.python_types").codec(found.type)
         codec = eval(expression, {**vars(package.guest), **vars(codecs)})
     return codec.get(guest, at)

@@ -335,7 +335,7 @@ def test_constants_and_signatures(kitchen: ModuleType) -> None:
     signature = kitchen.SIGNATURES["kitchen"]["num_all"]
     assert signature.slots == "IiIiiqfdI"
     assert signature.params == ("i32", "i32", "i32", "i32", "i32", "i64", "f32", "f64", "i32")
-    assert kitchen.SIGNATURES["kitchen"]["plain_count"].answers == "q"
+    assert kitchen.SIGNATURES["kitchen"]["plain_count"].result_slots == "q"
 
 
 def test_the_package_is_clean_as_it_stands(folder: Path) -> None:
@@ -363,7 +363,7 @@ def test_output_does_not_depend_on_hash_order_or_place(folder: Path, tmp_path: P
     [
         ("(typename $x (record (field $a (tuple u8 u8))))", "`x` holds a tuple without a name"),
         ("(typename $l (list u8)) (typename $e (enum $ok)) (module $m (@interface func (export \"f\") "
-         "(result $r (expected $l (error $e)))))", "`f` answers a list or text"),
+         "(result $r (expected $l (error $e)))))", "`f` returns a list or text"),
         ("(module $m (@interface func (export \"f\") (param $p (variant (case $a u8)))))", "without a name"),
     ],
 )  # fmt: skip

@@ -16,7 +16,7 @@ What it raises ends the run: the adapter stops the guest by a trap and raises th
 class Signature(Protocol):
     """The core wasm type of a function.
 
-    `slots` and `answers` have one `struct` character per parameter and result, which give their signedness.
+    `slots` and `result_slots` have one `struct` character per parameter and result, which give their signedness.
     """
 
     @property
@@ -26,7 +26,7 @@ class Signature(Protocol):
     @property
     def slots(self) -> str: ...
     @property
-    def answers(self) -> str: ...
+    def result_slots(self) -> str: ...
 
 
 Imports: TypeAlias = Mapping[str, Mapping[str, tuple[Signature, Stub]]]

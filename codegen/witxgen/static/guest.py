@@ -36,7 +36,7 @@ _NOTHING = memoryview(bytearray())
 class Guest:
     """A guest's linear memory as the stubs see it.
 
-    `view` may be shorter than the memory (it grew since) but never longer. `memory` answers the whole current memory
+    `view` may be shorter than the memory (it grew since) but never longer. `memory` returns the whole current memory
     as a writable buffer. `errno_of` turns an `OSError` of a handler into the number the guest gets.
     """
 

@@ -43,7 +43,7 @@ _codecs: dict[tuple[str, str], Codec] = {}
 
 def codec(signature: "Signature") -> Codec:
     """The codec of a type, made once."""
-    key = signature.slots, signature.answers
+    key = signature.slots, signature.result_slots
     if key not in _codecs:
         slots, answers = key
         put = _apart(answers).pack_into if answers else None

@@ -1,7 +1,7 @@
-"""How the checked model lowers into Python: annotations, codecs, and what each stub does.
+"""How each type of the model looks in Python: its annotation, its codec, how it is read from memory and written to it.
 
-Rules of this file: it decides, the templates only lay out. No jinja2, no text of more than one line. What Python cannot
-express is refused here with the position of the declaration.
+Rules of this file: it decides, the templates only write it out. No jinja2, no text of more than one line. What Python
+cannot express is refused here, with the position of the declaration.
 """
 
 from __future__ import annotations
@@ -31,9 +31,21 @@ from witxgen.model import (
 )
 
 STRUCT_CHARS = {
-    "u8": "B", "char8": "B", "u16": "H", "u32": "I", "usize": "I", "char": "I", "bool": "I", "u64": "Q",
-    "s8": "b", "s16": "h", "s32": "i", "s64": "q", "f32": "f", "f64": "d",
-}  # fmt: skip
+    "u8": "B",
+    "char8": "B",
+    "u16": "H",
+    "u32": "I",
+    "usize": "I",
+    "char": "I",
+    "bool": "I",
+    "u64": "Q",
+    "s8": "b",
+    "s16": "h",
+    "s32": "i",
+    "s64": "q",
+    "f32": "f",
+    "f64": "d",
+}
 """A builtin as a `struct` character."""
 
 TUPLE_BITS = 6
@@ -86,19 +98,19 @@ def struct_char(type_: Type) -> str | None:
 
 
 def number_char(type_: Type) -> str | None:
-    """The same for a type whose value is a number to Python too: not a pointer, not a `char`."""
+    """As `struct_char`, for a type whose value is a number in Python too: None for a pointer or a `char`."""
     bare = strip(type_)
     return None if isinstance(bare, Pointer) or bare == Builtin("char") else struct_char(type_)
 
 
 def core_char(type_: Type) -> str | None:
-    """The `struct` character of a number as core wasm passes it, in 32 or 64 bits with its own sign."""
+    """The `struct` character of a number as core wasm passes it: 32 or 64 bits, signed as the type is."""
     char = struct_char(type_)
     return {"B": "I", "H": "I", "b": "i", "h": "i"}.get(char, char) if char else None
 
 
 def annotation(type_: Type) -> str:
-    """The type as a handler author writes it."""
+    """The type as the author of a handler writes it."""
     match type_:
         case Ref(target):
             return names.class_name(target.name)
@@ -121,7 +133,7 @@ def annotation(type_: Type) -> str:
 
 
 def owner(type_: Ref) -> TypeDef:
-    """The definition behind any chain of names."""
+    """The definition that a name stands for, through any number of aliases."""
     while isinstance(type_.target.type, Ref):
         type_ = type_.target.type
     return type_.target
@@ -193,17 +205,17 @@ class RecordPlan:
     layout: str  # the struct format, pads and all
     leaves: tuple[Leaf, ...]
     build: str  # the expression that makes the record of the leaves' variables
-    parts: tuple[str, ...]  # the expressions that write what is no number
+    parts: tuple[str, ...]  # the expressions that write members that are not numbers
     starred: bool  # whether the value itself is the run of leaves, so `*value` packs it
 
     @property
     def used(self) -> bool:
-        """Whether there is anything to read."""
+        """Whether the record has any bytes to read."""
         return bool(self.leaves or self.parts)
 
 
 def plan_record(definition: TypeDef) -> RecordPlan:
-    """Flatten nested records into one struct; leave lists, text and variants to their own codecs."""
+    """The codec of a record: nested records join its struct; lists, text and variants keep their own codecs."""
     leaves: list[Leaf] = []
     parts: list[str] = []
     taken = set(names.CODEC_LOCALS)
@@ -295,14 +307,14 @@ def plan_variant(definition: TypeDef, variant: Variant) -> VariantPlan:
 
 
 def refusal(span: Span, message: str, advice: str) -> WitxError:
-    """The error for a declaration that witx allows and a Python host cannot serve."""
+    """The error for a declaration that witx allows and a Python host cannot implement; `advice` says what to write."""
     path = Path(span.file)
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     return WitxError(span, f"{message}; {advice}", Source(span.file, text).line(span.line))
 
 
 def refuse_nameless(span: Span, name: str, type_: Type, *, inside: bool = True) -> None:
-    """WitxError for a type that would need a Python class but has no name to give it."""
+    """WitxError for a type that needs a Python class but has no name for it."""
     match type_:
         case Expected() | Ref() if inside and isinstance(strip(type_), Expected):
             raise refusal(
@@ -323,9 +335,7 @@ def refuse_nameless(span: Span, name: str, type_: Type, *, inside: bool = True) 
                     refuse_nameless(span, name, case.type)
         case List(element) | Pointer(element, _):
             if not size_align(element).size:
-                raise refusal(
-                    span, f"`{name}` lists or points at values of no bytes", "any number of them would fit nowhere"
-                )
+                raise refusal(span, f"`{name}` lists or points at values of no bytes", "a list of them has no layout")
             refuse_nameless(span, name, element)
         case _:
             pass

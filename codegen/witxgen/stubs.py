@@ -1,7 +1,8 @@
-"""What the stub of each function does: raw numbers in, typed values to the handler, its answer back to memory.
+"""What the stub of each function does: raw numbers in, typed values to the handler, its result back to memory.
 
-Rules of this file: as `plan`, decisions only. One `Step` is one argument; its `kind` names the part of the template
-that lays it out. Raw names end in `_at` (an address), `_len` (a length or a count) or `_raw` (a number to be checked).
+Rules of this file: as in `python_types`, decisions only. One `Step` is one argument; its `kind` names the part of the
+template that writes it. Raw names end in `_at` (an address), `_len` (a length or a count) or `_raw` (a number that has
+to be checked).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from witxgen.model import (
     Variant,
     strip,
 )
-from witxgen.plan import (
+from witxgen.python_types import (
     annotation,
     codec,
     core_char,
@@ -48,11 +49,16 @@ from witxgen.plan import (
 
 INVALID_NAMES = ("inval", "invalid_argument", "einval")
 BAD_TEXT_NAMES = ("ilseq", "invalid_encoding", *INVALID_NAMES)
-"""The cases of an error enum that answer a bad value and bad UTF-8. Where there is none, the guest traps."""
+"""The cases of an error enum that report a bad value and bad UTF-8. Where there is none, the guest traps."""
 
 RANGES = {
-    "u8": (0, 0xFF), "char8": (0, 0xFF), "u16": (0, 0xFFFF), "s8": (-0x80, 0x7F), "s16": (-0x8000, 0x7FFF),
-}  # fmt: skip
+    "u8": (0, 0xFF),
+    "char8": (0, 0xFF),
+    "u16": (0, 0xFFFF),
+    "s8": (-0x80, 0x7F),
+    "s16": (-0x8000, 0x7FFF),
+}
+"""The values of the builtin types that are narrower than the core number they arrive in."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,8 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One value that goes back through a result pointer."""
+class StoredResult:
+    """One value that is stored through a result pointer."""
 
     raw: str
     what: str
@@ -104,7 +110,7 @@ class Answer:
     pack: str  # "put_u32" or "_FILESTAT.pack_into", called with (view, at, value); "" where `codec` does it
     codec: str
     starred: bool
-    value: str  # "answer" or "answer[0]"
+    value: str  # "returned" or "returned[0]"
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,7 @@ class FunctionPlan:
     steps: tuple[Step, ...]
     handler_params: tuple[tuple[str, str, str], ...]  # name, annotation, docs
     handler_result: str
-    answers: tuple[Answer, ...]
+    stored: tuple[StoredResult, ...]
     error: TypeDef | None
     invalid: int | None
     bad_text: int | None
@@ -133,7 +139,7 @@ class FunctionPlan:
 
     @property
     def returned(self) -> str:
-        """How the handler's answer, `%s`, becomes the number that the function returns."""
+        """How the handler's result, `%s`, becomes the number that the function returns."""
         match strip(self.function.result.type) if self.function.result else None:
             case Builtin("char"):
                 return "ord(%s)"
@@ -149,13 +155,13 @@ class FunctionPlan:
     @property
     def uses_view(self) -> bool:
         """Whether the stub looks at memory itself."""
-        return any(a.pack for a in self.answers) or any(s.kind in ("text", "region", "buffers") for s in self.steps)
+        return any(a.pack for a in self.stored) or any(s.kind in ("text", "region", "buffers") for s in self.steps)
 
     @property
     def uses_guest(self) -> bool:
         """Whether the stub needs the guest at all."""
         known = any(s.kind in ("text", "region", "buffers", "list", "pointer", "value") for s in self.steps)
-        return known or bool(self.answers) or self.error is not None
+        return known or bool(self.stored) or self.error is not None
 
 
 def method_names(document: Document) -> dict[tuple[str, str], str]:
@@ -171,8 +177,8 @@ def method_names(document: Document) -> dict[tuple[str, str], str]:
     return out
 
 
-def lower(module: Module, function: Function, method: str) -> FunctionPlan:
-    """Plan one function; WitxError where the ABI gives its result no place to go."""
+def plan_function(module: Module, function: Function, method: str) -> FunctionPlan:
+    """The plan of one function. WitxError where the ABI cannot return its result, or Python cannot express it."""
     raws: list[Raw] = []
     steps: list[Step] = []
     shown: list[tuple[str, str, str]] = []
@@ -187,8 +193,8 @@ def lower(module: Module, function: Function, method: str) -> FunctionPlan:
         steps.append(step)
         raws += more
         shown.append((step.name, kind, param.docs))
-    answers, result = _answers(function, method, local, values)
-    raws += [Raw(a.raw, "I") for a in answers]
+    stored, result = _stored_results(function, method, local, values)
+    raws += [Raw(a.raw, "I") for a in stored]
     core = signature(function)
     result_char = None
     if core.results:
@@ -196,9 +202,22 @@ def lower(module: Module, function: Function, method: str) -> FunctionPlan:
         result_char = own or ("Q" if core.results[0] == "i64" else "I")
     if function.noreturn:
         result = "NoReturn"
-    return FunctionPlan(function, module.name, method, tuple(raws), tuple(steps), tuple(shown), result, tuple(answers),
-                        error, _case(error, INVALID_NAMES), _case(error, BAD_TEXT_NAMES), result_char,
-                        core.params, core.results)  # fmt: skip
+    return FunctionPlan(
+        function=function,
+        module=module.name,
+        method=method,
+        raws=tuple(raws),
+        steps=tuple(steps),
+        handler_params=tuple(shown),
+        handler_result=result,
+        stored=tuple(stored),
+        error=error,
+        invalid=_case(error, INVALID_NAMES),
+        bad_text=_case(error, BAD_TEXT_NAMES),
+        result_char=result_char,
+        params=core.params,
+        results=core.results,
+    )
 
 
 def _pairs(param: Param, following: Param) -> bool:
@@ -268,27 +287,29 @@ def _result_types(function: Function) -> tuple[TypeDef | None, list[Type] | None
     if sides is None or isinstance(strip(function.result.type), Enum):
         return None, None
     if not isinstance(sides.err, Ref) or not isinstance(strip(sides.err), Enum):
-        problem = "has no type" if sides.err is None else "is no enum"
-        raise refusal(function.span, f"the error of `{function.name}` {problem}",
-                      "name an enum of the errors, so that a handler can say which")  # fmt: skip
+        problem = "has no type" if sides.err is None else "is not an enum"
+        message = f"the error of `{function.name}` {problem}"
+        raise refusal(function.span, message, "name an enum of the errors, so that a handler can say which")
     values = list(ok_types(function.result.type))
     for type_ in values:
         refuse_nameless(function.span, function.name, type_)
     return owner(sides.err), values
 
 
-def _answers(function: Function, method: str, local: _Locals, values: list[Type] | None) -> tuple[list[Answer], str]:
+def _stored_results(
+    function: Function, method: str, local: _Locals, values: list[Type] | None
+) -> tuple[list[StoredResult], str]:
     if values is None:
         assert function.result is not None
         return [], annotation(function.result.type)
     many = len(values) > 1
-    answers = []
+    stored = []
     for i, type_ in enumerate(values):
         suffix = f"_{i}" if many else ""
         if isinstance(strip(type_), (List, String)) or is_buffer(type_):
             raise refusal(
                 function.span,
-                f"`{function.name}` answers a list or text",
+                f"`{function.name}` returns a list or text",
                 "take a buffer as a parameter: the ABI has no allocator in the guest",
             )
         place = size_align(type_)
@@ -302,11 +323,21 @@ def _answers(function: Function, method: str, local: _Locals, values: list[Type]
         elif isinstance(bare, (Record, Variant, Pointer, Builtin)):
             expression = codec(type_)
         raw = local.raw("result", f"{i}_at" if many else "at")
-        answers.append(Answer(raw, f"{method}: result{suffix}", place.size, place.align, pack,
-                              expression, starred, f"answer[{i}]" if many else "answer"))  # fmt: skip
+        stored.append(
+            StoredResult(
+                raw=raw,
+                what=f"{method}: result{suffix}",
+                size=place.size,
+                align=place.align,
+                pack=pack,
+                codec=expression,
+                starred=starred,
+                value=f"returned[{i}]" if many else "returned",
+            )
+        )
     kinds = [annotation(type_) for type_ in values]
     result = f"tuple[{', '.join(kinds)}]" if many else kinds[0] if kinds else "None"
-    return answers, result
+    return stored, result
 
 
 def _case(error: TypeDef | None, wanted: tuple[str, ...]) -> int | None:
