@@ -71,14 +71,20 @@ def lacking(code: bytes, owner: Engine) -> list[str]:
     can = {name for name in off if _has(engine(), name) or (name in _EXTRA and has(feature_setter(name)))}
     if not can or not _valid(code, owner.kind, can):
         return []
-    needed: list[str] = []
-    for name in reversed(NEEDS):
-        if name in can and not any(name in NEEDS[other] for other in can):
-            if _valid(code, owner.kind, can - {name}):
-                can.remove(name)
-            else:
-                needed.append(name)
-    return needed[::-1]
+    _reduce(code, owner.kind, can, [name for name in reversed(NEEDS) if name in can])
+    return [name for name in NEEDS if name in can and not any(name in NEEDS[other] for other in can)]
+
+
+def _reduce(code: bytes, kind: Kind, can: set[str], group: list[str]) -> None:
+    """Take out of `can` what of this group the module is valid without: all at once, or else by halves, since there
+    are few that it needs and each validation takes its time."""
+    rest = can.difference(group)
+    if not any(name in group for other in rest for name in NEEDS[other]) and _valid(code, kind, rest):
+        can.difference_update(group)
+    elif len(group) > 1:
+        middle = len(group) // 2
+        _reduce(code, kind, can, group[:middle])
+        _reduce(code, kind, can, group[middle:])
 
 
 def _has(owner: Engine, name: str) -> bool:
