@@ -134,6 +134,7 @@ def test_what_ended_one_call_does_not_wake_the_next() -> None:
     os.close(writes)
 
 
+@few_tries
 def test_a_timeout_without_end_takes_nothing_from_others() -> None:
     """In threads, where nothing but deadlines makes the engine look at a guest."""
     ended: list[float] = []
@@ -154,7 +155,7 @@ def test_a_timeout_without_end_takes_nothing_from_others() -> None:
         time.sleep(0.02)
     for thread in threads:
         thread.join()
-    assert ended[0] - begin < 0.1 + 4 * 0.02 + SLACK
+    in_time(ended[0] - begin, 0.1, 0.1 + 4 * 0.02 + SLACK)
 
 
 @few_tries
@@ -170,6 +171,7 @@ def test_a_timeout_is_for_the_start_section_and_the_start_function_together() ->
     in_time(time.perf_counter() - begin, 0.3, 0.3 + SLACK)
 
 
+@few_tries
 def test_a_call_within_a_call_has_the_nearer_end() -> None:
     text = """(module (import "env" "again" (func $again))
       (func (export "spin") (loop (br 0))) (func (export "outer") (call $again) (loop (br 0))))"""
@@ -191,10 +193,9 @@ def test_a_call_within_a_call_has_the_nearer_end() -> None:
         with pytest.raises(TimeoutExpired) as caught:
             guest.exports.outer(timeout=0.2)
         assert caught.value.timeout == 0.2
-        assert 0.2 <= time.perf_counter() - begin < 0.2 + SLACK
-        over.append(True)
+        over.append(time.perf_counter() - begin)
 
-    over: list[bool] = []
+    over: list[float] = []
     with instantiate(text, imports=host, timeout=30) as guest:
         work()
         thread = threading.Thread(target=work)  # where nothing looks at a guest every now and then
@@ -202,6 +203,8 @@ def test_a_call_within_a_call_has_the_nearer_end() -> None:
         thread.join()
     assert ended == [0.05, 0.2] * 2
     assert len(over) == 2
+    for took in over:
+        in_time(took, 0.2, 0.2 + SLACK)
 
 
 @pytest.mark.parametrize("reason", [TimeoutError("enough"), OSError(5, "enough"), BlockingIOError()], ids=repr)
@@ -238,6 +241,7 @@ def test_the_timeout_error_of_an_alarm_ends_it(config: ModuleConfig) -> None:
         signal.signal(signal.SIGALRM, before)
 
 
+@few_tries
 def test_an_end_for_good_ends_what_begins_later(config: ModuleConfig) -> None:
     with instantiate(TOOL, config, timeout=30) as guest:
         guest.end(RuntimeError("once"))
@@ -245,7 +249,7 @@ def test_an_end_for_good_ends_what_begins_later(config: ModuleConfig) -> None:
         begin = time.perf_counter()
         with pytest.raises(RuntimeError, match="for good"):
             guest.run()
-        assert time.perf_counter() - begin < SLACK
+        in_time(time.perf_counter() - begin, 0, SLACK)
 
 
 def test_a_guest_that_cannot_be_ended_is_no_success() -> None:
@@ -262,6 +266,8 @@ def test_a_guest_that_cannot_be_ended_is_no_success() -> None:
             guest.run()
         except Enough as end:
             ends.append(str(end))
+        finally:
+            guest.close()
 
     spin = threading.Thread(target=work, args=(SPIN_AND_SLEEP,), daemon=True)
     spin.start()
@@ -276,7 +282,7 @@ def test_a_guest_that_cannot_be_ended_is_no_success() -> None:
     made[1].end(Enough("asleep"), for_good=True)
     asleep.join(20)
     spin.join(60)
-    assert ends == ["asleep", "computing"]
+    assert sorted(ends) == ["asleep", "computing"]
 
 
 class Enough(Exception):
@@ -287,7 +293,7 @@ SPIN_AND_SLEEP = """(module
   (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
   (func (export "_start") (local $i i64)
-    (loop $l (br_if $l (i64.lt_u (local.tee $i (i64.add (local.get $i) (i64.const 1))) (i64.const 4000000000))))
+    (loop $l (br_if $l (i64.lt_u (local.tee $i (i64.add (local.get $i) (i64.const 1))) (i64.const 2000000000))))
     (i64.store (i32.const 32) (i64.const 60000000000))
     (drop (call $poll (i32.const 8) (i32.const 512) (i32.const 1) (i32.const 120)))))"""
 """Computes for a second or a few, then sleeps for a minute."""
@@ -366,6 +372,7 @@ def test_an_end_counts_also_if_a_nearer_one_is_set_after_it() -> None:
         guest.exports.outer()
 
 
+@few_tries
 def test_ctrl_c_ends_it(config: ModuleConfig) -> None:
     sent: list[float] = []
 
@@ -377,8 +384,9 @@ def test_ctrl_c_ends_it(config: ModuleConfig) -> None:
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         run(TOOL, config)
-    assert time.perf_counter() - sent[0] < SLACK
+    ended = time.perf_counter()
     timer.join()
+    in_time(ended - sent[0], 0, SLACK)
 
 
 def test_what_comes_in_time_is_not_disturbed() -> None:
