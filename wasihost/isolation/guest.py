@@ -36,6 +36,8 @@ GRACE: Final = 0.5
 """Seconds after its deadline in which a guest's process may end it by itself, and give back its files; then the process
 is killed."""
 _MOST_READ: Final = 1 << 20
+_TRIES: Final = 3
+"""How many workers a guest is given to; those may be killed while they wait, as memory is short."""
 _FOREVER: Final = 1 << 31
 _SLACK: Final = 1 << 20
 
@@ -74,36 +76,45 @@ class IsolatedGuest:
             self._outputs, self._trees = packing.outputs, packing.trees
             self._most = _most(packing)
             self._worker = pool.spawn()
-            if packing.reader is not None:
-                _serve_input(*packing.reader, self._keep)
-                packing.reader = None
-            self._channel = wire.Channel(self._worker.channel)
         except BaseException:
             packing.give_up()
             raise
         try:
             try:
-                wire.send_parcel(self._worker.channel, pickle.dumps(packing.parcel, -1), packing.fds)
+                if packing.reader is not None:
+                    _serve_input(*packing.reader, self._keep)
+                    packing.reader = None
+                first = self._hand_over(packing)
             finally:
-                packing.close()
+                packing.give_up()
             for stream in (config.stdin, config.stdout, config.stderr):
                 if getattr(stream, "owned", False):
                     stream.take()  # type: ignore[union-attr]  # only a PipeEnd is owned
                     stream.release()  # type: ignore[union-attr]  # the same
-            self._begin()
+            self._begin(first)
             if made is not None:
                 made(self)
-        except BrokenPipeError:
-            error = self._lost()
-            self.close()
-            raise error from None
         except BaseException:
             self.close()
             raise
 
-    def _begin(self) -> None:
-        """Wait until it has locked itself in."""
-        message = self._received(None)
+    def _hand_over(self, packing: Packing) -> wire.Message:
+        """Give it to the worker, or to another one if that is killed before it begins: the first message of it, which
+        comes when it has locked itself in."""
+        data, tries = pickle.dumps(packing.parcel, -1), _TRIES
+        while True:
+            self._channel = wire.Channel(self._worker.channel)
+            with suppress(ConnectionError):
+                wire.send_parcel(self._worker.channel, data, packing.fds)
+                if (first := self._channel.receive(self._most)) is not None:
+                    return first
+            tries -= 1
+            if self._ended is not None or not tries:
+                raise self._lost()
+            lost, self._worker = self._worker, pool.spawn()
+            lost.close()
+
+    def _begin(self, message: wire.Message) -> None:
         if message.kind == "never":
             raise received.error(message.values.get("error"), self._compiled, self._args, self._timeout)
         if message.kind != "begins":
@@ -170,11 +181,15 @@ class IsolatedGuest:
         try:
             count = output.write([message.blobs[0]])
         except BaseException as error:
+            if not self._worker.ours:  # the object has forked, and this is the child
+                raise
             self._send(*self._keep(error))
         else:
             self._send("taken", {"count": count})
 
     def _send(self, kind: str, values: dict[str, Any]) -> None:
+        if not self._worker.ours:
+            raise RuntimeError("this guest belongs to the process that was forked: only that can go on with it")
         with suppress(OSError):  # it has ended: the next message says how
             self._channel.send(kind, values)
 

@@ -51,14 +51,19 @@ _TRIES: Final = 2
 class Worker(NamedTuple):
     """One forked process: the channel to it, and the socket that its life hangs on, which tells its status at last."""
 
-    channel: socket.socket
-    life: socket.socket
+    channel: _socket.socket
+    life: _socket.socket
     owner: int
     """The process that may end it: one that was forked from that has these sockets too."""
 
+    @property
+    def ours(self) -> bool:
+        """Whether this is not a process that was forked since."""
+        return os.getpid() == self.owner
+
     def kill(self) -> None:
         """From any thread: end the process, if it has not ended."""
-        if os.getpid() == self.owner:
+        if self.ours:
             with suppress(OSError):
                 self.life.shutdown(socket.SHUT_WR)
 
@@ -228,11 +233,11 @@ def _worker(control: _socket.socket) -> Worker | None:
 def _taken(control: _socket.socket, flags: int) -> Worker | None:
     """The next one in the socket; None for its end. BlockingIOError if there is none and it is not waited for."""
     while True:
-        data, fds = wire.take_fds(control, 16, 2, flags)
-        if len(fds) == 2:
-            return Worker(socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1]), os.getpid())
-        for fd in fds:
-            os.close(fd)
+        data, sockets = wire.take_sockets(control, 16, 2, flags)
+        if len(sockets) == 2:
+            return Worker(sockets[0], sockets[1], os.getpid())
+        for one in sockets:
+            one.close()
         if not data:
             return None
         if data == wire.MADE:  # whose descriptors had no room here

@@ -6,11 +6,14 @@ that is believed before it was compared with a bound, and no wait that has no en
 
 from __future__ import annotations
 
+import _socket
+import array
 import json
+import os
 import socket
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from wasihost.unpatched import time
 
@@ -18,6 +21,9 @@ _HEAD: Final = struct.Struct("<IQ")
 _MOST_TEXT: Final = 64 << 20
 """Bytes of the JSON of one message: what a tree of 250,000 long names takes."""
 _PIECE: Final = 1 << 20
+_FD: Final = struct.Struct("=i")
+_SAME: Final = (-1,)
+"""For the family, the type and the protocol of a socket: those that it has."""
 _FDS: Final = 200
 """Descriptors that go with one byte; the kernel takes 253."""
 
@@ -37,17 +43,10 @@ class Message(NamedTuple):
     blobs: list[memoryview]
 
 
-class Receives(Protocol):
-    """A socket of Python's own, also where gevent has put others in their place."""
-
-    def recvmsg(self, size: int, room: int, flags: int, /) -> tuple[bytes, list[tuple[int, int, bytes]], int, Any]:
-        """As `socket.socket.recvmsg`."""
-
-
 class Channel:
     """One end of a stream socket. One thread at a time sends, and one receives."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: _socket.socket) -> None:
         self.sock = sock
 
     def send(
@@ -118,12 +117,12 @@ class Channel:
         self.sock.close()
 
 
-def send_parcel(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:
+def send_parcel(sock: _socket.socket, data: bytes, fds: Sequence[int]) -> None:
     """From the embedder to the worker, which trusts it: bytes, and descriptors to be had as well."""
     sock.settimeout(None)
     sock.sendall(struct.pack("<QI", len(data), len(fds)))
     for at in range(0, len(fds), _FDS):
-        socket.send_fds(sock, [b"."], fds[at : at + _FDS])
+        sock.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds[at : at + _FDS]))])
     sock.sendall(data)
 
 
@@ -143,15 +142,28 @@ def receive_parcel(sock: socket.socket) -> tuple[bytes, list[int]] | None:
     return None if body is None else (body, fds)
 
 
-def take_fds(sock: Receives, size: int, most: int, flags: int = 0) -> tuple[bytes, list[int]]:
-    """One message and the descriptors that come with it, which programs that this process executes do not get."""
-    room = socket.CMSG_SPACE(most * struct.calcsize("i"))
-    data, extra, _, _ = sock.recvmsg(size, room, flags | getattr(socket, "MSG_CMSG_CLOEXEC", 0))
-    fds: list[int] = []
-    for level, kind, content in extra:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds += struct.unpack(f"={len(content) // 4}i", content[: len(content) // 4 * 4])
-    return data, fds
+def take_sockets(sock: _socket.socket, size: int, most: int, flags: int = 0) -> tuple[bytes, list[_socket.socket]]:
+    """One message and the sockets that come with it, which programs that this process executes do not get."""
+    room = socket.CMSG_SPACE(most * _FD.size)
+    # In C until they are objects, which close themselves: a signal handler that raises comes between any two steps.
+    found: list[Any] = []
+    try:
+        found.extend(map(sock.recvmsg, (size,), (room,), (flags | getattr(socket, "MSG_CMSG_CLOEXEC", 0),)))
+        fds = _fds_of(found[0])
+        found.extend(map(_socket.socket, _SAME * len(fds), _SAME * len(fds), _SAME * len(fds), fds))
+    except BaseException:
+        if len(found) == 1:
+            for fd in _fds_of(found[0]):
+                os.close(fd)
+        raise
+    return found[0][0], found[1:]
+
+
+def _fds_of(message: tuple[bytes, list[tuple[int, int, bytes]], int, Any]) -> list[int]:
+    return [
+        fd for level, kind, content in message[1] if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+        for (fd,) in _FD.iter_unpack(content[: len(content) // _FD.size * _FD.size])
+    ]  # fmt: skip
 
 
 def _all(sock: socket.socket, size: int) -> bytes | None:

@@ -24,17 +24,32 @@ class Artifact(NamedTuple):
     outline: Outline
 
 
-_files: weakref.WeakKeyDictionary[Module, int] = weakref.WeakKeyDictionary()
+_Identity = tuple[int, int]
+_files: weakref.WeakKeyDictionary[Module, tuple[int, _Identity]] = weakref.WeakKeyDictionary()
 
 
 def of(module: Module) -> tuple[Artifact, int]:
     """What the other process needs, and a descriptor of the file, which stays this module's."""
-    fd = _files.get(module)
-    if fd is None:
+    fd, identity = _files.get(module, (-1, (0, 0)))
+    if fd < 0 or _identity(fd) != identity:  # a daemon has closed all descriptors, and others may have taken the number
         fd = _made(module)
-        _files[module] = fd
-        weakref.finalize(module, os.close, fd).atexit = False
+        _files[module] = fd, _identity(fd)
+        weakref.finalize(module, _close, fd, _identity(fd)).atexit = False
     return Artifact(module.engine.kind, module.outline), fd
+
+
+def _identity(fd: int) -> _Identity:
+    """What is behind the number of a descriptor."""
+    try:
+        found = os.fstat(fd)
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
+
+
+def _close(fd: int, identity: _Identity) -> None:
+    if _identity(fd) == identity:
+        os.close(fd)
 
 
 def _made(module: Module) -> int:
