@@ -8,7 +8,7 @@ PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generate check-spec lint types imports drift check guests test docs demo bench bench-shapes bench-ends bench-isolation testsuite go-tests suites rust escape storm fuzz differential soak interrupts wheel clean
+.PHONY: help setup generate check-spec lint types imports drift check guests test docs demo bench bench-shapes bench-ends bench-isolation testsuite go-tests suites rust escape storm fuzz differential soak interrupts wheel spelling site coverage clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ lint: $(READY)  ## Style: ruff check and ruff format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
+spelling: $(READY)  ## Misspelt words in code and text
+	$(BIN)/codespell
+
 types: $(READY)  ## mypy --strict over everything
 	$(BIN)/mypy
 
@@ -46,7 +49,7 @@ drift: $(READY)  ## Whether generated/ is what the generator writes; prints a di
 	$(BIN)/python -m witxgen generate --check $(PREVIEW1) -o generated --package wasi_preview1
 	$(BIN)/python -m witxgen generate --check $(PREVIEW0) -o generated --package wasi_preview0
 
-check: lint types imports drift  ## What must be green at every commit, besides the tests
+check: lint spelling types imports drift  ## What must be green at every commit, besides the tests
 
 guests: $(READY)
 	$(BIN)/python -m tests.support.guests
@@ -59,8 +62,16 @@ test: $(READY)  ## The whole suite, in two processes (WORKERS=N), then what has 
 	$(BIN)/python -m pytest -m alone || status=$$?; \
 	[ $$status = 0 ] || echo "tests failed: the short summaries above name them"; exit $$status
 
+coverage: $(READY)  ## The suite in one process, and which lines it does not reach; fails below the floor of pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group coverage
+	$(BIN)/python -m pytest -m "not alone" --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
+
 docs: $(READY)  ## Write docs/errnos.md from the table of tests
 	$(BIN)/python -m tests.conformance docs
+
+site: $(READY) spelling  ## The documentation as a site, into build/site; a warning is an error
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group site
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
 
 demo: $(READY)  ## Compile a small C program and run it with a preopened folder
 	$(BIN)/python tests/demo/demo.py

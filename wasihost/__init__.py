@@ -7,8 +7,19 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING
+
+if os.name == "nt":
+    raise ImportError(
+        "wasihost runs on Linux and macOS, not on Windows: what keeps a guest in its folders stands on POSIX calls. "
+        "Run it in WSL or in a container"
+    )
+if sys.implementation.name != "cpython":
+    raise ImportError(
+        f"wasihost runs on CPython, not on {sys.implementation.name}: it relies on how CPython runs ctypes"
+    )
 
 from wasi_preview1.errors import GuestFault, WasiError
 from wasi_preview1.types import Errno
@@ -42,11 +53,6 @@ from wasihost.errors import (
 from wasihost.fsconfig import FSConfig, Mount
 from wasihost.limits import Limits
 from wasihost.outcomes import Outcome, outcome
-
-if sys.implementation.name != "cpython":
-    raise ImportError(
-        f"wasihost runs on CPython, not on {sys.implementation.name}: it relies on how CPython runs ctypes"
-    )
 
 if TYPE_CHECKING:
     from wasihost.engines.wasmtime.compiling import Compilation

@@ -202,6 +202,11 @@ def test_another_python_is_told() -> None:
     assert "ImportError: wasihost runs on CPython, not on pypy" in done.stderr
 
 
+def test_windows_is_refused_at_import() -> None:
+    done = python("import os; os.name = 'nt'; import wasihost")
+    assert "ImportError: wasihost runs on Linux and macOS, not on Windows" in done.stderr
+
+
 # -- threads -----------------------------------------------------------------------------------------------------------
 
 

@@ -145,7 +145,7 @@ def report(module: Module, provided: "Imports", lacking: str, label: str, offere
     lines = [one.what for one in misfits[:_SHOWN]]
     if len(misfits) > _SHOWN:
         lines.append(f"and {len(misfits) - _SHOWN} more")
-    advices = list(dict.fromkeys(one.advice for one in misfits if one.advice))
+    hints = list(dict.fromkeys(one.advice for one in misfits if one.advice))
     if unknown:
-        advices.append(_to_type(unknown, False))
-    return f"{shown(label)} does not fit this host:\n  " + "\n  ".join(lines) + "".join(f"\n{one}" for one in advices)
+        hints.append(_to_type(unknown, False))
+    return f"{shown(label)} does not fit this host:\n  " + "\n  ".join(lines) + "".join(f"\n{one}" for one in hints)
