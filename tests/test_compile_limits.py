@@ -96,7 +96,7 @@ INSTRUCTIONS = """(module (memory 1) (table 2 funcref) (tag $t) (type $f (func))
 def test_every_form_of_instruction_is_stepped_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "_FEW", 0)
     code = assemble(INSTRUCTIONS.encode(), "")
-    ((start, end),) = loops._bodies(code)
+    ((start, end),) = loops.bodies(code)
     assert code.count(3, start, end) > 40
     assert loops.squares(code) == 4**2
 
@@ -105,7 +105,7 @@ def test_every_form_of_instruction_is_stepped_over(monkeypatch: pytest.MonkeyPat
 def test_programs_have_few(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "_FEW", 0)
     code = build_c(name).read_bytes()
-    counts = [loops._loops(code, start, end) for start, end in loops._bodies(code)]
+    counts = [loops._loops(code, start, end) for start, end in loops.bodies(code)]
     assert 0 < max(counts) < 200
     assert len(counts) > 50
 

@@ -17,9 +17,9 @@ RUNS: Final = (
     "array", "difflib", "fcntl", "mmap", "resource", "signal", "termios", "time",
     *(f"wasihost.{name}" for name in (
         "backtrace", "counting", "descriptors.ahead", "descriptors.readiness", "descriptors.virtual",
-        "engines.wasmtime.globals", "engines.wasmtime.instance", "engines.wasmtime.misfits", "engines.wasmtime.module",
-        "engines.wasmtime.watch", "instantiating", "memory", "names", "overlaps", "state", "stats", "vfs.changes",
-        "vfs.mounting",
+        "engines.wasmtime.globals", "engines.wasmtime.instance", "engines.wasmtime.loops", "engines.wasmtime.misfits",
+        "engines.wasmtime.module", "engines.wasmtime.modulelimits", "engines.wasmtime.watch", "instantiating", "memory",
+        "names", "overlaps", "state", "stats", "vfs.changes", "vfs.mounting",
     )),
 )  # fmt: skip
 """What a run of any kind may import, besides what every run does: little and fast, so the first run brings it all."""

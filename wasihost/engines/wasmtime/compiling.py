@@ -5,14 +5,13 @@ compile only when it comes to it. That takes a fiftieth of the time; what is in 
 """
 
 import ctypes
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from wasihost.engines.wasmtime import loops, postpone
+from wasihost.engines.wasmtime import postpone
 from wasihost.engines.wasmtime.engine import Engine, Kind
 from wasihost.engines.wasmtime.ffi import c, take_error
 from wasihost.errors import ModuleError
@@ -61,17 +60,40 @@ _ADVICE = (
 _LACKS = ("feature required", "not enabled", "must be enabled", "is disabled", "not supported", "support is not")
 
 
-def validate(code: bytes, label: str, owner: Engine) -> None:
-    """ModuleError for a module that this engine would refuse, with what to do about it."""
+SIZE: Final = 512 << 20
+"""Bytes of a module in the binary format."""
+TEXT: Final = 64 << 20
+"""Bytes of one in the text format, for which the engine takes many times as much memory."""
+
+
+def check_size(size: int, label: str, *, text: bool = False) -> None:
+    """ModuleError for a module that is too large to be read, or to be assembled."""
+    if text and size > TEXT:
+        raise ModuleError(f"{label}: has {size:,} bytes of text, at most {TEXT:,} are assembled: give the binary form")
+    if size > SIZE:
+        raise ModuleError(f"{label}: has {size:,} bytes, and a module may have {SIZE:,}: build it without debug "
+                          "information, or split it")  # fmt: skip
+
+
+def validate(code: bytes, label: str, owner: Engine, bounds: "Bounds | None" = None) -> None:
+    """ModuleError for a module that this engine would refuse, with what to do about it; and without `bounds`, for one
+    that would take it too long."""
+    from wasihost.engines.wasmtime import loops, modulelimits  # which modules in the cache do without
+
+    check_size(len(code), label)
+    if bounds is None:
+        modulelimits.check(code, label)
     if error := c.wasmtime_module_validate(owner.ptr, code, len(code)):
         text = take_error(error)
         raise lacks(code, label, owner, text) or refused(text, label)
     if (owner.kind.interruptible or owner.kind.fuel) and loops.squares(code) > loops.MOST:
         raise ModuleError(
             f"{label}: has more loops in one function than the engine can compile in a reasonable time for runs that "
-            f"can be ended: at most {math.isqrt(loops.MOST):,}; compile it with Module(..., interruptible=False), and "
+            f"can be ended: at most {loops.ALONE:,}; compile it with Module(..., interruptible=False), and "
             "run it in another thread, without timeout and fuel"
         )
+    if bounds is None:
+        modulelimits.check_code(code, label)
 
 
 _AT_ONCE = 1 << 14

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
 from wasihost.cached import cached_property
 from wasihost.engines.wasmtime import cache as disk
 from wasihost.engines.wasmtime import seen
-from wasihost.engines.wasmtime.compiling import OnCompile, around, compiled, validate
+from wasihost.engines.wasmtime.compiling import OnCompile, around, check_size, compiled, validate
 from wasihost.engines.wasmtime.engine import PLAIN, Engine, Kind, engine
 from wasihost.engines.wasmtime.ffi import MemoryType, Vec, c, functype_at, memorytype_at, name_at, take_error
 from wasihost.engines.wasmtime.once import once
@@ -125,7 +125,7 @@ def compile_wasm(
     if code[4:8] != _CORE:
         _refuse_version(code, label)
     owner = engine(kind)
-    validate(code, label, owner)
+    validate(code, label, owner, bounds)
     with around(label, len(code), kind, on_compile):
         ptr = compiled(code, label, owner, bounds)
     return Module(owner, ptr, outline(io.BytesIO(code)))
@@ -146,6 +146,7 @@ def assemble(text: bytes, label: str) -> bytes:
         from wasihost.mistakes import not_wasm
 
         raise ModuleError(f"{label}: not WebAssembly: {not_wasm(text)}")
+    check_size(len(text), label, text=True)
     binary = Vec()
     if error := c.wasmtime_wat2wasm(text, len(text), ctypes.byref(binary)):
         what, arrow, where = take_error(error).partition("\n     -->")
@@ -242,6 +243,7 @@ def load(
     with open(path, "rb") as file:
         about = os.fstat(file.fileno())
         origin = os.path.abspath(path), about
+        check_size(about.st_size, label)
         if not cache:
             made = compile_wasm(file.read(), label, kind, on_compile, bounds)
             made.origin = origin

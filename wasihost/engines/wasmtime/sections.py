@@ -36,11 +36,11 @@ def read_types(file: BinaryIO) -> FunctionTypes:
     """The types of a module's imported and exported functions."""
     found = _sections(file, 1, 7)
     types = types_in(io.BytesIO(found.get(1, b"\0")))
-    imported = [types[index] for index in _imports(io.BytesIO(found.get(2, b"\0")))]
+    given = [types[index] for index in imported(io.BytesIO(found.get(2, b"\0")))]
     own = io.BytesIO(found.get(3, b"\0"))
-    every = imported + [types[number(own)] for _ in range(number(own))]
+    every = given + [types[number(own)] for _ in range(number(own))]
     exported = each_export(io.BytesIO(found.get(7, b"\0")))
-    return FunctionTypes(imported, {name: every[index] for name, kind, index in exported if kind == 0})
+    return FunctionTypes(given, {name: every[index] for name, kind, index in exported if kind == 0})
 
 
 def _sections(file: BinaryIO, first: int, last: int) -> dict[int, bytes]:
@@ -117,7 +117,7 @@ def _skip_limits(file: BinaryIO) -> None:
         number(file)
 
 
-def _imports(file: BinaryIO) -> list[int]:
+def imported(file: BinaryIO) -> list[int]:
     """The types of imported functions."""
     found = []
     for _ in range(number(file)):
