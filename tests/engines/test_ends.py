@@ -16,13 +16,15 @@ from typing import Any
 import pytest
 from wasi_preview1.guest import GuestFault
 
+import wasihost
 from tests.engines.conftest import Users, through_execute
+from tests.support import wheels
 from tests.support.engine import Host, telling, wat
 from wasihost.config import ModuleConfig
 from wasihost.engines.base import HostState
-from wasihost.engines.wasmtime import module
+from wasihost.engines.wasmtime import library, module
 from wasihost.engines.wasmtime.run import execute
-from wasihost.errors import ExitError, TrapError
+from wasihost.errors import ExitError, ModuleError, TrapError
 from wasihost.state import State
 
 Enter = Callable[[str, HostState], None]
@@ -161,6 +163,36 @@ def test_traps_are_told_apart_with_names_of_functions(way: int, kind: str, inner
     assert "\n" not in trap.message
     assert trap.message in str(trap)
     assert inner in str(trap)
+
+
+ODD_TRAPS = {
+    "atomic wait on non-shared memory": "(drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const 0)))",
+    "atomic wait on non-shared memory ": "(drop (memory.atomic.wait64 (i32.const 0) (i64.const 0) (i64.const 0)))",
+    "misaligned atomic access": "(drop (i32.atomic.load (i32.const 1)))",
+    "null reference": "(drop (ref.as_non_null (ref.null func)))",
+    "null reference ": "(call_ref $f (ref.null $f))",
+    "null reference  ": "(drop (struct.get $s 0 (ref.null $s)))",
+    "null reference   ": "(throw_ref (ref.null exn))",
+    "out of bounds array access": "(drop (array.get $a (array.new_default $a (i32.const 1)) (i32.const 5)))",
+    "allocation size too large": "(drop (array.new_default $a (i32.const -1)))",
+    "cast failure": "(drop (ref.cast (ref $s) (ref.i31 (i32.const 1))))",
+}
+"""Of which some engines have no number for the C interface: the old ones end the process when they are asked for it."""
+
+
+@pytest.mark.parametrize("kind", ODD_TRAPS)
+@pytest.mark.parametrize("fuel", [None, 10**6])
+def test_traps_of_every_proposal(kind: str, fuel: int | None) -> None:
+    types = {"$f": "(type $f (func))", "$s": "(type $s (struct (field i32)))", "$a": "(type $a (array i64))"}
+    used = " ".join(text for name, text in types.items() if name in ODD_TRAPS[kind])
+    guest = f'(module {used} (memory (export "memory") 1) (func (export "_start") {ODD_TRAPS[kind]}))'
+    with pytest.raises((TrapError, ModuleError)) as caught:
+        wasihost.run(guest, cache=False, fuel=fuel)
+    if library.load().version == wheels.OLDEST:
+        assert isinstance(caught.value, ModuleError)
+    else:
+        assert isinstance(caught.value, TrapError)
+        assert caught.value.kind == kind.strip()
 
 
 def test_a_fault_shows_where_in_the_guest() -> None:

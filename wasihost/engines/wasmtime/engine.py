@@ -67,6 +67,8 @@ def new_config(kind: Kind, *, parallel: bool) -> int:
             getattr(c, feature_setter(item[1:]))(config, item[0] == "+")
         if "-reference-types" in kind.features and has(_COMPONENTS):  # which need them, and are not used here
             getattr(c, _COMPONENTS)(config, False)
+    if not has("wasmtime_trap_new_code"):  # wheels before 34 end the process when asked for the code of a wait's trap
+        c.wasmtime_config_wasm_threads_set(config, False)
     return config
 
 
