@@ -87,7 +87,8 @@ def test_what_is_in_no_set_is_off(version: str) -> None:
     kind = Kind(features=of_engine.settled(version))
     on = {name for name in NEEDS if of_engine._has(engine(kind), name)}
     assert on == {name for name in SETS[version] if of_engine._has(engine(), name)}
-    assert engine(kind).identity != engine(PLAIN).identity
+    assert (engine(kind).identity != engine(PLAIN).identity) == bool(kind.features)
+    assert kind.features or version == "wasm-3.0"  # which the oldest engine has no more than
 
 
 def test_all_that_a_module_lacks_is_named() -> None:
@@ -229,7 +230,7 @@ def test_every_set_that_is_let_through_makes_an_engine() -> None:
     of the others, none, or all but one."""
     done = python(EVERY)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert int(done.stdout) > 50
+    assert int(done.stdout) > 40
 
 
 LEFT_OUT = {
