@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 import pytest
 
@@ -195,9 +196,48 @@ for _ in range(3):
 """
 
 
-@pytest.mark.parametrize("steps", ["", "n ", "n n ", "n n n ", "n n n n ", "r r ", "s s s s s ", "u n n n "])
+@pytest.mark.parametrize(
+    "steps", ["", "n ", "n n ", "n n n ", "n n n n ", "r r ", "s s s s s ", "u n n n ", "n n n r ", "r r r "]
+)
 def test_pdb_quits_out_of_a_host_function(steps: str) -> None:
     commands = "".join(f"{step}\n" for step in [*steps.split(), "q"] * 3)
     done = python(QUIT.format(commands=commands, module=ONCE))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("quit") >= 1
+
+
+LATE = [("settrace", "call"), ("settrace", "line"), ("settrace", "return"), ("setprofile", "return")]
+LATE += [("setprofile", "c_return")]
+if sys.version_info >= (3, 12):
+    LATE += [("monitoring", event) for event in ("PY_START", "PY_RETURN", "LINE", "CALL", "PY_UNWIND")]
+
+
+@pytest.mark.parametrize("where", ["own", "linker"])
+@pytest.mark.parametrize(("tool", "event"), LATE)
+def test_a_tracer_that_is_set_by_a_host_function_or_around_a_users_linker(where: str, tool: str, event: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.process.late_tracers", where, tool, event],
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout.split()[-1]) > 3
+
+
+def test_who_asks_sees_the_tracer_that_was_set() -> None:
+    imports, seen = Imports("env"), []
+
+    def trace(*_: Any) -> Any:
+        return None
+
+    @imports.function
+    def host(number: int) -> int:
+        before = sys.gettrace(), sys.getprofile()
+        sys.settrace(trace)
+        sys.setprofile(trace)
+        seen.append((sys.gettrace() is trace, sys.getprofile() is trace))
+        sys.setprofile(before[1])
+        sys.settrace(before[0])
+        return number
+
+    run(ONCE, imports=imports)
+    assert seen == [(True, True)]

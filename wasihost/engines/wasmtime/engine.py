@@ -15,7 +15,7 @@ engine of its own that compiles on the calling thread; modules compiled before t
 import os
 from typing import NamedTuple
 
-from wasihost.engines.wasmtime import signals
+from wasihost.engines.wasmtime import signals, tracing
 from wasihost.engines.wasmtime.ffi import c, has, new_functype
 from wasihost.engines.wasmtime.library import load
 from wasihost.engines.wasmtime.stack import granted
@@ -115,6 +115,7 @@ def engine(kind: Kind = PLAIN) -> Engine:
             if found is None:
                 found = _engines[kind] = Engine(kind, parallel=not _forked)
                 signals.engine_started()
+                tracing.notice()
     return found
 
 

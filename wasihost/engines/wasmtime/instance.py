@@ -10,6 +10,7 @@ from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from wasihost import interrupts
 from wasihost.engines.wasmtime import memory, nesting, postpone, signals, stack, tracing
 from wasihost.engines.wasmtime.alone import BUSY, Alone, check_left
 from wasihost.engines.wasmtime.calls import (
@@ -298,7 +299,7 @@ class Instance:
             if quiet:
                 tracing.resume()
 
-    postpone.BUSY.add(_entered.__code__)
+    interrupts.BUSY.add(_entered.__code__)
 
     def _renew(self) -> None:
         """What a callback has given to the engine, made again for the next."""

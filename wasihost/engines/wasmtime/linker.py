@@ -31,7 +31,7 @@ from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from wasihost.engines.wasmtime import memory, postpone
+from wasihost.engines.wasmtime import memory, postpone, tracing
 from wasihost.engines.wasmtime.calls import CALLER_CALLBACK, TRAP_TEXT, entry, new_trap
 from wasihost.engines.wasmtime.calls import define as define_unchecked
 from wasihost.engines.wasmtime.ffi import c, has, new_functype, without_stack
@@ -132,6 +132,8 @@ class Run:
         """
         if self._given is not None:
             return self._call_again(function, *args, **kwargs)
+        if tracing.watched():
+            tracing.hide()
         raised: BaseException | None = None
         guest = self._state.guest
         self._given, self._thread = guest.memory, threading.get_ident()
@@ -333,6 +335,7 @@ def define(
         reason = "asked for" if asked else "this wasmtime has no wasmtime_linker_define_func_unchecked"
         level = logging.INFO if asked else logging.WARNING
         logging.getLogger("wasihost").log(level, "slow binding through Linker.define_func: %s", reason)
+    tracing.notice()
     run = Run(linker, state, partial(_put_all, state, unstable, _put_checked if checked else _put_unchecked))
     shared = _linkers.setdefault(linker, _Shared())
     with shared.lock:

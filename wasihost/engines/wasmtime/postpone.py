@@ -27,15 +27,12 @@ from _thread import interrupt_main
 from collections.abc import Callable
 from functools import partial
 from itertools import compress, starmap
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any, TypeAlias, cast
 
 from wasihost.errors import BY_SIGNAL_HANDLER
-from wasihost.interrupts import FRAGILE
+from wasihost.interrupts import BUSY, FRAGILE
 from wasihost.unpatched import threading
-
-BUSY: set[CodeType] = set()
-"""Functions in which nothing may be raised, and neither in what they call, up to a function of `FRAGILE`."""
 
 _Handler: TypeAlias = Callable[[int, FrameType | None], Any]
 

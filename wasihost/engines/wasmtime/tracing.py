@@ -5,6 +5,9 @@ undefined address of it: the same as with signal handlers, see `postpone`. So wh
 suspended while a guest is entered (`PyThreadState_EnterTracing`), and callbacks call what is behind them with tracing
 resumed: what it raises there comes to the callback's `try`. Where nobody does, this costs one look for each entering.
 
+Tracers that a host function sets while a guest runs, and those of users' own linkers, are not suspended: others of
+theirs are to be seen. They are called by a filter, which leaves out the frames where an exception has no way out.
+
 Rules of this file: `suspend` is called where no signal handler may raise, and `resume` after it as the last of what
 must be done. Coverage and cProfile raise nothing, and are left alone.
 """
@@ -13,11 +16,12 @@ import ctypes
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import chain, starmap
-from types import FunctionType
+from types import FrameType, FunctionType
 from typing import Any
 
-from wasihost.interrupts import WHEN_TRACED
+from wasihost.interrupts import BUSY, FRAGILE, WHEN_TRACED
 
 _trace: Callable[[], Any] = sys.gettrace
 _profile: Callable[[], Any] = sys.getprofile
@@ -88,3 +92,131 @@ def resume() -> None:
 def unseen(function: Callable[[], object]) -> tuple[Any, tuple[object, ...]]:
     """What to give to `start_new_thread` so that no tracer sees the thread, not even its first call."""
     return deque, (chain(map(_enter, starmap(_current, ((),))), starmap(function, ((),))), 0)
+
+
+# -- tracers in front of which there is a filter ---------------------------------------------------------------------
+
+
+def _hidden(frame: FrameType) -> bool:
+    """Whether nothing may be raised in this frame: callbacks, and what is around the engine's call."""
+    if frame.f_code in FRAGILE or frame.f_globals.get("__package__") == "wasmtime":
+        return True
+    at: FrameType | None = frame
+    while at is not None and at.f_code not in FRAGILE:
+        if at.f_code in BUSY:
+            return True
+        at = at.f_back
+    return False
+
+
+def _within() -> bool:
+    """Whether the caller was called by a guest, or calls one."""
+    at: FrameType | None = sys._getframe()
+    while at is not None and at.f_code not in FRAGILE:
+        at = at.f_back
+    return at is not None
+
+
+def _filter(function: Callable[..., Any], frame: FrameType, event: str, arg: object) -> Any:
+    return None if _hidden(frame) else function(frame, event, arg)
+
+
+def _filter_monitor(function: Callable[..., Any], *args: Any) -> Any:
+    return None if _hidden(sys._getframe(1)) else function(*args)
+
+
+def _filtered(function: Any, by: Callable[..., Any] = _filter) -> Any:
+    """The filter in front of a tracer that might raise."""
+    return partial(by, function) if function is not None and _plain(function) is function else function
+
+
+def _plain(found: Any) -> Any:
+    """The tracer behind its filter."""
+    return found.args[0] if type(found) is partial and found.func in (_filter, _filter_monitor) else found
+
+
+def _unseen(_frame: FrameType, _event: str, _arg: object) -> Any:
+    """The local trace function of frames that are hidden: debuggers give theirs to all frames that have none."""
+    return _unseen
+
+
+def _hide_frames() -> None:
+    for function in WHEN_TRACED:
+        function()
+    at: FrameType | None = sys._getframe(1)
+    while at is not None:
+        if _hidden(at):
+            at.f_trace = _unseen
+        at = at.f_back
+
+
+def hide() -> None:
+    """Put the filter in front of the tracers of this thread. Called where a user's own linker is entered."""
+    for found, put in ((_trace(), _put_trace), (_profile(), _put_profile)):
+        if _raises(found):
+            put(_filtered(found))
+    _hide_frames()
+    if _tool is not None:
+        for tool in _TOOLS:
+            if (_tool(tool) or "coverage") not in _HARMLESS:
+                _filter_tool(tool)
+
+
+def _filter_tool(tool: int) -> None:
+    for event in _events:
+        found = _register(tool, event, None)
+        if found is not None:
+            _register(tool, event, _filtered(found, _filter_monitor))
+
+
+_put_trace: Callable[[Any], None] = sys.settrace
+_put_profile: Callable[[Any], None] = sys.setprofile
+_register: Any = getattr(getattr(sys, "monitoring", None), "register_callback", None)
+_events: list[int] = []
+
+
+def notice() -> None:
+    """From now on, notice tracers that are set while a guest runs. Called when an engine starts or is used."""
+    if sys.gettrace is not _trace:
+        return
+
+    def setting(put: Callable[[Any], None]) -> Callable[[Any], None]:
+        def wrapper(function: Any, /) -> None:
+            inside = _raises(function) and _within()
+            put(_filtered(function) if inside else function)
+            if inside:
+                _hide_frames()
+
+        wrapper.__name__, wrapper.__doc__ = put.__name__, put.__doc__
+        return wrapper
+
+    def getting(get: Callable[[], Any]) -> Callable[[], Any]:
+        def wrapper() -> Any:
+            return _plain(get())
+
+        wrapper.__name__, wrapper.__doc__ = get.__name__, get.__doc__
+        return wrapper
+
+    sys.settrace, sys.setprofile = setting(_put_trace), setting(_put_profile)
+    sys.gettrace, sys.getprofile = getting(_trace), getting(_profile)
+    monitoring: Any = getattr(sys, "monitoring", None)
+    if monitoring is None:
+        return
+    events = vars(monitoring.events).values()
+    _events[:] = (event for event in events if isinstance(event, int) and event and not event & (event - 1))
+
+    def register_callback(tool_id: int, event: int, func: Any, /) -> Any:
+        return _plain(_register(tool_id, event, _filtered(func, _filter_monitor) if _within() else func))
+
+    def filtering(function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(tool_id: int, *args: Any) -> Any:
+            if _within():
+                _filter_tool(tool_id)
+            return function(tool_id, *args)
+
+        wrapper.__name__, wrapper.__doc__ = function.__name__, function.__doc__
+        return wrapper
+
+    monitoring.register_callback = register_callback
+    monitoring.set_events = filtering(monitoring.set_events)
+    monitoring.set_local_events = filtering(monitoring.set_local_events)
