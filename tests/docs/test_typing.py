@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.support.typecheck import mypy
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -29,7 +29,6 @@ def test_the_examples_of_embedding(tmp_path: Path) -> None:
     (tmp_path / "readme.py").write_text(NEEDS + linker[0] + reactor[0])
     page = "".join(BLOCK.findall((ROOT / "docs" / "linker.md").read_text()))
     (tmp_path / "linker.py").write_text(page.replace("said = []", "said: list[bytes] = []"))
-    files = [str(tmp_path / name) for name in ("readme.py", "linker.py")]
-    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", *files]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    files = [tmp_path / name for name in ("readme.py", "linker.py")]
+    done = mypy("--strict", "--follow-imports=silent", *files)
     assert done.returncode == 0, done.stdout

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.typecheck import mypy
 
 HEAD = """\
 from wasi_preview1.errors import WasiError
@@ -113,10 +109,8 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("typing")
     for name, source in CASES.items():
         (folder / f"{name}.py").write_text(source)
-    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "--no-error-summary",
-               "--no-color-output", "--no-pretty", "--cache-dir", str(ROOT / ".mypy_cache")]  # fmt: skip
-    files = [str(folder / f"{name}.py") for name in CASES]
-    done = subprocess.run([*command, *files], capture_output=True, text=True, cwd=ROOT, check=False, timeout=300)
+    files = [folder / f"{name}.py" for name in CASES]
+    done = mypy("--no-error-summary", "--no-color-output", "--no-pretty", *files)
     assert (done.returncode, done.stderr) == (1, ""), done.stdout
     lines = done.stdout.splitlines()
     return {name: "\n".join(line for line in lines if f"/{name}.py:" in line or line.startswith(f"{name}.py:"))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.typecheck import mypy
 from wasihost import LinkError, TimeoutExpired, TrapError, instantiate, run
 from wasihost.imports import Imports, Unsigned
 
@@ -299,8 +298,7 @@ def test_types(wrong: str, tmp_path: Path) -> None:
     good, bad = tmp_path / "good.py", tmp_path / "bad.py"
     good.write_text(TYPED.replace("WRONG", ""))
     bad.write_text(TYPED.replace("WRONG", wrong))
-    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", str(good), str(bad)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    done = mypy("--strict", "--follow-imports=silent", good, bad)
     assert [line for line in done.stdout.splitlines() if "error" in line and "bad.py" not in line] == [
         "Found 1 error in 1 file (checked 2 source files)"
     ], done.stdout
