@@ -21,6 +21,9 @@ LONG = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The others stay in their order; so do the tests of each file."""
+    root = Path(__file__).parents[1]
+    missing = [path for path in LONG if not (root / path).exists()]
+    assert not missing, f"LONG in tests/conftest.py has moved: {missing}"
 
     def place(item: pytest.Item) -> int:
         return next((number for number, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG))
