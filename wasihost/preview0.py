@@ -30,9 +30,9 @@ class _Subscriptions:
     def __init__(self, pointer: ConstPointer[old.Subscription]) -> None:
         self._pointer = pointer
 
-    def image(self, count: int) -> bytes:
-        """Of so many; none of preview1's is the same."""
-        return self._pointer.image(count) + MODULE.encode()
+    def raw_bytes(self, count: int) -> bytes:
+        """A key for the cache of polls; the suffix keeps it apart from preview1's."""
+        return self._pointer.raw_bytes(count) + MODULE.encode()
 
     def load(self) -> new.Subscription:
         """The first."""
@@ -135,11 +135,11 @@ def bind(handlers: Handlers, guest: Guest) -> dict[str, tuple[Signature, Stub]]:
 
 def _fresh(stub: Stub, guest: Guest) -> Stub:
     def call(*numbers: int) -> int | float | None:
-        guest.look()
+        guest.refresh()
         try:
             answer: int | float | None = stub(*numbers)
         finally:
-            guest.forget()
+            guest.release()
         return answer
 
     return call

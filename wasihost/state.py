@@ -85,8 +85,8 @@ class State(RawAbi):
 
     def mem(self) -> memoryview:
         """The guest's memory as it is now; not to be kept across calls, because it may grow and move."""
-        view = self.guest.look()
-        self.guest.forget()
+        view = self.guest.refresh()
+        self.guest.release()
         return view
 
     def call_host_function(self, v0: int, v1: int, v2: int) -> int:
@@ -111,7 +111,7 @@ class State(RawAbi):
         from wasihost import preview0
 
         self.faults = (GuestFault, wasi_preview0.GuestFault)
-        guest = wasi_preview0.guest.Guest(self.guest.look, self._errno_of)
+        guest = wasi_preview0.guest.Guest(self.guest.refresh, self._errno_of)
         return preview0.bind(self.handlers, guest)
 
     def _call(self, module: str, name: str, *args: float) -> Any:

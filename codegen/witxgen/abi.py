@@ -64,7 +64,7 @@ class Outcome(NamedTuple):
 
 
 def outcome(type_: Type) -> Outcome | None:
-    """`(expected ...)`, or a variant that spells the same with cases `ok` and `err`; None for other types."""
+    """The sides of `(expected ...)`, or of a variant with the cases `ok` and `err`; None for other types."""
     match strip(type_):
         case Expected(ok, err):
             return Outcome(ok, err, "u32")
@@ -80,7 +80,7 @@ def is_enum_like(type_: Type) -> bool:
 
 
 def ok_types(type_: Type) -> tuple[Type, ...]:
-    """What a result type stores through result pointers, in their order."""
+    """The types that a result stores through result pointers, in their order."""
     sides = outcome(type_)
     if sides is None or sides.ok is None:
         return ()

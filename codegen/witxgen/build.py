@@ -23,7 +23,7 @@ _ESCAPES = {"t": b"\t", "n": b"\n", "r": b"\r", '"': b'"', "'": b"'", "\\": b"\\
 
 
 def _unquote(literal: str) -> str:
-    """The text a string literal spells; raises `ValueError` where its escapes are no UTF-8."""
+    """The text a string literal spells; raises `ValueError` where its escapes are not UTF-8."""
 
     def replace(match: re.Match[bytes]) -> bytes:
         escape = match[1].decode()
@@ -43,7 +43,7 @@ _T = TypeVar("_T")
 
 
 def _split(children: _Children, kind: type[_T]) -> tuple[_T | None, _Children]:
-    """Parts an optional first child of a kind from the rest."""
+    """Separate an optional first child of a kind from the rest."""
     if children and isinstance(children[0], kind):
         return children[0], children[1:]
     return None, children

@@ -1,8 +1,8 @@
-"""What a change of a spec means for those who generated code from it, in words.
+"""What a change of a spec means for code generated from it, in words.
 
 Rules of this file: two checked models in, lines out, in a fixed order: types, constants, modules, functions; in each
-group what is gone, what is new, then what changed, in the order of the documents. Docs and the order of declarations do
-not count, since no binding depends on them.
+group what was removed, what was added, then what changed, in the order of the documents. Docs and the order of
+declarations do not count, since generated code does not depend on them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _T = TypeVar("_T")
 
 
 def diff(old: Document, new: Document) -> list[str]:
-    """The changes from `old` to `new`, one per line; empty where code generated from both is the same but for docs."""
+    """The changes from `old` to `new`, one per line; empty if the code generated from both differs in docs only."""
     renamed = _renamed_module(old, new)
     return [
         *_types(old, new),
@@ -101,7 +101,7 @@ def _variant(old: Variant, new: Variant) -> Iterator[str]:
 
 
 def _numbered(what: str, unit: str, old: Sequence[Case], new: Sequence[Case]) -> Iterator[str]:
-    """Cases or flags, where every change of place is a change of number."""
+    """Changes of cases or flags: a change of place is a change of number."""
     before = {case.name: number for number, case in enumerate(old)}
     after = {case.name: number for number, case in enumerate(new)}
     for name in _gone(before, after):
@@ -126,7 +126,7 @@ def _constants(old: Document, new: Document) -> Iterator[str]:
 
 
 def _renamed_module(old: Document, new: Document) -> tuple[str, str] | None:
-    """The old and the new name, where exactly one module went and one came."""
+    """The old and the new name, if exactly one module was removed and one added."""
     before = [module.name for module in old.modules]
     after = [module.name for module in new.modules]
     gone = [name for name in before if name not in after]
@@ -206,7 +206,7 @@ def _function(old: Function, new: Function) -> Iterator[str]:
             yield from _change(f"parameter {name}: type", spell(before[name]), spell(after[name]))
     yield from _change("result", _result(old.result), _result(new.result))
     if old.noreturn != new.noreturn:
-        yield "does not return any more" if new.noreturn else "returns now"
+        yield "no longer returns" if new.noreturn else "now returns"
     if signature(old) != signature(new):
         yield f"core signature was {_core(old)}, is now {_core(new)}"
 
@@ -225,7 +225,7 @@ def _payload(type_: Type | None) -> str:
 
 
 def _brief(type_: Type) -> str:
-    """A type in a few words: as spelled where that says all, else its kind."""
+    """A type in a few words: as a spec writes it, or only its kind where that would be long."""
     return a_kind(type_) if isinstance(type_, Enum | Flags | Record | Variant) else spell(type_)
 
 
@@ -239,7 +239,7 @@ def _change(what: str, old: object, new: object) -> Iterator[str]:
 
 
 def _moved(what: str, old: list[str], new: list[str]) -> Iterator[str]:
-    """Names whose place among those that stayed has changed; their indexes count the others too."""
+    """Names whose place among the names in both lists changed; the indexes are those in the whole lists."""
     before = [name for name in old if name in new]
     after = [name for name in new if name in old]
     for name in after:

@@ -1,7 +1,7 @@
-"""What the generator says when a spec is wrong: where, the line itself, and what to do.
+"""The error for a spec that is wrong: the place, the source line, and what to do.
 
-Rules of this file: an error is built complete at the place that finds it; nothing is printed here, and no other kind of
-exception leaves the front half for an input that is at fault.
+Rules of this file: an error is complete when it is raised; nothing is printed here. A faulty spec raises no other kind
+of exception.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Note(NamedTuple):
 
 
 class WitxError(Exception):
-    """An input the generator refuses.
+    """The generator refuses an input.
 
     `str()` is `file:line:column: error: message`, the source line and a caret below the column, then the note in the
-    same form if there is one. `line` and `column` are 1-based; both are 0 where the file as a whole is at fault (it
-    cannot be read), and then there is no excerpt.
+    same form if there is one. `line` and `column` are 1-based. Where the whole file is at fault, as it cannot be read,
+    both are 0 and there is no excerpt.
     """
 
     def __init__(self, span: Span, message: str, source_line: str = "", note: Note | None = None) -> None:

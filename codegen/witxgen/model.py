@@ -201,7 +201,7 @@ class Document:
 
 
 def strip(type_: Type) -> Type:
-    """The type behind any chain of names."""
+    """The type that a name stands for, through any number of aliases."""
     while isinstance(type_, Ref):
         type_ = type_.target.type
     return type_

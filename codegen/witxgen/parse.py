@@ -1,7 +1,7 @@
 """Text of a `.witx` file to its syntax tree, with places and doc comments.
 
-Rules of this file: the grammars do all the recognising (`comments.lark` the block comments, `grammar.lark` the rest);
-what is here runs them and turns lark's errors into ours. `build`, `syntax_hints` and this file are the only ones
+Rules of this file: the grammars define the language (`comments.lark` the block comments, `grammar.lark` the rest); the
+code here runs them and turns lark's errors into `WitxError`. `build`, `syntax_hints` and this file are the only ones
 that know lark.
 """
 
@@ -68,7 +68,7 @@ class _DocComments(PostLex):
 
 
 def _unindent(lines: list[str]) -> str:
-    """Joins the lines of a doc comment, less the margin they share."""
+    """Join the lines of a doc comment, without the margin they share."""
     margin = min((len(line) - len(line.lstrip()) for line in lines if line), default=0)
     return "\n".join(line[margin:] for line in lines).strip("\n")
 
@@ -88,7 +88,7 @@ def _comment_parser() -> Lark:
 
 
 def _blank_block_comments(source: Source) -> str:
-    """The text with spaces for every character of a block comment, so that all else keeps its place."""
+    """The text with every character of a block comment replaced by a space, so that the rest keeps its place."""
     text = source.text
     if "(;" not in text:
         return text

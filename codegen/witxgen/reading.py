@@ -1,7 +1,7 @@
 """The files of a spec to one sequence of declarations.
 
-Rules of this file: the only one of the front half that opens files. `use` puts a file's declarations where it stands,
-each file once, so the sequence is the order in which names come into being; a circle of `use` simply ends.
+Rules of this file: only this one reads .witx files. `use` is replaced by the declarations of the file it names, each
+file once, so that the sequence has names in the order of their declaration; files may use each other in a circle.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Reader:
         return WitxError(span, message, self._line(span), extra)
 
     def read_all(self, paths: Sequence[Path]) -> None:
-        """Reads files named by the user, and all they use."""
+        """Read the files that the user named, and all that they use."""
         for path in paths:
             self._read(path, None)
 
@@ -58,7 +58,7 @@ class Reader:
             self.declarations.append(item)
 
     def _read_modules(self, path: Path, module: syntax.Module) -> None:
-        """Reads `NAME.witx` beside this file for each `(use ... from $NAME)`, if there is one."""
+        """Read `NAME.witx` beside this file for each `(use ... from $NAME)`, if there is one."""
         for item in module.items:
             if isinstance(item, syntax.UseNames):
                 other = path.parent / f"{item.module.text}.witx"

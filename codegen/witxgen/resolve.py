@@ -1,8 +1,8 @@
-"""Syntax trees to the checked model: every name found, every rule of the language and of the ABI kept.
+"""Syntax trees to the checked model: names are looked up, the rules of the language and of the ABI are checked.
 
-Rules of this file: a declaration sees what stands before it and nothing else, so a name's meaning never changes and no
-type contains itself. The first fault ends the work with an error at its own place. Names are `scope`'s business, types
-`typedefs`'; here are modules, functions and constants.
+Rules of this file: a declaration sees only those before it, so a name's meaning never changes and no type contains
+itself. The first fault raises an error at its own place. `scope` handles names and `typedefs` types; modules, functions
+and constants are handled here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MEMORY = 1 << 32
 
 
 def load(paths: Sequence[Path]) -> Document:
-    """Reads and checks a spec: the given files and those they use.
+    """Read and check a spec: the given files and those they use.
 
     Raises `WitxError` at the first fault, also where a file cannot be read.
     """
@@ -111,7 +111,7 @@ class _Resolver:
         self._modules.append(Module(name.text, tuple(memories), tuple(functions), module.docs, name.span))
 
     def _use(self, use: syntax.UseNames, scope: Scope) -> None:
-        """Makes names of another module visible in this one."""
+        """Make names of another module visible in this one."""
         other = self._module_scopes.get(use.module.text)
         if other is None:
             message = (

@@ -54,7 +54,7 @@ class Names:
                     self._declared.setdefault(item.name.text, (item, module))
 
     def introduce(self, kind: str, name: syntax.Name) -> None:
-        """Takes a name for a type or a module; refuses one that is taken."""
+        """Declare a type or a module. WitxError if the name is taken."""
         taken = self._taken.get(name.text)
         if taken is not None:
             first = (taken[1], f"`${name.text}` is first defined here, as a {taken[0]}")
@@ -62,7 +62,7 @@ class Names:
         self._taken[name.text] = (kind, name.span)
 
     def unique(self, what: str, names: Iterable[syntax.Name], sigil: str = "$") -> None:
-        """Refuses the first name that repeats an earlier one of a list; `{}` in `what` stands for it."""
+        """WitxError at the first name that repeats an earlier one; `{}` in `what` stands for the name."""
         seen: dict[str, syntax.Name] = {}
         for name in names:
             first = seen.setdefault(name.text, name)
@@ -72,7 +72,7 @@ class Names:
                 raise self.error(name.span, f"{what.format(label)} is repeated", note)
 
     def type(self, scope: Scope, name: syntax.Name) -> TypeDef:
-        """The type that a name stands for; refuses what is unknown, not yet defined or no type."""
+        """The type that a name stands for. WitxError if it is unknown, not yet defined or not a type."""
         found = scope.find(name.text)
         if found is None:
             raise self._no_type(scope, name)
@@ -95,7 +95,7 @@ class Names:
             path = self._path(declared, self.current.text)
             if path:
                 chain = " -> ".join(f"${step}" for step in (self.current.text, *path))
-                message = f"the type `${self.current.text}` contains itself: {chain}; a type of witx cannot, not even"
+                message = f"the type `${self.current.text}` contains itself: {chain}; a witx type cannot, not even"
                 return self.error(name.span, f"{message} through a list or a pointer")
         if taken is not None and module is not None:
             return self.error(
@@ -104,7 +104,7 @@ class Names:
         return self.error(name.span, f"{label} is used before its definition; move the definition up", first)
 
     def _path(self, start: syntax.Typename, goal: str) -> tuple[str, ...]:
-        """The names that lead from a declared type to `goal`, both included; empty where none do."""
+        """The names that lead from a declared type to `goal`, both included; empty if none do."""
         paths: dict[str, tuple[str, ...]] = {start.name.text: (start.name.text,)}
         waiting = [start]
         while waiting:

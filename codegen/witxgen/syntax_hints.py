@@ -1,7 +1,7 @@
-"""What a syntax error says: what was found, and what could stand there, in the words of the language.
+"""The message of a syntax error: what was found and what the grammar allows there, in the words of witx.
 
 Rules of this file: it asks the parser what it would accept and never repeats the grammar; a form such as `(field ...)`
-is spelled by feeding the parser its first tokens.
+is found by feeding the parser its first tokens.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FOREIGN_WORDS = {
     "interface": "annotations start with `@`: write (@interface func ...)",
     "func": 'write (@interface func (export "name") ...)',
 }
-"""Words of other dialects and slips that a list of what was expected would not explain."""
+"""Words of other dialects, and common mistakes, that a list of what was expected does not explain."""
 
 
 def describe(error: UnexpectedToken, grammar: Lark) -> str:
@@ -95,7 +95,7 @@ def _accepted(parser: InteractiveParser) -> set[str]:
 
 
 def _fed(parser: InteractiveParser, type_: str, text: str) -> InteractiveParser:
-    """A copy of the parser, one token on."""
+    """A copy of the parser that has taken one more token."""
     copy: Callable[..., InteractiveParser] = parser.copy  # lark leaves it without types
     fed = copy(deepcopy_values=False)
     fed.feed_token(Token(type_, text))
@@ -103,7 +103,7 @@ def _fed(parser: InteractiveParser, type_: str, text: str) -> InteractiveParser:
 
 
 def _type_start(grammar: Lark) -> InteractiveParser:
-    """A parser that stands where a type, and only a type, is expected."""
+    """A parser at a place where a type, and nothing else, is expected."""
     parser = grammar.parse_interactive("(typename $x")
     parser.exhaust_lexer()
     return parser
@@ -116,7 +116,7 @@ def _either(choices: list[str]) -> str:
 
 
 def _hint(token: Token, words: list[str], forms: list[str], takes_name: bool) -> str:
-    """What the author most likely meant, or nothing."""
+    """What the author most likely meant; empty if that is not known."""
     text = str(token)
     if text in _FOREIGN_WORDS:
         return _FOREIGN_WORDS[text]

@@ -1,7 +1,7 @@
-"""Types of the syntax tree to types of the model, with the rules each kind has.
+"""Types of the syntax tree to types of the model, with the rules of each kind.
 
-Rules of this file: a record, an enum, a set of flags, a union or a handle must have a name of its own, so that every
-target language has something to call it; tags and sets of flags must be wide enough for what they number.
+Rules of this file: a record, an enum, a set of flags, a union or a handle must have a name of its own, which becomes
+the name of a class; tags and sets of flags must be wide enough for their cases.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _NEEDS_NAME = {
 
 
 class _Tag(NamedTuple):
-    """What numbers the cases: `names` where it is an enum, whose definition is `definition` unless it is `bool`."""
+    """The tag of a union or variant: `names` are the cases of an enum, `definition` is that enum (None for `bool`)."""
 
     repr: IntRepr
     definition: TypeDef | None
@@ -53,7 +53,7 @@ class _Tag(NamedTuple):
 
 
 class TypeBuilder:
-    """Builds the types of a document; `names` finds those that are used."""
+    """Builds the types of a document; `names` looks up the types that they use."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
@@ -156,7 +156,7 @@ class TypeBuilder:
         for case in variant.cases:
             if case.name.text not in tag.names:
                 known = ", ".join(f"${name}" for name in tag.names)
-                raise self._error(case.name.span, f"`${case.name.text}` is no case of the tag {tag.label} ({known})")
+                raise self._error(case.name.span, f"`${case.name.text}` is not a case of the tag {tag.label} ({known})")
         by_name = {case.name: case for case in cases}
         missing = [f"`${name}`" for name in tag.names if name not in by_name]
         if missing:

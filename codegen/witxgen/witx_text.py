@@ -34,7 +34,7 @@ def kind(type_: Type) -> str:
 
 
 def a_kind(type_: Type) -> str:
-    """What a type is behind its names, with an article: `an enum`, `a list`, `flags`, `bool`."""
+    """The kind of a type, through its aliases, with an article: `an enum`, `a list`, `flags`, `bool`."""
     behind = strip(type_)
     if isinstance(behind, Builtin | Flags):
         return behind.name if isinstance(behind, Builtin) else "flags"

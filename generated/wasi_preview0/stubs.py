@@ -76,13 +76,13 @@ def _bind_args_sizes_get(handlers: ArgsHandlers, guest: Guest) -> Callable[[int,
                 raise StructError
             _put_I(view, result_0_at, returned[0])
         except StructError:
-            _put_I(guest.reach(result_0_at, 4, 4, "args_sizes_get: result_0"), result_0_at, returned[0])
+            _put_I(guest.checked_view(result_0_at, 4, 4, "args_sizes_get: result_0"), result_0_at, returned[0])
         try:
             if result_1_at & 3:
                 raise StructError
             _put_I(view, result_1_at, returned[1])
         except StructError:
-            _put_I(guest.reach(result_1_at, 4, 4, "args_sizes_get: result_1"), result_1_at, returned[1])
+            _put_I(guest.checked_view(result_1_at, 4, 4, "args_sizes_get: result_1"), result_1_at, returned[1])
         return 0
 
     return args_sizes_get
@@ -125,13 +125,13 @@ def _bind_environ_sizes_get(handlers: EnvironHandlers, guest: Guest) -> Callable
                 raise StructError
             _put_I(view, result_0_at, returned[0])
         except StructError:
-            _put_I(guest.reach(result_0_at, 4, 4, "environ_sizes_get: result_0"), result_0_at, returned[0])
+            _put_I(guest.checked_view(result_0_at, 4, 4, "environ_sizes_get: result_0"), result_0_at, returned[0])
         try:
             if result_1_at & 3:
                 raise StructError
             _put_I(view, result_1_at, returned[1])
         except StructError:
-            _put_I(guest.reach(result_1_at, 4, 4, "environ_sizes_get: result_1"), result_1_at, returned[1])
+            _put_I(guest.checked_view(result_1_at, 4, 4, "environ_sizes_get: result_1"), result_1_at, returned[1])
         return 0
 
     return environ_sizes_get
@@ -158,7 +158,7 @@ def _bind_clock_res_get(handlers: ClockHandlers, guest: Guest) -> Callable[[int,
                 raise StructError
             _put_Q(view, result_at, returned)
         except StructError:
-            _put_Q(guest.reach(result_at, 8, 8, "clock_res_get: result"), result_at, returned)
+            _put_Q(guest.checked_view(result_at, 8, 8, "clock_res_get: result"), result_at, returned)
         return 0
 
     return clock_res_get
@@ -185,7 +185,7 @@ def _bind_clock_time_get(handlers: ClockHandlers, guest: Guest) -> Callable[[int
                 raise StructError
             _put_Q(view, result_at, returned)
         except StructError:
-            _put_Q(guest.reach(result_at, 8, 8, "clock_time_get: result"), result_at, returned)
+            _put_Q(guest.checked_view(result_at, 8, 8, "clock_time_get: result"), result_at, returned)
         return 0
 
     return clock_time_get
@@ -276,7 +276,9 @@ def _bind_fd_fdstat_get(handlers: FdHandlers, guest: Guest) -> Callable[[int, in
                 raise StructError
             codecs.FDSTAT_LAYOUT.pack_into(view, result_at, *returned)
         except StructError:
-            codecs.FDSTAT_LAYOUT.pack_into(guest.reach(result_at, 24, 8, "fd_fdstat_get: result"), result_at, *returned)
+            codecs.FDSTAT_LAYOUT.pack_into(
+                guest.checked_view(result_at, 24, 8, "fd_fdstat_get: result"), result_at, *returned
+            )
         return 0
 
     return fd_fdstat_get
@@ -344,7 +346,7 @@ def _bind_fd_filestat_get(handlers: FdHandlers, guest: Guest) -> Callable[[int, 
             codecs.FILESTAT_LAYOUT.pack_into(view, result_at, *returned)
         except StructError:
             codecs.FILESTAT_LAYOUT.pack_into(
-                guest.reach(result_at, 56, 8, "fd_filestat_get: result"), result_at, *returned
+                guest.checked_view(result_at, 56, 8, "fd_filestat_get: result"), result_at, *returned
             )
         return 0
 
@@ -416,7 +418,7 @@ def _bind_fd_pread(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, in
                 raise StructError
             _put_I(view, result_at, returned)
         except StructError:
-            _put_I(guest.reach(result_at, 4, 4, "fd_pread: result"), result_at, returned)
+            _put_I(guest.checked_view(result_at, 4, 4, "fd_pread: result"), result_at, returned)
         return 0
 
     return fd_pread
@@ -433,7 +435,7 @@ def _bind_fd_prestat_get(handlers: FdHandlers, guest: Guest) -> Callable[[int, i
             return error.errno
         except OSError as error:
             return guest.errno_of(error)
-        guest.reach(result_at, 8, 4, "fd_prestat_get: result")
+        guest.checked_view(result_at, 8, 4, "fd_prestat_get: result")
         codecs.PRESTAT.put(guest, result_at, returned)
         return 0
 
@@ -489,7 +491,7 @@ def _bind_fd_pwrite(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, i
                 raise StructError
             _put_I(view, result_at, returned)
         except StructError:
-            _put_I(guest.reach(result_at, 4, 4, "fd_pwrite: result"), result_at, returned)
+            _put_I(guest.checked_view(result_at, 4, 4, "fd_pwrite: result"), result_at, returned)
         return 0
 
     return fd_pwrite
@@ -524,7 +526,7 @@ def _bind_fd_read(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int
                 raise StructError
             _put_I(view, result_at, returned)
         except StructError:
-            _put_I(guest.reach(result_at, 4, 4, "fd_read: result"), result_at, returned)
+            _put_I(guest.checked_view(result_at, 4, 4, "fd_read: result"), result_at, returned)
         return 0
 
     return fd_read
@@ -550,7 +552,7 @@ def _bind_fd_readdir(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, 
                 raise StructError
             _put_I(view, result_at, returned)
         except StructError:
-            _put_I(guest.reach(result_at, 4, 4, "fd_readdir: result"), result_at, returned)
+            _put_I(guest.checked_view(result_at, 4, 4, "fd_readdir: result"), result_at, returned)
         return 0
 
     return fd_readdir
@@ -593,7 +595,7 @@ def _bind_fd_seek(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, int
                 raise StructError
             _put_Q(view, result_at, returned)
         except StructError:
-            _put_Q(guest.reach(result_at, 8, 8, "fd_seek: result"), result_at, returned)
+            _put_Q(guest.checked_view(result_at, 8, 8, "fd_seek: result"), result_at, returned)
         return 0
 
     return fd_seek
@@ -632,7 +634,7 @@ def _bind_fd_tell(handlers: FdHandlers, guest: Guest) -> Callable[[int, int], in
                 raise StructError
             _put_Q(view, result_at, returned)
         except StructError:
-            _put_Q(guest.reach(result_at, 8, 8, "fd_tell: result"), result_at, returned)
+            _put_Q(guest.checked_view(result_at, 8, 8, "fd_tell: result"), result_at, returned)
         return 0
 
     return fd_tell
@@ -667,7 +669,7 @@ def _bind_fd_write(handlers: FdHandlers, guest: Guest) -> Callable[[int, int, in
                 raise StructError
             _put_I(view, result_at, returned)
         except StructError:
-            _put_I(guest.reach(result_at, 4, 4, "fd_write: result"), result_at, returned)
+            _put_I(guest.checked_view(result_at, 4, 4, "fd_write: result"), result_at, returned)
         return 0
 
     return fd_write
@@ -726,7 +728,7 @@ def _bind_path_filestat_get(handlers: PathHandlers, guest: Guest) -> Callable[[i
             codecs.FILESTAT_LAYOUT.pack_into(view, result_at, *returned)
         except StructError:
             codecs.FILESTAT_LAYOUT.pack_into(
-                guest.reach(result_at, 56, 8, "path_filestat_get: result"), result_at, *returned
+                guest.checked_view(result_at, 56, 8, "path_filestat_get: result"), result_at, *returned
             )
         return 0
 
@@ -876,7 +878,7 @@ def _bind_path_open(
                 raise StructError
             _put_I(view, result_at, returned)
         except StructError:
-            _put_I(guest.reach(result_at, 4, 4, "path_open: result"), result_at, returned)
+            _put_I(guest.checked_view(result_at, 4, 4, "path_open: result"), result_at, returned)
         return 0
 
     return path_open
@@ -909,7 +911,7 @@ def _bind_path_readlink(handlers: PathHandlers, guest: Guest) -> Callable[[int, 
                 raise StructError
             _put_I(view, result_at, returned)
         except StructError:
-            _put_I(guest.reach(result_at, 4, 4, "path_readlink: result"), result_at, returned)
+            _put_I(guest.checked_view(result_at, 4, 4, "path_readlink: result"), result_at, returned)
         return 0
 
     return path_readlink
@@ -1053,7 +1055,7 @@ def _bind_poll_oneoff(handlers: PollHandlers, guest: Guest) -> Callable[[int, in
                 raise StructError
             _put_I(view, result_at, returned)
         except StructError:
-            _put_I(guest.reach(result_at, 4, 4, "poll_oneoff: result"), result_at, returned)
+            _put_I(guest.checked_view(result_at, 4, 4, "poll_oneoff: result"), result_at, returned)
         return 0
 
     return poll_oneoff
@@ -1165,13 +1167,13 @@ def _bind_sock_recv(handlers: SockHandlers, guest: Guest) -> Callable[[int, int,
                 raise StructError
             _put_I(view, result_0_at, returned[0])
         except StructError:
-            _put_I(guest.reach(result_0_at, 4, 4, "sock_recv: result_0"), result_0_at, returned[0])
+            _put_I(guest.checked_view(result_0_at, 4, 4, "sock_recv: result_0"), result_0_at, returned[0])
         try:
             if result_1_at & 1:
                 raise StructError
             _put_H(view, result_1_at, returned[1])
         except StructError:
-            _put_H(guest.reach(result_1_at, 2, 2, "sock_recv: result_1"), result_1_at, returned[1])
+            _put_H(guest.checked_view(result_1_at, 2, 2, "sock_recv: result_1"), result_1_at, returned[1])
         return 0
 
     return sock_recv
@@ -1208,7 +1210,7 @@ def _bind_sock_send(handlers: SockHandlers, guest: Guest) -> Callable[[int, int,
                 raise StructError
             _put_I(view, result_at, returned)
         except StructError:
-            _put_I(guest.reach(result_at, 4, 4, "sock_send: result"), result_at, returned)
+            _put_I(guest.checked_view(result_at, 4, 4, "sock_send: result"), result_at, returned)
         return 0
 
     return sock_send

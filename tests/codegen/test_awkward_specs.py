@@ -142,7 +142,7 @@ def test_a_variant_without_payloads_is_an_enum() -> None:
     assert stubs["m"]["f"](2, 1, 32, 2, 8) == stubs["m"]["f"](1, 2, 32, 2, 8) == 1  # `inval`: no such case
     assert package.SIGNATURES["m"]["f"].params == ("i32", "i32", "i32", "i32", "i32")
     guest = package.Guest(lambda: memory, lambda _error: 0)
-    guest.look()
+    guest.refresh()
     package.codecs.BOTH.put(guest, 64, types.Both(types.Way.RIGHT, types.Wide.A))
     assert memory[64:80] == b"\1" + bytes(15)
 
@@ -153,7 +153,7 @@ def test_types_alone_become_a_package_without_functions(folder: Path) -> None:
     assert not any(hasattr(package, name) for name in ("Handlers", "bind", "RawAbi", "SIGNATURES"))
     assert not any((folder / "odd_types_alone" / name).exists() for name in ("handlers.py", "raw.py", "stubs.py"))
     guest = package.Guest(lambda: memory, lambda _error: 0)
-    guest.look()
+    guest.refresh()
     value = package.ShapeDotCase(package.Point(0x1234, package.Hue.GREEN))
     codecs.SHAPE.put(guest, 0, value)
     assert memory == b"\0\0\0\0\x34\x12\1" + bytes(9)
@@ -187,7 +187,7 @@ class TestNames:
     def test_a_flattened_record_keeps_its_fields_apart(self) -> None:
         package, _, memory = bound("odd_records", lambda *_: None)
         types, guest = package.types, package.Guest(lambda: memory, lambda _error: 0)
-        guest.look()
+        guest.refresh()
         value = types.Outer(1, types.Inner(2), 3, 4, (5, types.Inner(6)))
         package.codecs.OUTER.put(guest, 0, value)
         assert memory[:20] == b"\1\0\0\0\2\0\0\0\3\4\0\0\5\0\0\0\6\0\0\0"

@@ -146,8 +146,8 @@ FUNCTION_CHANGES = {
     ("(param $a u8)", "(param $b u8)"): ["f: parameter a removed", "f: parameter b added: u8"],
     ("", "(result $r u64)"): ["f: result none -> u64", "f: core signature was () -> (), is now () -> (i64)"],
     ("(result $r u8)", "(result $s u8)"): [],
-    ("", "(@witx noreturn)"): ["f: does not return any more"],
-    ("(@witx noreturn)", ""): ["f: returns now"],
+    ("", "(@witx noreturn)"): ["f: no longer returns"],
+    ("(@witx noreturn)", ""): ["f: now returns"],
 }
 
 

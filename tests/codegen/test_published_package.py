@@ -50,7 +50,7 @@ def codec(preview: str, name: str) -> Any:
 def guest(preview: str, memory: bytearray) -> Any:
     """A guest whose memory is already looked at."""
     made = PACKAGES[preview].Guest(lambda: memory, lambda _error: 1)
-    made.look()
+    made.refresh()
     return made
 
 
@@ -249,8 +249,8 @@ def test_a_case_of_another_package_is_refused() -> None:
     new, old = (PACKAGES[preview] for preview in ("preview1", "preview0"))
     memory = bytearray(b"?" * 16)
     guest = old.Guest(lambda: memory, lambda _error: 0)
-    guest.look()
-    with pytest.raises(TypeError, match="is no prestat"):
+    guest.refresh()
+    with pytest.raises(TypeError, match="is not a prestat"):
         old.codecs.PRESTAT.put(guest, 0, new.PrestatDirCase(new.PrestatDir(3)))
     old.codecs.PRESTAT.put(guest, 0, old.PrestatDirCase(old.PrestatDir(3)))
     assert memory == b"\0\0\0\0\3\0\0\0????????"

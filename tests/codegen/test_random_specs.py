@@ -71,7 +71,7 @@ def test_values_lie_where_the_rules_say(specs: tuple[Path, list[Spec]], seed: in
             guest = package.Guest(lambda heap=heap: heap.memory, lambda _error: 1)
             value = kind.some(rng, heap)
             at = heap.store(kind, value)
-            guest.look()
+            guest.refresh()
             got = codec.get(guest, at)
             assert kind.plain(got) == value, name
             if kind.writable:
@@ -98,7 +98,7 @@ def test_calls_carry_every_value_both_ways(specs: tuple[Path, list[Spec]], seed:
         args = [arg for kind, value in zip(function.params, values, strict=True) for arg in kind.flat(value, heap)]
         stored = [heap.store(kind, kind.some(rng, heap)) for kind in function.stored]
         places = [heap.place(kind.size, kind.align) for kind in function.stored]
-        guest.look()
+        guest.refresh()
         answers = [python_value(package, spec, kind, guest, at)
                    for kind, at in zip(function.stored, stored, strict=True)]  # fmt: skip
         answer = tuple(answers) if len(answers) > 1 else answers[0] if answers else None

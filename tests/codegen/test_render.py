@@ -312,7 +312,7 @@ def test_memory_that_grew_is_seen(world: World) -> None:
     world.answer = 1
     world.memory[100:101] = b"x"
     assert world.stubs["num_text"](100, 1, 0, 0, 0, 0, 800) == 0
-    world.guest.forget()
+    world.guest.release()
     world.memory.extend(bytes(65536))
     assert world.stubs["num_text"](100, 1, 0, 0, 0, 0, 70000) == 0
     assert world.get(70000, "I") == (1,)

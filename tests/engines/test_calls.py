@@ -35,7 +35,7 @@ def test_memory_that_grows_is_seen(enter: Enter) -> None:
 
 def test_memory_is_a_writable_view_of_bytes(enter: Enter) -> None:
     def look(host: Host, *_numbers: int) -> int:
-        view = host.guest.look()
+        view = host.guest.refresh()
         host.said.append((view.format, view.readonly, view.nbytes))
         return 0
 

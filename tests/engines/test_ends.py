@@ -129,7 +129,7 @@ def test_an_exception_arrives_as_itself(enter: Enter, kind: type[BaseException])
 
 def test_a_bad_pointer_is_a_trap_of_the_guest(enter: Enter) -> None:
     def far(host: Host, *_numbers: int) -> int:
-        host.guest.reach(0x2_0000, 4, 4, "args_sizes_get: argc")
+        host.guest.checked_view(0x2_0000, 4, 4, "args_sizes_get: argc")
         return 0
 
     with pytest.raises(TrapError, match="args_sizes_get: argc") as caught:
@@ -197,7 +197,7 @@ def test_traps_of_every_proposal(kind: str, fuel: int | None) -> None:
 
 def test_a_fault_shows_where_in_the_guest() -> None:
     def far(host: Host, *_numbers: int) -> int:
-        host.guest.reach(0x2_0000, 4, 4, "x")
+        host.guest.checked_view(0x2_0000, 4, 4, "x")
         return 0
 
     with pytest.raises(TrapError) as caught:
@@ -324,7 +324,7 @@ def test_a_kept_view_outlives_the_run(enter: Enter) -> None:
     with pytest.raises(ExitError):
         enter("exit", host)
     assert len(host.guest.view) == 0
-    assert len(host.guest.look()) == 0
+    assert len(host.guest.refresh()) == 0
     if enter is through_execute:
         assert kept[0][:4].tobytes() == (77).to_bytes(4, "little")
 

@@ -39,7 +39,7 @@ class Host:
 
     def put(self, address: int, number: int) -> None:
         """A 32-bit number into guest memory."""
-        self.guest.reach(address, 4, 4, "put")[address : address + 4] = number.to_bytes(4, "little")
+        self.guest.checked_view(address, 4, 4, "put")[address : address + 4] = number.to_bytes(4, "little")
 
 
 def leave(_host: Host, code: int) -> None:

@@ -96,7 +96,7 @@ class Poll(PollHandlers):
         """A server asks for the same again and again, and decoding is most of what that costs: it is done once."""
         if count > _KEPT_SIZE:
             return self._decoded(in_.read(count))
-        image = in_.image(count)
+        image = in_.raw_bytes(count)
         polls = self.polls.get(image)
         if polls is not None:
             return self._without_clocks(polls)

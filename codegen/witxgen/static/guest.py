@@ -1,8 +1,8 @@
-"""What the generated code stands on: a guest's linear memory, its faults, and typed views of it.
+"""The runtime of generated code: a guest's linear memory, its faults, and typed views of it.
 
-Rules of this file: standard library only, and nothing of any one spec. An address is unsigned and is checked before it
-is used; nothing is allocated from a guest's number before it is compared with what exists. The stubs touch `Guest.view`
-directly and come to the methods here when something looks wrong: only these look at the memory again and raise.
+Rules of this file: standard library only, and nothing specific to one spec. An address is unsigned and is checked
+before it is used; a size that the guest passed is compared with the memory before anything is allocated by it. Stubs
+use `Guest.view` directly and call the methods here when something looks wrong: only these refresh the view and raise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 make = tuple.__new__
-"""Makes a record of its fields, `make(types.Point, (x, y))`, at a third of what calling the class costs."""
+"""Makes a record from its fields, `make(types.Point, (x, y))`, three times as fast as calling the class."""
 
 Stub: TypeAlias = Callable[..., Any]
 """A function as the engine calls it: canonical numbers in (unsigned unless the witx type is signed), the errno out."""
@@ -47,8 +47,8 @@ class Guest:
         self.errno_of = errno_of
         self.view: memoryview = _NOTHING
 
-    def look(self) -> memoryview:
-        """Take the memory as it is now; TypeError if it is not writable bytes."""
+    def refresh(self) -> memoryview:
+        """Take a new view of the memory as it is now. TypeError if it is not writable."""
         view = memoryview(self.memory())
         if view.format != "B":
             view = view.cast("B")
@@ -57,38 +57,41 @@ class Guest:
         self.view = view
         return view
 
-    def forget(self) -> None:
-        """Drop the view, so that whoever owns the memory may resize it."""
+    def release(self) -> None:
+        """Drop the view, so that the owner of the memory may resize it."""
         self.view = _NOTHING
 
-    def reach(self, address: int, size: int, align: int, what: str) -> memoryview:
-        """The view, once `size` bytes at `address` are known to lie in it; GuestFault otherwise."""
+    def checked_view(self, address: int, size: int, align: int, what: str) -> memoryview:
+        """The view, after checking that `size` bytes at `address` are inside it. GuestFault if they are not.
+
+        `align` is the alignment that `address` must have; `what` names the function and the parameter in the fault.
+        """
         if address & (align - 1):
             raise GuestFault(what, address, size, align, len(self.view))
         view = self.view
         if address + size > len(view):
-            view = self.look()
+            view = self.refresh()
             if address + size > len(view):
                 raise GuestFault(what, address, size, align, len(view))
         return view
 
     def region(self, address: int, size: int, what: str) -> memoryview:
-        """`size` bytes at `address`, without a copy. No byte is nowhere, so its address does not matter."""
+        """`size` bytes at `address`, without a copy; for 0 bytes any address is valid. Raises GuestFault."""
         if not size:
             return self.view[:0]
-        return self.reach(address, size, 1, what)[address : address + size]
+        return self.checked_view(address, size, 1, what)[address : address + size]
 
     def buffers(self, address: int, count: int, what: str) -> list[memoryview]:
-        """The buffers that `count` pairs of address and length at `address` name.
+        """The buffers of an iovec array: `count` pairs of address and length at `address`.
 
-        LookupError above `MAX_BUFFERS`, and where they are more than `MAX_TOTAL` bytes together: they may overlap, so a
-        small guest could ask for any amount.
+        LookupError above `MAX_BUFFERS`, and where they have more than `MAX_TOTAL` bytes together: they may overlap, so
+        a guest with a small memory could otherwise name any amount.
         """
         if not count:
             return []
         if count > MAX_BUFFERS:
             raise LookupError(f"{what}: {count} buffers, at most {MAX_BUFFERS}")
-        view = self.reach(address, 8 * count, 4, what)
+        view = self.checked_view(address, 8 * count, 4, what)
         buffers = []
         for start, size in _PAIR.iter_unpack(view[address : address + 8 * count]):
             buffer = view[start : start + size]
@@ -110,7 +113,7 @@ _PAIR = struct.Struct("<II")
 
 
 class GuestFault(Exception):
-    """A pointer that the guest passed is out of bounds or misaligned; by the witx rules the guest traps.
+    """The guest passed a pointer that is out of bounds or misaligned; by the rules of witx it traps.
 
     `what` names the function and the parameter; `address`, `size` and `memory` are in bytes.
     """
@@ -131,13 +134,13 @@ class GuestFault(Exception):
 
 
 class BadValue(Exception):
-    """A number in guest memory that its type does not have: an unknown case, an unknown bit."""
+    """A number in guest memory is not a value of its type: an unknown case, an unknown bit."""
 
 
 class Codec(NamedTuple, Generic[T]):
-    """How a type lies in memory: its size and alignment in bytes, and its reader and writer.
+    """The layout of a type in memory: its size and alignment in bytes, and its reader and writer.
 
-    Reader and writer expect that the place was reached before.
+    Reader and writer expect an address that was checked before, by `Guest.checked_view`.
     """
 
     size: int
@@ -147,20 +150,20 @@ class Codec(NamedTuple, Generic[T]):
 
 
 class ConstPointer(tuple[Guest, int, Codec[T], str], Generic[T]):
-    """A typed address in guest memory that a handler may read through and need not see as a number.
+    """A typed address in guest memory that a handler may read from. Every access is checked.
 
-    A tuple underneath, (guest, address, codec, what), because stubs make them at every call.
+    It is a tuple, (guest, address, codec, what), because stubs make one at every call.
     """
 
     __slots__ = ()
 
     def read(self, count: int) -> list[T]:
-        """`count` values from here on; BadValue if one is not of its type."""
+        """The `count` values that start at this address. BadValue if one is not a value of the type."""
         guest, at, (size, align, get, _), what = self
         values: list[T] = []
         if not count:
             return values
-        guest.reach(at, size * count, align, what)
+        guest.checked_view(at, size * count, align, what)
         try:
             for place in range(at, at + size * count, size):
                 values.append(get(guest, place))  # a comprehension is a call more on 3.11
@@ -169,51 +172,51 @@ class ConstPointer(tuple[Guest, int, Codec[T], str], Generic[T]):
         return values
 
     def load(self) -> T:
-        """The value here."""
+        """The value at this address. BadValue if it is not a value of the type."""
         guest, at, (size, align, get, _), what = self
-        guest.reach(at, size, align, what)
+        guest.checked_view(at, size, align, what)
         try:
             return get(guest, at)
         except LookupError as error:
             raise BadValue(f"{what}: {error}") from None
 
-    def image(self, count: int) -> bytes:
-        """A copy of the bytes of `count` values from here on: while these are the same, so are the values."""
+    def raw_bytes(self, count: int) -> bytes:
+        """A copy of the bytes of `count` values: as long as they are equal, so are the values that `read` returns."""
         guest, at, (size, align, _, _), what = self
-        return bytes(guest.reach(at, size * count, align, what)[at : at + size * count])
+        return bytes(guest.checked_view(at, size * count, align, what)[at : at + size * count])
 
     def offset(self, count: int) -> Self:
-        """The address `count` values further on."""
+        """The pointer that is `count` values further on."""
         guest, at, codec, what = self
         return make(type(self), (guest, at + codec.size * count, codec, what))
 
     @property
     def address(self) -> int:
-        """The number itself, for storing it as a pointer."""
+        """The address as a number."""
         return self[1]
 
 
 class Pointer(ConstPointer[T]):
-    """A typed address that a handler may also write through."""
+    """A typed address in guest memory that a handler may also write to."""
 
     __slots__ = ()
 
     def write(self, values: list[T]) -> None:
-        """Store `values` from here on."""
+        """Store `values` from this address on."""
         guest, at, (size, align, _, put), what = self
-        guest.reach(at, size * len(values), align, what)
+        guest.checked_view(at, size * len(values), align, what)
         for value in values:
             put(guest, at, value)
             at += size
 
     def store(self, value: T) -> None:
-        """Store `value` here."""
+        """Store `value` at this address."""
         guest, at, (size, align, _, put), what = self
-        guest.reach(at, size, align, what)
+        guest.checked_view(at, size, align, what)
         put(guest, at, value)
 
     def bytes(self, size: int) -> memoryview:
-        """`size` bytes from here on, without a copy."""
+        """The `size` bytes that start at this address, without a copy."""
         guest, at, _, what = self
         return guest.region(at, size, what)
 
@@ -259,8 +262,8 @@ def character(code: int) -> str:
     return chr(code)
 
 
-def tabled(base: Codec[int], table: tuple[T, ...] | dict[int, T]) -> Codec[T]:
-    """The codec of an enum or of flags: a number and its table."""
+def table_codec(base: Codec[int], table: tuple[T, ...] | dict[int, T]) -> Codec[T]:
+    """The codec of an enum or of flags: a number that is looked up in a table."""
 
     def get(guest: Guest, at: int) -> T:
         return table[base.get(guest, at)]
@@ -282,12 +285,12 @@ def _pointers(cls: type[P], codec: Codec[Any]) -> Codec[P]:
 
 
 def pointer_to(codec: Codec[T]) -> Codec[Pointer[T]]:
-    """The codec of a pointer that lies in memory itself."""
+    """The codec of a pointer that is stored in memory."""
     return _pointers(Pointer, codec)
 
 
 def const_pointer_to(codec: Codec[T]) -> Codec[ConstPointer[T]]:
-    """The same of a pointer that is only read through."""
+    """As `pointer_to`, for a pointer that handlers only read from."""
     return _pointers(ConstPointer, codec)
 
 
@@ -314,7 +317,7 @@ BYTES: Codec[memoryview] = Codec(
 
 
 def list_of(codec: Codec[T]) -> Codec[list[T]]:
-    """The codec of a list that lies in memory as address and count; it can only be read."""
+    """The codec of a list that is stored as address and count; it can only be read."""
 
     def get(guest: Guest, at: int) -> list[T]:
         start, count = _pair(guest, at)
@@ -324,7 +327,7 @@ def list_of(codec: Codec[T]) -> Codec[list[T]]:
 
 
 class RawCalls:
-    """Base of the generated `RawAbi`: calls a stub with the memory as it is at that moment.
+    """Base of the generated `RawAbi`: calls a stub with a fresh view of the memory.
 
     The view is dropped after each call, so the owner of the memory may grow it in between.
     """
@@ -333,14 +336,14 @@ class RawCalls:
     stubs: dict[str, dict[str, Stub]]
 
     def _call(self, module: str, name: str, *args: float) -> int:
-        """What the stub returns: a float where the function's result is one, which its own method declares."""
+        """Call a stub and return its number: a float where the function returns one, as its method declares."""
         guest = self.guest
-        guest.look()
+        guest.refresh()
         try:
             number: int = self.stubs[module][name](*args)
             return number
         finally:
-            guest.forget()
+            guest.release()
 
 
 def s32(value: int) -> int:
