@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,13 @@ def compiled_apps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache for the real applications, shared by all processes of this run: CPython takes seconds to compile."""
     own = tmp_path_factory.getbasetemp()
     return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "compiled-apps"
+
+
+@pytest.fixture(autouse=True)
+def own_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line is left out because of another test's."""
+    if "wasihost.logs" in sys.modules:
+        monkeypatch.setattr(sys.modules["wasihost.logs"], "_written", {})
 
 
 @pytest.fixture(autouse=True)
