@@ -156,12 +156,9 @@ def _inherited(stream: Inherit, own: int, direction: Rights) -> Descriptor:
 
 def _inherited_socket(fd: int, direction: Rights) -> Descriptor:
     """A server that is started for each connection has the peer as its streams."""
-    import socket
+    from wasihost.descriptors.sockets import inherited
 
-    from wasihost.descriptors.sockets import given
-
-    with socket.socket(fileno=os.dup(fd)) as sock:
-        made = given(sock)
+    made = inherited(fd)
     made.rights &= ~(Rights.FD_READ | Rights.FD_WRITE) | direction
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -14,8 +15,9 @@ from typing import Any
 import pytest
 
 from tests.process.tracers import Tracer, host
+from tests.support.raw import Raw
 from tests.support.wheels import python
-from wasihost import Imports, Module, TimeoutExpired, instantiate, run
+from wasihost import Imports, Module, ModuleConfig, TimeoutExpired, instantiate, run
 from wasihost.descriptors import host_directory
 from wasihost.sandbox import resolve
 
@@ -177,6 +179,31 @@ def test_no_file_that_a_guest_opens_stays_open(
             assert end == "raised"
             found.add(tracer.place)
     assert {"host_directory.py:open", "resolve.py:stat_beneath"} <= found
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the kernel tells what is open")
+@pytest.mark.filterwarnings("ignore")  # of what the collector closes
+@pytest.mark.parametrize(("tool", "event"), [("settrace", "return"), ("settrace", "call"), ("setprofile", "c_return")])
+def test_no_connection_stays_open(tool: str, event: str) -> None:
+    """The same while a guest accepts."""
+
+    def within(code: CodeType) -> bool:
+        return code.co_filename.endswith(("socket.py", "sockets.py", os.path.join("handlers", "sock.py")))
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = ModuleConfig().with_listener("listener", listening)
+    with listening:
+        gc.collect()
+        before, places = len(os.listdir("/proc/self/fd")), set()
+        for number in range(1, 200):
+            tracer = Tracer(event, within, number)
+            with socket.create_connection(listening.getsockname()), Raw(config) as raw:
+                if tracer.use(tool, lambda: raw.call("sock_accept", 3, 0, 512)) != "raised":
+                    break
+            places.add(tracer.place)
+            gc.collect()
+            assert len(os.listdir("/proc/self/fd")) <= before, tracer.place
+        assert "sockets.py:_accept" in places
 
 
 QUIT = """

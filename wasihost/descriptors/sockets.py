@@ -7,11 +7,13 @@ status flags are never changed, as the embedder shares them: every call says its
 
 from __future__ import annotations
 
+import _socket
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from operator import itemgetter
 from typing import ClassVar, TypeVar
 
 from wasi_preview1.errors import WasiError
@@ -43,7 +45,7 @@ class HostSocket(Socket):
 
     OWNS: ClassVar[bool] = True
 
-    def __init__(self, sock: socket.socket, rights: int, inheriting: int, flags: Fdflags) -> None:
+    def __init__(self, sock: _socket.socket, rights: int, inheriting: int, flags: Fdflags) -> None:
         super().__init__(rights, inheriting, flags)
         self.socket = sock
         self.fd = sock.fileno()
@@ -94,7 +96,7 @@ class Connected(HostSocket):
     KIND = kinds.SOCKET
     missing = Errno.INVAL
 
-    def __init__(self, sock: socket.socket, flags: Fdflags) -> None:
+    def __init__(self, sock: _socket.socket, flags: Fdflags) -> None:
         super().__init__(sock, kinds.SOCKET, 0, flags)
         self._stream = sock.type == socket.SOCK_STREAM
         self._met: OSError | None = None  # an error after a part, which the system tells only once
@@ -214,7 +216,7 @@ class Listener(HostSocket):
     KIND = kinds.LISTENER
     missing = Errno.NOTCONN
 
-    def __init__(self, sock: socket.socket, flags: Fdflags) -> None:
+    def __init__(self, sock: _socket.socket, flags: Fdflags) -> None:
         super().__init__(sock, kinds.LISTENER, kinds.SOCKET, flags)
         self._lingers = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)[:4] != _NO_LINGER[:4]
         self._key: _Key | None = _take(self.fd)
@@ -238,10 +240,10 @@ class Listener(HostSocket):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         return Connected(sock, flags)
 
-    def _accept(self) -> socket.socket:
+    def _accept(self) -> _socket.socket:
         if os.get_blocking(self.fd):  # somebody who shares it has set it since
             os.set_blocking(self.fd, False)
-        sock, _ = self.socket.accept()
+        sock = _owning(self.socket, map(_fd_of, map(_accept, (self.socket,))))
         sock.settimeout(None)  # whatever Python's default is
         return sock
 
@@ -290,10 +292,32 @@ def rest_of(buffers: list[memoryview], size: int) -> list[memoryview]:
     return rest
 
 
-def given(sock: socket.socket) -> HostSocket:
+def _owning(like: _socket.socket, fds: Iterator[int]) -> _socket.socket:
+    """The descriptor as a socket like another, which closes it if it is dropped.
+
+    Made by what is written in C, in one step from the system's call on: a signal handler may raise after any other.
+    """
+    [sock] = map(partial(_socket.socket, like.family, like.type, like.proto), fds)
+    return sock
+
+
+_accept = _socket.socket._accept  # type: ignore[attr-defined]  # typeshed leaves it out
+_fd_of = itemgetter(0)
+
+
+def inherited(fd: int) -> HostSocket:
+    """A duplicate of this process' own descriptor, which is a socket."""
+    [sock] = map(partial(_socket.socket, -1, -1, -1), map(os.dup, (fd,)))
+    try:
+        return given(sock)
+    finally:
+        sock.close()
+
+
+def given(sock: _socket.socket) -> HostSocket:
     """The embedder's socket as a guest's, which begins with NONBLOCK if the embedder has said `setblocking(False)`."""
     waits = os.get_blocking(sock.fileno())
-    own = socket.socket(sock.family, sock.type, sock.proto, os.dup(sock.fileno()))  # which closes it, if it is dropped
+    own = _owning(sock, map(os.dup, (sock.fileno(),)))
     try:
         if socket.getdefaulttimeout() is not None:
             own.settimeout(None)  # which sets the flag of the file as well
