@@ -19,6 +19,7 @@ from wasi_preview1.types import Errno
 
 from wasihost.config import Inherit, ModuleConfig
 from wasihost.engines.wasmtime import artifact
+from wasihost.engines.wasmtime.engine import Kind, engine
 from wasihost.errors import (
     ConfigError,
     ExitError,
@@ -67,6 +68,7 @@ def rehearse(parcel: bytes, fds: list[int]) -> None:
         guest = _Worker(wire.Channel(theirs), pickle.loads(parcel), fds, None).run()
         if guest is not None:
             guest.close()
+    engine(Kind(interruptible=True))
 
 
 def work(sock: socket.socket, begun: Callable[[], None]) -> NoReturn:

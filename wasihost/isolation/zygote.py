@@ -21,6 +21,8 @@ import traceback
 from contextlib import suppress
 from typing import Final, NoReturn
 
+from wasi_preview1.signatures import SIGNATURES
+
 from wasihost.deadline import ready_now
 from wasihost.engines.wasmtime.ffi import look_up_all
 from wasihost.isolation import lockdown, wire, worker
@@ -32,10 +34,6 @@ from wasihost.unpatched import select
 
 READY: Final = 2
 """How many workers wait for a guest, at most; those that were asked for while others came first are more."""
-_LEAST: Final = """(module
-    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-    (memory (export "memory") 1) (data (i32.const 0) "\\08\\00\\00\\00\\01")
-    (func (export "_start") (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))))"""
 _FAILURES: Final = 4
 """So many workers in a row that end before they have a guest, and no more are made until one is asked for."""
 _BEGUN: Final = struct.Struct("=I")
@@ -53,6 +51,18 @@ def main(control: int) -> NoReturn:
     _Zygote(socket.socket(fileno=control), *rehearsal).serve()
 
 
+def _guest() -> str:
+    """A module that imports all there is, and writes one byte."""
+    module = "wasi_snapshot_preview1"
+    imports = "".join(
+        f'(import "{module}" "{name}" (func ${name} (param {" ".join(one.params)}) (result {" ".join(one.results)})))'
+        for name, one in SIGNATURES[module].items()
+    )
+    return f"""(module {imports} (memory (export "memory") 1) (data (i32.const 0) "\\08\\00\\00\\00\\01")
+        (func (export "_start")
+            (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))))"""
+
+
 def _packed() -> tuple[bytes, list[int]]:
     """The parcel of a guest that does next to nothing, for workers to rehearse with. Another process compiles it."""
     ours, theirs = socket.socketpair()
@@ -60,8 +70,8 @@ def _packed() -> tuple[bytes, list[int]]:
     if not process:
         try:
             options = {"capture_output": True, "cache": False}
-            module = as_module(_LEAST, options)
-            packing = Packing(Prepared(_LEAST, None, options, None, None), module.compiled(), module.name, None)
+            module = as_module(_guest(), options)
+            packing = Packing(Prepared(module, None, options, None, None), module.compiled(), module.name, None)
             wire.send_parcel(theirs, pickle.dumps(packing.parcel, -1), packing.fds)
         except BaseException:
             traceback.print_exc()
