@@ -74,7 +74,8 @@ def lock_down(
     _limit_resources(limits, files, timeout, writes, given + len(mounts))
     if sys.platform != "linux":
         return Report(MEANS[:1], dict.fromkeys(MEANS[1:], "only Linux has it"))
-    system.one_thread()  # another would keep what this one gives up
+    if not system.one_thread():  # which would keep what this one gives up
+        raise RuntimeError("a process that locks itself in has another thread")
     missing = {
         **_missing,
         **_taken_up({"landlock": lambda: _restrict_paths(mounts), "seccomp": lambda: _filter(sockets)}),

@@ -11,7 +11,7 @@ import os
 import pickle
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import wasi_preview0
 from wasi_preview1.errors import GuestFault, WasiError
@@ -20,6 +20,7 @@ from wasi_preview1.types import Errno
 from wasihost.config import Inherit, ModuleConfig
 from wasihost.engines.wasmtime import artifact
 from wasihost.engines.wasmtime.engine import Kind, engine
+from wasihost.engines.wasmtime.watch import watch
 from wasihost.errors import (
     ConfigError,
     ExitError,
@@ -32,20 +33,22 @@ from wasihost.errors import (
 )
 from wasihost.fsconfig import FSConfig
 from wasihost.instance import Instance
-from wasihost.isolation import lockdown, trees, wire
+from wasihost.isolation import lockdown, system, trees, wire
 from wasihost.isolation.parcel import Parcel, Stream
 from wasihost.module import Module
 from wasihost.options import Prepared
 from wasihost.output import Decoding
 from wasihost.pipes import PipeEnd
 from wasihost.sockconfig import NamedSocket
-from wasihost.unpatched import threading
+from wasihost.unpatched import threading, time
 from wasihost.vfs import MemoryFS
 
 if TYPE_CHECKING:
     from wasihost.stats import Stats
 
 
+_LONGEST: Final = 5.0
+"""Seconds that the thread may take to end which the rehearsal has started."""
 FAULTS = GuestFault, wasi_preview0.GuestFault
 
 
@@ -68,7 +71,13 @@ def rehearse(parcel: bytes, fds: list[int]) -> None:
         guest = _Worker(wire.Channel(theirs), pickle.loads(parcel), fds, None).run()
         if guest is not None:
             guest.close()
-    engine(Kind(interruptible=True))
+    engine(Kind())  # the other one
+    until = time.monotonic() + _LONGEST
+    while not system.one_thread():
+        if time.monotonic() > until:
+            os._exit(1)
+        time.sleep(0.001)  # it may not have begun
+        watch.retire()
 
 
 def work(sock: socket.socket, begun: Callable[[], None]) -> NoReturn:

@@ -71,7 +71,9 @@ def _packed() -> tuple[bytes, list[int]]:
         try:
             options = {"capture_output": True, "cache": False}
             module = as_module(_guest(), options)
-            packing = Packing(Prepared(module, None, options, None, None), module.compiled(), module.name, None)
+            packing = Packing(
+                Prepared(module, None, options, None, None), module.compiled(interruptible=True), module.name, None
+            )
             wire.send_parcel(theirs, pickle.dumps(packing.parcel, -1), packing.fds)
         except BaseException:
             traceback.print_exc()
