@@ -50,8 +50,12 @@ class GuestThread(Generic[T]):
         _running.add(self)
         try:
             thread.start()
-        except BaseException:
-            _running.discard(self)
+        except BaseException as error:
+            if isinstance(error, RuntimeError):  # no thread can be started
+                _running.discard(self)
+                when_over()
+            else:  # a signal handler raised, and nobody will know of this guest
+                self.end(error)
             raise
 
     def _run(self, work: Callable[[Callable[[Endable], None]], T]) -> None:

@@ -106,6 +106,8 @@ def start(
     decoding = Decoding(text, encoding, given.get("errors"))
     ends: list[PipeEnd] = []
     files: dict[str, Any] = {}
+    guest: Guest | None = None
+    starting = False
     try:
         for name, make in (("stdin", to_guest), ("stdout", from_guest), ("stderr", from_guest)):
             value = given.get(name)
@@ -113,20 +115,17 @@ def start(
                 given[name], files[name] = make(decoding, bufsize)
                 ends.append(given[name])
         prepared = Prepared(module, config, given, text, encoding, timeout)
+        starting = True
         guest = Guest(module, options, prepared, timeout, ends)
-    except BaseException:
-        _close(ends, files)
-        raise
-    try:
         guest.thread.begun.wait()
-    except BaseException:  # Ctrl-C
-        guest.thread.end(Killed(signal.SIGKILL))
-        _close([], files)
+        if guest.thread.never_began and (error := guest.error()) is not None:
+            raise error
+        return Process(guest, files.get("stdin"), files.get("stdout"), files.get("stderr"))
+    except BaseException:  # what went wrong, or Ctrl-C
+        if guest is not None:
+            guest.thread.end(Killed(signal.SIGKILL))
+        _close([] if starting else ends, files)  # later they are the guest's
         raise
-    if guest.thread.never_began and (error := guest.error()) is not None:
-        _close([], files)
-        raise error
-    return Process(guest, files.get("stdin"), files.get("stdout"), files.get("stderr"))
 
 
 def _close(ends: list[PipeEnd], files: dict[str, IO[Any]]) -> None:

@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 
-NAMES = ("signals", "forks", "threads", "cancellations", "descriptors", "disk", "killed", "starts")
+NAMES = ("signals", "forks", "threads", "handles", "cancellations", "descriptors", "disk", "killed", "starts")
 PATIENCE = 240
 """Seconds that a storm may take beyond its own."""
 
