@@ -56,7 +56,7 @@ class Slot(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The two sides of a type that tells success from failure, and the width of its tag."""
+    """The two sides of a type that is a success or a failure, and the width of its tag."""
 
     ok: Type | None
     err: Type | None

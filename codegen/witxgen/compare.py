@@ -140,7 +140,7 @@ def _compare_names(place: str, ours: list[str], official: list[str]) -> list[str
     if not found:
         for name, expected in zip(ours, official, strict=True):
             if name != expected:
-                return [f"The {place} stand in another order: `{name}` comes where `{expected}` officially does."]
+                return [f"The {place} are in another order: `{name}` comes where `{expected}` officially does."]
     return found
 
 

@@ -60,7 +60,7 @@ class WitxError(Exception):
 def _show(span: Span, kind: str, message: str, source_line: str) -> str:
     if span.line == 0:
         return f"{span.file}: {kind}: {message}"
-    # A tab is repeated under itself, so that the caret lands right whatever width the terminal gives it.
+    # A tab is repeated under itself, so that the caret is in the right column for any tab width.
     margin = "".join("\t" if char == "\t" else " " for char in source_line[: span.column - 1])
     margin = margin.ljust(span.column - 1)
     return f"{span.file}:{span.line}:{span.column}: {kind}: {message}\n{source_line}\n{margin}^"

@@ -52,7 +52,7 @@ class Layout(NamedTuple):
 
 
 class VariantLayout(NamedTuple):
-    """The parts of a variant, a union or an `expected` in memory: the tag lies at 0, every payload at one offset."""
+    """The parts of a variant, a union or an `expected` in memory: the tag is at 0, every payload at the same offset."""
 
     tag_size: int
     payload_offset: int

@@ -21,7 +21,7 @@ BuiltinName: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where something stands in a source: 1-based line and column."""
+    """A place in a source: 1-based line and column."""
 
     file: str
     line: int

@@ -59,7 +59,7 @@ CODEC_NAMES = frozenset(
 """Constants that generated modules import or define themselves."""
 
 ANNOTATION_NAMES = frozenset({"bool", "float", "int", "list", "memoryview", "property", "str", "tuple"})
-"""What annotations and decorators are written with: no attribute of a class may stand in front of it."""
+"""Names that annotations and decorators use: an attribute of a class of the same name would hide them."""
 
 LOCAL_NAMES = frozenset(
     {
@@ -86,10 +86,10 @@ LOCAL_NAMES = frozenset(
         "view",
     }
 )
-"""What stubs and raw methods call, and what they call their own variables."""
+"""Functions that stubs and raw methods call, and their local variables."""
 
 CODEC_LOCALS = frozenset({"at", "guest", "make", "types", "value"})
-"""The same for the readers and writers of records."""
+"""As `LOCAL_NAMES`, for the readers and writers of records."""
 
 _TUPLE_METHODS = frozenset({"count", "index"})
 _CLASS_BODY_NAMES = frozenset({"abstractmethod", "stubs"})
@@ -98,21 +98,21 @@ _LOOKS_LIKE_A_DIGIT = frozenset({"I", "O", "l"})
 
 
 def _plain(name: str) -> str:
-    """Only letters, digits and underscores, none of these first; an id of the text format allows more."""
+    """The name with underscores for what Python does not allow, and none at its start."""
     return re.sub(r"\W", "_", name, flags=re.ASCII).lstrip("_")
 
 
-def _dodge(name: str, *taken: Iterable[str]) -> str:
+def _avoid(name: str, *taken: Iterable[str]) -> str:
     odd = keyword.iskeyword(name) or name in _LOOKS_LIKE_A_DIGIT or any(name in names for names in taken)
     return name + "_" if odd else name
 
 
 def class_name(name: str) -> str:
-    """`event_fd_readwrite` -> `EventFdReadwrite`; a name of the runtime's gets an underscore."""
+    """`event_fd_readwrite` -> `EventFdReadwrite`; a name that the runtime uses gets an underscore."""
     joined = "".join(part[:1].upper() + part[1:] for part in _plain(name).split("_") if part) or "N"
     if joined[0].isdigit():
         joined = "N" + joined
-    return _dodge(joined, RUNTIME_NAMES)
+    return _avoid(joined, RUNTIME_NAMES)
 
 
 def _upper(name: str) -> str:
@@ -122,7 +122,7 @@ def _upper(name: str) -> str:
 
 def member_name(name: str) -> str:
     """A case or a flag: `notcapable` -> `NOTCAPABLE`; the one odd spec name `2big` -> `TOOBIG`."""
-    return _dodge(_ODD_MEMBERS.get(name.upper(), _upper(name)), {"MASK"})
+    return _avoid(_ODD_MEMBERS.get(name.upper(), _upper(name)), {"MASK"})
 
 
 def value_name(name: str) -> str:
@@ -130,7 +130,7 @@ def value_name(name: str) -> str:
     plain = _plain(name)
     if not plain[:1].isalpha():
         plain = "n" + plain
-    return _dodge(plain, LOCAL_NAMES, RUNTIME_NAMES, CODEC_NAMES)
+    return _avoid(plain, LOCAL_NAMES, RUNTIME_NAMES, CODEC_NAMES)
 
 
 def local_name(name: str, taken: set[str]) -> str:
@@ -142,7 +142,7 @@ def local_name(name: str, taken: set[str]) -> str:
 
 
 def field_name(name: str) -> str:
-    """A field of a record: no method of tuple and nothing that annotations mean; a number becomes `item_0`."""
+    """A field of a record, different from tuple's methods and from names in annotations; a number becomes `item_0`."""
     if name.isdigit():
         return f"item_{name}"
     plain = _plain(name)
@@ -152,13 +152,13 @@ def field_name(name: str) -> str:
 
 
 def _attribute(plain: str, *taken: Iterable[str]) -> str:
-    """A name in the body of a class: a capital first is made small, as it could be that of a type."""
-    return _dodge(plain[0].lower() + plain[1:], ANNOTATION_NAMES, *taken)
+    """A name in the body of a class: its first letter becomes lower case, so that it differs from every type."""
+    return _avoid(plain[0].lower() + plain[1:], ANNOTATION_NAMES, *taken)
 
 
 def constant_name(name: str) -> str:
     """A module-level constant for a type: `event_fd_readwrite` -> `EVENT_FD_READWRITE`."""
-    return _dodge(_upper(name), CODEC_NAMES)
+    return _avoid(_upper(name), CODEC_NAMES)
 
 
 def function_name(name: str) -> str:

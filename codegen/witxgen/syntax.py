@@ -1,4 +1,4 @@
-"""The syntax tree of one `.witx` file: what stands where, before any name is looked up.
+"""The syntax tree of one `.witx` file, before any name is looked up.
 
 Rules of this file: frozen data only, made by `parse` and read by `reading` and `resolve`. Every node knows its place;
 names are without the `$`, docs are the text of the `;;;` lines that precede the item.

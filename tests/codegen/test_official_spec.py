@@ -48,7 +48,7 @@ def test_declarations_are_the_official_ones(preview: str, official: Path) -> Non
 def test_preview0_differs_from_preview1_in_this_only() -> None:
     assert compare(document(WITX / "preview0"), document(WITX / "preview1")) == [
         "`sock_accept` is missing from the flags of the type `rights`.",
-        "The cases of the type `whence` stand in another order: `cur` comes where `set` officially does.",
+        "The cases of the type `whence` are in another order: `cur` comes where `set` officially does.",
         "The type `linkcount` is `u32`, officially `u64`.",
         "`identifier` is not official among the fields of the type `subscription_clock`.",
         "`wasi_snapshot_preview1` is missing from the modules.",
@@ -69,7 +69,7 @@ CHANGES: dict[str, tuple[str, str, list[str]]] = {
     "cases swapped": (
         r"\$cur\b((?:.|\n)*?)\$end\b",
         r"$end\1$cur",
-        ["The cases of the type `whence` stand in another order: `end` comes where `cur` officially does."],
+        ["The cases of the type `whence` are in another order: `end` comes where `cur` officially does."],
     ),
     "field of another type": (
         r"\(field \$nlink \$linkcount\)",
@@ -104,7 +104,7 @@ CHANGES: dict[str, tuple[str, str, list[str]]] = {
     "types swapped": (
         r"\(typename \$filesize u64\)((?:.|\n)*?)\(typename \$timestamp u64\)",
         r"(typename $timestamp u64)\1(typename $filesize u64)",
-        ["The types stand in another order: `timestamp` comes where `filesize` officially does."],
+        ["The types are in another order: `timestamp` comes where `filesize` officially does."],
     ),
     "function missing": (
         r'\(@interface func \(export "sched_yield"\)(?:.|\n)*?\n  \)\n',
@@ -115,7 +115,7 @@ CHANGES: dict[str, tuple[str, str, list[str]]] = {
         r'"fd_close"((?:.|\n)*?)"fd_datasync"',
         r'"fd_datasync"\1"fd_close"',
         [
-            f"The functions of the module `{MODULE}` stand in another order: "
+            f"The functions of the module `{MODULE}` are in another order: "
             "`fd_datasync` comes where `fd_close` officially does."
         ],
     ),

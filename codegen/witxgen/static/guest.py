@@ -23,7 +23,7 @@ Stub: TypeAlias = Callable[..., Any]
 """A function as the engine calls it: canonical numbers in (unsigned unless the witx type is signed), the errno out."""
 
 StructError = struct.error
-"""What `struct` raises where a value would lie outside the buffer."""
+"""What `struct` raises where a value would be outside the buffer."""
 
 MAX_BUFFERS = 1024
 """How many buffers one call may name, as POSIX' IOV_MAX: more is a bad value, not work for the host."""
