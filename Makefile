@@ -8,7 +8,7 @@ PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generate check-spec lint types imports drift check guests test docs demo bench bench-shapes bench-ends bench-isolation testsuite go-tests suites rust escape storm fuzz differential soak interrupts wheel spelling site coverage clean
+.PHONY: help setup generate check-spec lint types imports drift check guests test docs demo bench bench-shapes bench-ends bench-isolation testsuite go-tests suites rust languages escape storm fuzz differential soak interrupts wheel spelling site coverage clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ suites: $(READY)  ## As go-tests, with Zig's tests, and CPython's (needs a Pytho
 
 rust: $(READY)  ## A guest of Rust's (needs rustc with WASI's standard library; Debian: rustc libstd-rust-dev-wasm32 lld)
 	$(BIN)/python -m pytest tests/toolchains/rust.py
+
+languages: $(READY)  ## What docs/guests.md says of Rust and AssemblyScript (needs their compilers; npm fetches one)
+	$(BIN)/python -m pytest tests/docs/languages.py
 
 bench-ends: $(READY)  ## How soon timeouts and Ctrl-C end a guest, and what it costs that they could
 	$(BIN)/python -m tests.bench.ends

@@ -1,4 +1,8 @@
-"""Every Python example of docs/ and of the README runs, page by page, as a reader types it; so do the command's."""
+"""Every example of docs/ and of the README runs, page by page and in its order, as a reader types it.
+
+Python is executed. In pages of `TYPED`, a block whose first line is a comment with a file's name is saved as that file,
+and what stands below each `$` of a console block is what the command prints.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +20,16 @@ from tests.support.guests import build_c
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TYPED = {"command", "guests", "tutorial"}
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"(?://|;;|#) (\w+\.\w+)\n")
+
+
+def blocks(page: Path) -> Iterator[tuple[int, str, str]]:
+    """Line, language and content of each block."""
+    text = page.read_text()
+    for block in BLOCK.finditer(text):
+        yield text[: block.start()].count("\n") + 1, block[1], block[2]
 
 
 @pytest.fixture
@@ -26,31 +40,28 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if BLOCK.search(page.read_text())], ids=lambda page: page.stem)
+def type_in(console: str, folder: Path) -> None:
+    """Run what stands after each `$`; what stands below is printed, on standard output or standard error."""
+    env = {**os.environ, "PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")}
+    for line, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", console, re.MULTILINE):
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            check=False, timeout=300,
+        )  # fmt: skip
+        assert done.stdout == expected, line
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(blocks(page))], ids=lambda page: page.stem)
 def test_a_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     names: dict[str, object] = {"__name__": "example"}
-    text = page.read_text()
-    for block in BLOCK.finditer(text):
-        line = text[: block.start()].count("\n") + 1
-        code = "\n" * line + block[1]
-        exec(compile(code, str(page), "exec"), names)
-
-
-def test_the_command(folder: Path) -> None:
-    """Of its page: what stands below each `$` is printed, on standard output or standard error."""
-    (folder / "add.wat").write_text(
-        '(module (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))'
-    )
-    env = {**os.environ, "PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")}
-    blocks = re.findall(r"^```console\n(.*?)^```$", (ROOT / "docs/command.md").read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) > 3
-    for line, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", "".join(blocks), re.MULTILINE):
-        done = subprocess.run(
-            ["bash", "-c", line], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            check=False, timeout=60,
-        )  # fmt: skip
-        assert done.stdout == expected, line
+    for line, language, content in blocks(page):
+        if language == "python":
+            exec(compile("\n" * line + content, str(page), "exec"), names)
+        elif page.stem in TYPED and language == "console":
+            type_in(content, folder)
+        elif page.stem in TYPED and (file := FILE.match(content)):
+            (folder / file[1]).write_text(content)
 
 
 def test_links_lead_somewhere() -> None:
