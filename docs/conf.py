@@ -64,8 +64,8 @@ COPIES = {
 }
 """Pages of the site that are files of the repository's root."""
 
-PAGE_OF = {file: f"docs/{page}.md" for page, file in COPIES.items()}
-LINK = re.compile(r"\]\(([^)#:]+)(#[^)]*)?\)")
+PAGE_OF = {file: f"docs/{page}.md" for page, file in COPIES.items()} | {"docs/README.md": "docs/index.md"}
+CODE_OR_LINK = re.compile(r"^```.*?^```$|`[^`\n]+`|\]\(([^)#:]+)(#[^)]*)?\)", re.MULTILINE | re.DOTALL)
 
 
 def read_page(_app: Sphinx, page: str, source: list[str]) -> None:
@@ -78,13 +78,15 @@ def read_page(_app: Sphinx, page: str, source: list[str]) -> None:
         base = posixpath.dirname(here)
 
     def link(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return match[0]
         file = posixpath.normpath(posixpath.join(base, match[1]))
         file = PAGE_OF.get(file, file)
         inside = file.startswith("docs/")
         target = posixpath.relpath(file, posixpath.dirname(here)) if inside else SOURCE + file
         return f"]({target}{match[2] or ''})"
 
-    source[0] = LINK.sub(link, source[0])
+    source[0] = CODE_OR_LINK.sub(link, source[0])
 
 
 def read_docstring(app: Sphinx, what: Any, name: str, obj: object, options: object, lines: list[str]) -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -55,18 +56,19 @@ def type_in(console: str, folder: Path) -> None:
 def test_a_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     names: dict[str, object] = {"__name__": "example"}
-    for line, language, content in blocks(page):
-        if language == "python":
-            exec(compile("\n" * line + content, str(page), "exec"), names)
-        elif page.stem in TYPED and language == "console":
-            type_in(content, folder)
-        elif page.stem in TYPED and (file := FILE.match(content)):
-            (folder / file[1]).write_text(content)
+    with mock.patch.dict(os.environ):
+        for line, language, content in blocks(page):
+            if language == "python":
+                exec(compile("\n" * line + content, str(page), "exec"), names)
+            elif page.stem in TYPED and language == "console":
+                type_in(content, folder)
+            elif page.stem in TYPED and (file := FILE.match(content)):
+                (folder / file[1]).write_text(content)
 
 
 def test_links_lead_somewhere() -> None:
     for page in [*PAGES, *ROOT.glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", BLOCK.sub("", page.read_text())):
             assert os.path.exists(page.parent / target), f"{page.name} links to {target}"
 
 
