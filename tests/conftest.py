@@ -42,8 +42,8 @@ def compiled_apps(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def own_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """No line is left out because of another test's."""
-    if "wasihost.logs" in sys.modules:
-        monkeypatch.setattr(sys.modules["wasihost.logs"], "_written", {})
+    if "wasihost.common.logs" in sys.modules:
+        monkeypatch.setattr(sys.modules["wasihost.common.logs"], "_written", {})
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,8 @@ import pytest
 import wasihost
 from tests.support.guests import GUESTS, build_with_lines
 from tests.support.wheels import OLDEST, python, wasmtime
-from wasihost import Module, TrapError, backtrace, run
+from wasihost import Module, TrapError, run
+from wasihost.binary import backtrace
 from wasihost.engines.wasmtime.module import clear_memory
 from wasihost.errors import FIRST_FRAMES, LAST_FRAMES, Frame
 

@@ -20,7 +20,7 @@ import pytest
 from tests.support.guests import build_c, cache_dir
 from tests.support.toolchains import build_go
 from wasihost import LimitExceeded, Module, ModuleConfig, ModuleError, run
-from wasihost.engines.wasmtime import apart, compiling, loops
+from wasihost.engines.wasmtime import compile_process, compiling, loops
 from wasihost.engines.wasmtime.ffi import c
 from wasihost.engines.wasmtime.module import assemble
 
@@ -189,7 +189,7 @@ def test_and_is_kept_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setenv("WASIHOST_CACHE_DIR", str(tmp_path / "cache"))
     code = FINE.replace(b"(module", b'(module (func (export "kept"))')
     run(code, compile_timeout=60)
-    monkeypatch.setattr(apart, "compiled_apart", None)
+    monkeypatch.setattr(compile_process, "compiled_apart", None)
     run(code, compile_timeout=60)
 
 

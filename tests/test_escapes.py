@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 import wasihost
-from wasihost import commands
-from wasihost.cli import launch
-from wasihost.order import plain
+from wasihost.cli import click_app
+from wasihost.cli.launch import launch
+from wasihost.cli.options import plain
 
 EVIL = "\x1b]0;title\x07\x1b[2J\nwasihost: a forged line\u202e\x85\u2028"
 HEX = "".join(f"\\{byte:02x}" for byte in EVIL.encode())
@@ -91,8 +91,8 @@ def test_names_at_the_command(
     captured = capsys.readouterr()
     check(captured.out + captured.err)
     runner = CliRunner()
-    check(runner.invoke(commands.main, ["inspect", file]).output)
-    done = runner.invoke(commands.main, ["inspect", "--json", file])
+    check(runner.invoke(click_app.main, ["inspect", file]).output)
+    done = runner.invoke(click_app.main, ["inspect", "--json", file])
     check(done.output)
     if done.exit_code == 0:
         assert json.loads(done.output)
@@ -114,7 +114,7 @@ def test_names_of_files(
     assert launch(order) == 2
     check(capsys.readouterr().err)
     Path(file).write_bytes(content + EVIL.encode())
-    check(CliRunner().invoke(commands.main, ["inspect", file]).output)
+    check(CliRunner().invoke(click_app.main, ["inspect", file]).output)
 
 
 def test_what_a_damaged_archive_says(caplog: pytest.LogCaptureFixture) -> None:

@@ -17,18 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.storms.modules import status
-from wasihost import (
-    Compilation,
-    Imports,
-    Lazy,
-    MemoryFS,
-    Module,
-    ModuleConfig,
-    TimeoutExpired,
-    forking,
-    instantiate,
-    run,
-)
+from wasihost import Compilation, Imports, Lazy, MemoryFS, Module, ModuleConfig, TimeoutExpired, instantiate, run
+from wasihost.common import forking
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here"),

@@ -8,7 +8,7 @@ import pytest
 from wasi_preview1.types import Errno
 
 from tests.vfs.test_outside_data import Own, Tree, mounted, stat
-from wasihost import logs
+from wasihost.common import logs
 from wasihost.vfs import Stat
 
 

@@ -10,7 +10,7 @@ import pytest
 from wasi_preview1.types import Errno, Rights
 
 from wasihost import ConfigError, MemoryFS, ModuleConfig, State, run
-from wasihost.engines.wasmtime import module, seen
+from wasihost.engines.wasmtime import file_keys, module
 
 EMPTY = '(module (memory (export "memory") 1) (func (export "_start")))'
 
@@ -97,10 +97,10 @@ def test_a_note_that_a_guest_could_have_made_is_none(cache: Path, tmp_path: Path
     os.utime(tmp_path / "module.wasm", (1, 1))
     time.sleep(2.1)  # a file that has changed just now gets none
     about = (tmp_path / "module.wasm").stat()
-    seen.note(about, "here", "a" * 64)
-    assert seen.recall(about, "here") == "a" * 64
+    file_keys.note(about, "here", "a" * 64)
+    assert file_keys.recall(about, "here") == "a" * 64
     (note,) = cache.glob("*.file")
     content = note.read_bytes()
     note.unlink()
     note.write_bytes(content)
-    assert seen.recall(about, "here") is None
+    assert file_keys.recall(about, "here") is None

@@ -16,10 +16,10 @@ import pytest
 
 from tests.support.timing import few_tries, in_time
 from wasihost import MemoryFS, ModuleConfig, State, TimeoutExpired, instantiate, run
-from wasihost.deadline import after
 from wasihost.descriptors import host_directory
-from wasihost.pieces import PIECE
 from wasihost.vfs import nodes
+from wasihost.waiting.deadline import after
+from wasihost.waiting.pieces import PIECE
 
 MIB = 1 << 20
 SIZE = 3 * PIECE + 5
@@ -355,7 +355,7 @@ def test_a_large_file_in_memory_stops_no_other_thread() -> None:
 
 
 def test_captured_text_is_as_if_it_were_decoded_at_once() -> None:
-    from wasihost.output import Captured
+    from wasihost.guest.capture import Captured
 
     for content in ("äé€\r\n\r" * 200_000, "x\r" * 1_000_000, "a\n" * 900_000 + "😀\r\n" * 200_000):
         kept = Captured(None)

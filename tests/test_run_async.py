@@ -13,7 +13,8 @@ import pytest
 
 from tests.support.guests import build_c
 from tests.support.wheels import python
-from wasihost import PIPE, STDOUT, ConfigError, Module, ModuleConfig, outcome, run, run_async, runs_async
+from wasihost import PIPE, STDOUT, ConfigError, Module, ModuleConfig, outcome, run, run_async
+from wasihost.embedding import run_async as runs_async
 
 TOOL = Module(build_c("tool"))
 DATA = b"a line\n" * 3000

@@ -24,7 +24,7 @@ if sys.implementation.name != "cpython":
 from wasi_preview1.errors import GuestFault, WasiError
 from wasi_preview1.types import Errno
 
-import wasihost.forking  # noqa: F401  # registers what is done at a fork
+import wasihost.common.forking  # noqa: F401  # registers what is done at a fork
 from wasihost.config import (
     INHERIT,
     STDERR_FD,
@@ -34,6 +34,8 @@ from wasihost.config import (
     SYS_CLOCK_RESOLUTION_WALLTIME,
     ModuleConfig,
 )
+from wasihost.config.limits import Limits
+from wasihost.config.mounts import FSConfig, Mount
 from wasihost.errors import (
     CalledProcessError,
     ConfigError,
@@ -50,25 +52,23 @@ from wasihost.errors import (
     TrapError,
     WasihostError,
 )
-from wasihost.fsconfig import FSConfig, Mount
-from wasihost.limits import Limits
 from wasihost.outcomes import Outcome, outcome
 
 if TYPE_CHECKING:
+    from wasihost.config.features import Feature
+    from wasihost.embedding.instantiate import instantiate
+    from wasihost.embedding.process import Process
+    from wasihost.embedding.run import CompletedProcess, run
+    from wasihost.embedding.run_async import run_async
+    from wasihost.embedding.start import start
     from wasihost.engines.wasmtime.compiling import Compilation
-    from wasihost.features import Feature
+    from wasihost.guest.instance import Instance
+    from wasihost.guest.module import Module
+    from wasihost.guest.options import DEVNULL, PIPE, STDOUT, Options
+    from wasihost.guest.preloading import preload
+    from wasihost.host.state import State
     from wasihost.imports import Imports
-    from wasihost.instance import Instance
-    from wasihost.instantiating import instantiate
     from wasihost.isolation.lockdown import isolation_report
-    from wasihost.module import Module
-    from wasihost.options import DEVNULL, PIPE, STDOUT, Options
-    from wasihost.preloading import preload
-    from wasihost.process import Process
-    from wasihost.runs import CompletedProcess, run
-    from wasihost.runs_async import run_async
-    from wasihost.starting import start
-    from wasihost.state import State
     from wasihost.stats import Stats
     from wasihost.vfs import Lazy, MemoryFS
 
@@ -127,27 +127,27 @@ __all__ = [
 
 # Imported when they are first asked for, so that the command starts without them.
 _LATER = {
-    "DEVNULL": "options",
-    "Options": "options",
-    "PIPE": "options",
-    "STDOUT": "options",
+    "DEVNULL": "guest.options",
+    "Options": "guest.options",
+    "PIPE": "guest.options",
+    "STDOUT": "guest.options",
     "Compilation": "engines.wasmtime.compiling",
-    "CompletedProcess": "runs",
-    "Feature": "features",
+    "CompletedProcess": "embedding.run",
+    "Feature": "config.features",
     "Imports": "imports",
-    "Instance": "instance",
+    "Instance": "guest.instance",
     "Lazy": "vfs",
     "MemoryFS": "vfs",
-    "Module": "module",
-    "Process": "process",
-    "State": "state",
+    "Module": "guest.module",
+    "Process": "embedding.process",
+    "State": "host.state",
     "Stats": "stats",
-    "instantiate": "instantiating",
+    "instantiate": "embedding.instantiate",
     "isolation_report": "isolation.lockdown",
-    "preload": "preloading",
-    "run": "runs",
-    "run_async": "runs_async",
-    "start": "starting",
+    "preload": "guest.preloading",
+    "run": "embedding.run",
+    "run_async": "embedding.run_async",
+    "start": "embedding.start",
 }
 
 

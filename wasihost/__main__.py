@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from wasihost.cli import launch
-from wasihost.order import plain
+from wasihost.cli.launch import launch
+from wasihost.cli.options import plain
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     order = plain(sys.argv[1:]) if "_WASIHOST_COMPLETE" not in os.environ else None
     if order is not None:
         os._exit(launch(order))
-    from wasihost.commands import main as commands
+    from wasihost.cli.click_app import main as commands
 
     commands(prog_name="wasihost")
 

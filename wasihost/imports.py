@@ -39,15 +39,15 @@ from typing import (
 
 from wasi_preview1.signatures import Signature
 
+from wasihost.common.names import shown
 from wasihost.errors import ConfigError, LinkError, TrapError
 from wasihost.memory import FAULT, Memory
-from wasihost.names import shown
 
 if TYPE_CHECKING:
     from wasi_preview1.guest import Guest, Stub
 
-    from wasihost.deadline import Deadline
     from wasihost.engines.wasmtime.module import Item
+    from wasihost.waiting.deadline import Deadline
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from wasi_preview1.signatures import SIGNATURES
 
-from wasihost.components import Component, CoreModule, is_component, read_component
+from wasihost.binary.components import Component, CoreModule, is_component, read_component
+from wasihost.binary.sections import Import, Sections
+from wasihost.binary.toolchains import made_for
+from wasihost.common.names import listed, shown
 from wasihost.errors import ModuleError
-from wasihost.names import listed, shown
-from wasihost.sections import Import, Sections
-from wasihost.toolchains import made_for
 
 _PREVIEW1, _PREVIEW0 = "wasi_snapshot_preview1", "wasi_unstable"
 _NOTES = {"sock_accept": "needs --tcplisten"}

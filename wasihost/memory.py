@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from wasihost.errors import AllocationFailed, BadPointer, BadText
 
 if TYPE_CHECKING:
-    from wasihost.allocator import Allocator
+    from wasihost.engines.allocator import Allocator
     from wasihost.engines.wasmtime.module import Item
 
 FAULT: Final = "guest fault"
@@ -19,7 +19,7 @@ class Memory:
     """Reads and writes at pointers, which are addresses in bytes; a negative one is the same 32 bits unsigned.
 
     BadPointer, an IndexError, for what is not all inside. `alloc` and `free` are the guest's own: those that
-    `instantiate` was told, or that are found by their names (see `allocator`).
+    `instantiate` was told, or that are found by their names (see `engines.allocator`).
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Memory:
 
     def with_allocator(self, malloc: str, free: str | None = None) -> Memory:
         """The same memory, with these exports for its allocator: `memory.with_allocator("get", "put").alloc(8)`."""
-        from wasihost.allocator import find
+        from wasihost.engines.allocator import find
 
         found = find(self._exports(), malloc, free)
         return Memory(self._view, self._call, self._exports, lambda: found)

@@ -33,7 +33,7 @@ def ours(guest: str, folder: str, args: list[str]) -> None:
     """wasihost through its own door."""
     from wasihost.engines.wasmtime.module import load
     from wasihost.engines.wasmtime.run import execute
-    from wasihost.state import State
+    from wasihost.host.state import State
 
     with State(config=_config(folder, args)) as state:
         execute(load(guest), state)
@@ -44,7 +44,7 @@ def naive(guest: str, folder: str, args: list[str]) -> None:
     import wasmtime
 
     from wasihost.engines.wasmtime.linker import define
-    from wasihost.state import State
+    from wasihost.host.state import State
 
     engine = wasmtime.Engine()
     store, linker = wasmtime.Store(engine), wasmtime.Linker(engine)
@@ -63,16 +63,18 @@ def native(guest: str, folder: str, args: list[str]) -> None:
 
 def floor(guest: str, folder: str, args: list[str]) -> None:
     """A Python function that does nothing, as an unchecked callback in the place of `sched_yield`."""
-    from wasihost.engines.wasmtime import calls
+    from wasihost.engines.wasmtime import trampolines
     from wasihost.engines.wasmtime.ffi import new_functype
 
-    nothing = calls.CALLBACK(lambda _environment, _caller, _slots: None)
+    nothing = trampolines.CALLBACK(lambda _environment, _caller, _slots: None)
 
     def shadow(linker: wasmtime.Linker) -> None:
         linker.allow_shadowing = True
         address = ctypes.cast(linker.ptr(), ctypes.c_void_p).value
         assert address
-        problem = calls.define(address, "wasi_snapshot_preview1", "sched_yield", new_functype((), ("i32",)), nothing)
+        problem = trampolines.define(
+            address, "wasi_snapshot_preview1", "sched_yield", new_functype((), ("i32",)), nothing
+        )
         assert not problem, problem
 
     _with_their_wasi(guest, folder, args, shadow)

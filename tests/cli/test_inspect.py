@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 from tests.support.guests import build_c, wat
 from wasihost import ModuleError
-from wasihost.commands import main
+from wasihost.cli.click_app import main
+from wasihost.cli.options import plain
 from wasihost.engines.wasmtime.module import assemble
 from wasihost.inspection import inspect
-from wasihost.order import plain
 
 WASI = '(import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))'
 MEMORY = '(memory (export "memory") 1)'
@@ -57,7 +57,7 @@ def test_what_works_is_recommended(text: str, command: str) -> None:
      '(module (func (export "add") (param i32 i64 f32) (result f64) (f64.const 1)))'],
 )  # fmt: skip
 def test_and_works(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wasihost.cli import launch
+    from wasihost.cli.launch import launch
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.wasm").write_bytes(assemble(text.encode(), "x"))

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.guests import build_c, wat
-from wasihost.mistakes import not_wasm
-from wasihost.order import seconds
+from wasihost.cli.options import seconds
+from wasihost.config.mistakes import not_wasm
 
 TOOL = Path(build_c("tool")).read_bytes()
 ADD = """(module (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))

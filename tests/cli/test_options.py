@@ -208,8 +208,8 @@ def test_ctrl_c_with_a_timeout_is_still_ctrl_c() -> None:
 def test_compiling_is_shown_on_a_terminal_if_it_takes_long() -> None:
     """The patience is made short here; that nothing is said elsewhere is seen by all other tests of standard error."""
     code = (
-        "from wasihost import progress; progress.PATIENCE = 0.0\n"
-        "from wasihost.cli import launch; from wasihost.order import Order\n"
+        "from wasihost.cli import progress; progress.PATIENCE = 0.0\n"
+        "from wasihost.cli.launch import launch; from wasihost.cli.options import Order\n"
         f"launch(Order(module={str(BIG)!r}, args=('none',)))"
     )
     ours, theirs = terminal()

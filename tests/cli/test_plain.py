@@ -1,4 +1,4 @@
-"""What `order.plain` reads without click is what click would have read; what it does not read is left to click."""
+"""What `options.plain` reads without click is what click would have read; what it does not read is left to click."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 import click
 import pytest
 
-from wasihost import commands, order
+from wasihost.cli import click_app, options
 
 GUEST = str(Path(__file__).resolve().parents[1] / "guests" / "empty.wat")
 HERE = str(Path(__file__).parent)
 
 
-def by_click(arguments: list[str]) -> order.Order:
+def by_click(arguments: list[str]) -> options.Order:
     """What click makes of it; click.UsageError where it is a mistake."""
-    context = commands.main.make_context("wasihost", list(arguments))
-    name, command, rest = commands.main.resolve_command(context, [*context._protected_args, *context.args])
+    context = click_app.main.make_context("wasihost", list(arguments))
+    name, command, rest = click_app.main.resolve_command(context, [*context._protected_args, *context.args])
     assert name == "run"
     assert command is not None
     params = command.make_context("run", rest, parent=context).params
-    return order.Order(**params)
+    return options.Order(**params)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def by_click(arguments: list[str]) -> order.Order:
     ],
 )  # fmt: skip
 def test_both_read_the_same(arguments: list[str]) -> None:
-    read = order.plain(["run", *arguments])
+    read = options.plain(["run", *arguments])
     assert read is not None
     assert read == by_click(["run", *arguments])
 
@@ -70,7 +70,7 @@ def test_both_read_the_same(arguments: list[str]) -> None:
     ],
 )
 def test_the_rest_is_for_click(arguments: list[str]) -> None:
-    assert order.plain(arguments) is None
+    assert options.plain(arguments) is None
 
 
 @pytest.mark.parametrize("arguments", [["run", "--env", "=A", GUEST], ["run", "--dir", "/nowhere at all", GUEST]])

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.support.engine import Host, wat
-from wasihost import cachefolder
-from wasihost.engines.wasmtime import cache, module, seen
+from wasihost.common import cache_folder
+from wasihost.engines.wasmtime import cache, file_keys, module
 from wasihost.engines.wasmtime.run import execute
 
 
@@ -54,7 +54,7 @@ def test_a_second_process_finds_the_first_ones_work(folder: Path, compiled: list
     assert compiled == ["empty.wat"]
     entry = only_entry(folder)
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert entry.stat().st_mode & 0o7777 == cachefolder.SEALED
+    assert entry.stat().st_mode & 0o7777 == cache_folder.SEALED
     os.utime(entry, (1, 1))
     again()
     assert compiled == ["empty.wat"]
@@ -70,7 +70,7 @@ def test_damage_is_found_and_mended(folder: Path, compiled: list[str]) -> None:
     for number, content in enumerate(damaged, 2):
         entry = only_entry(folder)
         entry.unlink()  # never in place: the engine has the old one mapped
-        cachefolder.write(str(entry), content, mode=cachefolder.SEALED)
+        cache_folder.write(str(entry), content, mode=cache_folder.SEALED)
         again()
         assert len(compiled) == number
         assert only_entry(folder).read_bytes() == good
@@ -85,7 +85,7 @@ def test_an_artifact_of_another_engine_is_replaced(folder: Path, compiled: list[
     entry.unlink()
     content = b"from another version" * 500
     trailer = cache._TRAILER.pack(cache._MARK, bytes.fromhex(entry.stem), zlib.crc32(content))
-    cachefolder.write(str(entry), content, trailer, mode=cachefolder.SEALED)
+    cache_folder.write(str(entry), content, trailer, mode=cache_folder.SEALED)
     again()
     assert len(compiled) == 2
     again()
@@ -121,7 +121,7 @@ def test_an_entry_that_others_can_write_to_is_replaced(folder: Path, compiled: l
     only_entry(folder).chmod(0o666)
     again()
     assert len(compiled) == 2
-    assert only_entry(folder).stat().st_mode & 0o7777 == cachefolder.SEALED
+    assert only_entry(folder).stat().st_mode & 0o7777 == cache_folder.SEALED
 
 
 def test_no_place_for_a_cache_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,12 +172,12 @@ def test_cache_can_be_refused(folder: Path, compiled: list[str]) -> None:
 def test_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WASIHOST_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
-    assert cachefolder.folder() == "/xdg/wasihost"
+    assert cache_folder.folder() == "/xdg/wasihost"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert cachefolder.folder() is None
+    assert cache_folder.folder() is None
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
-    assert cachefolder.folder() == "/home/me/.cache/wasihost"
+    assert cache_folder.folder() == "/home/me/.cache/wasihost"
 
 
 def test_a_file_is_not_hashed_twice(
@@ -203,7 +203,7 @@ def test_a_file_is_not_hashed_twice(
     load()
     assert hashed
     assert list(folder.glob("*.file")) == []
-    monkeypatch.setattr(seen, "_REST", 0)
+    monkeypatch.setattr(file_keys, "_REST", 0)
     load()  # noted
     load()
     assert not hashed
@@ -213,10 +213,10 @@ def test_a_file_is_not_hashed_twice(
     for content in (b"", b"\xff" * 80, b"0" * 64 + b"\nanother engine", noted.read_bytes()[1:]):
         noted.chmod(0o600)
         noted.write_bytes(content)
-        noted.chmod(cachefolder.SEALED)
+        noted.chmod(cache_folder.SEALED)
         load()
         assert hashed
-        assert noted.stat().st_mode & 0o7777 == cachefolder.SEALED
+        assert noted.stat().st_mode & 0o7777 == cache_folder.SEALED
         noted = next(folder.glob("*.file"))
     load()
     assert not hashed

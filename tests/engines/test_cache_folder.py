@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.engine import wat
 from tests.support.terminals import terminal
-from wasihost import cachefolder
+from wasihost.common import cache_folder
 from wasihost.engines.wasmtime import cache, module
 
 LONG_AGO = time.time() - 90 * 86400
@@ -80,7 +80,7 @@ def test_the_cache_of_another_program_is_not_ours(folder: Path) -> None:
     (folder / "CACHEDIR.TAG").write_bytes(tag)
     use("empty")
     assert (folder / "CACHEDIR.TAG").read_bytes() == tag
-    assert (folder / "wasihost" / "CACHEDIR.TAG").read_bytes() == cachefolder.CONTENT
+    assert (folder / "wasihost" / "CACHEDIR.TAG").read_bytes() == cache_folder.CONTENT
 
 
 def test_one_from_before_there_was_a_tag_goes_on(folder: Path) -> None:
@@ -93,7 +93,7 @@ def test_one_from_before_there_was_a_tag_goes_on(folder: Path) -> None:
 
 def test_without_a_tag_nothing_is_removed(folder: Path) -> None:
     use("empty")
-    (folder / "CACHEDIR.TAG").write_bytes(b"x" * len(cachefolder.CONTENT))
+    (folder / "CACHEDIR.TAG").write_bytes(b"x" * len(cache_folder.CONTENT))
     assert cache.clear() == (0, 0)
     assert list(folder.glob("*.cwasm"))
 
@@ -146,7 +146,7 @@ def test_what_a_guest_can_make_is_no_entry(folder: Path, tmp_path: Path) -> None
             os.link(one, tmp_path / "second name")
         use("empty", "exit")
         assert one.stat().st_nlink == 1
-        assert one.stat().st_mode & 0o7777 == cachefolder.SEALED
+        assert one.stat().st_mode & 0o7777 == cache_folder.SEALED
         assert {path: path.read_bytes() for path in (one, two)} == content
 
 

@@ -25,7 +25,7 @@ from wasihost.engines.base import HostState
 from wasihost.engines.wasmtime import library, module
 from wasihost.engines.wasmtime.run import execute
 from wasihost.errors import ExitError, ModuleError, TrapError
-from wasihost.state import State
+from wasihost.host.state import State
 
 Enter = Callable[[str, HostState], None]
 Prepare = Callable[[str, HostState], Callable[[], None]]

@@ -11,11 +11,11 @@ import pytest
 import wasihost
 from tests.support.wheels import python
 from wasihost import ConfigError, ModuleError
+from wasihost.config.features import NEEDS, SETS, chosen, switched
 from wasihost.engines.wasmtime import features as of_engine
 from wasihost.engines.wasmtime.engine import PLAIN, Kind, engine, feature_setter
 from wasihost.engines.wasmtime.ffi import has
 from wasihost.engines.wasmtime.library import load
-from wasihost.features import NEEDS, SETS, chosen, switched
 
 FINE = '(module (func (export "f") (result i32) (i32.const 42)))'
 
@@ -55,7 +55,7 @@ def can_have(name: str) -> bool:
     return of_engine._has(engine(), name) or (name in of_engine._EXTRA and has(feature_setter(name)))
 
 
-def call(text: str, features: wasihost.features.FeatureChoice) -> object:
+def call(text: str, features: wasihost.config.features.FeatureChoice) -> object:
     with wasihost.instantiate(text, features=features) as guest:
         return guest.call("f")
 
@@ -145,7 +145,7 @@ def test_pages_of_another_size() -> None:
         ("wasm-3.0,+threads,-gc", "+bulk-memory,+threads,-custom-page-sizes,-gc,-wide-arithmetic"),
     ],
 )
-def test_a_choice(choice: wasihost.features.FeatureChoice, means: str) -> None:
+def test_a_choice(choice: wasihost.config.features.FeatureChoice, means: str) -> None:
     assert chosen(choice) == means
     assert chosen(means) == means
 
@@ -170,7 +170,7 @@ def test_a_choice(choice: wasihost.features.FeatureChoice, means: str) -> None:
     ],
     ids=str,
 )
-def test_no_choice(choice: wasihost.features.FeatureChoice, error: str) -> None:
+def test_no_choice(choice: wasihost.config.features.FeatureChoice, error: str) -> None:
     with pytest.raises(ConfigError) as caught:
         wasihost.Module(FINE, features=choice)
     assert error in str(caught.value)

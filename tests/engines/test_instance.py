@@ -15,12 +15,12 @@ import pytest
 
 from tests.support.engine import Host
 from tests.support.timing import few_tries, in_time
-from wasihost.deadline import Deadline
 from wasihost.engines.wasmtime import module
 from wasihost.engines.wasmtime.engine import Kind
+from wasihost.engines.wasmtime.epoch import watch
 from wasihost.engines.wasmtime.instance import Instance, Limits
-from wasihost.engines.wasmtime.watch import watch
 from wasihost.errors import LimitExceeded, LinkError, TimeoutExpired, TrapError
+from wasihost.waiting.deadline import Deadline
 
 GUEST = b"""(module
   (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))

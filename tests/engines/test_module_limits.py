@@ -12,9 +12,9 @@ import pytest
 
 from tests.support.guests import build_c
 from wasihost import Module, ModuleError, run
-from wasihost.engines.wasmtime import compiling, loops, modulelimits
+from wasihost.engines.wasmtime import compiling, loops, module_limits
+from wasihost.engines.wasmtime.function_types import types_in
 from wasihost.engines.wasmtime.module import assemble
-from wasihost.engines.wasmtime.sections import types_in
 from wasihost.inspection import inspect
 
 
@@ -69,7 +69,7 @@ def refused(code: bytes, what: str) -> None:
     assert time.monotonic() - begun < 30
 
 
-DEEP = modulelimits.NESTED + 10
+DEEP = module_limits.NESTED + 10
 BLOCKS = {
     "block": b"\2\x40" * DEEP,
     "if": b"\x41\0\4\x40" * DEEP,
@@ -84,15 +84,15 @@ def test_nesting(name: str) -> None:
     code = module(body + b"\x0b" * DEEP)
     if name == "try_table":  # which the oldest engine does not have
         with pytest.raises(ModuleError, match="nested too deeply"):
-            modulelimits.check_code(code, "")
+            module_limits.check_code(code, "")
     else:
         refused(code, "blocks that are nested too deeply")
 
 
 def test_blocks_in_a_row_are_not_nested() -> None:
     code = module(b"\2\x40\x0b" * DEEP)
-    modulelimits.check_code(code, "")
-    assert modulelimits._depth(code, len(code) - 3 * DEEP - 1, len(code)) == 1
+    module_limits.check_code(code, "")
+    assert module_limits._depth(code, len(code) - 3 * DEEP - 1, len(code)) == 1
 
 
 @pytest.mark.parametrize(
@@ -126,13 +126,13 @@ def test_a_compilation_with_limits_of_its_own_has_no_others() -> None:
 def test_what_the_cache_has_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     code = module(b"", b"")
     Module(code)
-    monkeypatch.setitem(modulelimits._COUNTS, 3, ("functions", 1))
+    monkeypatch.setitem(module_limits._COUNTS, 3, ("functions", 1))
     Module(code)
     refused(code, "2 functions")
 
 
 def test_inspect_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(modulelimits._COUNTS, 3, ("functions", 1))
+    monkeypatch.setitem(module_limits._COUNTS, 3, ("functions", 1))
     assert "has 2 functions: at most 1 are compiled" in inspect(module(b"", b""), "m.wasm").text()
 
 
@@ -153,16 +153,16 @@ def test_sizes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_programs_are_far_from_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(modulelimits, "_COUNTS", {key: (what, most // 20) for key, (what, most) in _COUNTS})
+    monkeypatch.setattr(module_limits, "_COUNTS", {key: (what, most // 20) for key, (what, most) in _COUNTS})
     for name, value in (("LOCALS", 1_000_000), ("NESTED", 2500), ("RESULTS", 0)):
-        monkeypatch.setattr(modulelimits, name, value)
+        monkeypatch.setattr(module_limits, name, value)
     for name in ("tool", "files", "escape"):
         code = build_c(name).read_bytes()
-        modulelimits.check(code, name)
-        modulelimits.check_code(code, name)
+        module_limits.check(code, name)
+        module_limits.check_code(code, name)
 
 
-_COUNTS = list(modulelimits._COUNTS.items())
+_COUNTS = list(module_limits._COUNTS.items())
 
 TYPES = """(module (type (func)) (rec (type $s (sub (struct (field (mut i32)) (field (ref null $s)))))
     (type (sub $s (struct (field (mut i32)) (field (ref null $s)) (field i8)))))
@@ -176,27 +176,27 @@ def test_types_of_all_forms_are_stepped_over() -> None:
         code = assemble(text.encode(), "")
     except ModuleError:
         pytest.skip("an engine that cannot assemble these")
-    number, at, end = next(iter(modulelimits._sections(code)))
+    number, at, end = next(iter(module_limits._sections(code)))
     assert number == 1
     known = [index for index, (_, results) in enumerate(types_in(io.BytesIO(code[at:end]))) if len(results) > 8]
-    assert modulelimits.many_results(code, at, end) == (known, 10)
+    assert module_limits.many_results(code, at, end) == (known, 10)
     assert known == [4, 6]
 
 
 def test_numbers_are_found_in_every_length() -> None:
     for value in (0, 1, 63, 64, 92, 127, 128, 300, 70_000):
         for form in (leb(value), longer(value)):
-            assert re.fullmatch(modulelimits._number(value), form)
-        assert bool(re.fullmatch(modulelimits._number(value, signed=True), leb(value))) == (leb(value)[-1] < 0x40)
-        assert not re.match(modulelimits._number(value), leb(value + 1))
+            assert re.fullmatch(module_limits._number(value), form)
+        assert bool(re.fullmatch(module_limits._number(value, signed=True), leb(value))) == (leb(value)[-1] < 0x40)
+        assert not re.match(module_limits._number(value), leb(value + 1))
 
 
 def test_any_bytes_are_read_to_the_end() -> None:
     chance = random.Random(7)
     for _ in range(300):
-        modulelimits.check(b"\0asm\1\0\0\0" + bytes(chance.choices(range(256), k=60)), "")
+        module_limits.check(b"\0asm\1\0\0\0" + bytes(chance.choices(range(256), k=60)), "")
         at = chance.randrange(8, 60)
         code = module(bytes(chance.choices(range(256), k=400)) + b"\2\x40" * 10)
-        modulelimits.check(code[:at], "")
+        module_limits.check(code[:at], "")
         ((start, end),) = loops.bodies(code)
-        modulelimits._depth(code, start, end)
+        module_limits._depth(code, start, end)

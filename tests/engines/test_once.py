@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from wasihost import run
-from wasihost.engines.wasmtime import module, once
+from wasihost.engines.wasmtime import compile_lock, module
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files are locked by flock")
 
@@ -96,7 +96,7 @@ def test_one_that_was_killed_is_not_waited_for(folder: Path) -> None:
 
 
 def test_one_that_stands_still_is_not_waited_for_long(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(once, "_LONGEST", 0.3)
+    monkeypatch.setattr(compile_lock, "_LONGEST", 0.3)
     with wants(text(4), 60) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "compiling\n"

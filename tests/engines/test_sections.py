@@ -12,9 +12,9 @@ import pytest
 from tests.support.guests import build_c
 from wasihost import Imports, LinkError, Module, ModuleError, instantiate, run
 from wasihost.engines.wasmtime import library
+from wasihost.engines.wasmtime.function_types import read_types
 from wasihost.engines.wasmtime.module import assemble, load
 from wasihost.engines.wasmtime.outline import outline
-from wasihost.engines.wasmtime.sections import read_types
 
 ODD = """(module
   (rec (type $pair (struct (field i32) (field (mut i8)))) (type $list (array (mut i64))))

@@ -15,7 +15,7 @@ from tests.support.raw import Raw, abi
 from tests.support.terminals import terminal
 from wasihost import Errno, ModuleConfig
 from wasihost.descriptors.host_file import HostFile
-from wasihost.oserrno import errno_of
+from wasihost.descriptors.oserrno import errno_of
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="what devices answer is Linux' own"),

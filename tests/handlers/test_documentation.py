@@ -7,7 +7,7 @@ import inspect
 import pytest
 from wasi_preview1.handlers import Handlers
 
-from wasihost.host import Host
+from wasihost.host.functions import Host
 
 
 @pytest.mark.parametrize("name", sorted(Handlers.__abstractmethods__))

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from wasihost import Errno
-from wasihost.oserrno import TABLE, errno_of
+from wasihost.descriptors.oserrno import TABLE, errno_of
 
 RENAMED = {"E2BIG": "TOOBIG", "EWOULDBLOCK": "AGAIN", "EOPNOTSUPP": "NOTSUP", "EDEADLOCK": "DEADLK",
            "ENOATTR": "NOENT", "ESHUTDOWN": "PIPE", "ETIME": "TIMEDOUT"}  # fmt: skip

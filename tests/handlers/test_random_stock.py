@@ -7,7 +7,7 @@ from tests.support.raw import Raw
 
 FORKING = """
 import os
-from wasihost.state import State
+from wasihost.host.state import State
 
 state = State(lambda: memory)
 memory = bytearray(64)

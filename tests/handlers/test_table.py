@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.raw import Raw
 from wasihost import ConfigError, Errno, ModuleConfig
-from wasihost.fdtable import DEFAULT_LIMIT
+from wasihost.descriptors.table import DEFAULT_LIMIT
 
 
 def name_of(raw: Raw, fd: int) -> str:

@@ -103,8 +103,8 @@ def test_a_directory_below_is_a_root_of_its_own(raw: Raw) -> None:
 
 def test_resources_of_a_package() -> None:
     with mounted(importlib.resources.files(wasihost)) as raw:
-        expected = Path(wasihost.__file__).with_name("rights.py").read_bytes()[:500]
-        assert raw.read(raw.open("rights.py", rights=READ), 500) == expected
+        expected = Path(wasihost.__file__).with_name("errors.py").read_bytes()[:500]
+        assert raw.read(raw.open("errors.py", rights=READ), 500) == expected
         assert b"handlers" in {name for _, _, _, name in raw.readdir(3)[0]}
 
 

@@ -19,8 +19,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from wasihost.config.limits import Limits
 from wasihost.isolation import lockdown
-from wasihost.limits import Limits
 
 SYSCALLS = {
     "ptrace": {"x86_64": 101, "aarch64": 117}, "process_vm_readv": {"x86_64": 310, "aarch64": 270},

@@ -72,7 +72,15 @@ def test_a_handler_of_another_shape_is_a_type_error(copy: Path) -> None:
         handlers, "    def fd_tell(self, fd: Fd) -> Filesize:", "    def fd_tell(self, fd: Fd, extra: int) -> Filesize:"
     )
     spoil(handlers, "    def fd_sync(self, fd: Fd) -> None:", "    def fd_synch(self, fd: Fd) -> None:")
-    command = [sys.executable, "-m", "mypy", "--cache-dir", "cache", "wasihost/state.py", "wasihost/handlers/fd.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--cache-dir",
+        "cache",
+        "wasihost/host/state.py",
+        "wasihost/handlers/fd.py",
+    ]
     done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert 'Signature of "fd_tell" incompatible with supertype "wasi_preview1.handlers.FdHandlers"' in done.stdout

@@ -14,7 +14,7 @@ import pytest
 from tests.support.guests import build_c
 from tests.support.wheels import python
 from wasihost import Module, preload, run
-from wasihost.preloading import COMMAND
+from wasihost.guest.preloading import COMMAND
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE = {"importlib.metadata", "wasmtime"}
@@ -64,7 +64,7 @@ def _either(package: str, name: str) -> str:
 
 def test_everything_that_functions_import_is_preloaded() -> None:
     command = {f"wasihost.{name}" for name in COMMAND}
-    wanted = {"wasihost.runs", "wasihost.runs_async", "wasihost.instance", "wasihost.vfs"}
+    wanted = {"wasihost.embedding.run", "wasihost.embedding.run_async", "wasihost.guest.instance", "wasihost.vfs"}
     for source in sorted((ROOT / "wasihost").rglob("*.py")):
         name = ".".join(source.relative_to(ROOT).with_suffix("").parts)
         if name not in command and name != "wasihost.__main__":
@@ -77,7 +77,7 @@ wasihost.preload()
 print(*set({sorted(wanted - command - ENGINE)!r}) - sys.modules.keys())
 """
     done = python(code)
-    assert (done.stdout, done.stderr) == ("\n", ""), "these belong into a list of wasihost/preloading.py"
+    assert (done.stdout, done.stderr) == ("\n", ""), "these belong into a list of wasihost/guest/preloading.py"
 
 
 def test_modules_are_compiled_for_every_way_of_running() -> None:

@@ -48,7 +48,7 @@ def quiet() -> None:
 
 def within_callbacks(code: CodeType) -> bool:
     return code.co_filename.startswith("<entry of") or (
-        code.co_name == "enter" and code.co_filename.endswith("calls.py")
+        code.co_name == "enter" and code.co_filename.endswith("trampolines.py")
     )
 
 

@@ -19,7 +19,7 @@ import wasihost
 from tests.support.guests import build_c
 from tests.support.raw import Raw
 from wasihost import Errno, ModuleConfig
-from wasihost.vfs.remote import FsspecDirectory
+from wasihost.vfs.fsspec_tree import FsspecDirectory
 
 READ = 1 << 1 | 1 << 2 | 1 << 5 | 1 << 14 | 1 << 21
 CREAT, DIRECTORY, EXCL, TRUNC = (1 << bit for bit in range(4))

@@ -11,13 +11,13 @@ import pytest
 
 from tests.support.raw import Raw
 from wasihost import MemoryFS, ModuleConfig, run
-from wasihost.counting import CountingHost
 from wasihost.descriptors.base import Directory
+from wasihost.descriptors.table import _LISTINGS, FdTable
 from wasihost.engines.wasmtime import module as modules
-from wasihost.fdtable import _LISTINGS, FdTable
+from wasihost.host.counting import CountingHost
 from wasihost.stats import Stats
-from wasihost.vfs.budget import name_size
 from wasihost.vfs.changes import Changes, Picture
+from wasihost.vfs.quota import name_size
 
 MIB = 1 << 20
 READING = (1 << 30) - 1 & ~0x40

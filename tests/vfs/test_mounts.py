@@ -162,7 +162,7 @@ def test_a_package_s_resources() -> None:
     here = Path(wasihost.__file__).parent
     with Raw(ModuleConfig().with_mount("/", root)) as raw:
         assert b"vfs" in listing(raw)
-        for name in ("rights.py", "vfs/nodes.py"):
+        for name in ("errors.py", "vfs/nodes.py"):
             stat = raw.filestat("path_filestat_get", 3, 1, *raw.text(name))
             assert (stat["size"], stat["mtim"]) == ((here / name).stat().st_size, (here / name).stat().st_mtime_ns)
             assert raw.read(raw.open(name, rights=READ), 300) == (here / name).read_bytes()[:300]

@@ -12,9 +12,9 @@ from typing import ClassVar, TypeAlias
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights, Sdflags, Whence
 
-from wasihost import rights as kinds
-from wasihost.deadline import Deadline
-from wasihost.pieces import PIECE
+from wasihost.descriptors import rights as kinds
+from wasihost.waiting.deadline import Deadline
+from wasihost.waiting.pieces import PIECE
 
 NO_FLAGS = Fdflags(0)
 _ALL = int(kinds.ALL)
@@ -222,8 +222,8 @@ class Directory(Descriptor):
         raise WasiError(Errno.NOTSUP)
 
     def open(self, path: str, follow: bool, oflags: Oflags, rights: int, flags: Fdflags, held: list[int]) -> Descriptor:
-        """openat: a new descriptor of whatever kind the path leads to, which has what `wasihost.rights.opened` makes of
-        the rights asked for. What the host has opened for it is in `held`, which the caller closes if it gets no
+        """openat: a new descriptor of whatever kind the path leads to, which has what `rights.opened` makes of the
+        rights asked for. What the host has opened for it is in `held`, which the caller closes if it gets no
         further."""
         raise WasiError(Errno.NOTSUP)
 

@@ -17,19 +17,19 @@ from typing import ClassVar
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights
 
-from wasihost import rights as kinds
-from wasihost.cachefolder import SEALED
-from wasihost.deadline import Deadline
+from wasihost.common.cache_folder import SEALED
+from wasihost.common.interrupts import FRAGILE, WHEN_TRACED
+from wasihost.descriptors import rights as kinds
 from wasihost.descriptors.base import Descriptor, Directory, DirectoryEntry
 from wasihost.descriptors.host_file import HostFile, change_status_flags, fdatasync
 from wasihost.descriptors.host_stream import Fifo, HostDevice, HostStream
 from wasihost.descriptors.hoststat import filestat_of, filetype_of, stamps
 from wasihost.descriptors.reported import CHECKED
-from wasihost.interrupts import FRAGILE, WHEN_TRACED
 from wasihost.sandbox import operations, read_only, resolve
 from wasihost.sandbox.bounds import Bounds, is_harmless, kernels, mount_number
 from wasihost.sandbox.names import is_itself
 from wasihost.sandbox.times import set_times
+from wasihost.waiting.deadline import Deadline
 
 _READ, _WRITE = int(Rights.FD_READ), int(Rights.FD_WRITE)
 _CREAT, _DIRECTORY, _EXCL, _TRUNC = (int(flag) for flag in (Oflags.CREAT, Oflags.DIRECTORY, Oflags.EXCL, Oflags.TRUNC))

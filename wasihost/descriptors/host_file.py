@@ -12,12 +12,12 @@ from typing import ClassVar
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Whence
 
-from wasihost import rights as kinds
-from wasihost.deadline import Deadline
+from wasihost.descriptors import rights as kinds
 from wasihost.descriptors.base import MAX_OFFSET, Descriptor
 from wasihost.descriptors.hoststat import filestat_of, stamps
-from wasihost.pieces import PIECE, are_large, each
 from wasihost.sandbox.times import set_times
+from wasihost.waiting.deadline import Deadline
+from wasihost.waiting.pieces import PIECE, are_large, each
 
 _APPEND = int(Fdflags.APPEND)
 SYNCHRONOUS = int(Fdflags.DSYNC | Fdflags.SYNC | Fdflags.RSYNC)

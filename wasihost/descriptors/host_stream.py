@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Rights, Whence
 
-from wasihost import rights as kinds
-from wasihost.deadline import Deadline, ready_now
+from wasihost.common.unpatched import select
+from wasihost.descriptors import rights as kinds
 from wasihost.descriptors.base import Descriptor, Stream
 from wasihost.descriptors.host_file import (
     SYNCHRONOUS,
@@ -26,14 +26,15 @@ from wasihost.descriptors.host_file import (
     file_offset,
     status_flags,
 )
-from wasihost.descriptors.hoststat import bytes_to_read, filestat_of, filetype_of, stamps
-from wasihost.pieces import are_large, each
+from wasihost.descriptors.hoststat import filestat_of, filetype_of, stamps
 from wasihost.sandbox.times import set_times
-from wasihost.unpatched import select
+from wasihost.waiting.deadline import Deadline, ready_now
+from wasihost.waiting.pieces import are_large, each
+from wasihost.waiting.poller import bytes_to_read
 
 if TYPE_CHECKING:
-    from wasihost.output import Budget
-    from wasihost.pipes import PipeEnd
+    from wasihost.config.limits import OutputLimit
+    from wasihost.descriptors.pipe_end import PipeEnd
 
 _APPEND, _NONBLOCK = int(Fdflags.APPEND), int(Fdflags.NONBLOCK)
 _NOW = getattr(os, "RWF_NOWAIT", 0)
@@ -314,7 +315,7 @@ class BudgetStream(InheritedStream):
 
     __slots__ = ("_budget",)
 
-    def __init__(self, budget: Budget, fd: int, rights: int, kind: Filetype) -> None:
+    def __init__(self, budget: OutputLimit, fd: int, rights: int, kind: Filetype) -> None:
         super().__init__(fd, rights, kind)
         self._budget = budget
 
@@ -347,7 +348,7 @@ class PipeStream(InheritedStream):
 
 
 def inherit(
-    fd: int, direction: Rights, file: Any = None, budget: Budget | None = None, end: PipeEnd | None = None
+    fd: int, direction: Rights, file: Any = None, budget: OutputLimit | None = None, end: PipeEnd | None = None
 ) -> InheritedStream:
     """A host fd of this process, such as 0, 1 or 2, for reading or writing.
 

@@ -1,10 +1,9 @@
-"""Between what a host says of an fd (stat result, time stamps, FIONREAD) and the spec's `filestat` and `fstflags`."""
+"""Between what a host says of an fd (stat result, time stamps) and the spec's `filestat` and `fstflags`."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.guest import make
@@ -56,33 +55,3 @@ def _stamp(time: int, given: int, now: int) -> int:
     if given and now:
         raise WasiError(Errno.INVAL)
     return time if given else UTIME_NOW if now else UTIME_OMIT
-
-
-def bytes_to_read(fd: int) -> int:
-    """ioctl(FIONREAD): how much a pipe, a terminal or a socket has; 0 for what cannot say."""
-    global _fionread
-    if _fionread is None:
-        _fionread = _load_fionread()
-    return _fionread(fd)
-
-
-_fionread: Callable[[int], int] | None = None
-
-
-def _load_fionread() -> Callable[[int], int]:
-    """Only when something is polled, which most guests never do."""
-    import array
-    from fcntl import ioctl
-    from termios import FIONREAD
-
-    new, zero = array.array, (0,)
-
-    def fionread(fd: int) -> int:
-        size = new("i", zero)  # one of its own: other threads ask too. Half of what ioctl costs with bytes
-        try:
-            ioctl(fd, FIONREAD, size)
-        except OSError:
-            return 0
-        return size[0]
-
-    return fionread

@@ -21,7 +21,6 @@ from wasi_preview1.guest import make
 from wasi_preview1.types import Errno, Filestat, Filetype
 
 from wasihost.descriptors.base import MAX_OFFSET, DirectoryEntry
-from wasihost.logs import warn
 
 _U64 = 0xFFFFFFFFFFFFFFFF
 
@@ -52,6 +51,8 @@ def file_size(reporter: object, size: Any) -> int:
     """A size in bytes. Raises: OVERFLOW for one that cannot be."""
     number = _number(size, f"{type(reporter).__name__}.stat().size")
     if not 0 <= number <= MAX_OFFSET:
+        from wasihost.common.logs import warn
+
         warn("files", "%s.stat().size is %d: the guest gets EOVERFLOW", type(reporter).__name__, number)
         raise WasiError(Errno.OVERFLOW)
     return number

@@ -19,11 +19,12 @@ from typing import ClassVar, TypeVar
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Sdflags
 
-from wasihost import rights as kinds
-from wasihost.deadline import Deadline
+from wasihost.common.unpatched import select, threading
+from wasihost.descriptors import rights as kinds
 from wasihost.descriptors.base import Socket, one_piece
-from wasihost.descriptors.hoststat import bytes_to_read, filestat_of
-from wasihost.unpatched import select, threading
+from wasihost.descriptors.hoststat import filestat_of
+from wasihost.waiting.deadline import Deadline
+from wasihost.waiting.poller import bytes_to_read
 
 T = TypeVar("T")
 

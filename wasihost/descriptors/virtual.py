@@ -12,20 +12,20 @@ from typing import ClassVar
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights, Whence
 
-from wasihost import rights as kinds
-from wasihost.deadline import Deadline
+from wasihost.common.logs import warn
+from wasihost.descriptors import rights as kinds
 from wasihost.descriptors.base import MAX_OFFSET, Descriptor, Directory, DirectoryEntry, one_piece
 from wasihost.descriptors.host_file import SYNCHRONOUS, file_offset
 from wasihost.descriptors.hoststat import stamps
 from wasihost.descriptors.reported import CHECKED, file_size, filestat
-from wasihost.logs import warn
-from wasihost.pieces import PIECE, each
 from wasihost.sandbox.times import UTIME_NOW
 from wasihost.vfs import nodes, operations, read_only
 from wasihost.vfs.mounting import VirtualSource, root_of
 from wasihost.vfs.names import is_entry
 from wasihost.vfs.patience import asking
 from wasihost.vfs.resolve import node_at
+from wasihost.waiting.deadline import Deadline
+from wasihost.waiting.pieces import PIECE, each
 
 _APPEND = int(Fdflags.APPEND)
 

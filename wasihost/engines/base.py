@@ -41,7 +41,7 @@ class Guest(Protocol):
 
 
 class Ending(Protocol):
-    """When a guest has to end; see `wasihost.deadline`."""
+    """When a guest has to end; see `wasihost.waiting.deadline`."""
 
     @property
     def expires(self) -> int | None:

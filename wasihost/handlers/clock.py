@@ -8,7 +8,7 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.handlers import ClockHandlers
 from wasi_preview1.types import Clockid, Errno, Timestamp
 
-from wasihost.clocks import Clocks
+from wasihost.waiting.clocks import Clocks
 
 _LAST: Final = 0xFFFFFFFFFFFFFFFF
 """ns: the year 2554."""

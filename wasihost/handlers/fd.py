@@ -37,7 +37,7 @@ from wasi_preview1.types import (
 
 from wasihost.descriptors.base import Descriptor, Directory
 from wasihost.descriptors.reported import packed
-from wasihost.fdtable import FdTable
+from wasihost.descriptors.table import FdTable
 
 _READ = Rights.FD_READ
 _WRITE = Rights.FD_WRITE

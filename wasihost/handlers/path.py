@@ -24,7 +24,7 @@ from wasi_preview1.types import (
 )
 
 from wasihost.descriptors.base import Directory
-from wasihost.fdtable import FdTable
+from wasihost.descriptors.table import FdTable
 
 _OPEN = Rights.PATH_OPEN
 _CREATE_FILE = Rights.PATH_CREATE_FILE

@@ -24,14 +24,14 @@ from wasi_preview1.types import (
     SubscriptionUFdWriteCase,
 )
 
-from wasihost.clocks import Clocks
-from wasihost.deadline import Deadline
+from wasihost.common.unpatched import time
 from wasihost.descriptors.base import Descriptor
+from wasihost.descriptors.oserrno import errno_of
+from wasihost.descriptors.table import FdTable
 from wasihost.errors import LimitExceeded
-from wasihost.fdtable import FdTable
-from wasihost.oserrno import errno_of
-from wasihost.unpatched import time
-from wasihost.waiting import ANYWAY, CLOSED, GONE, TO_READ, TO_WRITE, Bits, Waiter
+from wasihost.waiting.clocks import Clocks
+from wasihost.waiting.deadline import Deadline
+from wasihost.waiting.poller import ANYWAY, CLOSED, GONE, TO_READ, TO_WRITE, Bits, Waiter
 
 _QUIET = Eventrwflags(0)
 _NOTHING = EventFdReadwrite(0, _QUIET)

@@ -13,8 +13,8 @@ from wasi_preview1.handlers import RandomHandlers
 from wasi_preview1.types import Errno
 
 from wasihost.config import RandomSource
-from wasihost.deadline import Deadline
-from wasihost.pieces import PIECE
+from wasihost.waiting.deadline import Deadline
+from wasihost.waiting.pieces import PIECE
 
 _SMALL = 64
 _STOCK = 4096

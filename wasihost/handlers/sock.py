@@ -19,7 +19,7 @@ from wasi_preview1.types import (
 )
 
 from wasihost.descriptors.base import Socket
-from wasihost.fdtable import FdTable
+from wasihost.descriptors.table import FdTable
 
 _COMPLETE, _TRUNCATED = Roflags(0), Roflags.RECV_DATA_TRUNCATED
 _PEEK, _WAITALL = Riflags.RECV_PEEK, Riflags.RECV_WAITALL

@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from wasi_preview1.errors import WasiError
 
-from wasihost import auditing
+from wasihost.common import auditing
+from wasihost.common.unpatched import threading, time
+from wasihost.descriptors.oserrno import errno_of
 from wasihost.errors import ConfigError, IsolationError, LimitExceeded, TimeoutExpired
 from wasihost.isolation import received, wire
 from wasihost.isolation.lockdown import Report
 from wasihost.isolation.parcel import Packing
 from wasihost.isolation.pool import pool
 from wasihost.isolation.trees import put_together
-from wasihost.oserrno import errno_of
 from wasihost.stats import Stats
-from wasihost.unpatched import threading, time
 
 if TYPE_CHECKING:
-    from wasihost.module import Module
-    from wasihost.options import Prepared
+    from wasihost.guest.module import Module
+    from wasihost.guest.options import Prepared
     from wasihost.vfs.changes import Changes
 
 GRACE: Final = 0.5
@@ -323,6 +323,6 @@ def _say(report: Report) -> None:
     new = [f"{name} ({why})" for name, why in report.missing.items() if name not in _said]
     if new:
         _said.update(report.missing)
-        from wasihost.logs import warn
+        from wasihost.common.logs import warn
 
         warn("isolation", "guests in processes of their own are held without %s", ", ".join(new))

@@ -14,8 +14,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
+from wasihost.config.limits import Limits
 from wasihost.isolation import landlock, seccomp, system
-from wasihost.limits import Limits
 
 MEANS: Final = ("rlimits", "no_new_privs", "capabilities", "landlock", "seccomp")
 """In the order in which they are taken up."""

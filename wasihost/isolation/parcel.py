@@ -13,19 +13,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from wasihost.config import Inherit, ModuleConfig
+from wasihost.config.mounts import FSConfig, Mount
 from wasihost.descriptors.host_directory import HostDirectory
+from wasihost.descriptors.opening import check_read_only, open_mount
 from wasihost.errors import ConfigError
-from wasihost.fsconfig import FSConfig, Mount
-from wasihost.mounts import check_read_only, open_mount
-from wasihost.output import Captured
+from wasihost.guest.capture import Captured
 from wasihost.vfs import MemoryFS
 
 if TYPE_CHECKING:
+    from wasihost.config.limits import OutputLimit
     from wasihost.descriptors.base import Descriptor, Directory
     from wasihost.engines.wasmtime.artifact import Artifact
     from wasihost.engines.wasmtime.module import Module as Compiled
-    from wasihost.options import Prepared
-    from wasihost.output import Budget
+    from wasihost.guest.options import Prepared
     from wasihost.vfs.snapshot import Snapshot
 
 Stream: TypeAlias = tuple[str, Any]
@@ -37,7 +37,7 @@ class GivenFd(NamedTuple):
     """A descriptor of the parcel, and what may be written to it."""
 
     fd: int
-    budget: Budget | None
+    budget: OutputLimit | None
 
 
 class Place(NamedTuple):
@@ -164,7 +164,7 @@ class Packing:
             return self._inherited(stdin, 0)
         import socket
 
-        from wasihost.host import input_of
+        from wasihost.descriptors.opening import input_of
 
         descriptor = input_of(stdin)
         ours, theirs = socket.socketpair()
@@ -177,7 +177,7 @@ class Packing:
         if isinstance(stream, Inherit):
             return self._inherited(stream, number)
         from wasihost.descriptors.host_stream import InheritedStream
-        from wasihost.host import output_of
+        from wasihost.descriptors.opening import output_of
 
         made = output_of(stream, number)
         if isinstance(made, InheritedStream):  # a file of Python's that only passes on what it is given

@@ -24,9 +24,9 @@ import sys
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from wasihost.common.unpatched import select, threading
 from wasihost.errors import ConfigError, IsolationError
 from wasihost.isolation import wire
-from wasihost.unpatched import select, threading
 
 _SOURCE: Final = """
 import json, sys

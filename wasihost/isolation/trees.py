@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from wasihost.isolation.wire import BadMessage
-from wasihost.vfs.budget import Lazy
+from wasihost.vfs.quota import Lazy
 from wasihost.vfs.snapshot import Content, Snapshot, capture, content_of, numbered
 from wasihost.vfs.sparse import PAGE, Sparse
 

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from wasihost.unpatched import time
+from wasihost.common.unpatched import time
 
 _HEAD: Final = struct.Struct("<IQ")
 _MOST_TEXT: Final = 64 << 20

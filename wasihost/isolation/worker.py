@@ -17,10 +17,14 @@ import wasi_preview0
 from wasi_preview1.errors import GuestFault, WasiError
 from wasi_preview1.types import Errno
 
+from wasihost.common.unpatched import threading, time
 from wasihost.config import Inherit, ModuleConfig
+from wasihost.config.mounts import FSConfig
+from wasihost.config.sockets import NamedSocket
+from wasihost.descriptors.pipe_end import PipeEnd
 from wasihost.engines.wasmtime import artifact
 from wasihost.engines.wasmtime.engine import Kind, engine
-from wasihost.engines.wasmtime.watch import watch
+from wasihost.engines.wasmtime.epoch import watch
 from wasihost.errors import (
     ConfigError,
     ExitError,
@@ -31,16 +35,12 @@ from wasihost.errors import (
     TrapError,
     WasihostError,
 )
-from wasihost.fsconfig import FSConfig
-from wasihost.instance import Instance
+from wasihost.guest.capture import Decoding
+from wasihost.guest.instance import Instance
+from wasihost.guest.module import Module
+from wasihost.guest.options import Prepared
 from wasihost.isolation import lockdown, system, trees, wire
 from wasihost.isolation.parcel import Parcel, Stream
-from wasihost.module import Module
-from wasihost.options import Prepared
-from wasihost.output import Decoding
-from wasihost.pipes import PipeEnd
-from wasihost.sockconfig import NamedSocket
-from wasihost.unpatched import threading, time
 from wasihost.vfs import MemoryFS
 
 if TYPE_CHECKING:

@@ -23,14 +23,14 @@ from typing import Final, NoReturn
 
 from wasi_preview1.signatures import SIGNATURES
 
-from wasihost.deadline import ready_now
+from wasihost.common.unpatched import select
 from wasihost.engines.wasmtime.ffi import look_up_all
+from wasihost.guest.module import as_module
+from wasihost.guest.options import Prepared
+from wasihost.guest.preloading import for_workers
 from wasihost.isolation import lockdown, wire, worker
 from wasihost.isolation.parcel import Packing
-from wasihost.module import as_module
-from wasihost.options import Prepared
-from wasihost.preloading import for_workers
-from wasihost.unpatched import select
+from wasihost.waiting.deadline import ready_now
 
 READY: Final = 2
 """How many workers wait for a guest, at most; those that were asked for while others came first are more."""

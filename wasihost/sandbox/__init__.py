@@ -4,6 +4,7 @@ Directories are host descriptors, guest paths are `str` relative to one of them,
 stays beneath its directory, whatever links, `..` and other processes do, or the call fails with EPERM.
 
     names        what a path says by itself; the proof of a single name
+    held         a descriptor that has an owner from the system call on
     bounds       into which of the file systems that are mounted below a path may come
     openat2      Linux: the kernel resolves beneath a directory
     walk         elsewhere: one component at a time

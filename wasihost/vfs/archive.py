@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable
 from typing import Any
 
-from wasihost.logs import warn
+from wasihost.common.logs import warn
 from wasihost.vfs.dates import seconds
 from wasihost.vfs.foreign import raise_as_errno
 from wasihost.vfs.listed import ListedDirectory, SealedLink, WholeFile

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from wasihost.vfs.budget import Lazy
+from wasihost.vfs.quota import Lazy
 
 if TYPE_CHECKING:
     from wasihost.vfs.memory_file import MemoryFile

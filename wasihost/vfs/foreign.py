@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 from typing import Final, NoReturn
 
-from wasihost.logs import warn
+from wasihost.common.logs import warn
 from wasihost.outcomes import printable
 from wasihost.sandbox.names import failure
 

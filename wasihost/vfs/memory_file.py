@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 
+from wasihost.common.unpatched import threading
 from wasihost.sandbox.names import failure
-from wasihost.unpatched import threading
-from wasihost.vfs.budget import Budget, Lazy, Loading, exceeded
 from wasihost.vfs.nodes import File, Node, Stat
 from wasihost.vfs.patience import wait_for
+from wasihost.vfs.quota import Budget, Lazy, Loading, exceeded
 from wasihost.vfs.sparse import PAGE, WHOLE, Sparse
 
 

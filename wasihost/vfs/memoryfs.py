@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Final
 
-from wasihost.limits import checked_size
+from wasihost.common.sizes import checked_size
 from wasihost.sandbox.names import failure
 from wasihost.vfs import operations
-from wasihost.vfs.budget import Budget, Lazy
-from wasihost.vfs.memory import MemoryDirectory
 from wasihost.vfs.memory_file import MemoryFile
+from wasihost.vfs.memory_nodes import MemoryDirectory
 from wasihost.vfs.names import PATH_MAX
 from wasihost.vfs.nodes import Directory, Stat
+from wasihost.vfs.quota import Budget, Lazy
 from wasihost.vfs.resolve import node_at, resolve
 from wasihost.vfs.snapshot import Snapshot, capture, restore
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from wasihost.vfs.budget import Lazy
+from wasihost.vfs.fsspec_tree import FsspecDirectory, FsspecFileSystem, is_fsspec
 from wasihost.vfs.memoryfs import MemoryFS
 from wasihost.vfs.nodes import Directory
-from wasihost.vfs.remote import FsspecDirectory, FsspecFileSystem, is_fsspec
+from wasihost.vfs.quota import Lazy
 from wasihost.vfs.traversable import Traversable, directory_of, is_traversable
 
 VirtualSource: TypeAlias = MemoryFS | Directory | Mapping[str, bytes | Lazy] | Traversable | FsspecFileSystem

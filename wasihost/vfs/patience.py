@@ -10,7 +10,7 @@ import io
 from collections.abc import Callable
 from typing import BinaryIO
 
-from wasihost.unpatched import threading
+from wasihost.common.unpatched import threading
 
 _PAUSE = 0.02
 """Seconds between two looks while another thread is waited for."""

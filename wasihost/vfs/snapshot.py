@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from wasihost.vfs.budget import Lazy
-from wasihost.vfs.memory import MemoryDirectory, MemoryLink
 from wasihost.vfs.memory_file import MemoryFile, MemoryNode
+from wasihost.vfs.memory_nodes import MemoryDirectory, MemoryLink
+from wasihost.vfs.quota import Lazy
 from wasihost.vfs.sparse import Sparse
 
 Content: TypeAlias = "bytes | Lazy | Sparse | str | None"

@@ -3,7 +3,7 @@
 An entry is the engine's artifact followed by a trailer (a mark, the entry's key, and a CRC-32 of what is before it), in
 one file named by a key of content, engine and settings. The engine maps an entry and runs it as machine code, so:
 
-- the folder must be ours alone (`cachefolder`);
+- the folder must be ours alone (`common.cache_folder`);
 - an entry is a file that a guest can neither make nor change, even where its mount holds the folder: its mode has
   execute bits, which no call of WASI's can set, and lacks write bits; it has one name only, and says itself which one;
 - an entry is checked whole before the engine sees it (about 4 ms for 25 MB), against truncation and rot, not malice;
@@ -18,8 +18,8 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from wasihost import auditing
-from wasihost.cachefolder import is_tagged, kind_of, private_folder, sealed, write
+from wasihost.common import auditing
+from wasihost.common.cache_folder import is_tagged, kind_of, private_folder, sealed, write
 from wasihost.engines.wasmtime.engine import Engine
 from wasihost.engines.wasmtime.ffi import Vec, c, take_error
 
@@ -30,7 +30,8 @@ LIMIT = 1 << 30  # bytes, of all entries together; the least recently used go fi
 _TRAILER = struct.Struct("<12s32sI")
 _MARK = b"wasihost-2\0\0"
 _SUFFIX = ".cwasm"
-# Seconds after which what another process left half-written is taken for abandoned, and a note of `seen` for forgotten.
+# Seconds after which what another process left half-written is taken for abandoned, and one of `file_keys` for
+# forgotten.
 _LIVES = {"scratch": 3600, "lock": 24 * 3600, "note": 30 * 24 * 3600}
 
 

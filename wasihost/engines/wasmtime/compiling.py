@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from wasihost.engines.wasmtime import postpone
+from wasihost.common.unpatched import threading
+from wasihost.engines.wasmtime import deferred_signals
 from wasihost.engines.wasmtime.engine import Engine, Kind
 from wasihost.engines.wasmtime.ffi import c, take_error
 from wasihost.errors import ModuleError
 from wasihost.outcomes import printable
-from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
-    from wasihost.engines.wasmtime.apart import Bounds
+    from wasihost.config.limits import Limits
+    from wasihost.engines.wasmtime.compile_process import Bounds
 
 
 class Compilation(NamedTuple):
@@ -78,11 +79,11 @@ def check_size(size: int, label: str, *, text: bool = False) -> None:
 def validate(code: bytes, label: str, owner: Engine, bounds: "Bounds | None" = None) -> None:
     """ModuleError for a module that this engine would refuse, with what to do about it; and without `bounds`, for one
     that would take it too long."""
-    from wasihost.engines.wasmtime import loops, modulelimits  # which modules in the cache do without
+    from wasihost.engines.wasmtime import loops, module_limits
 
     check_size(len(code), label)
     if bounds is None:
-        modulelimits.check(code, label)
+        module_limits.check(code, label)
     if error := c.wasmtime_module_validate(owner.ptr, code, len(code)):
         text = take_error(error)
         raise lacks(code, label, owner, text) or refused(text, label)
@@ -93,7 +94,7 @@ def validate(code: bytes, label: str, owner: Engine, bounds: "Bounds | None" = N
             "run it in another thread, without timeout and fuel"
         )
     if bounds is None:
-        modulelimits.check_code(code, label)
+        module_limits.check_code(code, label)
 
 
 _AT_ONCE = 1 << 14
@@ -145,14 +146,14 @@ class _Work:
 def compiled(code: bytes, label: str, owner: Engine, bounds: "Bounds | None" = None) -> int:
     """The engine's module for what was found valid; Ctrl-C ends the waiting for it. LimitExceeded beyond `bounds`."""
     if bounds is not None:
-        from wasihost.engines.wasmtime.apart import compiled_apart
+        from wasihost.engines.wasmtime.compile_process import compiled_apart
 
         made, text = compiled_apart(code, label, owner, bounds)
         if not made:
             raise refused(text, label)
         return made
     work = _Work(code, owner)
-    if len(code) > _AT_ONCE and postpone.possible():
+    if len(code) > _AT_ONCE and deferred_signals.possible():
         work.do_aside()
     else:
         work.do()
@@ -208,3 +209,12 @@ def _log(event: Compilation) -> None:
     """Where nobody has imported logging, nobody can have asked for it; importing it takes a tenth of a short run."""
     if logging := sys.modules.get("logging"):
         logging.getLogger("wasihost").info("%s", event)
+
+
+def bounds_of(limits: "Limits") -> "Bounds | None":
+    """What compiling may take, if that is limited."""
+    if limits.compile_timeout is None and limits.compile_memory is None:
+        return None
+    from wasihost.engines.wasmtime.compile_process import Bounds
+
+    return Bounds(limits.compile_timeout, limits.compile_memory)

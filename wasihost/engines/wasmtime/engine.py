@@ -15,12 +15,12 @@ engine of its own that compiles on the calling thread; modules compiled before t
 import os
 from typing import NamedTuple
 
+from wasihost.common.unpatched import threading
+from wasihost.config.limits import STACK
 from wasihost.engines.wasmtime import signals, tracing
 from wasihost.engines.wasmtime.ffi import c, has, new_functype
 from wasihost.engines.wasmtime.library import load
 from wasihost.engines.wasmtime.stack import granted
-from wasihost.limits import STACK
-from wasihost.unpatched import threading
 
 _RESERVED = 1 << 32  # all that 32 bits can address
 SETTINGS = "core; 4 GiB reserved, memories do not move"  # part of the key of compiled modules: change both together
@@ -48,7 +48,7 @@ PLAIN = Kind()
 
 def new_config(kind: Kind, *, parallel: bool) -> int:
     """A new `wasm_config_t *`, for one engine, which takes it. That ends the process where features do not go
-    together: `wasihost.features` knows which."""
+    together: `wasihost.config.features` knows which."""
     config: int = c.wasm_config_new()
     if has("wasmtime_config_memory_reservation_set"):
         c.wasmtime_config_memory_reservation_set(config, _RESERVED)

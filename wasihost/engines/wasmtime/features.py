@@ -8,11 +8,11 @@ module was refused.
 import functools
 from typing import Final
 
+from wasihost.config.features import NEEDS, FeatureChoice, chosen, switched, text_of
 from wasihost.engines.wasmtime.engine import Engine, Kind, engine, feature_setter, new_config
 from wasihost.engines.wasmtime.ffi import c, has
 from wasihost.engines.wasmtime.library import load
 from wasihost.errors import ConfigError
-from wasihost.features import NEEDS, FeatureChoice, chosen, switched, text_of
 
 _HEAD: Final = b"\0asm\1\0\0\0"
 _FUNCTION, _ONE = "600000", "03020100"  # the type of a function that takes nothing; one function of the first type

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_ubyte, c_uint32, c_uint64, c_void_p
 from typing import Any, NamedTuple
 
+from wasihost.common.forking import kept_from_forks
 from wasihost.engines.wasmtime.library import load
-from wasihost.forking import kept_from_forks
 from wasihost.outcomes import printable
 
 _P, _N, _S = c_void_p, c_size_t, c_char_p

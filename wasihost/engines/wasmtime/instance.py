@@ -10,10 +10,20 @@ from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wasihost import interrupts
-from wasihost.engines.wasmtime import memory, nesting, postpone, signals, stack, tracing
-from wasihost.engines.wasmtime.alone import BUSY, Alone, check_left
-from wasihost.engines.wasmtime.calls import (
+from wasihost.common import interrupts
+from wasihost.common.names import shown
+from wasihost.common.unpatched import check, threading
+from wasihost.engines.wasmtime import deferred_signals, memory, nesting, signals, stack, tracing
+from wasihost.engines.wasmtime.checks import match
+from wasihost.engines.wasmtime.epoch import watch
+from wasihost.engines.wasmtime.exclusive import BUSY, Alone, check_left
+from wasihost.engines.wasmtime.export_slots import masked, passing
+from wasihost.engines.wasmtime.ffi import Extern, array, c, new_memorytype, take_error
+from wasihost.engines.wasmtime.memory_limits import Room, Use, nearly, room, too_much, use
+from wasihost.engines.wasmtime.module import Module
+from wasihost.engines.wasmtime.nesting import nested
+from wasihost.engines.wasmtime.stack import deep
+from wasihost.engines.wasmtime.trampolines import (
     CALLBACK,
     CALLER_CALLBACK,
     EPOCH_CALLBACK,
@@ -23,23 +33,13 @@ from wasihost.engines.wasmtime.calls import (
     epoch_entry,
     new_trap,
 )
-from wasihost.engines.wasmtime.depth import deep
-from wasihost.engines.wasmtime.exported import masked, passing
-from wasihost.engines.wasmtime.ffi import Extern, array, c, new_memorytype, take_error
-from wasihost.engines.wasmtime.link import match
-from wasihost.engines.wasmtime.module import Module
-from wasihost.engines.wasmtime.nesting import nested
-from wasihost.engines.wasmtime.room import Room, Use, nearly, room, too_much, use
 from wasihost.engines.wasmtime.traps import raise_end
-from wasihost.engines.wasmtime.watch import watch
 from wasihost.errors import Ended, LinkError
-from wasihost.names import shown
 from wasihost.outcomes import printable
-from wasihost.unpatched import check, threading
 
 if TYPE_CHECKING:
     from wasihost.engines.base import Ending, HostState
-    from wasihost.engines.wasmtime.misfits import Offered
+    from wasihost.engines.wasmtime.link_errors import Offered
 
 _CLOSED = "this instance is closed"
 _ANY = -1  # to the engine: no limit of ours
@@ -259,14 +259,14 @@ class Instance:
         if nested.count:
             nesting.check(not self.depth, Instance._entered.__code__)
         trap = ctypes.c_void_p()
-        main = postpone.hold(id(self))
+        main = deferred_signals.hold(id(self))
         quiet = tracing.watched()
         if quiet:
             tracing.suspend(self._entries)
         # From here on nothing is raised but by what is called.
         held = inside = first = watched = False
         try:
-            held = self._one.acquire(blocking=False)  # as `alone`, which would cost each call twice as much
+            held = self._one.acquire(blocking=False)  # as `exclusive`, which would cost each call twice as much
             if not held:
                 raise RuntimeError(BUSY)
             if self.memory.store is None:
@@ -372,7 +372,7 @@ class Instance:
             if self.depth:
                 raise RuntimeError("the guest is running: end it, and close it when its call has returned")
             self._close()
-        postpone.release(id(self))
+        deferred_signals.release(id(self))
 
     def _close(self) -> None:
         guest = self._state.guest
@@ -392,5 +392,5 @@ class Instance:
 
     def __del__(self) -> None:
         if hasattr(self, "memory"):
-            postpone.forget(id(self))
+            deferred_signals.forget(id(self))
             self._close()  # whatever `depth` says, a signal may have come between two steps: nobody is in it now

@@ -9,8 +9,8 @@ import importlib.util
 import os
 import sys
 
+from wasihost.common.unpatched import threading
 from wasihost.errors import ConfigError
-from wasihost.unpatched import threading
 
 OLDEST = 25
 _INSTALL = "run: pip install 'wasmtime>=25'"

@@ -31,21 +31,21 @@ from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from wasihost.engines.wasmtime import memory, postpone, tracing
-from wasihost.engines.wasmtime.calls import CALLER_CALLBACK, TRAP_TEXT, entry, new_trap
-from wasihost.engines.wasmtime.calls import define as define_unchecked
+from wasihost.common.forking import Locked
+from wasihost.common.interrupts import FRAGILE
+from wasihost.common.unpatched import threading
+from wasihost.engines.wasmtime import deferred_signals, memory, tracing
 from wasihost.engines.wasmtime.ffi import c, has, new_functype, without_stack
+from wasihost.engines.wasmtime.trampolines import CALLER_CALLBACK, TRAP_TEXT, entry, new_trap
+from wasihost.engines.wasmtime.trampolines import define as define_unchecked
 from wasihost.errors import ConfigError, Ended, ExitError, LinkError, TrapError
-from wasihost.forking import Locked
-from wasihost.interrupts import FRAGILE
-from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
     import wasmtime
     from typing_extensions import Buffer
 
     from wasihost.engines.base import HostState, Signature, Stub
-    from wasihost.state import State  # which pyright does not see to be a HostState, for the slots of its guest
+    from wasihost.host.state import State  # which pyright does not see to be a HostState, for the slots of its guest
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -138,7 +138,7 @@ class Run:
         guest = self._state.guest
         self._given, self._thread = guest.memory, threading.get_ident()
         try:
-            postpone.hold(id(self))
+            deferred_signals.hold(id(self))
             self.kept.clear()  # of a guest that was entered behind our back
             if not self.stop[0]:
                 self.stop[0] = new_trap()
@@ -148,7 +148,7 @@ class Run:
         finally:
             guest.view, guest.memory = memory.EMPTY, self._given
             self._given, self.loose = None, True
-            postpone.release(id(self))
+            deferred_signals.release(id(self))
         # Outside of the `except` block: raising in it would overwrite the cause or context that a handler set.
         try:
             raise self._end(raised, sys._getframe())

@@ -11,22 +11,22 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
 
-from wasihost.cached import cached_property
+from wasihost.common.cached import cached_property
+from wasihost.common.unpatched import threading
 from wasihost.engines.wasmtime import cache as disk
-from wasihost.engines.wasmtime import seen
+from wasihost.engines.wasmtime import file_keys
+from wasihost.engines.wasmtime.compile_lock import once
 from wasihost.engines.wasmtime.compiling import OnCompile, around, check_size, compiled, validate
 from wasihost.engines.wasmtime.engine import PLAIN, Engine, Kind, engine
 from wasihost.engines.wasmtime.ffi import MemoryType, Vec, c, functype_at, memorytype_at, name_at, take_error
-from wasihost.engines.wasmtime.once import once
+from wasihost.engines.wasmtime.function_types import Type
 from wasihost.engines.wasmtime.outline import FREE, Outline, outline
-from wasihost.engines.wasmtime.sections import Type
 from wasihost.errors import ModuleError, Place
 from wasihost.outcomes import printable
-from wasihost.unpatched import threading
 
 if TYPE_CHECKING:
-    from wasihost.backtrace import Origin
-    from wasihost.engines.wasmtime.apart import Bounds
+    from wasihost.binary.backtrace import Origin
+    from wasihost.engines.wasmtime.compile_process import Bounds
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str]
 
@@ -143,7 +143,7 @@ def _binary(content: BinaryIO) -> BinaryIO:
 def assemble(text: bytes, label: str) -> bytes:
     """WebAssembly text to binary."""
     if not text.lstrip().startswith((b"(", b";;")):
-        from wasihost.mistakes import not_wasm
+        from wasihost.config.mistakes import not_wasm
 
         raise ModuleError(f"{label}: not WebAssembly: {not_wasm(text)}")
     check_size(len(text), label, text=True)
@@ -257,14 +257,14 @@ def load(
             about.st_mtime_ns,
             about.st_ctime_ns,
         )
-        known = _memory.key_of(identity) or seen.recall(about, owner.identity)
+        known = _memory.key_of(identity) or file_keys.recall(about, owner.identity)
         key = known or disk.key(file, owner.identity)
         module = _find(key, owner, file)
         if module is None:
             file.seek(0)
             key, module = _found_or_made(key, owner, file.read(), label, on_compile, bounds)
     if key != known:
-        seen.note(about, owner.identity, key)
+        file_keys.note(about, owner.identity, key)
     _memory.remember(identity, key)
     module.origin = origin
     return module

@@ -8,7 +8,7 @@ end would not be the last that was entered, and the next trap would be looked fo
 import sys
 from types import CodeType, FrameType
 
-from wasihost.unpatched import threading
+from wasihost.common.unpatched import threading
 
 MOST = 8
 """How many stores may be entered within each other. Each may use half a MiB of the thread's stack, of often 8 MiB."""

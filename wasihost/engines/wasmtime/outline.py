@@ -1,7 +1,7 @@
 """What the heads of a module's sections say of it, for all that the engine cannot be asked: read in one go.
 
 The C interface shows nothing of memories and tables that are not exported, and ends the process when it is asked for
-some types; see `sections`.
+some types; see `function_types`.
 
 Rules of this file: the module was found valid by the engine before. What cannot be read counts as of any size.
 """
@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
-from wasihost.engines.wasmtime.sections import (
+from wasihost.engines.wasmtime.function_types import (
     HARMLESS,
     TAGS,
     UNKNOWN,

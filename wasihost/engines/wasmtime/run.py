@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from wasihost.engines.wasmtime.depth import deep
 from wasihost.engines.wasmtime.instance import NO_LIMITS, Instance, Limits
 from wasihost.engines.wasmtime.memory import EMPTY
 from wasihost.engines.wasmtime.module import Module
+from wasihost.engines.wasmtime.stack import deep
 
 if TYPE_CHECKING:
     from wasihost.engines.base import Ending, HostState

@@ -20,8 +20,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from wasihost.common.unpatched import threading
 from wasihost.engines.wasmtime.nesting import nested
-from wasihost.unpatched import threading
 
 _IN_FRONT = tuple(
     getattr(_signal, name) for name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE") if hasattr(_signal, name)

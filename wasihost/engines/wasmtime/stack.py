@@ -11,9 +11,9 @@ import ctypes
 from functools import cache
 from typing import Literal
 
+from wasihost.common.unpatched import threading
+from wasihost.config.limits import STACK
 from wasihost.errors import ConfigError, TrapError
-from wasihost.limits import STACK
-from wasihost.unpatched import threading
 
 LEAST = 16 << 10
 """With less no guest is entered."""
@@ -128,3 +128,9 @@ def _bounds() -> tuple[int, int] | None:
     failed = library.pthread_attr_getstack(about, ctypes.byref(lowest), ctypes.byref(size))
     library.pthread_attr_destroy(about)
     return None if failed or size.value >= 1 << 32 else (lowest.value, size.value)
+
+
+def deep(levels: int) -> None:
+    """RecursionError here and now, where it is an ordinary exception, rather than on entering a callback."""
+    if levels:
+        deep(levels - 1)

@@ -1,7 +1,7 @@
 """Tracers of Python (debuggers, profilers, limits of lines) while a guest runs: they do not see the engine's callbacks.
 
 What a trace function raises when a callback is entered or has returned leaves the callback, and ctypes makes an
-undefined address of it: the same as with signal handlers, see `postpone`. So where somebody traces, tracing is
+undefined address of it: the same as with signal handlers, see `deferred_signals`. So where somebody traces, tracing is
 suspended while a guest is entered (`PyThreadState_EnterTracing`), and callbacks call what is behind them with tracing
 resumed: what it raises there comes to the callback's `try`. Where nobody does, this costs one look for each entering.
 
@@ -21,7 +21,7 @@ from itertools import chain, starmap
 from types import FrameType, FunctionType
 from typing import Any
 
-from wasihost.interrupts import BUSY, FRAGILE, WHEN_TRACED
+from wasihost.common.interrupts import BUSY, FRAGILE, WHEN_TRACED
 
 _trace: Callable[[], Any] = sys.gettrace
 _profile: Callable[[], Any] = sys.getprofile
@@ -35,7 +35,7 @@ _enter, _leave = (ctypes.pythonapi[f"PyThreadState_{name}Tracing"] for name in (
 _enter.argtypes = _leave.argtypes = (ctypes.c_void_p,)
 _enter.restype = _leave.restype = None
 
-_BEHIND = ("stub", "check")  # what callbacks call, by the names that `calls` has for it
+_BEHIND = ("stub", "check")  # what callbacks call, by the names that `trampolines` has for it
 
 
 def _raises(tracer: object) -> bool:

@@ -19,7 +19,7 @@ from wasihost.errors import (
 )
 
 if TYPE_CHECKING:
-    from wasihost.backtrace import Origin
+    from wasihost.binary.backtrace import Origin
     from wasihost.engines.base import HostState
     from wasihost.engines.wasmtime.module import Module
 
@@ -112,7 +112,7 @@ def _frame(pointer: int) -> Frame:
 def _look(
     origin: "Origin | None", places: dict[int, tuple[Place, ...]], frames: tuple[Frame, ...]
 ) -> tuple[Frame, ...]:
-    from wasihost.backtrace import resolve
+    from wasihost.binary.backtrace import resolve
 
     return resolve(origin, places, frames)
 

@@ -1,0 +1,106 @@
+"""What is in a component: the core modules in it, and what it imports and exports.
+
+Rules of this file: as in `sections`. Components may lie in each other; so many levels and modules are looked at, the
+rest is counted. Types, instances and adapters are stepped over.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from wasihost.binary.sections import Import, Reader, Sections
+from wasihost.errors import ModuleError
+
+_LEVELS: Final = 8
+_MODULES: Final = 64
+_NAMES: Final = 4096
+
+
+class CoreModule(NamedTuple):
+    """A core module within a component: its size in bytes, imports, and exports by name."""
+
+    size: int
+    imports: list[Import]
+    exports: dict[str, str]
+    sections: Sections | None
+    """None where it cannot be read."""
+
+
+class Component:
+    """What `read_component` found."""
+
+    def __init__(self) -> None:
+        self.imports: list[str] = []
+        self.exports: list[str] = []
+        self.modules: list[CoreModule] = []
+        self.nested = 0
+        self.more = 0
+        """Core modules that were not looked at."""
+
+
+def is_component(code: bytes) -> bool:
+    """By its header: the layer is 1."""
+    return code[:4] == b"\0asm" and code[6:8] == b"\x01\0"
+
+
+def read_component(code: bytes) -> Component:
+    """Read the sections of a component. ModuleError where it ends in the middle of one."""
+    found = Component()
+    _read(code, found, 0)
+    return found
+
+
+def _read(code: bytes, found: Component, level: int) -> None:
+    whole = Reader(code)
+    whole.take(8)
+    while whole.at < len(code):
+        number, content = whole.byte(), whole.take(whole.number())
+        if number == 1:
+            _module(content, found)
+        elif number == 4:
+            found.nested += 1
+            if level < _LEVELS and is_component(content):
+                _read(content, found, level + 1)
+        elif number in (10, 11) and level == 0:
+            _names(Reader(content), found.imports if number == 10 else found.exports, number == 10)
+
+
+def _module(content: bytes, found: Component) -> None:
+    if len(found.modules) >= _MODULES:
+        found.more += 1
+        return
+    try:
+        sections = Sections(content)
+    except ModuleError:
+        found.modules.append(CoreModule(len(content), [], {}, None))
+    else:
+        found.modules.append(CoreModule(len(content), sections.imports, sections.exports, sections))
+
+
+def _names(section: Reader, names: list[str], imports: bool) -> None:
+    """The names of imports or exports. What is written in a way that is not known here ends the reading."""
+    for _ in range(section.number()):
+        if len(names) >= _NAMES or section.byte() > 2:
+            return
+        names.append(section.text())
+        if not imports:
+            if section.byte() == 0:  # what is exported: of which kind, a core kind has one byte more
+                section.byte()
+            section.number()
+            if section.byte() == 0:  # whether a type is given with it
+                continue
+        if not _description(section):
+            return
+
+
+def _description(section: Reader) -> bool:
+    """Step over the type of an import; False if it is written in a way that is not known here."""
+    kind = section.byte()
+    if kind == 0:
+        section.byte()
+    elif kind in (2, 3) and section.byte() != 0:
+        return kind == 3  # any type of resource; of a value, its type follows
+    elif kind > 5:
+        return False
+    section.number()
+    return True

@@ -1,0 +1,57 @@
+"""A command module from start to end, as fast as it can be: what the `wasihost` command does.
+
+Rules of this file: nothing is imported that a plain run does not need.
+"""
+
+from __future__ import annotations
+
+import os
+
+from wasihost.common import auditing
+from wasihost.config import ModuleConfig
+from wasihost.engines.wasmtime.compiling import OnCompile, bounds_of
+from wasihost.engines.wasmtime.engine import Kind
+from wasihost.engines.wasmtime.instance import Limits
+from wasihost.engines.wasmtime.module import load
+from wasihost.engines.wasmtime.run import execute as enter
+from wasihost.engines.wasmtime.stack import granted
+from wasihost.errors import ExitError, TimeoutExpired
+from wasihost.host.state import State
+from wasihost.waiting.deadline import after
+
+
+def execute(
+    module: str | bytes | os.PathLike[str],
+    config: ModuleConfig,
+    *,
+    cache: bool = True,
+    timeout: float | None = None,
+    on_compile: OnCompile | None = None,
+    features: str = "",
+) -> int:
+    """Run a command module exactly as `config` says; its exit status. Raises as `run` does. `features` are settled."""
+    given = config.limits
+    name = "guest" if isinstance(module, bytes) else os.path.basename(os.fspath(module))
+    auditing.begins(name, config.args, None)
+    slower = timeout is not None or given.fuel is not None
+    kind = Kind(timeout is not None, given.fuel is not None, granted(given.stack, slower), features)
+    compiled = load(module, cache=cache, kind=kind, on_compile=on_compile, bounds=bounds_of(given))
+    with State(config=config) as state:
+        deadline = None
+        if timeout is not None:
+            deadline = state.handlers.deadline
+            deadline.start(after(timeout), TimeoutExpired([os.fsdecode(arg) for arg in config.args], timeout))
+        code, ended = 0, ""
+        try:
+            try:
+                enter(compiled, state, ending=deadline, limits=Limits(given.memory, given.fuel), label=name)
+            except ExitError as end:
+                code = end.code
+            if deadline is not None:
+                deadline.check()  # a call that cannot be ended took longer
+        except BaseException as error:
+            ended = type(error).__name__
+            raise
+        finally:
+            auditing.ended(name, ended or code, sorted(state.handlers.met))
+        return code

@@ -1,0 +1,310 @@
+"""Standard streams that are Python objects: bytes, anything with `read` or `write`, a callable, or nothing at all.
+
+A user's object never gets a view of guest memory, which it could keep past the guest's end: it gets and gives `bytes`.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
+
+from wasi_preview1.errors import WasiError
+from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Rights
+
+from wasihost.common.unpatched import select
+from wasihost.config.streams import Reader, TextStream, Writer
+from wasihost.descriptors import rights as kinds
+from wasihost.descriptors.base import Stream, one_piece
+from wasihost.errors import ConfigError
+from wasihost.waiting.deadline import Deadline, ready_now
+from wasihost.waiting.pieces import PIECE, copy, each
+from wasihost.waiting.stream_objects import LONGEST, TextWriter, counts_bytes, encoded, is_text
+
+if TYPE_CHECKING:
+    from wasihost.waiting.input_ready import Ready
+
+_AHEAD = "wasihost.waiting.input_thread"
+_OTHERS = kinds.STREAM & ~(Rights.FD_READ | Rights.FD_WRITE)
+
+
+class PythonStream(Stream):
+    """What both directions share. To the guest it is something without a position: not a terminal, not a file."""
+
+    __slots__ = ()
+
+    def set_flags(self, flags: Fdflags) -> None:
+        """NOTSUP."""
+        raise WasiError(Errno.NOTSUP)
+
+    def filetype(self) -> Filetype:
+        """Unknown: neither a terminal nor a file."""
+        return Filetype.UNKNOWN
+
+    def stat(self) -> Filestat:
+        """Nothing but the type."""
+        return Filestat(0, 0, self.filetype(), 1, 0, 0, 0, 0)
+
+
+class BytesInput(PythonStream):
+    """Standard input from memory."""
+
+    __slots__ = ("_data", "_position", "deadline")
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(_OTHERS | Rights.FD_READ)
+        self.deadline: Deadline | None = None
+        self._data = memoryview(data)
+        self._position = 0
+
+    def attend(self, deadline: Deadline) -> None:
+        """Copying what is large ends with it."""
+        self.deadline = deadline
+
+    def available(self) -> int:
+        """What is left."""
+        return len(self._data) - self._position
+
+    def read(self, buffers: list[memoryview]) -> int:
+        """The next bytes, copied once."""
+        total = 0
+        for buffer in buffers:
+            chunk = self._data[self._position : self._position + len(buffer)]
+            size = len(chunk)
+            if size > PIECE:
+                copy(buffer, chunk, self.deadline)
+            else:
+                buffer[:size] = chunk
+            self._position += size
+            total += size
+            if size < len(buffer):
+                break
+        return total
+
+
+class ReaderInput(PythonStream):
+    """Standard input from an object with `read`.
+
+    How to know that it has something is found out when the guest first wants to: `waiting.inputs` is loaded then.
+    """
+
+    __slots__ = ("_gives_text", "_read", "_reader", "_readiness", "_rest", "deadline")
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__(_OTHERS | Rights.FD_READ)
+        self.deadline: Deadline | None = None
+        self._reader = reader
+        self._readiness: Ready | None = None
+        self._gives_text = False
+        self._rest = b""  # of a text that was longer as bytes than the guest had asked for
+        # A buffered reader's read(n) waits for n bytes; read1 returns what a pipe or a terminal has. But a wrapper with
+        # a `read` of its own may pass on the read1 of what it wraps, as the readers of `codecs` do.
+        own = type(reader)
+        direct = getattr(reader, "read1", None) if hasattr(own, "read1") or not hasattr(own, "read") else None
+        self._read: Callable[[int], Any] = direct or reader.read
+        if _AHEAD in sys.modules:  # else no run has read anything ahead
+            from wasihost.waiting.input_thread import left_behind
+
+            if (left := left_behind(reader)) is not None:
+                self._readiness, self._read = left, left.reading(self._read)
+
+    def attend(self, deadline: Deadline) -> None:
+        """Where the object says how to wait for it, no longer than that; else looked at when its `read` returns."""
+        self.deadline = deadline
+
+    def close(self) -> None:
+        """The object stays open: it is the embedder's. Nobody waits for it any more."""
+        if self._readiness is not None:
+            from wasihost.waiting.input_thread import leave
+
+            leave(self._reader, self._readiness)
+
+    @property
+    def readiness(self) -> Ready:
+        """How to wait for the object."""
+        if self._readiness is None:
+            from wasihost.waiting.inputs import readiness_of
+
+            self._readiness = readiness_of(self._reader)
+            self._read = self._readiness.reading(self._read)
+        return self._readiness
+
+    def host_fd(self) -> int | None:
+        """What becomes readable when the object has something; None if it has, or gives no way to ask."""
+        return None if self._rest else self.readiness.fd()
+
+    def available(self) -> int:
+        """As far as the object tells."""
+        return len(self._rest) or self.readiness.available()
+
+    def ended(self) -> bool:
+        """If the end was read ahead."""
+        return not self._rest and self.readiness.ended()
+
+    def set_flags(self, flags: Fdflags) -> None:
+        """NONBLOCK: a read answers AGAIN where the object is known to have nothing. NOTSUP for any other."""
+        if flags & ~Fdflags.NONBLOCK:
+            raise WasiError(Errno.NOTSUP)
+        self.flags = flags
+
+    def read(self, buffers: list[memoryview]) -> int:
+        """One `read` of the object for the first buffer that is not empty, or a piece of it; AGAIN where it has nothing
+        now."""
+        for buffer in buffers:
+            if size := min(len(buffer), PIECE):
+                data = self._rest or self._bytes(
+                    self._next(max(size // LONGEST, 1) if self._gives_text else size), size
+                )
+                self._rest = data[size:]
+                taken = len(data) - len(self._rest)
+                buffer[:taken] = data[:taken]
+                return taken
+        return 0
+
+    def _bytes(self, data: Any, size: int) -> bytes:
+        """What the object gave, as bytes; an object that gives str may give characters of several bytes."""
+        if data is None:
+            raise WasiError(Errno.AGAIN)
+        if isinstance(data, str):
+            self._gives_text = True
+        elif not isinstance(data, bytes):
+            try:
+                data = memoryview(data).tobytes()
+            except TypeError:
+                raise TypeError(
+                    f"standard input gave {type(data).__name__} when asked for bytes: {self._reader!r}"
+                ) from None
+        if len(data) > size:
+            unit = "characters" if isinstance(data, str) else "bytes"
+            raise ValueError(f"standard input gave {len(data)} {unit} when asked for {size}")
+        return encoded(data) if isinstance(data, str) else data
+
+    def _next(self, size: int) -> Any:
+        deadline = self.deadline if self.deadline is not None and self.deadline.active else None
+        if self.flags:
+            fd = self.readiness.fd()
+            if fd is not None and not ready_now(fd, select.POLLIN):
+                return None
+        if deadline is not None or self._readiness is not None:
+            self.readiness.settle(deadline)
+        try:
+            data = self._read(size)
+        except io.UnsupportedOperation as error:
+            raise _misused(self._reader, "input", "read", error) from error
+        if deadline is not None:
+            deadline.check()
+        return data
+
+
+class WriterOutput(PythonStream):
+    """Output to an object with `write`, or to a callable that takes bytes.
+
+    An object of which nothing says whether it wants bytes or str is given bytes; if it refuses the first of them as
+    being of the wrong type, it is given the same as str, and all that follows. Nothing is written to try.
+    """
+
+    __slots__ = ("_flush", "_may_refuse", "_other", "_stream", "_text", "_write", "deadline")
+
+    def __init__(self, stream: Writer | TextStream | Callable[[bytes], object]) -> None:
+        super().__init__(_OTHERS | Rights.FD_WRITE)
+        self.deadline: Deadline | None = None
+        own: Any = getattr(stream, "write", None)
+        function: Any = stream if own is None else own
+        if own is None and getattr(stream, "__name__", "") == "write":
+            own, stream = stream, getattr(stream, "__self__", stream)  # `sys.stdout.write` is as good as `sys.stdout`
+        self._stream = stream
+        self._may_refuse = counts_bytes(stream)
+        self._flush: Callable[[], object] | None = getattr(stream, "flush", None)
+        self._text: TextWriter | None = None
+        self._write: Callable[[Any], object] = function
+        kind = False if own is None else is_text(stream)
+        self._other: Callable[[Any], object] | None = None  # how to write if the first bytes are of the wrong type
+        if kind is not False:
+            text = TextWriter(own)
+            if kind is None:
+                self._other = text.write
+            else:
+                self._other = None if isinstance(stream, io.TextIOBase) else own
+                self._write = text.write
+            self._text = text
+
+    def attend(self, deadline: Deadline) -> None:
+        """Writing what is large ends with it."""
+        self.deadline = deadline
+
+    def write(self, buffers: list[memoryview]) -> int:
+        """One `write` of the object, or one for each piece; its flush, if it has one, so that the bytes are there when
+        the call returns."""
+        all_ = buffers[0] if len(buffers) == 1 else one_piece(buffers)
+        if len(all_) > PIECE:
+            return each([all_], self.deadline, lambda piece, _: self.write([piece]))
+        data = bytes(all_)
+        try:
+            taken = self._write(data)
+        except BlockingIOError as error:
+            taken = error.characters_written if hasattr(error, "characters_written") else 0
+            if not taken:
+                raise
+            return min(taken, len(data))
+        except io.UnsupportedOperation as error:
+            raise _misused(self._stream, "output", "write", error) from error
+        except (TypeError, AttributeError) as error:
+            if self._other is None or not _wrong_type(error):
+                raise
+            taken = self._change(data, error)
+        self._other = None
+        size = self._taken(taken, len(data)) if self._may_refuse else len(data)
+        if self._flush is not None:
+            self._flush()
+        return size
+
+    def _change(self, data: bytes, refusal: Exception) -> object:
+        """Write as str what was refused as bytes, or the other way round."""
+        assert self._other is not None
+        self._write = self._other
+        try:
+            return self._write(data)
+        except (TypeError, AttributeError):
+            raise refusal from None  # it was for something else
+
+    def _taken(self, taken: Any, size: int) -> int:
+        """What a raw stream took."""
+        if taken is None or (taken == 0 and size):
+            raise WasiError(Errno.AGAIN)  # a guest that is told 0 writes the same for ever
+        if not isinstance(taken, int) or not 0 <= taken <= size:
+            raise ValueError(f"write() of {self._stream!r} returned {taken!r} when given {size} bytes")
+        return taken
+
+    def close(self) -> None:
+        """The object stays open: it is the embedder's. A text stream is given the half of a character that is left."""
+        if self._text is not None:
+            with suppress(Exception):  # such as that it was closed in the meantime
+                self._text.finish()
+
+
+def _wrong_type(error: TypeError | AttributeError) -> bool:
+    """Whether a `write` may have failed because it was given bytes, not str, or str, not bytes."""
+    return isinstance(error, TypeError) or isinstance(error.obj, (bytes, str))
+
+
+def _misused(stream: object, name: str, use: Literal["read", "write"], error: Exception) -> ConfigError:
+    return ConfigError(f"standard {name} cannot be {stream!r}: it cannot {use} ({error})")
+
+
+class NullStream(PythonStream):
+    """Empty input and discarded output: what a guest gets when nothing was given."""
+
+    __slots__ = ()
+
+    def __init__(self, direction: Rights) -> None:
+        super().__init__(_OTHERS | direction)
+
+    def read(self, buffers: list[memoryview]) -> int:
+        """The end."""
+        return 0
+
+    def write(self, buffers: list[memoryview]) -> int:
+        """All of it, gone."""
+        return sum(len(buffer) for buffer in buffers)

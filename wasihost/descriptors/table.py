@@ -1,0 +1,161 @@
+"""The numbers a guest knows its descriptors by.
+
+Numbers are given out lowest first, as POSIX does. The table holds at most `limit` descriptors, if there is a
+limit, and answers MFILE beyond; so it does where this process has few descriptors left (see `reserve`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import NoReturn
+from warnings import warn
+
+from wasi_preview1.errors import WasiError
+from wasi_preview1.types import Errno
+
+from wasihost.descriptors.base import Descriptor, Directory, Listing
+from wasihost.descriptors.reserve import reserve
+from wasihost.waiting.deadline import Deadline
+
+DEFAULT_LIMIT = 1024
+_LISTINGS = 16 << 20
+"""Bytes of the listings that a guest's directories keep, but for the last one."""
+_FEW = 16  # directories, of which nobody counts what they keep
+
+
+def _size(listing: Listing) -> int:
+    return len(listing[0]) + 40 * len(listing[1])
+
+
+class _Open(dict[int, Descriptor]):
+    """What is open, by number; looking up any other number is BADF."""
+
+    __slots__ = ()
+
+    def __missing__(self, fd: int) -> NoReturn:
+        raise WasiError(Errno.BADF)
+
+
+class FdTable:
+    """Descriptor numbers -> descriptors. The hot path reads `open` directly, which spares it a call."""
+
+    __slots__ = ("_freed", "_met", "_next", "deadline", "limit", "open")
+
+    def __init__(
+        self, limit: int | None = DEFAULT_LIMIT, deadline: Deadline | None = None, met: set[str] | None = None
+    ) -> None:
+        self.open = _Open()
+        self.limit = sys.maxsize if limit is None else limit
+        self._met = met if met is not None else set()  # gets the name of the limit when a guest meets it
+        self._freed: list[int] = []
+        self._next = 0
+        self.deadline = deadline if deadline is not None else Deadline()
+
+    def get(self, fd: int) -> Descriptor:
+        """The descriptor; BADF if the number is not open."""
+        return self.open[fd]
+
+    def directory(self, fd: int) -> Directory:
+        """The descriptor as a directory; BADF if it is not open, NOTDIR if it is something else."""
+        descriptor = self.open[fd]
+        if not isinstance(descriptor, Directory):
+            raise WasiError(Errno.NOTDIR)
+        return descriptor
+
+    def check_room(self, beside: Descriptor) -> None:
+        """MFILE if no more can be opened of what `beside` is: asked before the host opens anything."""
+        if len(self.open) >= self.limit or (reserve.tight and beside.OWNS and not reserve.leaves_one(self._held)):
+            self._met.add("open_files")
+            raise WasiError(Errno.MFILE)
+
+    def insert(self, descriptor: Descriptor) -> int:
+        """Give it the lowest free number."""
+        while self._freed:
+            fd = heappop(self._freed)
+            if fd not in self.open:
+                break
+        else:
+            fd = self._next
+            self._next += 1
+        self.open[fd] = descriptor
+        descriptor.attend(self.deadline)
+        if descriptor.OWNS and descriptor.fd > reserve.high:  # type: ignore[attr-defined]  # see OWNS
+            reserve.note(descriptor.fd)  # type: ignore[attr-defined]
+        return fd
+
+    def forget(self, fds: list[int]) -> None:
+        """Descriptors of the host that are about to be closed: no number is theirs, if one has been given."""
+        for number, descriptor in list(self.open.items()):
+            if descriptor.OWNS and descriptor.fd in fds:  # type: ignore[attr-defined]  # see OWNS
+                del self.open[number]
+                heappush(self._freed, number)
+
+    def _held(self) -> int:
+        """How many descriptors of this process there are in it."""
+        return sum(descriptor.OWNS for descriptor in self.open.values())
+
+    def keep_listing(self, directory: Directory, listing: Listing) -> None:
+        """Keep one with the directory, and forget others where all would be too much: they are asked for again."""
+        directory.listing = listing
+        if len(self.open) <= _FEW:
+            return
+        room = _LISTINGS - _size(listing)
+        for other in self.open.values():
+            if isinstance(other, Directory) and other.listing is not None and other is not directory:
+                room -= _size(other.listing)
+                if room < 0:
+                    other.listing = None
+
+    def close(self, fd: int) -> None:
+        """Free the number and close the descriptor; the number is free even if closing fails.
+
+        What has a descriptor of this process stays here until that is closed, wherever a signal handler raises.
+        """
+        descriptor = self.open[fd]
+        if descriptor.OWNS:
+            try:
+                descriptor.close()
+            except OSError:
+                del self.open[fd]
+                heappush(self._freed, fd)
+                raise
+            del self.open[fd]
+            heappush(self._freed, fd)
+        else:
+            del self.open[fd]
+            heappush(self._freed, fd)
+            descriptor.close()
+
+    def renumber(self, source: int, target: int) -> None:
+        """Move `source` to the open number `target`: check both, equal is nothing, close, move (CVE-2025-53901)."""
+        moved, _ = self.get(source), self.get(target)
+        if source == target:
+            return
+        try:
+            self.close(target)
+        finally:
+            if target not in self.open:  # else a signal handler raised before it was closed
+                self.open[target] = moved
+                del self.open[source]
+                heappush(self._freed, source)
+
+    def close_all(self) -> None:
+        """Close everything, whatever single closes answer."""
+        while self.open:
+            try:
+                self.close(next(reversed(self.open)))
+            except OSError:
+                continue
+
+    def __del__(self, _warn: Callable[..., None] = warn, _ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        """Nobody closed it: what the guest had is given back. At Python's end, the system does that."""
+        held = getattr(self, "open", None)
+        if not held or _ending():
+            return
+        owned = self._held()
+        self.close_all()
+        if owned:
+            text = f"{owned} files or directories of a guest were not closed: close its State or Instance"
+            _warn(f"{text}, or use it in a with block", ResourceWarning, source=self)

@@ -1,0 +1,201 @@
+"""The caller's ends of the pipes to a guest that was started: files, as `subprocess` makes them.
+
+A pipe is the system's: it holds some 64 KiB, who writes more waits, and who reads can wait for it by its descriptor.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
+
+from wasihost.common.unpatched import threading
+from wasihost.descriptors.pipe_end import PipeEnd, replace_by_null
+
+if TYPE_CHECKING:
+    from wasihost.guest.capture import Decoding
+
+_PIECE = 1 << 16
+
+
+class Handle(Protocol):
+    """What keeps the guest alive for whoever reads from it."""
+
+    def at_end(self) -> None:
+        """All is read: raise what the guest ended by."""
+
+
+class _Output:
+    """What the three classes below share: a read that has come to the end says how the guest ended."""
+
+    handle: Handle | None = None
+
+    def _seen(self, data: Any, size: int | None = -1) -> Any:
+        if not data and size != 0 and data is not None and self.handle is not None:
+            self.handle.at_end()
+        return data
+
+    def read(self, size: int | None = -1, /) -> Any:
+        return self._seen(super().read(size), size)  # type: ignore[misc]  # of the class that it is mixed into
+
+    def readline(self, size: int | None = -1, /) -> Any:
+        return self._seen(super().readline(size), size)  # type: ignore[misc]  # the same
+
+    def readlines(self, hint: int | None = -1, /) -> Any:
+        lines: list[Any] = []
+        length = 0
+        while line := super().readline():  # type: ignore[misc]  # the same
+            lines.append(line)
+            length += len(line)
+            if hint is not None and 0 < hint <= length:
+                break
+        return lines or self._seen(lines)
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            self.close()  # type: ignore[attr-defined]  # the same; without a warning, which would be kept, and keep this
+
+    def rest(self, size: int) -> Any:
+        """`read`, which does not say how the guest ended."""
+        return super().read(size)  # type: ignore[misc]  # the same
+
+
+class _Raw(_Output, io.FileIO):
+    def readinto(self, buffer: Any, /) -> int | None:
+        return super().readinto(buffer)
+
+
+class _Buffered(_Output, io.BufferedReader):
+    def read1(self, size: int = -1, /) -> bytes:
+        data: bytes = self._seen(super().read1(size), size)
+        return data
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = super().readinto(buffer)
+        self._seen(b"x" * bool(count), len(buffer))
+        return count
+
+
+class _Text(_Output, io.TextIOWrapper):
+    pass
+
+
+def to_guest(decoding: Decoding, bufsize: int) -> tuple[PipeEnd, Any]:
+    """A pipe that the guest reads, and a file to write to it, as `subprocess` makes them."""
+    ours, theirs = _pipe(lambda read, write: (write, read))
+    raw = _kept(io.open(ours, "wb", 0 if bufsize == 0 else -1 if bufsize == 1 else bufsize))  # noqa: SIM115, UP020
+    if decoding.encoding is None:
+        return theirs, raw
+    text = io.TextIOWrapper(
+        raw, decoding.encoding, decoding.errors, newline="\n", line_buffering=bufsize == 1, write_through=True
+    )
+    return theirs, text
+
+
+def from_guest(decoding: Decoding, bufsize: int) -> tuple[PipeEnd, Any]:
+    """A pipe that the guest writes, and a file to read from it."""
+    ours, theirs = _pipe(lambda read, write: (read, write))
+    size = bufsize if bufsize > 1 else io.DEFAULT_BUFFER_SIZE
+    if decoding.encoding is not None:
+        inner = _kept(io.BufferedReader(io.FileIO(ours, "rb"), size))
+        return theirs, _Text(inner, decoding.encoding, decoding.errors)
+    return theirs, _kept(_Raw(ours, "rb") if bufsize == 0 else _Buffered(io.FileIO(ours, "rb"), size))
+
+
+def _pipe(which: Callable[[int, int], tuple[int, int]]) -> tuple[int, PipeEnd]:
+    ours, theirs = which(*os.pipe())
+    return ours, PipeEnd(theirs)
+
+
+def _kept(file: Any) -> Any:
+    _files.add(file)
+    return file
+
+
+class Conversation:
+    """What `communicate` does: one thread for each pipe, so that neither side waits for the other.
+
+    At most `limit` bytes or characters of each stream are kept; `truncated` names those that had more.
+    """
+
+    def __init__(self, stdin: Any, stdout: Any, stderr: Any, data: Any, limit: int | None) -> None:
+        self.truncated: list[str] = []
+        self._failed: BaseException | None = None
+        self._limit = limit
+        self._kept: dict[str, Any] = {}
+        self._threads: list[threading.Thread] = []
+        if stdin is None:
+            if data:
+                raise ValueError("input cannot be given: stdin is not a pipe")
+        else:
+            text = isinstance(stdin, io.TextIOBase)
+            if data is not None and isinstance(data, str) is not text:
+                raise TypeError(
+                    f"input is {type(data).__name__}: the guest was started for {'str' if text else 'bytes'}"
+                )
+            self._begin(self._feed, stdin, data)
+        for name, stream in (("stdout", stdout), ("stderr", stderr)):
+            if stream is not None:
+                self._kept[name] = "" if isinstance(stream, io.TextIOBase) else b"", []
+                self._begin(self._collect, name, stream)
+
+    def _begin(self, work: Callable[..., None], *args: Any) -> None:
+        def run() -> None:
+            try:
+                work(*args)
+            except BaseException as error:
+                self._failed = error
+
+        thread = threading.Thread(target=run, name="wasihost communicate", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _feed(self, stdin: Any, data: Any) -> None:
+        with suppress(BrokenPipeError):
+            try:
+                if data is not None and not stdin.closed:
+                    stdin.write(data)
+            finally:
+                stdin.close()
+
+    def _collect(self, name: str, stream: Any) -> None:
+        _, pieces = self._kept[name]
+        size = 0
+        while piece := stream.rest(_PIECE):
+            if self._limit is not None and size + len(piece) > self._limit:
+                piece = piece[: self._limit - size]
+                if name not in self.truncated:
+                    self.truncated.append(name)
+            size += len(piece)
+            pieces.append(piece)
+
+    def join(self, until: float | None) -> bool:
+        """Whether all was written and read until then. Raises what reading raised."""
+        for thread in self._threads:
+            thread.join(None if until is None else max(0.0, until - time.monotonic()))
+            if thread.is_alive():
+                return False
+        if self._failed is not None:
+            raise self._failed
+        return True
+
+    def texts(self) -> tuple[Any, Any]:
+        """What was read until now."""
+        joined = {name: empty.join(pieces) for name, (empty, pieces) in self._kept.items()}
+        return joined.get("stdout"), joined.get("stderr")
+
+
+_files: WeakSet[Any] = WeakSet()
+
+
+def _forget() -> None:
+    """In a forked child."""
+    replace_by_null([file.fileno() for file in _files if not file.closed])
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,312 @@
+"""`Process`: a guest that runs in a thread while one talks with it, as a `subprocess.Popen`; `start` makes them.
+
+Rules of this file: what a guest ended by is raised once, by whatever asks first: the end of its output, `wait`,
+`communicate`, or the end of the `with` block. What somebody ends here is no error, and has a negative return code.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+
+from wasihost.common.unpatched import threading
+from wasihost.descriptors.pipe_end import PipeEnd
+from wasihost.embedding.background import GuestThread
+from wasihost.embedding.pipes import Conversation
+from wasihost.embedding.run import guest_of
+from wasihost.errors import LimitExceeded, TimeoutExpired, TrapError, WasihostError
+from wasihost.guest.module import ModuleSource, as_module
+from wasihost.guest.options import Prepared, check_seconds
+from wasihost.outcomes import outcome
+
+if TYPE_CHECKING:
+    from wasihost.stats import Stats
+    from wasihost.vfs.changes import Changes
+    from wasihost.waiting.deadline import Endable
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+Err = TypeVar("Err")
+
+_STATUS: Final[tuple[tuple[type[BaseException], int], ...]] = (
+    (TimeoutExpired, 124),
+    (LimitExceeded, 125),
+    (TrapError, 134),
+    (BaseException, 1),
+)
+"""Return codes of guests that did not exit: those of the command."""
+_SOON = 0.2
+"""Seconds that the end of a guest may come after the end of its output, where a guest may also have closed that."""
+
+
+class Killed(WasihostError):
+    """Ends a guest by `kill` and its kin."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"the guest was ended by signal {number}")
+        self.code = -number
+
+
+class StillRunning(TimeoutExpired):
+    """The guest was waited for, and has not ended; nothing was done to it."""
+
+    def __str__(self) -> str:
+        return f"guest {' '.join(self.cmd)!r} is still running after {self.timeout} seconds"
+
+
+class Guest:
+    """The guest that a `Process` stands for; known to its thread, which does not know the `Process`."""
+
+    def __init__(
+        self, module: ModuleSource, options: Any, prepared: Prepared, timeout: float | None, ends: Any
+    ) -> None:
+        self.args = [os.fsdecode(arg) for arg in prepared.config.args]
+        self.pid = os.getpid()
+        self.prepared = prepared
+        self.stats: Stats | None = None
+        self._ends: list[PipeEnd] = ends
+        self._lock = threading.Lock()
+        self._returned = False
+        self._raised = False
+
+        def work(made: Callable[[Endable], None]) -> int:
+            try:
+                with guest_of(as_module(module, options), prepared, timeout, made) as guest:
+                    try:
+                        return guest.run_through(timeout)
+                    finally:
+                        self._returned = True
+                        self.stats = guest.stats
+            finally:
+                self._returned = True
+
+        self.thread = GuestThread(work, self._over)
+
+    def _over(self) -> None:
+        for end in self._ends:
+            end.close()
+
+    @property
+    def code(self) -> int | None:
+        """The return code, once the guest has ended."""
+        if not self.thread.over.is_set():
+            return None
+        error = self.thread.error
+        if error is None:
+            return self.thread.result
+        if isinstance(error, Killed):
+            return error.code
+        return next(code for kind, code in _STATUS if isinstance(error, kind))
+
+    @property
+    def cut(self) -> bool:
+        """Whether it wrote to a pipe after that was closed here."""
+        return any(end.broken for end in self._ends)
+
+    def error(self) -> BaseException | None:
+        """What the guest ended by, if it has, and if this was not asked before."""
+        with self._lock:
+            if self._raised or not self.thread.over.is_set():
+                return None
+            self._raised = True
+        return None if isinstance(self.thread.error, Killed) else self.thread.error
+
+    def at_end(self) -> None:
+        """All that the guest wrote was read: raise what it ended by."""
+        self.thread.over.wait(None if self._returned else _SOON)
+        if (error := self.error()) is not None:
+            raise error
+
+
+class _Handle:
+    """Held by the `Process` and its streams: when all are gone, nobody hears of the guest any more, and it is ended."""
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest = guest
+        self.at_end = guest.at_end
+
+    def __del__(self, _warn: Any = warnings.warn) -> None:
+        if not self.guest.thread.over.is_set() and os.getpid() == self.guest.pid:
+            _warn(f"guest {' '.join(self.guest.args)!r} was still running, and is ended", ResourceWarning, source=self)
+            self.guest.thread.end(Killed(signal.SIGTERM))
+
+
+class Process(Generic[In, Out, Err]):
+    """A guest that was started. Use it in a `with` block, which closes the pipes and waits for the guest's end.
+
+    `stdin`, `stdout`, `stderr` are files to talk with the guest, or None where it was given something else; `args` is
+    its argument vector. It may be used by several threads, each stream by one at a time, and cannot be pickled.
+    """
+
+    def __init__(self, guest: Guest, stdin: In, stdout: Out, stderr: Err) -> None:
+        self.args = guest.args
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self._guest = guest
+        self._handle = _Handle(guest)
+        self._talk: Conversation | None = None
+        self._outputs: list[Any] = [stream for stream in (stdout, stderr) if stream is not None]
+        for stream in self._outputs:
+            stream.handle = self._handle if stream is stdout else _Quiet(self._handle)
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit status (0 to 2**32-1); None while the guest runs. -9 after `kill`, -15 after `terminate`; for one
+        that ended by an exception: 134 for a trap, 124 for its timeout, 125 for a limit, 1 for any other."""
+        return self._guest.code
+
+    @property
+    def stats(self) -> Stats | None:
+        """What the guest used; None while it runs."""
+        return self._guest.stats if self._guest.thread.over.is_set() else None
+
+    @property
+    def files(self) -> Changes | None:
+        """What became of the files in memory until now; None where the guest was given none."""
+        return self._guest.prepared.changes()
+
+    @property
+    def truncated(self) -> tuple[str, ...]:
+        """The streams that the guest wrote more to than `communicate` keeps."""
+        return () if self._talk is None else tuple(self._talk.truncated)
+
+    def poll(self) -> int | None:
+        """The return code, or None while the guest runs. Raises nothing."""
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the guest's end: its return code.
+
+        Raises TimeoutExpired after `timeout` seconds, which ends nothing; and once what the guest ended by: TrapError,
+        LimitExceeded, TimeoutExpired for the `timeout` of `start`, whatever a function or a stream of yours raised. A
+        guest that waits for somebody to read what it wrote does not end: see `communicate`.
+        """
+        self._check()
+        if not self._guest.thread.over.wait(_within_reach(timeout)):
+            assert timeout is not None
+            raise StillRunning(self.args, timeout)
+        if (error := self._guest.error()) is not None:
+            raise error
+        code = self.returncode
+        assert code is not None
+        return code
+
+    def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:
+        """Write `input` and close stdin, read all output, and wait for the end: (stdout, stderr), None for no pipe.
+
+        What is kept of each stream is limited as `run`'s is (`max_output`); see `truncated`. Raises as `wait` does;
+        what is raised has what was read, as `stdout` and `stderr`. After a TimeoutExpired it can be called again,
+        without `input`, and nothing is lost.
+        """
+        self._check()
+        wait = _within_reach(timeout)
+        until = None if wait is None else time.monotonic() + wait
+        if self._talk is None:
+            limit = self._guest.prepared.config.limits.output
+            self._talk = Conversation(self.stdin, self.stdout, self.stderr, input, limit)
+        elif input:
+            raise ValueError("the input was given before: call communicate() without it")
+        talk = self._talk
+        try:
+            if not talk.join(until):
+                assert timeout is not None
+                raise StillRunning(self.args, timeout)
+            try:
+                self.wait(None if until is None else max(0.0, until - time.monotonic()))
+            except StillRunning:
+                assert timeout is not None
+                raise StillRunning(self.args, timeout) from None
+        except BaseException as error:
+            if (found := outcome(error)) is not None:
+                found.stdout, found.stderr = talk.texts()
+            raise
+        return talk.texts()
+
+    def send_signal(self, number: int) -> None:
+        """End the guest, whatever it does, with the return code -`number`. Nothing if it has ended.
+
+        A guest knows no signals. ValueError for those that do not end a process, such as SIGSTOP.
+        """
+        if number not in _ENDING:
+            raise ValueError(f"a guest can be ended, by SIGKILL, SIGTERM or SIGINT, and knows no signal {number}")
+        self._check()
+        self._guest.thread.end(Killed(int(number)))
+
+    def kill(self) -> None:
+        """End the guest now, whether it computes, sleeps, reads or writes. What it wrote can still be read."""
+        self.send_signal(_KILL)
+
+    def terminate(self) -> None:
+        """The same, with another return code."""
+        self.send_signal(signal.SIGTERM)
+
+    def _check(self) -> None:
+        if os.getpid() != self._guest.pid:
+            raise RuntimeError("this guest belongs to the process that was forked: start one in this process")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """Close the pipes and wait. After an exception the guest is killed first.
+
+        Raises what the guest ended by, unless that was raised before, or is a trap of one that wanted to write what
+        nobody was to read: programs that do not like that tend to trap.
+        """
+        if os.getpid() != self._guest.pid:
+            return
+        if error is not None:
+            ended_by = self._guest.error()  # before it is killed
+            self.kill()
+        for stream in self._outputs:
+            stream.close()
+        if self.stdin is not None:
+            with suppress(BrokenPipeError):  # it has not read all, which is its affair
+                self.stdin.close()  # type: ignore[attr-defined]  # a file
+        try:
+            self._guest.thread.over.wait()
+        except BaseException:
+            self._guest.thread.end(Killed(_KILL))
+            raise
+        if error is None:
+            ended_by = self._guest.error()
+            if ended_by is not None and not (self._guest.cut and isinstance(ended_by, TrapError)):
+                raise ended_by
+        elif ended_by is not None and isinstance(error, BrokenPipeError):
+            raise ended_by from error
+        elif ended_by is not None:
+            error.add_note(f"the guest had ended by {ended_by!r}")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: returncode: {self.returncode} args: {self.args!r}>"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a running guest cannot be pickled or copied: pickle its Module and its config")
+
+
+def _within_reach(timeout: float | None) -> float | None:
+    """Seconds as the system can count them. ConfigError for what is no number of seconds."""
+    if timeout is None:
+        return None
+    check_seconds("timeout", timeout if not isinstance(timeout, (int, float)) or timeout >= 0 else -timeout)
+    return min(float(timeout), threading.TIMEOUT_MAX / 2)
+
+
+_KILL: Final = getattr(signal, "SIGKILL", 9)
+_ENDING: Final = (_KILL, signal.SIGTERM, signal.SIGINT)
+
+
+class _Quiet:
+    """Holds the guest for the reader of standard error, where nothing is raised."""
+
+    def __init__(self, handle: _Handle) -> None:
+        self._handle = handle
+
+    def at_end(self) -> None:
+        """Nothing."""

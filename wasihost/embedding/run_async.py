@@ -1,0 +1,272 @@
+"""`run_async`: `run` for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from wasihost.common.unpatched import threading
+from wasihost.config import ModuleConfig
+from wasihost.embedding.background import GuestThread
+from wasihost.embedding.run import CompletedProcess, finish
+from wasihost.errors import WasihostError
+from wasihost.guest.module import ModuleSource, as_module
+from wasihost.guest.options import CommonOptions, Options, Prepared
+from wasihost.outcomes import give, outcome
+from wasihost.waiting.stream_objects import is_async
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, Unpack
+
+    from wasihost.config import Stdin, Stdout
+    from wasihost.vfs import Lazy
+    from wasihost.vfs.changes import Changes
+    from wasihost.waiting.deadline import Endable
+
+
+class Cancelled(WasihostError):
+    """Ends the guest of a task that was cancelled; the task itself gets asyncio's CancelledError."""
+
+
+@overload
+async def run_async(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    timeout: float | None = None,
+    check: bool = False,
+    input: Buffer | str | None = None,
+    stdin: Stdin | int | None = None,
+    text: bool | None = None,
+    encoding: str | None = None,
+    errors: str | None = None,
+    capture_output: Literal[False] = False,
+    stdout: Stdout | Literal[-3] | None = None,
+    stderr: Stdout | Literal[-2, -3] | None = None,
+    files: None = None,
+    fs: None = None,
+    **options: Unpack[CommonOptions],
+) -> CompletedProcess[None, None, None]: ...
+@overload
+async def run_async(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    timeout: float | None = None,
+    check: bool = False,
+    input: Buffer | str | None = None,
+    stdin: Stdin | int | None = None,
+    text: Literal[False] | None = None,
+    encoding: None = None,
+    errors: None = None,
+    capture_output: Literal[True],
+    files: None = None,
+    fs: None = None,
+    **options: Unpack[CommonOptions],
+) -> CompletedProcess[bytes, bytes, None]: ...
+@overload
+async def run_async(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    timeout: float | None = None,
+    check: bool = False,
+    input: Buffer | str | None = None,
+    stdin: Stdin | int | None = None,
+    text: Literal[True],
+    encoding: str | None = None,
+    errors: str | None = None,
+    capture_output: Literal[True],
+    files: None = None,
+    fs: None = None,
+    **options: Unpack[CommonOptions],
+) -> CompletedProcess[str, str, None]: ...
+@overload
+async def run_async(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    timeout: float | None = None,
+    check: bool = False,
+    input: Buffer | str | None = None,
+    stdin: Stdin | int | None = None,
+    text: Literal[False] | None = None,
+    encoding: None = None,
+    errors: None = None,
+    capture_output: Literal[False] = False,
+    stdout: Literal[-1],
+    stderr: Stdout | Literal[-2, -3] | None = None,
+    files: None = None,
+    fs: None = None,
+    **options: Unpack[CommonOptions],
+) -> CompletedProcess[bytes, None, None]: ...
+@overload
+async def run_async(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    timeout: float | None = None,
+    check: bool = False,
+    input: Buffer | str | None = None,
+    stdin: Stdin | int | None = None,
+    text: Literal[True],
+    encoding: str | None = None,
+    errors: str | None = None,
+    capture_output: Literal[False] = False,
+    stdout: Literal[-1],
+    stderr: Stdout | Literal[-2, -3] | None = None,
+    files: None = None,
+    fs: None = None,
+    **options: Unpack[CommonOptions],
+) -> CompletedProcess[str, None, None]: ...
+@overload
+async def run_async(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    timeout: float | None = None,
+    check: bool = False,
+    text: bool | None = None,
+    encoding: str | None = None,
+    errors: str | None = None,
+    input: Buffer | str | None = None,
+    stdin: Stdin | int | None = None,
+    stdout: Stdout | int | None = None,
+    stderr: Stdout | int | None = None,
+    capture_output: bool = False,
+    files: Mapping[str, bytes | Lazy],
+    fs: None = None,
+    **options: Unpack[CommonOptions],
+) -> CompletedProcess[Any, Any, Changes]: ...
+@overload
+async def run_async(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    timeout: float | None = None,
+    check: bool = False,
+    text: bool | None = None,
+    encoding: str | None = None,
+    **options: Unpack[Options],
+) -> CompletedProcess[Any, Any, Any]: ...
+
+
+async def run_async(
+    module: ModuleSource,
+    config: ModuleConfig | None = None,
+    *,
+    text: bool | None = None,
+    encoding: str | None = None,
+    timeout: float | None = None,
+    check: bool = False,
+    **options: Unpack[Options],
+) -> CompletedProcess[Any, Any, Any]:
+    """`run` for asyncio: the guest runs in a thread of its own, and cancelling the task ends it, wherever it is.
+
+    Nothing of asyncio's own pool of threads is used. Objects given as streams are called in the guest's thread, which
+    has a copy of the task's context variables; but coroutine functions, objects whose `read` or `write` is one, and
+    asyncio's `StreamReader` and `StreamWriter` are awaited in the event loop, while the guest waits.
+
+    A task that is cancelled waits for the guest's end; it does not wait for a module that is being compiled.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "run_async needs the event loop of asyncio: with another one, call run in a thread of it"
+        ) from None
+    calls = _Calls(loop)
+    prepared = Prepared(module, config, calls.wrapped(options), text, encoding, timeout)
+    over = loop.create_future()
+
+    def work(made: Callable[[Endable], None]) -> CompletedProcess[Any, Any, Any]:
+        return finish(as_module(module, options), prepared, timeout, check, made)
+
+    def settle() -> None:
+        if not over.done():
+            over.set_result(None)
+
+    def when_over() -> None:
+        with suppress(RuntimeError):  # the loop was closed
+            loop.call_soon_threadsafe(settle)
+
+    thread = GuestThread(work, when_over)
+    try:
+        await asyncio.shield(over)
+    except asyncio.CancelledError as error:
+        reason = Cancelled("the task was cancelled")
+        if thread.end(reason):
+            calls.end(reason)
+            while not over.done():
+                with suppress(asyncio.CancelledError):  # cancelled once more
+                    await asyncio.wait([over])
+        if thread.error is not None and (kept := outcome(thread.error)):
+            give(error, kept)
+        raise
+    try:
+        if thread.error is not None:
+            raise thread.error
+        assert thread.result is not None
+        return thread.result
+    finally:
+        del thread  # what was raised holds this frame
+
+
+class _Calls:
+    """Calls of coroutine functions from the guest's thread: made in the loop, and waited for in the thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._lock = threading.Lock()
+        self._loop = loop
+        self._pending: Future[Any] | None = None
+        self._reason: BaseException | None = None
+
+    def wrapped(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options, with streams that can be called from the thread."""
+        given = dict(options)
+        for name, method in (("stdin", "read"), ("stdout", "write"), ("stderr", "write")):
+            stream = given.get(name)
+            own = getattr(stream, method, None)
+            if method == "write" and is_async(getattr(stream, "drain", None)):
+                given[name] = self._waiting(_drained(stream))
+            elif is_async(own):
+                given[name] = self._waiting(own)
+            elif own is None and is_async(stream):
+                given[name] = self._waiting(stream)
+        return given
+
+    def _waiting(self, function: Any) -> Callable[[Any], Any]:
+        async def call(argument: Any) -> Any:
+            return await function(argument)
+
+        def wait(argument: Any) -> Any:
+            with self._lock:
+                if self._reason is not None:
+                    raise self._reason
+                self._pending = pending = asyncio.run_coroutine_threadsafe(call(argument), self._loop)
+            try:
+                return pending.result()
+            except CancelledError:
+                raise self._reason or RuntimeError(f"{function!r} was cancelled") from None
+            finally:
+                self._pending = None
+
+        return wait
+
+    def end(self, reason: BaseException) -> None:
+        """The guest is to end: nothing is called any more, and what it waits for is cancelled."""
+        with self._lock:
+            self._reason, pending = reason, self._pending
+        if pending is not None:
+            pending.cancel()
+
+
+def _drained(writer: Any) -> Callable[[bytes], Awaitable[None]]:
+    async def write(data: bytes) -> None:
+        writer.write(data)
+        await writer.drain()
+
+    return write

@@ -1,0 +1,99 @@
+"""Whether a module and a host fit, found out before anything runs. What does not is told by `link_errors`."""
+
+from typing import TYPE_CHECKING
+
+from wasihost.engines.wasmtime import function_types
+from wasihost.engines.wasmtime.ffi import MemoryType
+from wasihost.engines.wasmtime.module import Item, Module
+from wasihost.engines.wasmtime.outline import PAGE
+from wasihost.engines.wasmtime.trampolines import signed_text
+from wasihost.errors import LinkError
+
+if TYPE_CHECKING:
+    from wasihost.engines.base import Imports, Signature, Stub
+    from wasihost.engines.wasmtime.link_errors import Offered
+
+_SHOWN = 10  # names of exports
+PLAIN = frozenset(function_types.PLAIN.values())
+
+
+def passable(item: Item) -> bool:
+    """Whether all types of a function have a name in the C interface, which a callback's type is made by."""
+    return all(one in PLAIN for one in item.params + item.results)
+
+
+def match(
+    module: Module, provided: "Imports", entry: str | None, label: str = "guest", offered: "Offered | None" = None
+) -> "list[tuple[Item, Signature, Stub]]":
+    """Each imported function, once, with its type and stub. LinkError names every import and export that misfits.
+
+    `entry` is the export that has to be there as a `() -> ()`, if any; `label` is what the module is called in the
+    message, `offered` what users' imports have. A module may import one function several times; a name can be defined
+    in a linker only once.
+    """
+    wanted: list[tuple[Item, Signature, Stub]] = []
+    fits = True
+    for item in dict.fromkeys(module.imports):
+        if item.kind == "func":
+            try:
+                signature, stub = provided[item.module][item.name]
+            except KeyError:
+                fits = False
+                continue
+            fits = fits and (item.params, item.results) == (signature.params, signature.results) and passable(item)
+            wanted.append((item, signature, stub))
+        else:
+            fits = fits and item.memory is not None and not unfit_import("", item.memory)
+    lacking = _missing(module, entry)
+    if not fits or lacking:
+        from wasihost.engines.wasmtime.link_errors import report
+
+        raise LinkError(report(module, provided, lacking, label, offered or {}))
+    return wanted
+
+
+def unfit(name: str, memory: MemoryType) -> str:
+    """What is wrong with a memory, or an empty text."""
+    if memory.shared:
+        return f"{name}: a shared memory; the guest was built for threads (`-pthread`), which this host does not have"
+    if memory.wide:
+        return f"{name}: a 64-bit memory; WASI's pointers have 32 bits: build the guest for wasm32"
+    return ""
+
+
+def unfit_import(name: str, memory: MemoryType) -> str:
+    """The same of one that is to be given."""
+    if memory.page != PAGE:
+        return f"{name}: a memory with pages of one byte; this host gives those with pages of 64 KiB"
+    return unfit(name, memory)
+
+
+def _missing(module: Module, entry: str | None) -> str:
+    """What is wrong with the exports, or an empty text. A library that has nothing to do with WASI needs no memory."""
+    memory, start = module.exports.get("memory"), module.exports.get(entry or "")
+    if memory is not None and memory.memory and (text := unfit("export memory", memory.memory)):
+        return text
+    if entry is not None and not (start is None and module.starts):  # how programs began before `_start`
+        if start is None or start.kind != "func":
+            return _no_entry(module, entry)
+        if start.params or start.results:
+            return f"export {entry}: has type {signed_text(start.params, start.results)}, a command's is () -> ()"
+    if (memory is None or not memory.memory) and not any(item.memory for item in module.imports) and (
+        entry is not None or any(item.module.startswith("wasi_") for item in module.imports)
+    ):  # fmt: skip
+        return "export memory: missing; a WASI guest exports its linear memory under this name, or imports it"
+    return ""
+
+
+def _no_entry(module: Module, entry: str) -> str:
+    from wasihost.common.names import listed, shown
+
+    if "_initialize" in module.exports and entry == "_start":
+        what = "the module is a library (a reactor, with `_initialize`), not a command"
+    else:
+        functions = sorted(item.name for item in module.exports.values() if item.kind == "func")
+        if not functions:
+            both = "" if "memory" in module.exports else ", and export memory: missing"
+            return f"export {shown(entry)}: missing{both}; the module exports no function"
+        what = f"the module exports the functions {listed(functions, _SHOWN)}"
+    return f"export {shown(entry)}: missing; {what}: call them by --invoke NAME, or by wasihost.instantiate"

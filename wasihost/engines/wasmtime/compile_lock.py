@@ -1,0 +1,114 @@
+"""One compilation at a time for each key, in all threads and processes that share a cache: the others wait for it.
+
+Rules of this file: nothing is compiled less surely for it. Where no file can be locked, where the process that compiles
+stands still, and in a forked child whose parent was compiling, a module is compiled twice.
+
+Between processes it is flock(2) on a file beside the entries, which is open no longer than its owner lives. Whoever has
+it removes the file, so nothing is left but by a process that was killed.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable
+from types import ModuleType
+from typing import Self, TypeVar
+
+from wasihost.common.cache_folder import private_folder
+from wasihost.common.unpatched import threading, time
+
+T = TypeVar("T")
+
+_LONGEST = 60.0
+"""Seconds that another process is waited for."""
+_PAUSE = 0.02
+_MANY = 1000
+
+_locks: dict[str, threading.RLock] = {}
+_held: set["_FileLock"] = set()
+_of_parent: set[str] = set()
+"""Keys that another thread of the parent was compiling at the fork: it may wait for this process meanwhile."""
+
+
+def once(key: str, find: Callable[[], T | None], make: Callable[[], T]) -> T:
+    """What `find` finds, or else what `make` makes while no other thread or process makes it for this key."""
+    if len(_locks) > _MANY:
+        _locks.clear()  # those who wait go on waiting; who comes now compiles beside them
+    with _locks.setdefault(key, threading.RLock()):  # `on_compile` may ask for the same
+        if (found := find()) is not None:
+            return found
+        if any(lock.key == key for lock in tuple(_held)):
+            return make()  # this thread has it already, as the other lock says: `on_compile` asked for the same
+        with _FileLock(key) as lock:
+            if lock.waited and (found := find()) is not None:
+                return found
+            return make()
+
+
+class _FileLock:
+    """Held in a `with` block, if that can be; `waited` if another process had it first."""
+
+    def __init__(self, key: str) -> None:
+        self.waited = False
+        self.key = key
+        self._file: int | None = None
+        self._owner = False
+        self._path = ""
+
+    def __enter__(self) -> Self:
+        try:
+            import fcntl
+
+            place = None if self.key in _of_parent else private_folder(make=True)
+            if place is None:
+                return self
+            self._path = os.path.join(place, f"{self.key}.lock")
+            until = time.monotonic() + _LONGEST
+            _held.add(self)
+            while not self._taken(fcntl) and time.monotonic() < until:
+                self.waited = True
+                time.sleep(_PAUSE)
+        except (OSError, ImportError):
+            self.let_go()
+        except BaseException:
+            self.let_go()
+            raise
+        return self
+
+    def _taken(self, fcntl: ModuleType) -> bool:
+        """Whether it is ours, and still the one that others find by its name."""
+        if self._file is None:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if os.fstat(self._file).st_nlink:
+            self._owner = True
+            return True
+        self.let_go()  # who had it has removed it
+        return self._taken(fcntl)
+
+    def let_go(self) -> None:
+        """Close the file, and with it give up the lock."""
+        _held.discard(self)
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None and self._owner:
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
+        self.let_go()
+
+
+def _after_in_child() -> None:
+    """The descriptors would hold the locks of the parent as long as this process lives."""
+    _locks.clear()
+    for lock in tuple(_held):
+        _of_parent.add(lock.key)
+        lock.let_go()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_in_child)

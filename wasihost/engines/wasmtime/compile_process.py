@@ -1,0 +1,108 @@
+"""Compiling in a process of its own, which can be ended, and has only so much memory.
+
+The engine cannot be asked to give a compilation up, and what it needs is not counted. So where either is to be bounded,
+another Python compiles, by the same library and settings, and gives back the artifact.
+
+Rules of this file: the process is started, not forked, with nothing of this one's but where to import from. It ends
+with whoever waits for it, and by itself where nobody does any longer.
+"""
+
+import ctypes
+import os
+import sys
+from typing import NamedTuple
+
+from wasihost.engines.wasmtime.engine import Engine, Kind, engine
+from wasihost.engines.wasmtime.ffi import Vec, c, take_error
+from wasihost.errors import ConfigError, LimitExceeded
+
+
+class Bounds(NamedTuple):
+    """What a compilation may take: seconds, and bytes of memory."""
+
+    seconds: float | None = None
+    memory: int | None = None
+
+
+_SOURCE = "import sys; sys.path[:] = sys.argv[7:]; from wasihost.engines.wasmtime.compile_process import main; main()"
+_REFUSED, _FULL = 3, 4
+_KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
+
+
+def compiled_apart(code: bytes, label: str, owner: Engine, bounds: Bounds) -> tuple[int, str]:
+    """The engine's module, or 0 and what the engine has against it. LimitExceeded for what is too much."""
+    import subprocess  # which other compilations do without
+
+    if not sys.executable:
+        raise ConfigError("compile_timeout and compile_memory need to know where Python is: set sys.executable")
+    limits = [str(bounds.memory or 0), str(bounds.seconds or 0)]
+    command = [sys.executable, "-S", "-P", "-c", _SOURCE, *map(str, map(int, owner.kind[:3])), owner.kind.features,
+               *limits, *sys.path]  # fmt: skip
+    environment = {name: value for name in _KEPT if (value := os.environ.get(name)) is not None}
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    )
+    try:
+        artifact, told = process.communicate(code, timeout=bounds.seconds)
+    except subprocess.TimeoutExpired:
+        raise LimitExceeded(
+            "compile_timeout", f"{label}: was not compiled within {bounds.seconds:g} s, its compile_timeout"
+        ) from None
+    finally:  # `subprocess.run` does not wait for what Ctrl-C has interrupted
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+    said = told.decode(errors="replace").strip()
+    if process.returncode == _REFUSED:
+        return 0, said
+    if process.returncode == _FULL or (bounds.memory is not None and (process.returncode < 0 or "memory" in said)):
+        raise LimitExceeded(
+            "compile_memory", f"{label}: compiling it takes more than {bounds.memory:,} bytes, its compile_memory"
+        )
+    made = ctypes.c_void_p()
+    if not process.returncode:
+        error = c.wasmtime_module_deserialize(owner.ptr, artifact, len(artifact), ctypes.byref(made))
+        said = take_error(error) if error else ""
+    if not made.value:
+        raise ConfigError(f"{label}: the process that compiles ended with {process.returncode}: {said[-500:]}")
+    return made.value, ""
+
+
+def main() -> None:
+    """The other process: a module comes in by standard input, its artifact goes out."""
+    *kind, features, memory, seconds = sys.argv[1:7]
+    _bound(int(memory), float(seconds))
+    code = sys.stdin.buffer.read()
+    interruptible, fuel, stack = map(int, kind)
+    owner, made, artifact = engine(Kind(bool(interruptible), bool(fuel), stack, features)), ctypes.c_void_p(), Vec()
+    try:
+        error = c.wasmtime_module_new(owner.ptr, code, len(code), ctypes.byref(made))
+        error = error or c.wasmtime_module_serialize(made, ctypes.byref(artifact))
+    except MemoryError:
+        sys.exit(_FULL)
+    if error:
+        sys.stderr.write(take_error(error))
+        sys.exit(_REFUSED)
+    assert artifact.data
+    view = memoryview((ctypes.c_ubyte * artifact.size).from_address(artifact.data)).cast("B")
+    sys.stdout.buffer.write(view)
+    sys.stdout.buffer.flush()
+    os._exit(0)  # the system takes back the rest faster
+
+
+def _bound(memory: int, seconds: float) -> None:
+    try:
+        import resource
+        import signal
+    except ImportError:  # no limits of this kind here; who waits still ends it
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: whoever waits gets it, and ends this
+    if seconds:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, seconds + 1)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if memory:
+        kind = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS
+        resource.setrlimit(kind, (memory, memory))

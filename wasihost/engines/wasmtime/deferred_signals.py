@@ -1,0 +1,252 @@
+"""Python's signal handlers while a guest runs: each is put off until what it raises can be caught.
+
+Python runs a handler (Ctrl-C) between two instructions of whatever the main thread executes: when a function is
+entered, after a call, on a jump back. A callback's first instruction comes before its `try`, and its `except` block is
+in none; what a handler raises there leaves the callback, ctypes makes an undefined address of it, the engine frees
+that, and the process dies.
+
+So while the main thread is in a guest, each signal that has a handler of Python's has `stand_in` for one. It looks at
+the frame that was interrupted. Where an exception has no way out (`FRAGILE`: callbacks themselves; `BUSY`: what is
+around the engine's call, but for what the guest calls), it trips the signal again, so that Python asks once more at the
+next occasion, a few instructions later. Anywhere else (in stubs, handlers, sleeps, host functions of users) it calls
+the real handler, and what that raises goes up to the callback's `try`. A guest that computes is called back by `epoch`.
+
+`_signal.signal` and `_signal.getsignal`, which the functions of `signal` call, are replaced for that time: what is
+installed meanwhile is stood in for as well, and everybody sees the real handlers. What the system knows of a signal
+(SA_RESTART, the handler of another library) stays as it is.
+
+Rule of this file: `stand_in` must not be interrupted between tripping the signal and its return. Neither unpacking an
+iterator written in C nor returning gives Python an occasion; a call would.
+"""
+
+import _signal  # type: ignore[import-not-found]  # typeshed knows only `signal`, whose functions are wrappers in Python
+import ctypes
+import operator
+import os
+from _thread import interrupt_main
+from collections.abc import Callable
+from functools import partial
+from itertools import compress, starmap
+from types import FrameType
+from typing import Any, TypeAlias, cast
+
+from wasihost.common.interrupts import BUSY, FRAGILE
+from wasihost.common.unpatched import threading
+from wasihost.errors import BY_SIGNAL_HANDLER
+
+_Handler: TypeAlias = Callable[[int, FrameType | None], Any]
+
+_set: Callable[[int, Any], Any] = _signal.signal
+_plain = [_set]
+"""What `_signal.signal` is for others; see `signals`."""
+_get: Callable[[int], Any] = _signal.getsignal
+_trip = cast("Callable[[int], None]", interrupt_main)
+_set_wakeup_fd: Callable[[int], int] = _signal.set_wakeup_fd
+_ctrl_c: _Handler = _signal.default_int_handler
+_put_wakeup_fd = partial(_signal.set_wakeup_fd, warn_on_full_buffer=False)
+_NUMBERS = tuple(sorted(_signal.valid_signals() - {getattr(_signal, "SIGKILL", 0), getattr(_signal, "SIGSTOP", 0)}))
+
+_real: dict[int, _Handler] = {}
+"""By signal, what `stand_in` stands for."""
+_holders: set[int] = set()
+"""Whose guests the main thread may be in."""
+
+
+def _swallows(frame: FrameType) -> bool:
+    """Whether Python prints what is raised there and goes on: finalizers, and the callbacks of weak references."""
+    return frame.f_code.co_name == "__del__" or frame.f_globals.get("__name__") in ("_weakrefset", "weakref")
+
+
+def stand_in(number: int, frame: FrameType | None) -> Any:
+    """The handler of every signal that has one of Python's, while the main thread is in a guest."""
+    at = frame
+    if at is None or (at.f_code not in FRAGILE and at.f_globals.get("__package__") != "wasmtime"):
+        while at is not None and at.f_code not in FRAGILE and at.f_code not in BUSY and not _swallows(at):
+            at = at.f_back
+        if at is None or at.f_code in FRAGILE:
+            if number not in _real:
+                return None
+            try:
+                return _real[number](number, frame)
+            except OSError as error:
+                error.__dict__[BY_SIGNAL_HANDLER] = True
+                raise
+    wakeup = _set_wakeup_fd(-1)  # whoever reads there has been told of this signal
+    if wakeup < 0:
+        [_] = map(_trip, (number,))
+    else:
+        [_, _] = starmap(operator.call, ((_trip, number), (_put_wakeup_fd, wakeup)))
+    return None
+
+
+FRAGILE.update((stand_in.__code__, _swallows.__code__))
+
+
+class _Here(threading.local):
+    """Whether Python runs signal handlers in this thread; None before it was asked."""
+
+    main: bool | None = None
+
+
+_here = _Here()
+
+
+def _in_main_thread() -> bool:
+    """Of the main interpreter: a process embeds Python in a thread of its choice, so `threading` may be wrong."""
+    try:
+        _set(_signal.SIGINT, None)
+    except TypeError:  # no handler, which is looked at second
+        return True
+    except ValueError:
+        return False
+    raise AssertionError
+
+
+def hold(key: int) -> bool:
+    """The calling thread enters a guest of `key`, in a function that is `BUSY` or `FRAGILE`. Whether this is the thread
+    that runs signal handlers: they are put off from now on, until `release`."""
+    if _here.main is None:
+        _here.main = _in_main_thread()
+    if not _here.main:
+        return False
+    if key not in _holders:
+        if not _holders:
+            _install()
+        _holders.add(key)
+    return True
+
+
+def release(key: int) -> None:
+    """It will not enter a guest of `key` for now. What was put off is raised from here or soon after."""
+    _holders.discard(key)
+    if not _holders and _real and _here.main:
+        _remove()
+
+
+def forget(key: int) -> None:
+    """As `release`, but from anywhere: a stand-in that stays for a while does no harm."""
+    _holders.discard(key)
+
+
+BUSY.update((hold.__code__, release.__code__))
+
+
+def possible() -> bool:
+    """Whether this thread is the one that runs signal handlers, and there are or may come any: not in a program that
+    has left Ctrl-C to the system."""
+    if _here.main is None:
+        _here.main = _in_main_thread()
+    return _here.main and (_get(_signal.SIGINT) != _signal.SIG_DFL or any(map(callable, map(_get, _NUMBERS))))
+
+
+def _install() -> None:
+    try:
+        for number in compress(_NUMBERS, map(callable, map(_get, _NUMBERS))):
+            real = _get(number)
+            if real is not stand_in:
+                _real[number] = real
+                _exchange(number, stand_in)
+        if _signal.signal is not _set_now:
+            _plain[:] = (_signal.signal,)
+        _signal.signal, _signal.getsignal = _set_now, _get_now
+    except BaseException:
+        _remove()
+        raise
+
+
+def _remove() -> None:
+    if _signal.signal is _set_now:
+        _signal.signal = _plain[0]
+    if _signal.getsignal is _get_now:
+        _signal.getsignal = _get
+    try:
+        while _real:
+            number = next(iter(_real))
+            if _get(number) is stand_in:
+                _exchange(number, _real[number])
+            _real.pop(number, None)
+    finally:  # a handler that was back raised: go on with the others
+        if _real:
+            _remove()
+
+
+def _set_now(signalnum: int, handler: Any, /) -> Any:
+    """`signal.signal` while the main thread is in a guest."""
+    number = operator.index(signalnum)
+    if not _holders or not callable(handler):
+        before = _plain[0](number, handler)
+        return _real.pop(number, None) if before is stand_in else before
+    kept = _real.get(number)
+    if handler is not stand_in:
+        _real[number] = handler
+    try:
+        before = _plain[0](number, stand_in)
+    except BaseException:
+        if kept is None:
+            _real.pop(number, None)
+        else:
+            _real[number] = kept
+        raise
+    return kept if before is stand_in else before
+
+
+def _get_now(signalnum: int, /) -> Any:
+    """`signal.getsignal` while the main thread is in a guest."""
+    found = _get(signalnum)
+    return _real.get(operator.index(signalnum), found) if found is stand_in else found
+
+
+# -- what the system knows of a signal -----------------------------------------------------------------------------
+
+if os.name == "posix":
+
+    class _Action(ctypes.Structure):
+        """`struct sigaction`: the handler comes first in every system's, the rest differs."""
+
+        _fields_ = (("handler", ctypes.c_void_p), ("rest", ctypes.c_char * 152))
+        handler: int | None
+
+    _act = ctypes.PyDLL(None).sigaction
+    _act.argtypes = ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p
+    _spare: list[tuple[_Action, int]] = []  # with their addresses
+    _usual: list[int | None] = []  # the one function that Python gives the system for all its handlers
+
+    def _exchange(number: int, handler: _Handler) -> None:
+        """Change Python's handler of a signal that has one, and nothing else."""
+        spare = _spare.pop() if _spare else (action := _Action(), ctypes.addressof(action))
+        action, address = spare
+        _act(number, None, address)
+        if action.handler in _usual and (handler is _ctrl_c or _real.get(number) is _ctrl_c):
+            _set(number, handler)  # Ctrl-C as it nearly always is
+        else:
+            try:
+                _set(number, handler)
+                if not _usual:
+                    _usual.append(_action_of(number).handler)
+            finally:
+                _act(number, address, None)
+        _spare.append(spare)
+
+    def _action_of(number: int) -> _Action:
+        action = _Action()
+        _act(number, None, ctypes.addressof(action))
+        return action
+
+else:
+
+    def _exchange(number: int, handler: _Handler) -> None:
+        """Change Python's handler of a signal that has one."""
+        _set(number, handler)
+
+
+def _after_fork() -> None:
+    global _here
+    main, _here = _here.main, _Here()
+    if not main:  # the thread that was in a guest is not here
+        _holders.clear()
+        if _real and _in_main_thread():
+            _remove()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

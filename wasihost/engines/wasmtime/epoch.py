@@ -1,0 +1,139 @@
+"""Ends guests that compute: a thread that makes the engine call back into each interruptible guest when it is time.
+
+The engine's epoch is a counter that compiled code looks at. Nobody counts time with it here: it is moved on when the
+deadline of some guest has come, or when somebody ended one, and every `TICK` for guests of the main thread, whose
+Python may have a signal handler (Ctrl-C) to run. Every guest is then called back, sees whether it was meant, and goes
+on if it was not.
+
+Rules of this file: the thread stays for `GRACE` after the last guest, as starting one takes a third of a short run, and
+ends before a fork, as Python warns of forks beside threads. No lock guards what is kept here, because a signal handler
+that raises between taking one and the `try` would leave it held: each step is one operation on a dict, which is whole
+or not done.
+"""
+
+import os
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from wasihost.common.unpatched import start_new_thread, threading
+from wasihost.engines.wasmtime import tracing
+from wasihost.engines.wasmtime.engine import Engine
+from wasihost.engines.wasmtime.ffi import c
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wasihost.engines.base import Ending
+
+TICK = 40_000_000
+"""ns between two looks at the signals of Python."""
+FOREVER = 3_600_000_000_000
+"""ns that the thread waits at most."""
+GRACE = 5
+"""Ticks without a guest after which the thread ends."""
+
+
+class Watch:
+    """The guests that are running now and could be interrupted, and the thread that does it."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """As in a new process."""
+        self._running: dict[object, tuple[Engine, Ending, bool]] = {}
+        self._thread: dict[str, threading.Lock] = {}
+        """Of the thread, if there is one, the lock that it waits for: whoever has news for it opens it."""
+        self._idle = 0
+        """How many ticks there has been no guest."""
+        self._native = 0
+        """The system's number of the thread."""
+        self._looks = sys.maxsize
+        """When the thread looks next, in ns of the monotonic clock; never by itself while it finds that out."""
+
+    def enter(self, key: object, engine: Engine, ending: "Ending", main: bool) -> None:
+        """A guest is about to run on the calling thread; `main`, if Python runs signal handlers there. `ending` is
+        asked when its time comes."""
+        self._running[key] = engine, ending, main
+        self._idle = 0
+        if not self._thread:
+            start_new_thread(*tracing.unseen(self._watch))
+        elif self._looks > (time.monotonic_ns() + TICK if main else sys.maxsize - 1) or (
+            (expires := ending.expires) is not None and expires < self._looks
+        ):
+            self.look_again()
+
+    def look_again(self) -> None:
+        """What is running has changed, or the deadline of a running guest has come closer."""
+        for news in tuple(self._thread.values()):
+            with suppress(RuntimeError):  # it is open already
+                news.release()
+
+    def leave(self, key: object) -> None:
+        """It runs no more."""
+        self._running.pop(key, None)
+
+    def retire(self) -> None:
+        """End the thread, if no guest is running, and wait until the system has forgotten it, for 50 ms at most."""
+        if self._running or not self._thread:
+            return
+        self._idle = GRACE
+        self.look_again()
+        task, until = f"/proc/self/task/{self._native}", time.monotonic() + 0.05
+        while time.monotonic() < until and (self._thread or os.path.exists(task)):
+            time.sleep(0.0005)
+
+    def interrupt(self) -> None:
+        """Have every interruptible guest called back now: somebody ended one."""
+        self._call_back(engine for engine, _, _ in tuple(self._running.values()))
+
+    def _call_back(self, engines: "Iterable[Engine]") -> None:
+        for engine in {id(engine): engine for engine in engines}.values():
+            c.wasmtime_engine_increment_epoch(engine.ptr)
+
+    def _watch(self) -> None:
+        """The thread. Two may begin, and the second one ends at once."""
+        news = threading.Lock()
+        news.acquire()
+        while self._idle < GRACE and self._thread.setdefault("one", news) is news:
+            try:
+                self._native = threading.get_native_id()
+                self._watch_all(news)
+            finally:
+                self._thread.pop("one", None)
+            # Look once more: whoever came just now saw this thread, and has begun none.
+
+    def _watch_all(self, news: threading.Lock) -> None:
+        """Until there has been no guest for a while."""
+        now = ticked = time.monotonic_ns()
+        while self._idle < GRACE:
+            self._looks = sys.maxsize
+            running = tuple(self._running.values())
+            times = [expires for _, ending, _ in running if (expires := ending.expires) is not None]
+            if not running or any(main for _, _, main in running):
+                times.append(ticked + TICK)
+            self._looks = looks = min(times, default=now + FOREVER)
+            news.acquire(timeout=(min(max(looks - now, 0), FOREVER) + 200_000) / 1_000_000_000)
+            now = time.monotonic_ns()
+            tick = now - ticked >= TICK
+            running = tuple(self._running.values())
+            self._call_back(
+                engine
+                for engine, ending, main in running
+                if (tick and main) or ((expires := ending.expires) is not None and expires <= now)
+            )
+            if tick:
+                ticked = now
+                self._idle += 1
+                if running:
+                    self._idle = 0
+
+
+watch = Watch()
+
+
+if hasattr(os, "register_at_fork"):
+    # In place, because others hold it: its thread is not there.
+    os.register_at_fork(before=watch.retire, after_in_child=watch.forget)

@@ -1,0 +1,32 @@
+"""One thread at a time in an instance: the engine does not notice two in one store, and both would write anywhere."""
+
+from wasihost.common.unpatched import threading
+from wasihost.errors import ConfigError
+
+BUSY = "another thread is in this guest: an instance is for one thread at a time; end it, or wait"
+_WAITS_END = 0.2
+"""Seconds within which a guest that waits has ended."""
+
+
+class Alone:
+    """Holds a lock that nobody waits for, or raises RuntimeError. A class, because contextlib replaces an exception
+    whose class forbids it to set attributes."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self, lock: "threading.RLock") -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError(BUSY)
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def check_left(lock: "threading.RLock") -> None:
+    """ConfigError if another thread stays in the guest although it was ended: it computes, uninterrupted."""
+    if not lock.acquire(timeout=_WAITS_END):
+        raise ConfigError("the guest computes and was not made to be interrupted: give `timeout` when it is made")
+    lock.release()

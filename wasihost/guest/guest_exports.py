@@ -1,0 +1,76 @@
+"""One guest's exports as another's imports: the two share numbers and nothing else.
+
+Each has its own memory, descriptors, streams and limits, so a pointer means nothing to the other. What ends the called
+guest (a trap, `proc_exit`, an exception of a handler) ends the calling one too and comes out of its run; when the
+calling one has to end, so does what it called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from wasi_preview1.signatures import Signature
+
+from wasihost.errors import ConfigError, LinkError
+from wasihost.imports import Bound, Caller, own_module
+
+if TYPE_CHECKING:
+    from wasi_preview1.guest import Stub
+
+    from wasihost.engines.wasmtime.instance import Instance as Engine
+    from wasihost.engines.wasmtime.module import Item
+    from wasihost.waiting.deadline import Deadline
+
+_SLOTS = {"i32": "i", "i64": "q", "f32": "f", "f64": "d"}
+
+
+class Exported:
+    """The functions that a guest exports, under the name of an import module. `Instance.as_imports` makes it."""
+
+    def __init__(self, module: str, engine: Engine, deadline: Deadline) -> None:
+        self.module = own_module(module)
+        self._engine = engine
+        self._deadline = deadline
+
+    def bind(self, wanted: Iterable[Item], caller: Caller) -> Bound:
+        """LinkError for what it does not export, or with another type."""
+        return {item.name: self._one(item, caller.deadline) for item in wanted if item.kind == "func"}
+
+    def _one(self, item: Item, above: Deadline) -> tuple[Signature, Stub]:
+        exports = self._engine.module.exports
+        found = exports.get(item.name)
+        if found is None or found.kind != "func":
+            names = sorted(one.name for one in exports.values() if one.kind == "func")
+            raise LinkError(
+                f"import {item.module}.{item.name}: the guest that stands for {item.module} exports no such function, "
+                f"but {', '.join(names) or 'none at all'}"
+            )
+        if (found.params, found.results) != (item.params, item.results):
+            raise LinkError(
+                f"import {item.module}.{item.name}: the module has {_type(item)}, the guest that stands for "
+                f"{item.module} has {_type(found)}"
+            )
+        function = self._engine.function(item.name)  # LinkError for types that are no numbers
+        slots, answers = ("".join(_SLOTS[one] for one in types) for types in (item.params, item.results))
+        return Signature(item.params, item.results, slots, answers), self._stub(function, above)
+
+    def _stub(self, function: Callable[..., Any], above: Deadline) -> Stub:
+        engine, deadline, module = self._engine, self._deadline, self.module
+
+        def stub(*numbers: int | float) -> Any:
+            if above.expires is not None and not engine.interruptible:
+                raise ConfigError(f"the guest that stands for {module} cannot be ended in time: instantiate it with a "
+                                  "timeout, too")  # fmt: skip
+            with engine.alone():  # its deadline is whose who is in it
+                before = above.lend(deadline)
+                try:
+                    return function(*numbers)
+                finally:
+                    above.take_back(deadline, before)
+
+        return stub
+
+
+def _type(item: Item) -> str:
+    return f"({', '.join(item.params)}) -> ({', '.join(item.results)})"

@@ -1,0 +1,386 @@
+"""`Instance`: a guest that stays, to be called as often as one likes; `embedding.instantiate` makes it.
+
+Rules of this file: the one place that joins a State, a compiled module and a deadline; `run` is an instance whose
+`_start` is called. No engine is imported before an instance is made.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from warnings import warn
+
+from wasihost.common import auditing
+from wasihost.errors import ConfigError, ExitError, LimitExceeded, TimeoutExpired
+from wasihost.guest.exports import Exports, Globals
+from wasihost.guest.module import Module, in_reach_of_signals
+from wasihost.guest.options import Prepared, check_seconds
+from wasihost.guest.preloading import for_runs
+from wasihost.host.state import State
+from wasihost.outcomes import printable
+from wasihost.waiting.deadline import after
+
+if TYPE_CHECKING:
+    from wasihost.engines.allocator import Allocator
+    from wasihost.engines.base import HostState
+    from wasihost.engines.wasmtime.link_errors import Offered
+    from wasihost.engines.wasmtime.module import Module as Compiled
+    from wasihost.guest.calling import Argument, ResultAs
+    from wasihost.guest.guest_exports import Exported
+    from wasihost.imports import Provider
+    from wasihost.memory import Memory
+    from wasihost.stats import Stats
+    from wasihost.vfs.changes import Changes
+
+T = TypeVar("T")
+
+
+class Instance:
+    """A guest with its own memory, files and streams. One thread at a time; close it, or use it in a `with` block.
+
+    What is captured of its streams is in `stdout` and `stderr`. It cannot be pickled or copied.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        prepared: Prepared,
+        start: str | None,
+        timeout: float | None,
+        made: Callable[[Instance], None] | None = None,
+    ) -> None:
+        from wasihost.engines.wasmtime.instance import Instance as Engine
+        from wasihost.engines.wasmtime.instance import Limits
+        from wasihost.stats import Stats
+
+        for_runs()
+        config = prepared.config
+        limits = Limits(config.limits.memory, config.limits.fuel)
+        self.module = module
+        self._prepared = prepared
+        self._started = False
+        self._begun = 0
+        self._code: int | None = None
+        self._end: str | None = None
+        self._full = self._closed = False
+        self._allocator: Allocator | None = None
+        self._stats = Stats()
+        self._owner = object()  # of its outcomes
+        self._pid = os.getpid()
+        auditing.begins(module.name, config.args, None)
+        try:
+            self.state = State(config=config, stats=self._stats if prepared.stats else None)
+            self._deadline = self.state.handlers.deadline
+            # After the State, which says at once which directory is missing: compiling may take minutes.
+            compiled = module.compiled(
+                interruptible=made is not None or timeout is not None or in_reach_of_signals(),
+                fuel=limits.fuel is not None,
+                stack=config.limits.stack,
+                on_compile=prepared.on_compile,
+                limits=config.limits if module.compiles_later else None,
+                features=prepared.features,
+            )
+            if prepared.allocator != (None, None):
+                self._find_allocator()  # LinkError if there is no such export
+            host, offered = self._host(compiled, prepared.imports)
+            self._engine = Engine(
+                compiled, host, start, ending=self._deadline, limits=limits, label=module.name, offered=offered
+            )
+            if made is not None:
+                made(self)
+            self._begun = time.monotonic_ns()
+            self._within(timeout, self._begun, self._open, start)
+        except BaseException:
+            if hasattr(self, "state"):
+                self.close()
+            raise
+
+    def _host(
+        self, compiled: Compiled, imports: Provider | Sequence[Provider] | None
+    ) -> tuple[HostState, Offered | None]:
+        """The State, or the State and the user's own imports."""
+        if imports is None:
+            return self.state, None
+        from wasihost.guest.providers import Joined
+        from wasihost.imports import Caller
+
+        joined = Joined(self.state, imports, compiled.imports, Caller(self.state.guest, self.memory, self._deadline))
+        return joined, joined.offered
+
+    def _open(self, start: str | None) -> None:
+        try:
+            self._engine.open()
+        except ExitError as end:
+            if start is None:
+                raise
+            self._code = end.code  # in its start section: there never is an instance to be called
+            return
+        if start is None and "_start" not in self.module.exports and "_initialize" in self.module.exports:
+            self._engine.call("_initialize")
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    @property
+    def exports(self) -> Exports:
+        """The exported functions as methods."""
+        return Exports(self)
+
+    @property
+    def globals(self) -> Globals:
+        """The exported globals by name, to be read and set."""
+        return Globals(self._engine)
+
+    def call(self, name: str, *arguments: Argument, timeout: float | None = None) -> Any:
+        """Call an exported function: its result (integers are signed), None, or a tuple of several.
+
+        Text and bytes are passed as `calling.Argument` says. Raises TimeoutExpired after `timeout` seconds, ExitError
+        if the guest exits, TrapError, LinkError if there is no such export, TypeError or OverflowError for arguments
+        that do not fit, and what a host function raised.
+        """
+        for one in arguments:
+            if not isinstance(one, (int, float)):
+                return self._within(timeout, None, self._call_with_texts, name, arguments)
+        return self._within(timeout, None, self._engine.call, name, *arguments)
+
+    def call_returning(
+        self,
+        returns: Any,
+        name: str,
+        arguments: Sequence[Argument],
+        result_as: ResultAs | None,
+        free_result: bool | None,
+        timeout: float | None,
+    ) -> Any:
+        """The same, with a result that is more than a number; see `exports.Export`."""
+        how = returns, result_as, free_result
+        return self._within(timeout, None, self._call_with_texts, name, arguments, *how)
+
+    def _call_with_texts(self, name: str, arguments: Sequence[Argument], *how: Any) -> Any:
+        from wasihost.guest.calling import call
+
+        self._engine.function(name)  # LinkError if there is none
+        return call(self._engine.call, self.module.exports[name], self.memory, arguments, *how)
+
+    def run(self, timeout: float | None = None) -> int:
+        """Run a command: call its `_start`, once, and answer its exit status, 0 to 2**32-1.
+
+        A module of the old kind that has a start section instead has run already.
+        """
+        return self._run(timeout, time.monotonic_ns())
+
+    def run_through(self, timeout: float | None) -> int:
+        """The same for a command of `run`: what its start section took is counted too."""
+        return self._run(timeout, self._begun)
+
+    def _run(self, timeout: float | None, begun: int) -> int:
+        if self._started:
+            raise RuntimeError("a command runs once: make another instance to run it again")
+        self._started = True
+        if self._code is None:
+            self._code = 0
+            if "_start" in self.module.exports or not self._engine.module.starts:  # LinkError for a library
+                self._within(timeout, begun, self._start)
+        return self._code
+
+    def _start(self) -> None:
+        try:
+            self._engine.call("_start")
+        except ExitError as end:  # caught in here, where it is no error yet that an outcome is made for
+            self._code = end.code
+
+    def lock_down_by(self, function: Callable[[], object]) -> None:
+        """Have it called when all is open that the guest needs, before anything of the guest's runs."""
+        self._engine.before_entry = function
+
+    def end(self, reason: BaseException, *, for_good: bool = False) -> None:
+        """From any other thread: end what the guest is doing; the call raises `reason`.
+
+        With `for_good`, calls that begin later raise it too. ConfigError for a guest that computes, and was not made to
+        be interrupted (with a timeout, or in the main thread): it ends when it waits.
+        """
+        from wasihost.engines.wasmtime.epoch import watch
+
+        self._deadline.end(reason, for_good=for_good)
+        watch.interrupt()
+        self._engine.check_ended()
+
+    def _within(self, timeout: float | None, begun: int | None, call: Callable[..., T], *args: Any) -> T:
+        """`call(*args)`, in which the guest has so many seconds, from now or from another time on.
+
+        RuntimeError while another thread is in it, whose deadline is not touched. Not a context manager: contextlib
+        replaces an exception that forbids its attributes to be set.
+        """
+        with self._engine.alone():
+            if os.getpid() != self._pid:
+                raise RuntimeError("this instance belongs to the process that was forked: make one in this process")
+            if timeout is not None:
+                check_seconds("timeout", timeout)
+            if timeout is not None and not self._engine.interruptible:
+                raise ConfigError("this instance cannot be interrupted: give `timeout` when it is made, too")
+            wall, cpu = time.monotonic_ns(), time.thread_time()
+            nested = self._engine.depth > 0  # by a function that the guest called
+            end: int | None = None
+            reason: TimeoutExpired | None = None
+            if timeout is not None:
+                end = after(timeout) - (0 if begun is None else wall - begun)
+                reason = TimeoutExpired(_text(self._prepared.config.args), timeout)
+            try:
+                if nested:
+                    before = self._deadline.narrow(end, reason)
+                    try:
+                        self._look_again()
+                        value = call(*args)
+                    finally:
+                        self._deadline.widen(before)
+                    _in_time(end, reason)
+                    return value
+                self._deadline.start(end, reason)
+                try:
+                    value = call(*args)
+                    if end is not None:
+                        _in_time(end, reason)
+                    return value
+                except ExitError:
+                    _in_time(end, reason)
+                    raise
+                finally:
+                    self._deadline.start(None, None)  # its reason's traceback holds this frame, and so the deadline
+                    self._stats.wall += (time.monotonic_ns() - wall) / 1_000_000_000
+                    self._stats.cpu += time.thread_time() - cpu
+            except BaseException as error:
+                if error is reason:
+                    self.state.handlers.met.add("timeout")
+                self.give_outcome(error, wall, settled=begun is not None)
+                raise
+            finally:
+                del reason  # its traceback holds this frame
+
+    def give_outcome(self, error: BaseException, begun: int = 0, *, settled: bool = True) -> None:
+        """Let an exception that ends the guest carry what there is of it, see `Prepared.give_outcome`."""
+        self._end = type(error).__name__
+        if isinstance(error, LimitExceeded):
+            self.state.handlers.met.add(error.limit)
+        self._prepared.give_outcome(error, self.stats, self._owner, begun=begun, settled=settled)
+
+    def _look_again(self) -> None:
+        from wasihost.engines.wasmtime.epoch import watch
+
+        watch.look_again()
+
+    def as_imports(self, module: str) -> Exported:
+        """The exported functions as imports for other guests, which import them from `module`.
+
+            with instantiate("lib.wasm") as lib:
+                run("main.wasm", imports=lib.as_imports("lib"))
+
+        The two share nothing but the numbers that they pass. Used by one thread at a time, as the instance itself.
+        """
+        from wasihost.guest.guest_exports import Exported
+
+        return Exported(module, self._engine, self._deadline)
+
+    # -- what there is of it ---------------------------------------------------------------------------------------
+
+    @property
+    def memory(self) -> Memory:
+        """The guest's linear memory, to be read and written by pointer."""
+        from wasihost.memory import Memory
+
+        return Memory(
+            lambda: self._engine.view(),
+            lambda *call: self._engine.call(*call),
+            lambda: self.module.exports,
+            self._find_allocator,
+        )
+
+    def _find_allocator(self) -> Allocator:
+        if self._allocator is None:
+            from wasihost.engines.allocator import find
+
+            self._allocator = find(self.module.exports, *self._prepared.allocator)
+        return self._allocator
+
+    @property
+    def stdout(self) -> bytes | str | None:
+        """What the guest wrote until now, if it is captured."""
+        return self._prepared.decoding.decode(self._prepared.out)
+
+    @property
+    def stderr(self) -> bytes | str | None:
+        """What the guest wrote until now, if it is captured."""
+        return self._prepared.decoding.decode(self._prepared.err)
+
+    @property
+    def files(self) -> Changes | None:
+        """What became of the files in memory until now; None where there are none."""
+        return self._prepared.changes()
+
+    @property
+    def truncated(self) -> tuple[str, ...]:
+        """The captured streams that the guest wrote more to than is kept."""
+        return self._prepared.truncated
+
+    @property
+    def stats(self) -> Stats:
+        """What the guest used until now."""
+        self._note_use()
+        return self._stats
+
+    def _note_use(self) -> None:
+        stats, limits = self._stats, self._prepared.config.limits
+        if self._engine.is_open:
+            stats.peak_memory, self._full = self._engine.use()
+            if limits.fuel is not None:
+                stats.fuel = limits.fuel - self._engine.fuel()
+        met = set(self.state.handlers.met)
+        if self._full:
+            met.add("memory")
+        if self.truncated:
+            met.add("output")
+        if limits.fuel is not None and stats.fuel == limits.fuel:
+            met.add("fuel")
+        stats.limits = tuple(sorted(met))
+
+    def close(self) -> None:
+        """End the guest: its files are closed, its memory given back."""
+        if hasattr(self, "_engine"):
+            self._note_use()
+            self._engine.close()
+        self.state.close()
+        closed, self._closed = self._closed, True
+        if not closed:
+            auditing.ended(self.module.name, self._code if self._end is None else self._end, self._stats.limits)
+
+    def __del__(self, _warn: Callable[..., None] = warn, _ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        """Nobody closed it: what it holds is given back all the same."""
+        if hasattr(self, "state") and not self._closed and not _ending():
+            self.state.close()
+            if os.getpid() == self._pid:
+                _warn(f"the guest {printable(self.module.name)} was not closed: close() it, or use it in a with block",
+                      ResourceWarning, source=self)  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a running guest cannot be pickled or copied: pickle its Module and its config")
+
+
+def _in_time(end: int | None, reason: TimeoutExpired | None) -> None:
+    """Raises `reason` for what came to its end after `end`: a call of the system or of an object that cannot be ended
+    took longer."""
+    if end is not None and reason is not None and time.monotonic_ns() >= end:
+        try:
+            raise reason from None
+        finally:
+            del reason  # its traceback holds this frame
+
+
+def _text(args: tuple[bytes, ...]) -> list[str]:
+    return [os.fsdecode(arg) for arg in args]

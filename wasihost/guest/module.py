@@ -1,0 +1,227 @@
+"""`Module`: a WebAssembly module, compiled once and shared by any number of runs, threads and configs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, runtime_checkable
+
+from wasihost.common.forking import renew_in_child
+from wasihost.common.unpatched import threading
+from wasihost.config.limits import DEFAULT_LIMITS, STACK, Limits, changed
+
+if TYPE_CHECKING:
+    from wasihost.config.features import FeatureChoice
+    from wasihost.engines.wasmtime.compiling import OnCompile
+    from wasihost.engines.wasmtime.engine import Kind
+    from wasihost.engines.wasmtime.module import Item
+    from wasihost.engines.wasmtime.module import Module as Compiled
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A file of a package or an archive: an `importlib.resources` Traversable, a `zipfile.Path`."""
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+
+    def read_bytes(self) -> bytes:
+        """Its content."""
+
+
+ModuleSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | Module"
+"""A path; a module in binary or text form; the text itself, if it begins with `(`; or a module compiled before."""
+
+
+_BYTES = (bytes, bytearray, memoryview)
+
+
+class Module:
+    """A compiled module.
+
+    `source` is a path, the module's bytes, its text (a str that begins with `(`), or a file of a package. It is
+    validated and compiled now: `interruptible` for every run, also those with a timeout and those that Ctrl-C can end;
+    or, with `interruptible=False`, for runs in other threads without a timeout, where guests that only compute are
+    faster. If nothing is said, it is what a run on this thread needs. A run that the code does not serve has it
+    compiled once more, so does the first one with `fuel`.
+
+    `on_compile` is called with a `Compilation` when compiling begins and when it is over; the logger "wasihost" has the
+    same as INFO. What `on_compile` raises comes out. `cache=False` leaves the compiled modules on disk alone.
+    `compile_timeout`, in seconds, and `compile_memory`, in bytes, limit what compiling may take: LimitExceeded.
+
+    `features` switches features of WebAssembly, as `{"simd": False}`, "-simd" or "wasm-2.0" do: a module that needs
+    one which is off is a ModuleError that names it. What is not named is as the engine has it. A run with `features` of
+    its own has those, and the module is compiled once more for it.
+
+    Raises ModuleError for what cannot be used, OSError for a file that cannot be read, ConfigError where there is no
+    engine. A Module may be used from many threads at once; it pickles as its source, without `on_compile`.
+    """
+
+    def __init__(
+        self,
+        source: ModuleSource,
+        *,
+        cache: bool = True,
+        interruptible: bool | None = None,
+        on_compile: OnCompile | None = None,
+        compile_timeout: float | None = None,
+        compile_memory: int | str | None = None,
+        features: FeatureChoice | None = None,
+    ) -> None:
+        self._take(source, cache, on_compile)
+        if features is not None:
+            self._features = settled(features)
+        self._limits: Limits = changed(
+            DEFAULT_LIMITS, {"compile_timeout": compile_timeout, "compile_memory": compile_memory}
+        )
+        self.compiled(interruptible=in_reach_of_signals() if interruptible is None else interruptible)
+
+    @classmethod
+    def for_one_run(cls, source: ModuleSource, *, cache: bool, on_compile: OnCompile | None) -> Self:
+        """A module that is compiled when its run says how."""
+        module = cls.__new__(cls)
+        module._take(source, cache, on_compile)
+        return module
+
+    def _take(self, source: ModuleSource, cache: bool, on_compile: OnCompile | None) -> None:
+        self._features = ""
+        if isinstance(source, Module):
+            self._features = source._features
+            source = source._source
+        self.name = name_of(source)
+        if isinstance(source, str) and source.lstrip()[:1] == "(":
+            source = source.encode()
+        elif isinstance(source, _BYTES):
+            source = bytes(source)
+        elif not isinstance(source, (str, os.PathLike)):  # as `name_of` has seen, a file of a package
+            source = source.read_bytes()
+        self._source: str | bytes | os.PathLike[str] = source
+        self._cache = cache
+        self._on_compile = on_compile
+        self._compiled: dict[Kind, Compiled] = {}
+        self._limits = DEFAULT_LIMITS
+        self.renew_locks()
+        renew_in_child(self)
+
+    @property
+    def compiles_later(self) -> bool:
+        """Whether it was made for one run, whose limits are its."""
+        return self._limits is DEFAULT_LIMITS
+
+    def renew_locks(self) -> None:
+        """In a forked child too, while whose parent another thread may have been compiling."""
+        self._lock = threading.RLock()  # `on_compile` may look at the module
+
+    def compiled(
+        self,
+        *,
+        interruptible: bool = False,
+        fuel: bool = False,
+        stack: int | None = STACK,
+        on_compile: OnCompile | None = None,
+        limits: Limits | None = None,
+        features: str | None = None,
+    ) -> Compiled:
+        """The engine's module for this way of running; what can be interrupted serves those that need not, too.
+
+        `features` are as `settled` returns them; None for the module's own.
+        """
+        from wasihost.engines.wasmtime.compiling import bounds_of
+        from wasihost.engines.wasmtime.engine import Kind
+        from wasihost.engines.wasmtime.module import load
+        from wasihost.engines.wasmtime.stack import granted
+
+        if features is None:
+            features = self._features
+        kind = Kind(interruptible, fuel, granted(stack, interruptible or fuel), features)
+        with self._lock:
+            found = self._compiled.get(kind)
+            if found is None:
+                serves = Kind(True, fuel, granted(stack, True), features)
+                found = self._compiled.get(serves)
+            if found is None:
+                if any(one._replace(stack=serves.stack) == serves for one in self._compiled):  # which is on disk, then
+                    kind = serves
+                found = load(self._source, cache=self._cache, kind=kind, on_compile=on_compile or self._on_compile,
+                             bounds=bounds_of(limits or self._limits))  # fmt: skip
+                self._compiled[kind] = found
+            return found
+
+    def _any(self) -> Compiled:
+        with self._lock:
+            return next(iter(self._compiled.values()))
+
+    @property
+    def code(self) -> bytes | None:
+        """What it was made of, if that was bytes or text."""
+        return self._source if isinstance(self._source, bytes) else None
+
+    @property
+    def imports(self) -> tuple[Item, ...]:
+        """What the module wants from its host: (module, name, kind, params, results) each."""
+        return self._any().imports
+
+    @property
+    def exports(self) -> dict[str, Item]:
+        """What it shows, by name."""
+        return self._any().exports
+
+    def __reduce__(self) -> tuple[object, ...]:
+        limits = self._limits
+        bounds = limits.compile_timeout, limits.compile_memory
+        return _unpickled, (self._source, self._cache, self.name, *bounds, self._features)
+
+    def __repr__(self) -> str:
+        return f"<wasihost.Module {self.name!r}>"
+
+
+def _unpickled(
+    source: str | bytes,
+    cache: bool,
+    name: str,
+    compile_timeout: float | None,
+    compile_memory: int | None,
+    features: str,
+) -> Module:
+    module = Module(
+        source, cache=cache, compile_timeout=compile_timeout, compile_memory=compile_memory, features=features
+    )
+    module.name = name
+    return module
+
+
+def settled(features: FeatureChoice) -> str:
+    """What of the choice differs from what the engine does by itself. ConfigError for what cannot be."""
+    from wasihost.engines.wasmtime.features import settled as of_engine
+
+    return of_engine(features)
+
+
+def as_module(module: ModuleSource, options: Mapping[str, Any]) -> Module:
+    """The module itself, or one made of its source, which its first run compiles."""
+    if isinstance(module, Module):
+        return module
+    return Module.for_one_run(module, cache=options.get("cache", True), on_compile=options.get("on_compile"))
+
+
+def name_of(source: ModuleSource) -> str:
+    """What a guest is called where it is given no name: the file's base name."""
+    if isinstance(source, Module):
+        return source.name
+    if isinstance(source, _BYTES) or (isinstance(source, str) and source.lstrip()[:1] == "("):
+        return "guest"
+    if isinstance(source, (str, os.PathLike)):
+        return os.path.basename(os.fspath(source))
+    if not hasattr(source, "read_bytes"):
+        from wasihost.config.mistakes import no_module
+
+        raise no_module(source)
+    return source.name
+
+
+def in_reach_of_signals() -> bool:
+    """Whether a signal handler of Python (Ctrl-C) could have something to say while a guest runs on this thread."""
+    from wasihost.engines.wasmtime.deferred_signals import possible
+
+    return possible()

@@ -1,0 +1,291 @@
+"""The options that `run`, `run_async` and `instantiate` share, and what becomes of them: a config and what is kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
+
+from wasihost.config import Inherit, ModuleConfig, mistakes
+from wasihost.errors import ConfigError, TrapError
+from wasihost.guest.capture import Captured, Decoding
+from wasihost.guest.module import ModuleSource, name_of, settled
+from wasihost.outcomes import Outcome, give
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from wasihost.config import Stdin, Stdout
+    from wasihost.config.features import FeatureChoice
+    from wasihost.engines.wasmtime.compiling import OnCompile
+    from wasihost.imports import Provider
+    from wasihost.stats import Stats
+    from wasihost.vfs import Lazy, MemoryFS
+    from wasihost.vfs.changes import Changes, Picture
+    from wasihost.vfs.mounting import VirtualSource
+
+PIPE: Final = -1
+"""As stdout or stderr: keep what the guest writes."""
+STDOUT: Final = -2
+"""As stderr: where stdout goes."""
+DEVNULL: Final = -3
+"""As a stream: empty, or discarded."""
+
+
+class CommonOptions(TypedDict, total=False):
+    """Those of `Options` that do not decide what type a result has."""
+
+    args: Sequence[str | bytes] | None
+    env: Mapping[str, str] | None
+    dirs: Mapping[str, str | os.PathLike[str]] | None
+    ro_dirs: Mapping[str, str | os.PathLike[str]] | None
+    imports: Provider | Sequence[Provider] | None
+    malloc: str | None
+    free: str | None
+    max_memory: int | str | None
+    max_stack: int | str | None
+    compile_timeout: float | None
+    compile_memory: int | str | None
+    fuel: int | None
+    max_output: int | str | None
+    on_compile: OnCompile | None
+    features: FeatureChoice | None
+    cache: bool
+    stats: bool
+    isolation: Literal["process", "strict"] | None
+
+
+class Options(CommonOptions, total=False):
+    """What a guest is given and what is kept of it; what is given here wins over the config.
+
+    - `args` follow `argv[0]`, which is the config's name or the module's; without them the config's vector is used.
+    - `input` is what the guest reads: bytes, any bytes-like object, or str. `stdin` is an object with `read` (of bytes
+      or str), a descriptor of this process, `INHERIT` or `DEVNULL`.
+    - `stdout`, `stderr`: an object with `write` (of bytes or str), a callable that takes bytes, a descriptor,
+      `INHERIT`, `PIPE`, `DEVNULL`; `stderr` also `STDOUT`. What a callable returns is ignored.
+    - `capture_output` keeps both; `text`, `encoding`, `errors` make text of what is kept and of `input`.
+    - `env` replaces the config's environment.
+    - `dirs`, `ro_dirs`: guest path -> host directory, writable and not.
+    - `files`: path -> content, put into a file system in memory at the guest's `/`; `fs`: one to be mounted there.
+    - `imports`: host functions of your own, and other guests' exports (`Instance.as_imports`).
+    - `malloc`, `free`: what the guest's allocator is called, where `engines.allocator` does not find it by itself.
+    - `max_memory`, `max_stack`, `fuel`, `max_output`: limits, as `Limits` has them; the config has more. Sizes are in
+      bytes, or text such as "64MiB".
+    - `compile_timeout`, in seconds, and `compile_memory`: limits too, of compiling a module that is given as its
+      source; a `Module` has its own.
+    - `features`: WebAssembly features to be switched, as `Module` has it; else those of the module.
+    - `on_compile` is called when compiling begins and when it is over, as `Module` has it.
+    - `cache=False` leaves the compiled modules on disk alone.
+    - `isolation="process"` runs the guest in a process of its own that has given up all but what the guest is given;
+      "strict" refuses where the system lacks one of the means for that. Not for `instantiate`.
+    - `stats=True` also counts calls and bytes per function, and notes paths; that costs a part of each call.
+    """
+
+    input: Buffer | str | None
+    stdin: Stdin | int | None
+    stdout: Stdout | int | None
+    stderr: Stdout | int | None
+    capture_output: bool
+    errors: str | None
+    files: Mapping[str, bytes | Lazy] | None
+    fs: VirtualSource | None
+
+
+class Prepared:
+    """A config with the options put in, and what they keep of the guest."""
+
+    def __init__(
+        self,
+        module: ModuleSource,
+        config: ModuleConfig | None,
+        options: Mapping[str, Any],
+        text: bool | None,
+        encoding: str | None,
+        timeout: float | None = None,
+    ) -> None:
+        given = dict(options)
+        if unknown := given.keys() - Options.__annotations__.keys():
+            raise mistakes.unknown_option(unknown, {*Options.__annotations__, *_OTHERS})
+        if config is not None and not isinstance(config, ModuleConfig):
+            raise mistakes.no_config(config)
+        if timeout is not None:
+            check_seconds("timeout", timeout)
+        self.decoding = Decoding(text, encoding, given.get("errors"))
+        self.imports: Provider | Sequence[Provider] | None = given.get("imports")
+        self.on_compile: OnCompile | None = given.get("on_compile")
+        self.allocator: tuple[str | None, str | None] = given.get("malloc"), given.get("free")
+        features: FeatureChoice | None = given.get("features")
+        self.features: str | None = None if features is None else settled(features)
+        self.cache: bool = given.get("cache", True)
+        self.stats: bool = given.get("stats", False)
+        self.isolation: str | None = _isolation(given.get("isolation"))
+        self.out: Captured | None = None
+        self.err: Captured | None = None
+        self.fs: MemoryFS | None = None
+        self._before: Picture | None = None
+        config = config if config is not None else ModuleConfig()
+        config = _with_arguments(config, module, given.get("args"), given.get("env"))
+        limits = {name: given[option] for option, name in _LIMITS.items() if option in given}
+        if limits:
+            config = config.with_limits(**limits)
+        config = self._with_streams(config, given)
+        self.config = self._with_files(config, given)
+
+    def _with_streams(self, config: ModuleConfig, given: Mapping[str, Any]) -> ModuleConfig:
+        stdin, stdout, stderr = given.get("stdin"), given.get("stdout"), given.get("stderr")
+        if (text := given.get("input")) is not None:
+            if stdin is not None:
+                raise ConfigError("give either input or stdin, not both")
+            stdin = self.decoding.encode(text)
+        if given.get("capture_output"):
+            if stdout is not None or stderr is not None:
+                raise ConfigError("capture_output keeps both outputs: leave out stdout and stderr")
+            stdout = stderr = PIPE
+        if isinstance(stdin, int):
+            # Nobody can write to a PIPE of `run`'s: it is empty, as with `subprocess.run`.
+            config = config.with_stdin(
+                None
+                if stdin in (DEVNULL, PIPE)
+                else _own_descriptor(stdin, "stdin", "bytes as input, an object with read(), DEVNULL")
+            )
+        elif stdin is not None:
+            config = config.with_stdin(stdin)
+        if stdout is not None:
+            taken, self.out = _output(stdout, "stdout", config.limits.output)
+            config = config.with_stdout(taken)
+        if isinstance(stderr, int) and stderr == STDOUT:
+            out = config.stdout
+            config = config.with_stderr(Inherit(1) if isinstance(out, Inherit) and out.fd is None else out)
+        elif stderr is not None:
+            taken, self.err = _output(stderr, "stderr", config.limits.output)
+            config = config.with_stderr(taken)
+        return config
+
+    def _with_files(self, config: ModuleConfig, given: Mapping[str, Any]) -> ModuleConfig:
+        for name in ("dirs", "ro_dirs"):
+            folders = given.get(name)
+            if folders is not None and not isinstance(folders, Mapping):
+                raise mistakes.no_folders(name, folders)
+            for guest, host in (folders or {}).items():
+                if name == "dirs":
+                    config = config.with_host_directory_preopen(guest, host)
+                else:
+                    config = config.with_fs(config.fs_config.with_read_only_dir_mount(guest, host))
+        files, fs = given.get("files"), given.get("fs")
+        if files is not None:
+            if fs is not None:
+                raise ConfigError("give either files or fs: put the files into the file system, fs['a.txt'] = b'...'")
+            from wasihost.vfs import MemoryFS
+
+            try:
+                fs = MemoryFS(files)
+            except (TypeError, AttributeError):
+                if error := mistakes.no_files(files):
+                    raise error from None
+                raise
+        if fs is not None:
+            from wasihost.vfs import MemoryFS
+            from wasihost.vfs.changes import Picture
+
+            config = config.with_mount("/", fs)
+            if isinstance(fs, MemoryFS):
+                self.fs, self._before = fs, Picture(fs)
+        return config
+
+    def changes(self) -> Changes | None:
+        """What has become of the files until now; None where the guest has no file system in memory."""
+        if self.fs is None or self._before is None:
+            return None
+        from wasihost.vfs.changes import Changes
+
+        return Changes(self._before, self.fs)
+
+    @property
+    def truncated(self) -> tuple[str, ...]:
+        """The captured streams that the guest wrote more to than is kept."""
+        return tuple(name for name, kept in (("stdout", self.out), ("stderr", self.err)) if kept and kept.truncated)
+
+    def give_outcome(
+        self, error: BaseException, stats: Stats, owner: object, *, begun: int = 0, settled: bool = True
+    ) -> None:
+        """Let an exception that ends the guest `owner`, or a call that began at `begun`, carry what there is of it.
+
+        `settled`: with the files as they are now. Those of an instance that lives on may be many, and are looked at
+        when somebody asks.
+        """
+        decode = self.decoding.decode_any
+        made = Outcome(
+            [os.fsdecode(arg) for arg in self.config.args],
+            decode(self.out),
+            decode(self.err),
+            files=self.changes if self.fs is not None else None,
+            truncated=self.truncated,
+            stats=stats.copy(),
+            owner=owner,
+        )
+        if settled:
+            made.settle()
+        give(error, made, begun=begun, note=not isinstance(error, TrapError))
+
+
+_OTHERS: Final = ("check", "config", "encoding", "text", "timeout")
+"""What callers of ours take besides `Options`."""
+_LIMITS = {"max_memory": "memory", "fuel": "fuel", "max_output": "output", "max_stack": "stack",
+           "compile_timeout": "compile_timeout", "compile_memory": "compile_memory"}  # fmt: skip
+
+
+def _isolation(given: str | None) -> str | None:
+    if given not in (None, "process", "strict"):
+        raise ConfigError(f'isolation cannot be {given!r}: give "process", "strict" or None')
+    return given
+
+
+def _with_arguments(
+    config: ModuleConfig, module: ModuleSource, args: Sequence[str | bytes] | None, env: Mapping[str, str] | None
+) -> ModuleConfig:
+    if isinstance(args, (str, bytes)):
+        raise mistakes.one_string("args", args)
+    if args is not None and not hasattr(args, "__iter__"):
+        raise mistakes.no_arguments(args)
+    if args is not None or not config.args:
+        config = config.with_args(config.name or name_of(module), *(args or ()))
+    if env is not None:
+        if not isinstance(env, Mapping):
+            raise mistakes.no_environment(env)
+        config = config.without_env()
+        for key, value in env.items():
+            config = config.with_env(key, value)
+    return config
+
+
+def _output(stream: Any, name: str, limit: int | None) -> tuple[Any, Captured | None]:
+    """The stream for the config, and where the bytes go if they are kept."""
+    if not isinstance(stream, int):
+        return stream, None
+    if stream == DEVNULL:
+        return None, None
+    if stream == PIPE:
+        kept = Captured(limit)
+        return kept, kept
+    return _own_descriptor(stream, name, "PIPE, DEVNULL, an object with write() or a callable"), None
+
+
+def _own_descriptor(fd: int, name: str, other: str) -> Inherit:
+    """A descriptor of this process, as `subprocess` takes them. ConfigError if it is none."""
+    try:
+        if isinstance(fd, bool):
+            raise OSError
+        os.fstat(fd)
+    except (OSError, OverflowError):
+        raise ConfigError(f"{name} cannot be {fd!r}: that is no open descriptor; give {other}, or INHERIT") from None
+    return Inherit(fd)
+
+
+def check_seconds(name: str, seconds: Any) -> None:
+    """ConfigError for what is no number of seconds from 0 on: a text, a negative number, NaN."""
+    try:
+        good = not isinstance(seconds, (str, bytes, bool)) and float(seconds) >= 0
+    except (TypeError, ValueError, OverflowError):
+        good = False
+    if not good:
+        raise mistakes.no_time(name, seconds)

@@ -1,0 +1,157 @@
+"""One guest's state, as an engine uses it: the stubs bound to the handlers, over the guest's memory.
+
+`State` has one raw-ABI method per function (`state.fd_write(1, iovs, n, result)`: ints in, errno out) for engines that
+call methods, and `imports()` for adapters that bind the stubs themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+from wasi_preview1 import signatures
+from wasi_preview1.guest import Guest, GuestFault, Stub
+from wasi_preview1.raw import RawAbi
+from wasi_preview1.signatures import Signature
+from wasi_preview1.stubs import bind
+from wasi_preview1.types import Errno
+
+from wasihost.config import ModuleConfig
+from wasihost.descriptors.oserrno import errno_of
+from wasihost.errors import ConfigError, Ended
+from wasihost.host.functions import Host
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from wasihost.stats import Stats
+
+CALL_HOST_FUNCTION = Signature(("i32", "i32", "i32"), ("i32",), "III", "I")
+"""`env.call_host_function`, which some toolchains' modules import as a bridge to a host they do not have."""
+
+
+Functions: TypeAlias = Mapping[str, tuple[Signature, Stub]]
+Imports: TypeAlias = Mapping[str, Functions]
+UNSTABLE = "wasi_unstable"
+"""The import module of preview0."""
+
+
+_OF_LIMITS = frozenset({Errno.NOSPC, Errno.FBIG})
+"""What an OSError of a full file system becomes."""
+
+
+class _Provided(dict[str, Functions]):
+    """What is provided, by module; preview0's, which is not listed, is made when it is asked for."""
+
+    def __init__(self, bound: Imports, unstable: Callable[[], Functions]) -> None:
+        super().__init__(bound)
+        self._unstable = unstable
+
+    def __missing__(self, module: str) -> Functions:
+        if module != UNSTABLE:
+            raise KeyError(module)
+        self[module] = made = self._unstable()
+        return made
+
+
+class State(RawAbi):
+    """A guest's whole host side.
+
+    `memory` answers the guest's linear memory as it is now, a writable buffer; it is asked again at every raw call, so
+    growth needs no care. An adapter that finds the memory itself leaves it out. One guest per State, one thread at a
+    time. ConfigError if a mounted directory cannot be opened. `stats` are counted into by every call.
+    """
+
+    faults: tuple[type[BaseException], ...] = (GuestFault,)
+    """What a raw call raises for a bad pointer: the guest is to trap."""
+
+    def __init__(
+        self,
+        memory: Callable[[], Buffer] | None = None,
+        config: ModuleConfig | None = None,
+        *,
+        stats: Stats | None = None,
+    ) -> None:
+        self.config = config if config is not None else ModuleConfig()
+        self.handlers = Host(self.config) if stats is None else _counting(self.config, stats)
+        try:
+            self._errno_of = _noting(self.handlers.met)
+            self.guest = Guest(memory if memory is not None else _no_memory, self._errno_of)
+            self.stubs: dict[str, dict[str, Stub]] = bind(self.handlers, self.guest)
+        except BaseException:  # of a signal handler
+            self.handlers.close()
+            raise
+        self.stubs["env"] = {"call_host_function": _call_host_function}  # not a method: it would hold this State
+
+    def mem(self) -> memoryview:
+        """The guest's memory as it is now; not to be kept across calls, because it may grow and move."""
+        view = self.guest.refresh()
+        self.guest.release()
+        return view
+
+    def call_host_function(self, v0: int, v1: int, v2: int) -> int:
+        """`env.call_host_function`: always 0."""
+        return _call_host_function(v0, v1, v2)
+
+    def imports(self) -> Imports:
+        """Module name -> function name -> core type and stub: all that a guest may import.
+
+        `wasi_unstable`, the older spec, is bound when it is first looked up.
+        """
+        types = {**signatures.SIGNATURES, "env": {"call_host_function": CALL_HOST_FUNCTION}}
+        bound = {
+            module: {name: (types[module][name], stub) for name, stub in stubs.items()}
+            for module, stubs in self.stubs.items()
+        }
+        return _Provided(bound, self._unstable)
+
+    def _unstable(self) -> Functions:
+        import wasi_preview0
+
+        from wasihost.host import preview0
+
+        self.faults = (GuestFault, wasi_preview0.GuestFault)
+        guest = wasi_preview0.guest.Guest(self.guest.refresh, self._errno_of)
+        return preview0.bind(self.handlers, guest)
+
+    def _call(self, module: str, name: str, *args: float) -> Any:
+        try:
+            return super()._call(module, name, *args)
+        except Ended as end:
+            raise end.reason from None
+
+    def close(self) -> None:
+        """Close every descriptor the guest left open. The embedder's own streams stay open."""
+        self.handlers.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _call_host_function(_v0: int, _v1: int, _v2: int) -> int:
+    return 0
+
+
+def _counting(config: ModuleConfig, stats: Stats) -> Host:
+    from wasihost.host.counting import CountingHost
+
+    return CountingHost(config, stats)
+
+
+def _noting(met: set[str]) -> Callable[[OSError], int]:
+    """`errno_of` that also notes the limit of a file system that was met."""
+
+    def noting_errno_of(error: OSError) -> int:
+        number = errno_of(error)
+        if number in _OF_LIMITS and (limit := getattr(error, "limit", None)):
+            met.add(limit)
+        return number
+
+    return noting_errno_of
+
+
+def _no_memory() -> bytearray:
+    raise ConfigError("this State has no memory: give State(memory=...) a callable that returns the guest's memory")

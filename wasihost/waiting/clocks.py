@@ -1,0 +1,27 @@
+"""A guest's clocks and its way of sleeping, from a config or from the system. Times are in ns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from wasihost.config import SYS_CLOCK_RESOLUTION_NANOTIME, SYS_CLOCK_RESOLUTION_WALLTIME, ModuleConfig
+from wasihost.waiting.deadline import Deadline
+
+
+class Clocks:
+    """`now` and `resolutions` by clock id: realtime, monotonic, process and thread CPU time.
+
+    `wall_is_set`: the wall clock is the system's, which somebody may set while a guest waits for a time of it.
+    """
+
+    __slots__ = ("now", "resolutions", "sleep", "sleeps_really", "wall_is_set")
+
+    def __init__(self, config: ModuleConfig, deadline: Deadline) -> None:
+        walltime = config.clock_walltime or (time.time_ns, SYS_CLOCK_RESOLUTION_WALLTIME)
+        nanotime = config.clock_nanotime or (time.monotonic_ns, SYS_CLOCK_RESOLUTION_NANOTIME)
+        self.now: tuple[Callable[[], int], ...] = (walltime[0], nanotime[0], time.process_time_ns, time.thread_time_ns)
+        self.resolutions = (walltime[1], nanotime[1], 1, 1)
+        self.sleep: Callable[[int], object] = config.clock_nanosleep or deadline.sleep
+        self.sleeps_really = config.clock_nanosleep is None
+        self.wall_is_set = self.sleeps_really and config.clock_walltime is None

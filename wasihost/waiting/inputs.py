@@ -1,0 +1,57 @@
+"""Which way of waiting fits a Python object that a guest reads. Loaded when a guest first wants to wait for one."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import stat
+from types import BuiltinMethodType, FunctionType
+from typing import Any, Final
+
+from wasihost.waiting.input_ready import ByFile, Ready
+from wasihost.waiting.input_thread import Ahead, ByHook
+from wasihost.waiting.stream_objects import TextReader, plain_fd
+
+_VARARGS: Final = 0x04  # CO_VARARGS
+
+
+def readiness_of(reader: Any) -> Ready:
+    """How to wait for it; by reading ahead if there is no other way."""
+    hook = getattr(reader, "readable", None)
+    if hook is not None and _takes_a_timeout(hook):
+        return ByHook(hook)
+    if isinstance(reader, TextReader) and type(reader.stream) is io.StringIO:
+        return Ready()
+    if type(reader) is io.BytesIO:
+        return Ready(lambda: max(0, len(reader.getbuffer()) - reader.tell()))
+    fd = plain_fd(reader)
+    if fd is None:
+        return Ahead()
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return Ready(functools.partial(_rest_of, fd, reader))
+    return ByFile(fd, reader)
+
+
+def _rest_of(fd: int, file: Any) -> int:
+    return max(0, os.fstat(fd).st_size - int(file.tell()))
+
+
+def _takes_a_timeout(hook: Any) -> bool:
+    """Python's own `readable()` takes nothing, and says whether a stream is for reading at all."""
+    if type(hook) is BuiltinMethodType:  # of io and its like
+        return False
+    function = getattr(hook, "__func__", hook)
+    if type(function) is FunctionType and not hasattr(function, "__wrapped__"):
+        code, bound = function.__code__, function is not hook
+        most = code.co_argcount - bound
+        least = most - len(function.__defaults__ or ())
+        named = code.co_kwonlyargcount > len(function.__kwdefaults__ or ())
+        return least <= 1 and (most >= 1 or bool(code.co_flags & _VARARGS)) and not named
+    import inspect  # takes as long as all of ours together
+
+    try:
+        inspect.signature(hook).bind(0.0)
+    except (TypeError, ValueError):
+        return False
+    return True
