@@ -11,7 +11,7 @@ import pytest
 
 import wasihost
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "SECURITY.md").read_text()
 PROMISES = re.findall(r"^\| (P\d+) \| (.*?) \| (.*?) \|$", PAGE, re.MULTILINE)
 NAMED = sorted(set(re.findall(r"`(tests/[^`]*)`", PAGE)))
