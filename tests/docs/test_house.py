@@ -1,0 +1,81 @@
+"""ARCHITECTURE.md, the folders, the contract of imports and what each package says of itself name the same modules."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HOST = ROOT / "wasihost"
+TABLE = re.compile(r"^\| room \|.*?\n\n", re.MULTILINE | re.DOTALL)
+UNLISTED = ("engines", "handlers", "isolation")  # they say it in a sentence, or have a file for each group of the spec
+PACKAGES = sorted(
+    path.parent for path in HOST.rglob("__init__.py") if path.parent != HOST and path.parent.name not in UNLISTED
+)
+WITHOUT_TESTS = {"__init__", "__main__", "memory", "errors", "stats"}  # tested by what stands on them
+
+
+def rooms() -> list[list[str]]:
+    """The rows of the table, each with the names in its first column."""
+    table = TABLE.search((ROOT / "ARCHITECTURE.md").read_text())
+    assert table
+    rows = [line.split("|")[1:3] for line in table[0].splitlines()[2:] if line]
+    return [[name.rstrip("/") for name in re.findall(r"`([\w/]+)`", first)] for first, _ in rows]
+
+
+def children(folder: Path) -> Iterator[str]:
+    """The modules and packages in a package."""
+    for path in folder.iterdir():
+        if path.suffix == ".py" or (path / "__init__.py").exists():
+            yield path.stem
+
+
+def test_every_room_has_its_row() -> None:
+    named = [name for row in rooms() for name in row]
+    assert sorted(named) == sorted(children(HOST))
+
+
+def test_rows_are_in_the_order_of_imports() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (contract,) = (one for one in contracts if one.get("exhaustive"))
+    layers = [set(re.split(r" [|:] ", one)) for one in contract["layers"]]
+    order = {name: number for number, layer in enumerate(layers) for name in layer}
+    numbers = [order[name] for row in rooms() for name in row if name != "__init__"]
+    assert numbers == sorted(numbers)
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: str(path.relative_to(HOST)))
+def test_a_package_lists_its_modules(package: Path) -> None:
+    said = ast.get_docstring(ast.parse((package / "__init__.py").read_text()), clean=False)
+    listed = re.findall(r"^    (\w+) +\S", said or "", re.MULTILINE)
+    assert sorted(listed) == sorted(set(children(package)) - {"__init__"})
+
+
+def test_a_module_at_the_top_or_a_room_has_tests_of_its_name() -> None:
+    missing = []
+    for name in set(children(HOST)) - WITHOUT_TESTS:
+        folder, file = ROOT / "tests" / name, ROOT / "tests" / f"test_{name}.py"
+        if not folder.is_dir() and not file.exists():
+            missing.append(name)
+    assert not missing
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "RATIONALE.md"])
+def test_modules_that_a_page_names_are_there(page: str) -> None:
+    """`room/`, `room/module`, `room.module` and `module.py`, as a page writes them."""
+    text = (ROOT / page).read_text()
+    places = [HOST, ROOT, ROOT / "codegen", ROOT / "codegen/witxgen", ROOT / "generated", ROOT / "tests"]
+    for name in re.findall(r"`([a-z_]+(?:/[a-z_]+)*)/`", text):
+        assert any((place / name).is_dir() for place in places), name
+    for name in re.findall(r"`([a-z_]+(?:/[a-z_]+)+)`", text):
+        assert any((place / name).with_suffix(".py").exists() or (place / name).exists() for place in places), name
+    files = {path.name for place in places[1:] if place != ROOT for path in place.rglob("*.py")} | {
+        path.name for path in HOST.rglob("*.py")
+    }
+    for name in re.findall(r"`([a-z_]+\.py)`", text):
+        assert name in files, name
