@@ -21,7 +21,9 @@ from tests.support.guests import build_c
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-TYPED = {"command", "guests", "tutorial"}
+README = ROOT / "README.md"
+TUTORIAL = ROOT / "docs/tutorial.md"
+TYPED = {README, TUTORIAL, ROOT / "docs/command.md", ROOT / "docs/guests.md"}
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"(?://|;;|#) (\w+\.\w+)\n")
 
@@ -41,6 +43,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def make_words(folder: Path) -> None:
+    """What the README takes from the tutorial: the guest that counts words, and a text."""
+    source = next(content for _, language, content in blocks(TUTORIAL) if language == "c")
+    (folder / "words.c").write_text(source)
+    type_in(next(content for _, language, content in blocks(TUTORIAL) if language == "console"), folder)
+    (folder / "poem.txt").write_text("tiger tiger burning bright")
+
+
 def type_in(console: str, folder: Path) -> None:
     """Run what stands after each `$`; what stands below is printed, on standard output or standard error."""
     env = {**os.environ, "PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")}
@@ -52,24 +62,31 @@ def type_in(console: str, folder: Path) -> None:
         assert done.stdout == expected, line
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if any(blocks(page))], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [README, *(page for page in PAGES if any(blocks(page)))], ids=lambda page: page.stem)
 def test_a_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
+    if page == README:
+        make_words(folder)
     names: dict[str, object] = {"__name__": "example"}
     with mock.patch.dict(os.environ):
         for line, language, content in blocks(page):
             if language == "python":
                 exec(compile("\n" * line + content, str(page), "exec"), names)
-            elif page.stem in TYPED and language == "console":
+            elif page in TYPED and language == "console":
                 type_in(content, folder)
-            elif page.stem in TYPED and (file := FILE.match(content)):
+            elif page in TYPED and (file := FILE.match(content)):
                 (folder / file[1]).write_text(content)
 
 
 def test_links_lead_somewhere() -> None:
+    """Also those to the repository, which the README has because PyPI shows it too."""
     for page in [*PAGES, *ROOT.glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", BLOCK.sub("", page.read_text())):
+        text = BLOCK.sub("", page.read_text())
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+            assert page != README, f"PyPI cannot follow {target}"
             assert os.path.exists(page.parent / target), f"{page.name} links to {target}"
+        for target in re.findall(r"\]\(https://github.com/wasihost/wasihost/blob/main/([^)#]+)(?:#[^)]*)?\)", text):
+            assert os.path.exists(ROOT / target), f"{page.name} links to {target}"
 
 
 def test_every_page_is_listed() -> None:

@@ -9,24 +9,12 @@ from tests.support.typecheck import mypy
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NEEDS = """import wasihost
-import wasmtime
-
-engine: wasmtime.Engine
-linker: wasmtime.Linker
-store: wasmtime.Store
-module: wasmtime.Module
-config: wasihost.ModuleConfig
-text: str
-"""
 
 
 def test_the_examples_of_embedding(tmp_path: Path) -> None:
-    readme = BLOCK.findall((ROOT / "README.md").read_text())
-    linker = [block for block in readme if "define(" in block]
-    reactor = [block for block in readme if "instantiate(" in block and "define(" not in block]
-    assert (len(linker), len(reactor)) == (1, 1)
-    (tmp_path / "readme.py").write_text(NEEDS + linker[0] + reactor[0])
+    readme = "".join(BLOCK.findall((ROOT / "README.md").read_text()))
+    assert readme.count("wasihost.") > 2
+    (tmp_path / "readme.py").write_text(readme)
     page = "".join(BLOCK.findall((ROOT / "docs" / "linker.md").read_text()))
     (tmp_path / "linker.py").write_text(page.replace("said = []", "said: list[bytes] = []"))
     files = [tmp_path / name for name in ("readme.py", "linker.py")]
