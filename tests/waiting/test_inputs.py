@@ -326,6 +326,40 @@ def test_the_next_run_of_the_same_object_loses_nothing(kind: Any) -> None:
     line.send(b"")
 
 
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_thread_of_the_run_before_that_ends_later_leaves_the_object_to_the_next_run(ahead: bool) -> None:
+    inside, go = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        if threading.current_thread() is not threading.main_thread():
+            inside.set()
+            assert go.wait(30)
+
+    class Slow(Line):
+        def read(self, size: int) -> bytes | None:  # type: ignore[override]  # what such a reader is
+            wait()
+            return super().read(size) if self.wait(0) else None
+
+    class SlowHook(Hooked):
+        def readable(self, timeout: float) -> int:
+            wait()
+            return super().readable(0)
+
+    line = Slow() if ahead else SlowHook()
+    config = ModuleConfig().with_stdin(line)
+    with Raw(config) as raw:
+        assert raw.poll(readable(1, 0), clock(2, 1, TICK)) == [event(2, 0)]
+    assert inside.is_set()
+    with Raw(config) as raw:
+        go.set()
+        for thread in threading.enumerate():
+            if thread.name == "wasihost input":
+                thread.join(30)
+        line.send(b"data")
+        assert raw.poll(readable(1, 0), clock(2, 1, LONG)) == [event(1, 1, nbytes=4)]
+        assert raw.read(0, 9) == b"data"
+
+
 def test_what_was_read_ahead_is_for_that_method_of_that_object_alone() -> None:
     class Two(Line):
         def other(self, _size: int) -> bytes:

@@ -34,11 +34,12 @@ class Threaded(Ready):
     and is taken over by the next run of the same object.
     """
 
-    __slots__ = ("__weakref__", "_came", "_lock", "_over", "_pipe", "_raised", "_thread", "_wanted")
+    __slots__ = ("__weakref__", "_came", "_held", "_lock", "_over", "_pipe", "_raised", "_thread", "_wanted")
 
     def __init__(self) -> None:
         super().__init__()
         self._came = False  # something has, and was not used up: there is no thread then
+        self._held = True  # a run reads the object
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._pipe: tuple[int, int] | None = None
@@ -79,9 +80,9 @@ class Threaded(Ready):
             with self._lock:
                 if came or not self._wanted:
                     self._thread, self._came = None, came
-                    if self._pipe is None:
+                    if not self._held:
                         self._let_go()
-                    elif came:
+                    elif came and self._pipe is not None:
                         os.write(self._pipe[1], b"!")
                     break
         self._over.set()
@@ -104,7 +105,7 @@ class Threaded(Ready):
     def close(self) -> None:
         """Nobody waits any more."""
         with self._lock:
-            self._wanted = False
+            self._wanted = self._held = False
             pipe, self._pipe = self._pipe, None
             if self._thread is None:
                 self._let_go()
@@ -116,6 +117,8 @@ class Threaded(Ready):
 
     def regain(self, reader: Any) -> None:
         """Another run goes on with it; see `Ready.reading` too."""
+        with self._lock:
+            self._held = True  # a thread that ends from now on leaves the object to this run
 
     @property
     def holds(self) -> bool:
@@ -138,8 +141,8 @@ class ByHook(Threaded):
 
     def regain(self, reader: Any) -> None:
         """Its hook."""
-        with self._lock:
-            self._readable = reader.readable
+        super().regain(reader)
+        self._readable = reader.readable
 
     def _ask(self, timeout: float) -> int:
         answer = self._readable(timeout)
