@@ -58,7 +58,8 @@ def unknown_option(names: Collection[str], known: Collection[str]) -> TypeError:
 
     hints = []
     for name in sorted(names):
-        near = difflib.get_close_matches(name, known, 1, 0.6)
+        longer = [one for one in sorted(known) if one.startswith(name)] if len(name) > 2 else []
+        near = longer or difflib.get_close_matches(name, known, 1, 0.6)
         hint = _ELSEWHERE.get(name) or (f"did you mean {near[0]}?" if near else "")
         hints.append(f"{name} ({hint})" if hint and len(names) > 1 else f"{name}; {hint}" if hint else name)
     return TypeError(f"unknown option{'s' * (len(names) > 1)}: {', '.join(hints)}")
