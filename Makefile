@@ -62,9 +62,10 @@ test: $(READY)  ## The whole suite, in two processes (WORKERS=N), then what has 
 	$(BIN)/python -m pytest -m alone || status=$$?; \
 	[ $$status = 0 ] || echo "tests failed: the short summaries above name them"; exit $$status
 
-coverage: $(READY)  ## The suite in one process, and which lines it does not reach; fails below the floor of pyproject.toml
+coverage: $(READY)  ## The suite, and which lines it does not reach; fails below the floor of pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group coverage
-	$(BIN)/python -m pytest -m "not alone" --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
+	$(BIN)/python -m pytest -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		--cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
 docs: $(READY)  ## Write docs/errnos.md from the table of tests
 	$(BIN)/python -m tests.conformance docs

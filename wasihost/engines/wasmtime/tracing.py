@@ -9,7 +9,8 @@ Tracers that a host function sets while a guest runs, and those of users' own li
 theirs are to be seen. They are called by a filter, which leaves out the frames where an exception has no way out.
 
 Rules of this file: `suspend` is called where no signal handler may raise, and `resume` after it as the last of what
-must be done. Coverage and cProfile raise nothing, and are left alone.
+must be done. cProfile raises nothing, and is left alone. Coverage's tracer in C raises nothing either, but signal
+handlers are not run any more in callbacks that it sees.
 """
 
 import ctypes
@@ -27,7 +28,7 @@ _trace: Callable[[], Any] = sys.gettrace
 _profile: Callable[[], Any] = sys.getprofile
 _tool: Callable[[int], str | None] | None = getattr(getattr(sys, "monitoring", None), "get_tool", None)
 _TOOLS = range(6)
-_HARMLESS = ("coverage", "cProfile", "_lsprof")
+_HARMLESS = ("cProfile", "_lsprof")
 
 _current = ctypes.pythonapi["PyThreadState_Get"]
 _current.argtypes, _current.restype = (), ctypes.c_void_p
