@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from tests.support.guests import build_c, wat
 from wasihost import ModuleError
 from wasihost.cli.click_app import main
-from wasihost.cli.options import plain
+from wasihost.cli.options import parse_plain
 from wasihost.engines.wasmtime.module import assemble
 from wasihost.inspection import inspect
 
@@ -62,9 +62,9 @@ def test_and_works(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.wasm").write_bytes(assemble(text.encode(), "x"))
     words = shlex.split(how(text).partition(", if")[0])
-    order = plain(words[1:])
-    assert order is not None
-    assert launch(order) == 0
+    arguments = parse_plain(words[1:])
+    assert arguments is not None
+    assert launch(arguments) == 0
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,18 @@ import os
 import sys
 
 from wasihost.cli.launch import launch
-from wasihost.cli.options import plain
+from wasihost.cli.options import parse_plain
 
 
 def main() -> None:
-    """Run what was asked for; ends the process with the exit status.
+    """Run the command line and end the process with its exit status.
 
-    After a guest nothing is left to be done here: its files are closed and its writes went out as it made them. So the
-    process ends at once, which spares it the 6 ms (of 40) in which Python takes itself apart.
+    After a plain run nothing is left to be done: the guest's files are closed and its writes were never buffered. So
+    the process ends at once, without the 6 ms (of 40) that Python takes to shut down.
     """
-    order = plain(sys.argv[1:]) if "_WASIHOST_COMPLETE" not in os.environ else None
-    if order is not None:
-        os._exit(launch(order))
+    arguments = parse_plain(sys.argv[1:]) if "_WASIHOST_COMPLETE" not in os.environ else None
+    if arguments is not None:
+        os._exit(launch(arguments))
     from wasihost.cli.click_app import main as commands
 
     commands(prog_name="wasihost")

@@ -79,7 +79,7 @@ BAD_USAGE: dict[str, tuple[tuple[str, ...], str]] = {
     "a directory as module": (("run", "."), "is a directory"),
     "no such option": (("run", "--nonsense", ECHO), "No such option"),
     "no such command": (("walk", ECHO), "No such command"),
-    "no such directory": (("run", "--dir", "none", ECHO), "'none' is no directory"),
+    "no such directory": (("run", "--dir", "none", ECHO), "'none' is not a directory"),
     "an empty directory": (("run", "--dir", "", ECHO), "is not HOST[::GUEST]"),
     "an empty guest path": (("run", "--dir", ".::", ECHO), "is not HOST[::GUEST]"),
     "an empty host path": (("run", "--ro-dir", "::/x", ECHO), "is not HOST[::GUEST]"),
@@ -216,7 +216,7 @@ def test_ctrl_c_stops_a_guest_that_only_computes(tmp_path: Path) -> None:
 
 def test_help_and_version(command: Any) -> None:
     text = "\n".join(lines(command("run", "--help")))
-    for option in ("--dir", "--ro-dir", "--env", "MODULE", "Everything after it belongs to the guest"):
+    for option in ("--dir", "--ro-dir", "--env", "MODULE", "Everything after MODULE is passed to the program"):
         assert option in text
     assert "run" in "\n".join(lines(command("--help")))
     assert lines(command("--version"))[0].startswith("wasihost, version ")

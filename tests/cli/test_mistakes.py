@@ -87,8 +87,8 @@ def test_times(text: str, value: float | None) -> None:
         (["run", "--dir", "d:/x", "tool.wasm"], "write two colons between host and guest directory: --dir d::/x"),
         (["run", "--dir", "d:/x:ro", "tool.wasm"], "write two colons between host and guest directory: --ro-dir d::/x"),
         (["run", "--ro-dir", "d:/x", "tool.wasm"], "--ro-dir d::/x"),
-        (["--dir", "in.txt", "tool.wasm"], "'in.txt' is no directory; give the one that it lies in: --dir ."),
-        (["run", "--dir", "nowhere", "tool.wasm"], "'nowhere' is no directory on this machine"),
+        (["--dir", "in.txt", "tool.wasm"], "'in.txt' is not a directory; pass the one that it lies in: --dir ."),
+        (["run", "--dir", "nowhere", "tool.wasm"], "'nowhere' is not a directory on this machine"),
         (["run", "--timeout", "soon", "tool.wasm"], "'soon' is not SECONDS, such as 10, 2.5, 300ms or 5m"),
         (["run", "--max-memory", "64 apples", "tool.wasm"], "is not SIZE, such as 65536, 64KiB or 1GiB"),
         (["run", "--fuel", "-3", "tool.wasm"], "'-3' is not N, a whole number, 0 or more"),
@@ -102,17 +102,17 @@ def test_times(text: str, value: float | None) -> None:
         (["run", "--invoke", "add", "add.wat", "1"], "--invoke add(i32, i32) takes 2 numbers after the module's name, "
          "and 1 was given"),
         (["run", "--invoke", "add", "add.wat", "1", "2", "3"], "takes 2 numbers after the module's name, and 3 were"),
-        (["run", "--invoke", "add", "add.wat", "1", "x"], "i32 are whole numbers, and 'x' is none"),
-        (["run", "--invoke", "add", "add.wat", "1", "1.5"], "i32 are whole numbers, and '1.5' is none"),
-        (["run", "--invoke", "half", "add.wat", "x"], "f64 are numbers, and 'x' is none"),
-        (["run", "--invoke", "add", "add.wat", "1", "4294967296"], "is no i32: from -2147483648 to 4294967295"),
+        (["run", "--invoke", "add", "add.wat", "1", "x"], "i32 are whole numbers, and 'x' is not one"),
+        (["run", "--invoke", "add", "add.wat", "1", "1.5"], "i32 are whole numbers, and '1.5' is not one"),
+        (["run", "--invoke", "half", "add.wat", "x"], "f64 are numbers, and 'x' is not one"),
+        (["run", "--invoke", "add", "add.wat", "1", "4294967296"], "is not an i32: from -2147483648 to 4294967295"),
         (["run", "--invoke", "ad", "add.wat"], "export ad: missing; .*; did you mean add"),
         (["run", "--invoke", "zzz", "add.wat"], "the module has no such function; it has add, half"),
         (["run", "add.wat"], "add.wat: export _start: missing; the module exports the functions add, half: "
          "call them by --invoke NAME, or by wasihost.instantiate"),
     ],
 )  # fmt: skip
-def test_one_line(wasihost: Command, arguments: list[str], words: str) -> None:
+def test_bad_arguments_get_one_line(wasihost: Command, arguments: list[str], words: str) -> None:
     text = message(wasihost(*arguments), 2)
     assert words in text or re.search(words, text), text
 
@@ -146,7 +146,7 @@ def test_a_variable_that_is_not_set(wasihost: Command) -> None:
         (b"\x1b[31mred\n", "begins with"),
     ],
 )
-def test_what_it_looks_like(wasihost: Command, tmp_path: Path, content: bytes, words: str) -> None:
+def test_files_that_are_not_modules(wasihost: Command, tmp_path: Path, content: bytes, words: str) -> None:
     assert words in not_wasm(content)
     assert not_wasm(content).isprintable()
     (tmp_path / "guest.wasm").write_bytes(content)
@@ -174,7 +174,7 @@ def test_what_it_looks_like(wasihost: Command, tmp_path: Path, content: bytes, w
         (["--timeout", "20", "tool.wasm", "show", "HERE/in.txt"], "lies in: try --dir HERE (or --ro-dir HERE)"),
     ],
 )
-def test_a_hint(wasihost: Command, tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_hint_for_an_unreachable_file(wasihost: Command, tmp_path: Path, arguments: list[str], words: str) -> None:
     done = wasihost("run", *(one.replace("HERE", str(tmp_path)) for one in arguments))
     assert words.replace("HERE", str(tmp_path)) in message(done, 9)
     assert done.stdout == b""
@@ -193,7 +193,7 @@ def test_a_hint(wasihost: Command, tmp_path: Path, arguments: list[str], words: 
         (["tool.wasm", "show", ""], 9),
     ],
 )
-def test_no_hint(wasihost: Command, arguments: list[str], status: int) -> None:
+def test_no_hint_where_it_would_be_wrong(wasihost: Command, arguments: list[str], status: int) -> None:
     done = wasihost("run", *arguments)
     assert b"wasihost: " not in done.stderr
     assert done.returncode == status

@@ -132,7 +132,7 @@ def test_invoke(tmp_path: Path) -> None:
     module.write_text(ADDER)
     assert wasihost("run", "--invoke", "add", str(module), "0x10", "2").stdout == "16\n2.5\n"
     assert wasihost("run", "--invoke", "nothing", str(module)).stdout == ""
-    for arguments, words in ((("add", "x", "1"), "'x' is none"), (("sub",), "export sub")):
+    for arguments, words in ((("add", "x", "1"), "'x' is not one"), (("sub",), "export sub")):
         done = wasihost("run", "--invoke", arguments[0], str(module), *arguments[1:])
         assert done.returncode == 2
         assert words in done.stderr
@@ -206,11 +206,11 @@ def test_ctrl_c_with_a_timeout_is_still_ctrl_c() -> None:
 
 
 def test_compiling_is_shown_on_a_terminal_if_it_takes_long() -> None:
-    """The patience is made short here; that nothing is said elsewhere is seen by all other tests of standard error."""
+    """The delay is made short here; the other tests of standard error see that nothing is printed otherwise."""
     code = (
-        "from wasihost.cli import progress; progress.PATIENCE = 0.0\n"
-        "from wasihost.cli.launch import launch; from wasihost.cli.options import Order\n"
-        f"launch(Order(module={str(BIG)!r}, args=('none',)))"
+        "from wasihost.cli import progress; progress.DELAY = 0.0\n"
+        "from wasihost.cli.launch import launch; from wasihost.cli.options import RunArguments\n"
+        f"launch(RunArguments(module={str(BIG)!r}, args=('none',)))"
     )
     ours, theirs = terminal()
     guest = subprocess.Popen([sys.executable, "-c", code], stderr=theirs, stdout=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""What `options.plain` reads without click is what click would have read; what it does not read is left to click."""
+"""`options.parse_plain` reads a command line as click does, or leaves it to click."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ GUEST = str(Path(__file__).resolve().parents[1] / "guests" / "empty.wat")
 HERE = str(Path(__file__).parent)
 
 
-def by_click(arguments: list[str]) -> options.Order:
+def by_click(arguments: list[str]) -> options.RunArguments:
     """What click makes of it; click.UsageError where it is a mistake."""
     context = click_app.main.make_context("wasihost", list(arguments))
     name, command, rest = click_app.main.resolve_command(context, [*context._protected_args, *context.args])
     assert name == "run"
     assert command is not None
     params = command.make_context("run", rest, parent=context).params
-    return options.Order(**params)
+    return options.RunArguments(**params)
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def by_click(arguments: list[str]) -> options.Order:
         ["--max-open-files", "9", "--no-cache", "--stats", "--invoke", "f", GUEST, "1"],
     ],
 )  # fmt: skip
-def test_both_read_the_same(arguments: list[str]) -> None:
-    read = options.plain(["run", *arguments])
+def test_plain_parser_and_click_read_the_same(arguments: list[str]) -> None:
+    read = options.parse_plain(["run", *arguments])
     assert read is not None
     assert read == by_click(["run", *arguments])
 
@@ -69,21 +69,21 @@ def test_both_read_the_same(arguments: list[str]) -> None:
         ["walk", GUEST],
     ],
 )
-def test_the_rest_is_for_click(arguments: list[str]) -> None:
-    assert options.plain(arguments) is None
+def test_plain_parser_leaves_the_rest_to_click(arguments: list[str]) -> None:
+    assert options.parse_plain(arguments) is None
 
 
 @pytest.mark.parametrize("arguments", [["run", "--env", "=A", GUEST], ["run", "--dir", "/nowhere at all", GUEST]])
-def test_click_says_what_is_wrong(arguments: list[str]) -> None:
-    with pytest.raises(click.UsageError, match=r"is not NAME\[=VALUE\]|is no directory"):
+def test_click_reports_bad_values(arguments: list[str]) -> None:
+    with pytest.raises(click.UsageError, match=r"is not NAME\[=VALUE\]|is not a directory"):
         by_click(arguments)
 
 
 def test_a_plain_run_does_not_import_click() -> None:
     code = (
         "import sys\n"
-        "from wasihost.__main__ import launch, plain\n"
-        f"assert launch(plain(['run', {GUEST!r}])) == 0\n"
+        "from wasihost.__main__ import launch, parse_plain\n"
+        f"assert launch(parse_plain(['run', {GUEST!r}])) == 0\n"
         "assert not {'click', 'wasmtime', 'hashlib', 'subprocess', 'dataclasses'} & set(sys.modules)"
     )
     for _ in range(2):  # the first may have to compile

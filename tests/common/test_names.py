@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import wasihost
 from wasihost.cli import click_app
 from wasihost.cli.launch import launch
-from wasihost.cli.options import plain
+from wasihost.cli.options import parse_plain
 
 EVIL = "\x1b]0;title\x07\x1b[2J\nwasihost: a forged line\u202e\x85\u2028"
 HEX = "".join(f"\\{byte:02x}" for byte in EVIL.encode())
@@ -85,7 +85,7 @@ def test_names_at_the_command(
     monkeypatch.chdir(tmp_path)
     Path(file).write_text(TEXTS[kind])
     for options in ([], ["--invoke", "none"], ["--stub", "env"], ["--stats"], ["--preload", f"env={file}"]):
-        order = plain(["run", "--no-cache", *options, file])
+        order = parse_plain(["run", "--no-cache", *options, file])
         assert order is not None
         launch(order)
     captured = capsys.readouterr()
@@ -107,7 +107,7 @@ def test_names_of_files(
     monkeypatch.chdir(tmp_path)
     file = f"m{EVIL}.wasm"
     Path(file).write_bytes(content + EVIL.encode())
-    order = plain(["run", "--no-cache", file])
+    order = parse_plain(["run", "--no-cache", file])
     assert order is not None
     assert launch(order) == 2
     os.unlink(file)

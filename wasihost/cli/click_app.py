@@ -1,7 +1,7 @@
 """The `wasihost` command as click knows it: options, help, messages about bad usage, completion.
 
-Rules of this file: arguments in, an `Order` or a report out. What `options.plain` understands does not come here, so
-that a plain run does not pay for importing click; everything that it does not understand does.
+Rules of this file: arguments in, `RunArguments` or printed text out. Command lines that `options.parse_plain` reads do
+not come here, so a plain run does not pay for the import of click; all others do.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 
 import click
 
-from wasihost.cli.hints import bad_value, no_folder
+from wasihost.cli.hints import bad_value
 from wasihost.cli.launch import launch
-from wasihost.cli.options import OPTIONS, STDIN, Option, Order, means_run, mount
+from wasihost.cli.options import OPTIONS, STDIN, Option, RunArguments, means_run
 from wasihost.errors import WasihostError
 from wasihost.outcomes import printable
 
@@ -30,23 +30,28 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="wasihost", prog_name="wasihost")
 def main() -> None:
-    """Run WebAssembly programs made for WASI, with just what you give them.
+    """Run WebAssembly programs that were built for WASI (preview 1).
 
-    For completion in bash: eval "$(_WASIHOST_COMPLETE=bash_source wasihost)"; zsh and fish have theirs.
+    A program can use only the directories, variables and sockets that you pass with options.
+
+    \b
+    Examples:
+      wasihost tool.wasm --help          run a program; what follows the file is passed to it
+      wasihost --dir . tool.wasm in.txt  the same, and it can use the current directory
+      wasihost inspect tool.wasm         what the program needs, without running it
+
+    `wasihost run --help` lists the options of run. Completion in bash: eval "$(_WASIHOST_COMPLETE=bash_source
+    wasihost)"; in zsh and fish use zsh_source and fish_source.
     """
 
 
-def _reading(option: Option) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """A click callback that reads values as `options` does."""
-    read = option.read
-    assert read is not None
+def _reader(name: str, option: Option) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Returns a click callback that reads the values of an option by the table."""
 
     def one(parameter: click.Parameter, text: str) -> Any:
-        value = read(text)
+        value = option.value(text)
         if value is None:
-            raise click.BadParameter(bad_value(option.metavar, text), param=parameter)
-        if read is mount and not os.path.isdir(value[1]):
-            raise click.BadParameter(no_folder(parameter.opts[0], text, value[1]), param=parameter)
+            raise click.BadParameter(bad_value(name, option, text), param=parameter)
         return value
 
     def callback(_context: click.Context, parameter: click.Parameter, given: Any) -> Any:
@@ -59,23 +64,33 @@ def _reading(option: Option) -> Callable[[click.Context, click.Parameter, Any], 
 
 def _with_options(command: Callable[..., None]) -> Callable[..., None]:
     for name, option in reversed(OPTIONS.items()):
-        about = option.help + (" Repeatable." if option.repeated else "")
+        text = option.help + (" Can be repeated." if option.repeated else "")
         if option.read is None:
-            command = click.option(name, option.field, is_flag=True, help=about)(command)
+            decorate = click.option(name, option.field, is_flag=True, help=text)
         else:
-            command = click.option(name, option.field, metavar=option.metavar, multiple=option.repeated, help=about,
-                                   callback=_reading(option))(command)  # fmt: skip
+            decorate = click.option(
+                name,
+                option.field,
+                metavar=option.metavar,
+                multiple=option.repeated,
+                help=text,
+                callback=_reader(name, option),
+            )
+        command = decorate(command)
     return command
 
 
-@main.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@main.command(
+    short_help="Run a program.", context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False}
+)
 @_with_options
 @click.argument("module", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def run(**given: Any) -> None:
-    """Run MODULE: a .wasm or .wat file, or - for standard input.
+    """Run the program MODULE: a .wasm or .wat file, or - for standard input.
 
-    Everything after it belongs to the guest. The word `run` may be left out.
+    Everything after MODULE is passed to the program. The word `run` may be left out. In the options below, "guest"
+    means the program that runs.
 
     \b
     Examples:
@@ -87,20 +102,28 @@ def run(**given: Any) -> None:
       wasihost run --invoke add adder.wasm 1 2
 
     \b
-    Exit status: the guest's; 124 timeout, 125 limit exceeded, 134 trap, 2 bad usage or a module that cannot be run.
+    Exit status: the guest's own; or
+      2    wrong usage, or a module that cannot be run
+      124  timeout
+      125  a limit was exceeded
+      134  trap
     """
-    sys.exit(launch(Order(**given)))
+    sys.exit(launch(RunArguments(**given)))
 
 
-@main.command()
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-@click.option("--features", multiple=True, metavar="LIST", help="As for run: whether the module does without those "
-              "that are off.")  # fmt: skip
+@main.command(short_help="Describe a module without running it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--features",
+    multiple=True,
+    metavar="LIST",
+    help="As for run: check whether the module is valid with these features.",
+)
 @click.argument("module", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 def inspect(module: str, as_json: bool, features: tuple[str, ...]) -> None:
-    """Say what MODULE (a file, or - for standard input) is, what it wants from its host, and how to run it.
+    """Print what MODULE (a file, or - for standard input) is, what it imports and exports, and how to run it.
 
-    It is validated, but not compiled. Components are looked into.
+    The module is validated, but not compiled. For a component, the modules inside it are shown.
 
     \b
     Example:
@@ -120,12 +143,12 @@ def inspect(module: str, as_json: bool, features: tuple[str, ...]) -> None:
 
 @main.group()
 def cache() -> None:
-    """Compiled modules kept on disk."""
+    """Show or clear the cache of compiled modules."""
 
 
 @cache.command()
 def info() -> None:
-    """Where they are, how many, and how much room they take."""
+    """Print the folder of the cache, the number of modules in it and their size."""
     from wasihost.common.cache_folder import folder
     from wasihost.engines.wasmtime.cache import LIMIT, entries
 
@@ -136,11 +159,11 @@ def info() -> None:
 
 
 @cache.command()
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="Remove without asking.")
 def clear(yes: bool) -> None:
-    """Remove all of them, and nothing else. Guests that run now go on.
+    """Remove all compiled modules, and nothing else. Guests that are running go on.
 
-    Where there is no terminal nobody is asked.
+    Asks first if standard input is a terminal.
     """
     from wasihost.common.cache_folder import folder
     from wasihost.engines.wasmtime.cache import clear as remove

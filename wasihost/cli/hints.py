@@ -1,6 +1,6 @@
-"""What the command says to somebody who typed what cannot work, or whose guest did not find a file.
+"""Messages for a command line that cannot work, and for a guest that may not have found a file.
 
-Rules of this file: it is imported when something went wrong, never before; every text is one line.
+Rules of this file: it is imported only after something went wrong; each message is one line that says what to type.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from wasihost.cli.options import Order
+from wasihost.cli.options import Option, RunArguments, mount
 from wasihost.common.names import listed, near, shown
 from wasihost.errors import WasihostError
 
@@ -33,29 +33,35 @@ _EXAMPLES: Final = {
 }
 
 
-def bad_value(metavar: str, text: str) -> str:
-    """A value that its option cannot read."""
-    example = _EXAMPLES.get(metavar)
-    return f"{text!r} is not {metavar}" + (f", {example}" if example else "")
+def bad_value(name: str, option: Option, text: str) -> str:
+    """The message for a value that the option `name` cannot use."""
+    if option.read is mount and (value := mount(text)):
+        return _missing_folder(name, text, value[1])
+    example = _EXAMPLES.get(option.metavar)
+    return f"{text!r} is not {option.metavar}" + (f", {example}" if example else "")
 
 
-def no_folder(option: str, value: str, host: str) -> str:
-    """A directory that there is not; perhaps it was written as docker writes it."""
-    parts = value.split(":")
-    if "::" not in value and len(parts) > 1 and os.path.isdir(parts[0]):
+def _missing_folder(name: str, text: str, host: str) -> str:
+    """The message for a host directory that does not exist; perhaps it was written as docker has it, with one colon."""
+    parts = text.split(":")
+    if "::" not in text and len(parts) > 1 and os.path.isdir(parts[0]):
         if parts[-1] in ("ro", "rw") and len(parts) > 2:
-            option = "--ro-dir" if parts.pop() == "ro" else "--dir"
-        return f"write two colons between host and guest directory: {option} {parts[0]}::{':'.join(parts[1:])}"
+            name = "--ro-dir" if parts.pop() == "ro" else "--dir"
+        return f"write two colons between host and guest directory: {name} {parts[0]}::{':'.join(parts[1:])}"
     if os.path.exists(host):
-        return f"{host!r} is no directory; give the one that it lies in: {option} {os.path.dirname(host) or '.'}"
-    return f"{host!r} is no directory on this machine"
+        return f"{host!r} is not a directory; pass the one that it lies in: {name} {os.path.dirname(host) or '.'}"
+    return f"{host!r} is not a directory on this machine"
 
 
 # -- --invoke ----------------------------------------------------------------------------------------------------------
 
 
-def arguments(name: str, exports: dict[str, Item], texts: Sequence[str]) -> list[int | float]:
-    """The numbers to call an export with. WasihostError where there is no such function, or it takes others."""
+def numbers_for(name: str, exports: dict[str, Item], texts: Sequence[str]) -> list[int | float]:
+    """Convert the arguments of `--invoke` to what the export takes.
+
+    Raises:
+        WasihostError: There is no such function, it takes another number of arguments, or one of them does not fit.
+    """
     functions = [one for one, item in exports.items() if item.kind == "func"]
     if name not in functions:
         meant = near(name, functions)
@@ -76,10 +82,10 @@ def _number(usage: str, text: str, type_: str) -> int | float:
         number = int(text, 0) if whole else _real(text)
     except ValueError:
         what = "whole numbers" if whole else "numbers"
-        raise WasihostError(f"--invoke {usage}: {type_} are {what}, and {text!r} is none") from None
+        raise WasihostError(f"--invoke {usage}: {type_} are {what}, and {text!r} is not one") from None
     bits = int(type_[1:]) if type_[1:].isdigit() else 64
     if whole and not -(1 << bits - 1) <= number < 1 << bits:
-        raise WasihostError(f"--invoke {usage}: {text} is no {type_}: from {-(1 << bits - 1)} to {(1 << bits) - 1}")
+        raise WasihostError(f"--invoke {usage}: {text} is not an {type_}: from {-(1 << bits - 1)} to {(1 << bits) - 1}")
     return number
 
 
@@ -93,14 +99,14 @@ def _real(text: str) -> float:
 # -- files that the guest cannot see -----------------------------------------------------------------------------------
 
 
-def unseen(order: Order) -> str | None:
-    """Which argument names a file or directory of this machine that is in no directory of the guest's, if any does.
+def unreachable(arguments: RunArguments) -> str | None:
+    """The message for an argument that names an existing file in no directory of the guest's; None if there is none.
 
-    A guest's libc looks for the directory that a path lies in by itself, and where there is none the host is never
-    asked. So this is looked for in the arguments, once the guest has ended with an error.
+    A guest's libc finds the preopened directory of a path by itself; if there is none, it fails without a call to the
+    host. So the command looks at the arguments after the guest has ended with an error.
     """
-    mounts = [(_plain(guest), host, guest) for guest, host in (*order.dirs, *order.ro_dirs)]
-    for path in _paths(order.args):
+    mounts = [(_plain(guest), host, guest) for guest, host in (*arguments.dirs, *arguments.ro_dirs)]
+    for path in _paths(arguments.args):
         plain = _plain(path)
         if any(_within(plain, guest) for guest, _, _ in mounts):
             continue
@@ -116,7 +122,7 @@ def unseen(order: Order) -> str | None:
 
 
 def _paths(args: Sequence[str]) -> Iterator[str]:
-    """Arguments that may be paths, and what follows `=` in them."""
+    """The arguments that may be paths: those without a dash, and what follows `=` in options."""
     for arg in args:
         if not arg.startswith("-"):
             yield arg
@@ -140,7 +146,7 @@ def _folder(path: str) -> str | None:
 
 
 def _plain(path: str) -> str:
-    """As wasi-libc compares paths: without what stands for the current directory and the root."""
+    """A path as wasi-libc compares it: without `.` components and the leading slash."""
     path = posixpath.normpath(path).lstrip("/")
     return "" if path == "." else path
 

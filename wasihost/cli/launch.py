@@ -1,11 +1,10 @@
-"""The `wasihost` command: from an order to an exit status.
+"""From the arguments of `run` to an exit status.
 
-Rules of this file: an order to a config and errors to messages and exit statuses; nothing else. Exit statuses: the
-guest's own; 124 for a timeout, as coreutils has it; 125 for a limit; 134 for a trap, as a shell sees SIGABRT; 2 for bad
-usage or a module that cannot be run.
+Rules of this file: it turns arguments into a config, and errors into messages and exit statuses; nothing else. The exit
+status is the guest's own, or 124 for a timeout (as coreutils' `timeout` has it), 125 for a limit, 134 for a trap (as a
+shell reports SIGABRT), 2 for wrong usage or a module that cannot be run.
 
-A plain run goes by `fast_path`, which imports no more than it needs; importing click alone takes as long as half a
-start.
+A plain run goes through `fast_path`, which imports no more than it needs. Everything else is imported where it is used.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from wasihost.cli.options import STDIN, Order
+from wasihost.cli.options import OPTIONS, STDIN, RunArguments
 from wasihost.config import INHERIT, Inherit, ModuleConfig
 from wasihost.errors import ExitError, GuestError, LimitExceeded, TimeoutExpired, TrapError, WasihostError
 from wasihost.outcomes import printable
@@ -34,174 +33,205 @@ TRAP_STATUS = 134
 USAGE_STATUS = 2
 
 
-def launch(order: Order) -> int:
-    """Run the module and answer the exit status; what went wrong is said on standard error."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not so where Ctrl-C is ignored
-        # Python's own way waits for the next call of the guest; one that only computes could not be stopped.
+def launch(arguments: RunArguments) -> int:
+    """Run the module. Returns the exit status; errors become messages on standard error."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # where Ctrl-C is ignored, it stays ignored
+        # Python's handler acts at the guest's next call of the host; the system's default also stops a guest that only
+        # computes.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     _occupy_standard_descriptors()
     hint = False
     try:
-        status = _run(order, _config(order))
+        status = _run(arguments, _config(arguments))
         hint = status != 0
     except OSError as error:
-        _complain(f"{printable(str(error.filename or order.module))}: {error.strerror or error}")
+        _print(f"{printable(str(error.filename or arguments.module))}: {error.strerror or error}")
         status = USAGE_STATUS
     except TimeoutExpired as error:
-        _complain(f"{printable(order.module)}: ended after {error.timeout:g} seconds")
+        _print(f"{printable(arguments.module)}: ended after {error.timeout:g} seconds")
         status = TIMEOUT_STATUS
     except LimitExceeded as error:
-        _complain(f"{printable(order.module)}: {error} (limit: {error.limit})")
+        _print(f"{printable(arguments.module)}: {error} (limit: {error.limit})")
         status = LIMIT_STATUS
     except TrapError as error:
-        _complain(str(error))
+        _print(str(error))
         status = TRAP_STATUS
         hint = True
     except WasihostError as error:
-        _complain(str(error))
+        _print(str(error))
         status = USAGE_STATUS
-    if hint and order.args and order.invoke is None:
-        from wasihost.cli.hints import unseen
+    if hint and arguments.args and arguments.invoke is None:
+        from wasihost.cli.hints import unreachable
 
-        if text := unseen(order):
-            _complain(text)
+        if text := unreachable(arguments):
+            _print(text)
     return status & 0xFF
 
 
-def _config(order: Order) -> ModuleConfig:
-    own = "guest" if order.module == STDIN else os.path.basename(order.module)
-    config = ModuleConfig().with_args(order.argv0 or own, *order.args)
+def _config(arguments: RunArguments) -> ModuleConfig:
+    own = "guest" if arguments.module == STDIN else os.path.basename(arguments.module)
+    config = ModuleConfig().with_args(arguments.argv0 or own, *arguments.args)
     config = config.with_stdin(INHERIT).with_stdout(INHERIT).with_stderr(INHERIT)
-    bounds: MountOptions = {"one_file_system": order.one_file_system, "kernel_files": order.kernel_files}
-    for guest, host in order.dirs:
+    bounds: MountOptions = {"one_file_system": arguments.one_file_system, "kernel_files": arguments.kernel_files}
+    for guest, host in arguments.dirs:
         config = config.with_host_directory_preopen(guest, host, **bounds)
-    for guest, host in order.ro_dirs:
+    for guest, host in arguments.ro_dirs:
         config = config.with_read_only_fs(guest, host, **bounds)
-    for number, (host, port) in enumerate(order.tcplisten):
+    for number, (host, port) in enumerate(arguments.tcplisten):
         listener = _listen(host, port)
-        listener.setblocking(not order.tcp_nonblock)
+        listener.setblocking(not arguments.tcp_nonblock)
         config = config.with_listener(f"tcplisten{number}", listener)
-    if order.env_inherit:
+    if arguments.env_inherit:
         for name, value in os.environb.items():
             config = config.with_env(name, value)
-    for variable, text in order.env:
+    for variable, text in arguments.env:
         passed = os.environ.get(variable) if text is None else text
         if passed is not None:
             config = config.with_env(variable, passed)
         else:
-            _complain(f"--env {variable}: there is no such variable here, so the guest has none; give it a value: "
-                      f"--env {variable}=VALUE")  # fmt: skip
-    if order.max_memory is not None:
-        config = config.with_limits(memory=order.max_memory)
-    if order.max_stack is not None:
-        config = config.with_limits(stack=order.max_stack)
-    if order.compile_timeout is not None or order.compile_memory is not None:
-        config = config.with_limits(compile_timeout=order.compile_timeout, compile_memory=order.compile_memory)
-    if order.fuel is not None:
-        config = config.with_limits(fuel=order.fuel)
-    if order.max_open_files is not None:
-        config = config.with_limits(open_files=order.max_open_files)
-    if order.max_output is not None:
+            _print(
+                f"--env {variable}: there is no such variable here, so the guest has none; give it a value: "
+                f"--env {variable}=VALUE"
+            )
+    values = arguments._asdict()
+    limits = {option.limit: values[option.field] for option in OPTIONS.values() if option.limit}
+    if limits := {name: value for name, value in limits.items() if value is not None}:
+        config = config.with_limits(**limits)
+    if arguments.max_output is not None:
         from wasihost.config.limits import OutputLimit
 
-        both = Inherit(None, OutputLimit(order.max_output))
+        both = Inherit(None, OutputLimit(arguments.max_output))
         config = config.with_stdout(both).with_stderr(both)
     return config
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Which port the system chose is said on standard error. WasihostError if there is none."""
+    """Open a listening socket. The port is printed on standard error if the system chose it.
+
+    Raises:
+        WasihostError: The system cannot listen on this address.
+    """
     import socket
 
     shown = f"[{host}]" if ":" in host else host
     try:
         family, _, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         made = socket.create_server(where, family=family)
-    except (socket.gaierror, UnicodeError) as error:  # UnicodeError: a host name that cannot be one
+    except (socket.gaierror, UnicodeError) as error:  # UnicodeError: a host name with impossible characters
         raise WasihostError(f"cannot listen on {shown}:{port}: {getattr(error, 'strerror', None) or error}") from error
     except OSError as error:
         raise WasihostError(f"cannot listen on {shown}:{port}: {os.strerror(error.errno or 0)}") from error
     if not port:
-        _complain(f"listening on {shown}:{made.getsockname()[1]}")
+        _print(f"listening on {shown}:{made.getsockname()[1]}")
     return made
 
 
-def _run(order: Order, config: ModuleConfig) -> int:
+def _run(arguments: RunArguments, config: ModuleConfig) -> int:
     progress = None
     if sys.stderr is not None and sys.stderr.isatty():
         from wasihost.cli.progress import Progress
 
         progress = Progress()
-    features = _features(order)
-    if order.isolate:
-        return _run_isolated(order, config, progress, features)
-    if not (order.stats or order.invoke or order.preload or order.stub):
+    features = _features(arguments)
+    if arguments.isolate:
+        return _run_isolated(arguments, config, progress, features)
+    if not (arguments.stats or arguments.invoke or arguments.preload or arguments.stub):
         from wasihost.cli.fast_path import execute
 
-        return execute(_source(order.module), config, cache=not order.no_cache, timeout=order.timeout,
-                       on_compile=progress, features=features)  # fmt: skip
+        return execute(
+            _source(arguments.module),
+            config,
+            cache=not arguments.no_cache,
+            timeout=arguments.timeout,
+            on_compile=progress,
+            features=features,
+        )
     from wasihost.cli.stats_table import table
     from wasihost.embedding.instantiate import instantiate
     from wasihost.guest.instance import Instance
 
-    stubs = _stubs(order)
+    stubs = _stubs(arguments)
     with contextlib.ExitStack() as stack:
 
         def make(module: str, config: ModuleConfig, *imports: Provider) -> Instance:
             return stack.enter_context(
-                instantiate(_source(module), config, timeout=order.timeout, cache=not order.no_cache, stats=order.stats,
-                            imports=(*imports, *stubs), on_compile=progress, features=features)
-            )  # fmt: skip
+                instantiate(
+                    _source(module),
+                    config,
+                    timeout=arguments.timeout,
+                    cache=not arguments.no_cache,
+                    stats=arguments.stats,
+                    imports=(*imports, *stubs),
+                    on_compile=progress,
+                    features=features,
+                )
+            )
 
         try:
-            libraries = [make(file, config.with_args(file)).as_imports(name) for name, file in order.preload]
-            guest = make(order.module, config, *libraries)
-            if order.stats:
+            libraries = [make(file, config.with_args(file)).as_imports(name) for name, file in arguments.preload]
+            guest = make(arguments.module, config, *libraries)
+            if arguments.stats:
                 stack.callback(lambda: print(table(guest.stats), file=sys.stderr, flush=True))
-            if order.invoke is None:
-                return guest.run_through(order.timeout)
-            from wasihost.cli.hints import arguments
+            if arguments.invoke is None:
+                return guest.run_through(arguments.timeout)
+            from wasihost.cli.hints import numbers_for
 
-            numbers = arguments(order.invoke, guest.module.exports, order.args)
-            answer = guest.call(order.invoke, *numbers, timeout=order.timeout)
+            numbers = numbers_for(arguments.invoke, guest.module.exports, arguments.args)
+            result = guest.call(arguments.invoke, *numbers, timeout=arguments.timeout)
         except ExitError as end:
             return end.code
-        for number in answer if isinstance(answer, tuple) else [] if answer is None else [answer]:
+        for number in result if isinstance(result, tuple) else [] if result is None else [result]:
             print(number, flush=True)
         return 0
 
 
-def _features(order: Order) -> str:
-    if not order.features:
+def _features(arguments: RunArguments) -> str:
+    if not arguments.features:
         return ""
     from wasihost.guest.module import settled
 
-    return settled(",".join(order.features))
+    return settled(",".join(arguments.features))
 
 
-def _run_isolated(order: Order, config: ModuleConfig, progress: OnCompile | None, features: str) -> int:
-    """The same in a process of its own. WasihostError for what has to be in this one."""
-    if order.invoke or order.preload or order.stub:
+def _run_isolated(arguments: RunArguments, config: ModuleConfig, progress: OnCompile | None, features: str) -> int:
+    """Run the module in a process of its own.
+
+    Raises:
+        WasihostError: An option was given that works only in this process.
+    """
+    if arguments.invoke or arguments.preload or arguments.stub:
         raise WasihostError("--isolate is for a program that stands alone: leave out --invoke, --preload and --stub")
     from wasihost.cli.stats_table import table
     from wasihost.embedding.run import run
 
     stats = None
     try:
-        done = run(_source(order.module), config, timeout=order.timeout, cache=not order.no_cache, stats=order.stats,
-                   on_compile=progress, features=features, isolation="process")  # fmt: skip
+        done = run(
+            _source(arguments.module),
+            config,
+            timeout=arguments.timeout,
+            cache=not arguments.no_cache,
+            stats=arguments.stats,
+            on_compile=progress,
+            features=features,
+            isolation="process",
+        )
         stats = done.stats
     except GuestError as error:
         stats = error.stats
         raise
     finally:
-        if order.stats and stats is not None:
+        if arguments.stats and stats is not None:
             print(table(stats), file=sys.stderr, flush=True)
     return done.returncode
 
 
 def _source(module: str) -> str | bytes:
-    """The path of the module, or its bytes from standard input. WasihostError where that is a terminal."""
+    """The path of the module, or its bytes from standard input.
+
+    Raises:
+        WasihostError: The module is to be read from a terminal.
+    """
     if module != STDIN:
         return module
     if sys.stdin is None or sys.stdin.isatty():
@@ -209,26 +239,29 @@ def _source(module: str) -> str | bytes:
     return sys.stdin.buffer.read()
 
 
-def _stubs(order: Order) -> list[Provider]:
-    if not order.stub:
+def _stubs(arguments: RunArguments) -> list[Provider]:
+    if not arguments.stub:
         return []
     from wasihost.imports import Imports
 
-    return [Imports.stub(name) for name in order.stub]
+    return [Imports.stub(name) for name in arguments.stub]
 
 
 def _occupy_standard_descriptors() -> None:
-    """Where this process was started with one of 0, 1 and 2 closed, `/dev/null`: else the next file that is opened
-    takes the number, and the guest has that file as its stream."""
+    """Open `/dev/null` as each of 0, 1 and 2 that was closed when this process started.
+
+    Otherwise the next file to be opened would get the number, and the guest would have that file as its stream.
+    """
     for fd in range(3):
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
 
 
-def _complain(text: str) -> None:
-    """A message on standard error, if there is anyone to read it: the exit status says the same."""
+def _print(text: str) -> None:
+    """Print a message on standard error. Failures are ignored, because the exit status is enough."""
     text = "\n".join(map(printable, text.split("\n")))
-    with contextlib.suppress(OSError, AttributeError, ValueError):  # None or closed where the process began without it
+    # Without it at the start of the process, `sys.stderr` is None or closed.
+    with contextlib.suppress(OSError, AttributeError, ValueError):
         print(f"wasihost: {text}", file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
-"""What a `wasihost run` asks for, and how its options are read.
+"""The options of `wasihost run`: one table, and a parser for command lines without a mistake.
 
-Rules of this file: text to values, nothing is opened or run; every reader answers None for what it cannot read.
-`launch` and `click_app` both read by this table.
+Rules of this file: text to values; nothing is opened or run. A reader returns None for text that it cannot read.
+`parse_plain` and `click_app` both read `OPTIONS`, so an option is added there, and as a field of `RunArguments`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 STDIN: Final = "-"
-"""As the module: standard input."""
+"""As MODULE: read the module from standard input."""
 
 
-class Order(NamedTuple):
-    """Pairs of guest path and host directory, variables, limits; the module and its arguments."""
+class RunArguments(NamedTuple):
+    """The values of all options of `run`, the module, and the guest's arguments.
+
+    `dirs` and `ro_dirs` are pairs of guest path and host directory.
+    """
 
     dirs: tuple[tuple[str, str], ...] = ()
     ro_dirs: tuple[tuple[str, str], ...] = ()
@@ -54,7 +57,7 @@ def mount(value: str) -> tuple[str, str] | None:
 
 
 def variable(value: str) -> tuple[str, str | None] | None:
-    """NAME=VALUE -> (name, value); NAME -> (name, None), which passes this process' own."""
+    """NAME=VALUE -> (name, value); NAME -> (name, None), which passes on this process's own variable."""
     name, separator, content = value.partition("=")
     return (name, content if separator else None) if name else None
 
@@ -76,87 +79,179 @@ def preload(value: str) -> tuple[str, str] | None:
     return (name, file) if separator and name and file else None
 
 
-_TIMES: Final = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_UNITS: Final = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 def seconds(value: str) -> float | None:
-    """A number of seconds, 0 or more, or with another unit: 300ms, 10s, 5m, 1h."""
+    """A time of 0 or more, in seconds or with a unit: 10, 300ms, 10s, 5m, 1h."""
     figures = value.strip().rstrip("abcdefghijklmnopqrstuvwxyz")
     try:
-        number = float(figures) * _TIMES[value.strip()[len(figures) :]]
+        number = float(figures) * _UNITS[value.strip()[len(figures) :]]
     except (ValueError, KeyError):
         return None
     return number if 0 <= number < float("inf") else None
 
 
 def count(value: str) -> int | None:
-    """A whole number, 0 or more, as far as anything counts."""
+    """A whole number, 0 or more, of at most 19 digits."""
     return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
 
 
 def size(value: str) -> int | None:
-    """Bytes: 1048576, 64MiB, 64M, 1GiB."""
+    """A number of bytes: 1048576, 64MiB, 64M, 1GiB."""
     from wasihost.common.sizes import size as bytes_of
 
     return bytes_of(value)
 
 
 def name(value: str) -> str | None:
-    """Any text but none."""
+    """Any text that is not empty."""
     return value or None
 
 
 class Option(NamedTuple):
-    """One option: the field of `Order`, how its value is read, what its value is called, whether it may be repeated."""
+    """One option of `run`.
+
+    `field` is its field of `RunArguments`; `read` reads its value (None: a flag without a value); `metavar` is what
+    messages call the value; `limit` is the name of the config's limit that the value is, if it is one.
+    """
 
     field: str
-    read: Callable[[str], Any] | None
-    metavar: str
     help: str
+    read: Callable[[str], Any] | None = None
+    metavar: str = ""
     repeated: bool = False
+    limit: str = ""
+
+    def value(self, text: str) -> Any:
+        """The value that `text` means; None if it cannot be read or is a host directory that does not exist."""
+        assert self.read is not None
+        value = self.read(text)
+        return None if self.read is mount and value is not None and not os.path.isdir(value[1]) else value
 
 
 OPTIONS: Final[dict[str, Option]] = {
-    "--dir": Option("dirs", mount, "HOST[::GUEST]", "Give the guest a directory, under its own path or another.",
-                    True),
-    "--ro-dir": Option("ro_dirs", mount, "HOST[::GUEST]", "The same, but the guest cannot change anything in it.",
-                       True),
-    "--one-file-system": Option("one_file_system", None, "", "Leave out what is mounted in these directories."),
-    "--kernel-files": Option("kernel_files", None, "", "Give /proc, /sys and devices in them too: with these a guest "
-                             "can read and write this process' memory."),
-    "--env": Option("env", variable, "NAME[=VALUE]", "Set a variable, or pass this process' own; none is set else.",
-                    True),
-    "--env-inherit": Option("env_inherit", None, "", "Pass this process' whole environment."),
-    "--tcplisten": Option("tcplisten", address, "HOST:PORT", "Give the guest a socket that listens; port 0 is any.",
-                          True),
-    "--tcp-nonblock": Option("tcp_nonblock", None, "", "Such sockets do not wait by themselves; Go's net needs that."),
-    "--preload": Option("preload", preload, "NAME=FILE", "A guest whose exports the module imports from NAME; it has "
-                        "memory and descriptors of its own.", True),
-    "--stub": Option("stub", name, "NAME", "Stand in for what is left of this import module; a call to it ends the "
-                     "guest (status 134).", True),
-    "--argv0": Option("argv0", name, "NAME", "What the guest is called; else its file's name."),
-    "--timeout": Option("timeout", seconds, "SECONDS", "End the guest after so many seconds, or 300ms, 10s, 5m, 1h "
-                        "(status 124)."),
-    "--max-memory": Option("max_memory", size, "SIZE", "Linear memory it may have, such as 64MiB."),
-    "--max-stack": Option("max_stack", size, "SIZE", "Stack for its calls, of the 8 MiB that a program has mostly; "
-                          "512KiB if not given."),
-    "--compile-timeout": Option("compile_timeout", seconds, "SECONDS", "Refuse a module that is not compiled in so "
-                                "many seconds (status 125)."),
-    "--compile-memory": Option("compile_memory", size, "SIZE", "Memory that compiling may take (status 125)."),
-    "--fuel": Option("fuel", count, "N", "Work it may do, about one unit per instruction (status 125)."),
-    "--max-output": Option("max_output", size, "SIZE", "Bytes it may write to stdout and stderr (status 125)."),
-    "--max-open-files": Option("max_open_files", count, "N", "Files it may have open at once."),
-    "--invoke": Option("invoke", name, "FUNC", "Call this export with ARGS as numbers, and print what it answers."),
-    "--features": Option("features", name, "LIST", "WebAssembly features to switch off and on, such as "
-                         "-simd,+wide-arithmetic, or wasm-2.0 for those of that version.", True),
-    "--no-cache": Option("no_cache", None, "", "Compile without looking at compiled modules on disk."),
-    "--isolate": Option("isolate", None, "", "Run it in a process of its own that has given up everything else."),
-    "--stats": Option("stats", None, "", "Afterwards, say on stderr what the guest used and called."),
-}  # fmt: skip
+    "--dir": Option(
+        "dirs",
+        "Let the guest use this directory, under the same path or as GUEST.",
+        mount,
+        "HOST[::GUEST]",
+        repeated=True,
+    ),
+    "--ro-dir": Option(
+        "ro_dirs",
+        "Like --dir, but the guest cannot change anything in it.",
+        mount,
+        "HOST[::GUEST]",
+        repeated=True,
+    ),
+    "--one-file-system": Option("one_file_system", "Hide other file systems that are mounted inside the directories."),
+    "--kernel-files": Option(
+        "kernel_files",
+        "Do not hide /proc, /sys and devices inside the directories. Dangerous: through them a guest can read and "
+        "write the memory of this process.",
+    ),
+    "--env": Option(
+        "env",
+        "Set an environment variable, or pass on this process's own. Without it the guest has none.",
+        variable,
+        "NAME[=VALUE]",
+        repeated=True,
+    ),
+    "--env-inherit": Option("env_inherit", "Pass on the whole environment of this process."),
+    "--tcplisten": Option(
+        "tcplisten",
+        "Pass the guest a socket that listens on this address. Port 0 means any free port.",
+        address,
+        "HOST:PORT",
+        repeated=True,
+    ),
+    "--tcp-nonblock": Option("tcp_nonblock", "Make these sockets non-blocking, as Go's net package needs them."),
+    "--preload": Option(
+        "preload",
+        "Run FILE as a guest of its own first; the module imports its exports from NAME. The two share neither memory "
+        "nor descriptors.",
+        preload,
+        "NAME=FILE",
+        repeated=True,
+    ),
+    "--stub": Option(
+        "stub",
+        "Accept imports from NAME that nothing provides. A call to one of them ends the guest (exit status 134).",
+        name,
+        "NAME",
+        repeated=True,
+    ),
+    "--argv0": Option("argv0", "The guest's argv[0]. Default: the name of the module's file.", name, "NAME"),
+    "--timeout": Option(
+        "timeout", "End the guest after this time: 10, 2.5, 300ms, 10s, 5m, 1h (exit status 124).", seconds, "SECONDS"
+    ),
+    "--max-memory": Option(
+        "max_memory",
+        "Limit the guest's memories and tables together, such as 64MiB: growing beyond it fails. Default: 1GiB.",
+        size,
+        "SIZE",
+        limit="memory",
+    ),
+    "--max-stack": Option(
+        "max_stack",
+        "Limit the stack for the guest's calls. Default: 512KiB; most systems give a program 8 MiB in all.",
+        size,
+        "SIZE",
+        limit="stack",
+    ),
+    "--compile-timeout": Option(
+        "compile_timeout",
+        "Refuse a module that takes longer than this to compile (exit status 125).",
+        seconds,
+        "SECONDS",
+        limit="compile_timeout",
+    ),
+    "--compile-memory": Option(
+        "compile_memory",
+        "Refuse a module that needs more memory than this to compile (exit status 125).",
+        size,
+        "SIZE",
+        limit="compile_memory",
+    ),
+    "--fuel": Option(
+        "fuel",
+        "Limit the work of the guest, in units of about one instruction (exit status 125).",
+        count,
+        "N",
+        limit="fuel",
+    ),
+    "--max-output": Option(
+        "max_output",
+        "Limit the bytes that the guest writes to stdout and stderr together (exit status 125).",
+        size,
+        "SIZE",
+    ),
+    "--max-open-files": Option(
+        "max_open_files", "Limit how many files the guest has open at once.", count, "N", limit="open_files"
+    ),
+    "--invoke": Option(
+        "invoke", "Call this exported function with ARGS as numbers, and print what it returns.", name, "FUNC"
+    ),
+    "--features": Option(
+        "features",
+        "Switch WebAssembly features off and on, such as -simd,+wide-arithmetic, or wasm-2.0 for those of that "
+        "version.",
+        name,
+        "LIST",
+        repeated=True,
+    ),
+    "--no-cache": Option("no_cache", "Compile the module without the cache of compiled modules on disk."),
+    "--isolate": Option("isolate", "Run the guest in a separate process that has dropped all access it does not need."),
+    "--stats": Option("stats", "At the end, print on stderr what the guest used and which functions it called."),
+}
 
 
 def means_run(first: str) -> bool:
-    """Whether a command line that begins with this leaves out the word `run`: with a module, or an option of `run`."""
+    """True if a command line that starts with `first` leaves out the word `run`.
+
+    It then starts with a module or with an option of `run`.
+    """
     if first in ("run", "inspect", "cache"):
         return False
     return (
@@ -167,8 +262,11 @@ def means_run(first: str) -> bool:
     )
 
 
-def plain(arguments: Sequence[str]) -> Order | None:
-    """The order, if every argument before the module is a full option with a good value; else None, for click."""
+def parse_plain(arguments: Sequence[str]) -> RunArguments | None:
+    """Read a `run` command line in which all is well: option names in full, values that can be read, an existing file.
+
+    Returns None for anything else; click then reads the same arguments, and prints what is wrong with them.
+    """
     if not arguments:
         return None
     at = 1
@@ -178,7 +276,7 @@ def plain(arguments: Sequence[str]) -> Order | None:
         at = 0
     values: dict[str, Any] = {}
     while at < len(arguments) and arguments[at].startswith("-") and arguments[at] != STDIN:
-        text, separator, value = arguments[at].partition("=")
+        text, separator, given = arguments[at].partition("=")
         at += 1
         if text == "--" and not separator:
             break
@@ -191,12 +289,12 @@ def plain(arguments: Sequence[str]) -> Order | None:
         if not separator:
             if at >= len(arguments):
                 return None
-            value = arguments[at]
+            given = arguments[at]
             at += 1
-        read = option.read(value)
-        if read is None or (option.read is mount and not os.path.isdir(read[1])):
+        value = option.value(given)
+        if value is None:
             return None
-        values[option.field] = (*values.get(option.field, ()), read) if option.repeated else read
+        values[option.field] = (*values.get(option.field, ()), value) if option.repeated else value
     if at >= len(arguments) or not (arguments[at] == STDIN or os.path.isfile(arguments[at])):
         return None
-    return Order(**values, module=arguments[at], args=tuple(arguments[at + 1 :]))
+    return RunArguments(**values, module=arguments[at], args=tuple(arguments[at + 1 :]))

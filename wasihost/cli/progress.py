@@ -1,4 +1,4 @@
-"""A word on the terminal while a large module is compiled, which happens once."""
+"""A message on the terminal while a large module is compiled for the first time."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from wasihost.common.unpatched import threading
 if TYPE_CHECKING:
     from wasihost.engines.wasmtime.compiling import Compilation
 
-PATIENCE = 1.0
-"""Seconds before anything is said."""
+DELAY = 1.0
+"""Seconds of compiling before the message appears."""
 
 
 class Progress:
-    """Says what is compiled if that takes long, and takes it back afterwards; to be given as `on_compile`."""
+    """Prints a message if compiling takes long, and erases it afterwards. Pass it as `on_compile`."""
 
     def __init__(self) -> None:
         self._timer: threading.Timer | None = None
         self._shown = ""
 
     def __call__(self, event: Compilation) -> None:
-        """A compilation begins, or is over."""
+        """Called when a compilation begins (`seconds` is None) and when it is over."""
         if event.seconds is None:
-            self._timer = threading.Timer(PATIENCE, self._show, (event,))
+            self._timer = threading.Timer(DELAY, self._show, (event,))
             self._timer.daemon = True
             self._timer.start()
         elif self._timer is not None:

@@ -1,4 +1,4 @@
-"""What a guest used, as a table for people."""
+"""What a guest used, as the table that `--stats` prints."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from wasihost.stats import Stats
 
 
 def table(stats: Stats) -> str:
-    """Several lines."""
+    """Returns the table as text of several lines, without a newline at the end."""
     lines = [
         f"wall time    {stats.wall:.3f} s",
         f"CPU time     {stats.cpu:.3f} s",
@@ -22,8 +22,8 @@ def table(stats: Stats) -> str:
     if stats.calls:
         lines += ["", f"{'function':28} {'calls':>12} {'bytes':>16}"]
         for name, calls in sorted(stats.calls.items(), key=lambda item: -item[1]):
-            lines.append(f"{name:28} {calls:>12,} {stats.bytes.get(name, 0) or '':>16,}" if stats.bytes.get(name)
-                         else f"{name:28} {calls:>12,}")  # fmt: skip
+            moved = stats.bytes.get(name)
+            lines.append(f"{name:28} {calls:>12,}" + (f" {moved:>16,}" if moved else ""))
     if stats.paths:
         lines += ["", "paths", *(f"  {printable(path)}" for path in sorted(stats.paths))]
         if stats.paths_omitted:
