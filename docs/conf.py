@@ -52,7 +52,7 @@ python_maximum_signature_line_length = 100
 
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(collections|os|socket|typing|wasmtime)\..*"),  # other projects' pages, which a build does not fetch
+    (r"py:.*", r"(collections|enum|os|socket|subprocess|typing|wasmtime)\..*"),  # other projects' pages
     (r"py:.*", r"(wasihost|wasi_preview1)\..*"),  # a private module's name for what is public elsewhere, or is not
     (r"py:class", r"[A-Z]\w*"),  # aliases of types that annotations name
 ]
