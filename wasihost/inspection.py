@@ -222,10 +222,10 @@ def _problems(found: Sections) -> tuple[list[str], list[str]]:
 def _refused(code: bytes, features: str) -> list[str]:
     """What the engine has against the module."""
     from wasihost.engines.wasmtime.compiling import validate
-    from wasihost.engines.wasmtime.engine import Kind, engine
+    from wasihost.engines.wasmtime.engine import CompileMode, engine
 
     try:
-        validate(code, "", engine(Kind(features=features)))
+        validate(code, "", engine(CompileMode(features=features)))
     except ModuleError as error:
         return [str(error).removeprefix(": ")]
     return []

@@ -97,10 +97,10 @@ def test_a_note_that_a_guest_could_have_made_is_none(cache: Path, tmp_path: Path
     os.utime(tmp_path / "module.wasm", (1, 1))
     time.sleep(2.1)  # a file that has changed just now gets none
     about = (tmp_path / "module.wasm").stat()
-    file_keys.note(about, "here", "a" * 64)
-    assert file_keys.recall(about, "here") == "a" * 64
+    file_keys.record(about, "here", "a" * 64)
+    assert file_keys.lookup(about, "here") == "a" * 64
     (note,) = cache.glob("*.file")
     content = note.read_bytes()
     note.unlink()
     note.write_bytes(content)
-    assert file_keys.recall(about, "here") is None
+    assert file_keys.lookup(about, "here") is None

@@ -30,7 +30,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     labels: list[str] = []
     compile_wasm = module.compile_wasm
 
-    def counted(code: bytes, label: str = "guest", *others: Any) -> module.Module:
+    def counted(code: bytes, label: str = "guest", *others: Any) -> module.CompiledModule:
         labels.append(label)
         return compile_wasm(code, label, *others)
 
@@ -203,7 +203,7 @@ def test_a_file_is_not_hashed_twice(
     load()
     assert hashed
     assert list(folder.glob("*.file")) == []
-    monkeypatch.setattr(file_keys, "_REST", 0)
+    monkeypatch.setattr(file_keys, "_SETTLE_NS", 0)
     load()  # noted
     load()
     assert not hashed

@@ -13,7 +13,7 @@ from tests.support.wheels import python
 from wasihost import ConfigError, ModuleError
 from wasihost.config.features import NEEDS, SETS, chosen, switched
 from wasihost.engines.wasmtime import features as of_engine
-from wasihost.engines.wasmtime.engine import PLAIN, Kind, engine, feature_setter
+from wasihost.engines.wasmtime.engine import PLAIN, CompileMode, engine, feature_setter
 from wasihost.engines.wasmtime.ffi import has
 from wasihost.engines.wasmtime.library import load
 
@@ -79,12 +79,12 @@ def test_a_feature_on_and_off(name: str) -> None:
 @pytest.mark.parametrize("name", NEEDS)
 def test_what_the_engine_does_by_itself_is_no_kind_of_its_own(name: str) -> None:
     assert of_engine.settled(f"{'+' if of_engine._has(engine(), name) else '-'}{name}") == ""
-    assert engine(Kind(features=of_engine.settled({}))).kind == engine().kind
+    assert engine(CompileMode(features=of_engine.settled({}))).mode == engine().mode
 
 
 @pytest.mark.parametrize("version", SETS)
 def test_what_is_in_no_set_is_off(version: str) -> None:
-    kind = Kind(features=of_engine.settled(version))
+    kind = CompileMode(features=of_engine.settled(version))
     on = {name for name in NEEDS if of_engine._has(engine(kind), name)}
     assert on == {name for name in SETS[version] if of_engine._has(engine(), name)}
     assert (engine(kind).identity != engine(PLAIN).identity) == bool(kind.features)
@@ -192,7 +192,7 @@ def test_two_of_them(one: str, other: str) -> None:
 
 EVERY = """
 import itertools, sys
-from wasihost.engines.wasmtime.engine import Kind, new_config
+from wasihost.engines.wasmtime.engine import CompileMode, new_config
 from wasihost.engines.wasmtime.features import NEEDS, _PROBES, _accepts, settled
 from wasihost.engines.wasmtime.ffi import c
 from wasihost.errors import ConfigError
@@ -215,7 +215,7 @@ for values in itertools.product(*[(True, False)] * len(related), [[True] * len(a
     if features in made:
         continue
     print(features, file=sys.stderr)
-    ptr = c.wasm_engine_new_with_config(new_config(Kind(features=features, stack=1 << 19), parallel=False))
+    ptr = c.wasm_engine_new_with_config(new_config(CompileMode(features=features, stack=1 << 19), parallel=False))
     assert {name: _accepts(ptr, probe) for name, probe in _PROBES.items()} == {
         name: on and all(choice[other] for other in ("multi-value",) if name == "wide-arithmetic")
         for name, on in choice.items()}, choice

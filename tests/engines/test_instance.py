@@ -16,9 +16,9 @@ import pytest
 from tests.support.engine import Host
 from tests.support.timing import few_tries, in_time
 from wasihost.engines.wasmtime import module
-from wasihost.engines.wasmtime.engine import Kind
-from wasihost.engines.wasmtime.epoch import watch
-from wasihost.engines.wasmtime.instance import Instance, Limits
+from wasihost.engines.wasmtime.engine import CompileMode
+from wasihost.engines.wasmtime.epoch import epoch_thread
+from wasihost.engines.wasmtime.instance import EngineInstance, EngineLimits
 from wasihost.errors import LimitExceeded, LinkError, TimeoutExpired, TrapError
 from wasihost.waiting.deadline import Deadline
 
@@ -32,17 +32,19 @@ GUEST = b"""(module
     (f64.add (f64.promote_f32 (local.get 2)) (local.get 3)))
   (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
   (func (export "trap") unreachable))"""
-INTERRUPTIBLE = Kind(interruptible=True)
+INTERRUPTIBLE = CompileMode(interruptible=True)
 
 
 class Opened:
     """The guest above, open, with a deadline of its own."""
 
-    def __init__(self, kind: Kind = INTERRUPTIBLE, limits: Limits | None = None, host: Host | None = None) -> None:
+    def __init__(
+        self, mode: CompileMode = INTERRUPTIBLE, limits: EngineLimits | None = None, host: Host | None = None
+    ) -> None:
         self.deadline = Deadline()
         self.host = host or Host(sched_yield=lambda _host: 0)
-        self.instance = Instance(
-            module.load(GUEST, kind=kind), self.host, ending=self.deadline, limits=limits or Limits()
+        self.instance = EngineInstance(
+            module.load(GUEST, mode=mode), self.host, scope=self.deadline, limits=limits or EngineLimits()
         )  # fmt: skip
         self.instance.open()
 
@@ -59,7 +61,7 @@ def guest() -> Iterator[Opened]:
     yield opened
     opened.instance.close()
     until = time.monotonic() + 2
-    while watch._thread:
+    while epoch_thread._thread:
         assert time.monotonic() < until, "the watching thread has to end with the last guest"
         time.sleep(0.001)
 
@@ -126,7 +128,7 @@ def test_another_thread_can_end_it(guest: Opened) -> None:
 
     def end() -> None:
         guest.deadline.end(reason)
-        watch.interrupt()
+        epoch_thread.interrupt()
 
     timer = threading.Timer(0.05, end)
     timer.start()
@@ -203,7 +205,7 @@ def test_closing_while_another_thread_calls_is_safe() -> None:
         for _ in range(10):
             opened = Opened(host=Host(sched_yield=lambda _host: 0))
 
-            def call(instance: Instance = opened.instance) -> None:
+            def call(instance: EngineInstance = opened.instance) -> None:
                 with contextlib.suppress(RuntimeError):
                     while True:
                         instance.call("yield")
@@ -234,17 +236,17 @@ def test_a_guest_cannot_be_closed_by_what_it_calls() -> None:
 
 
 def test_memory_has_a_limit() -> None:
-    opened = Opened(limits=Limits(memory=10 << 16))
+    opened = Opened(limits=EngineLimits(memory=10 << 16))
     assert opened.instance.call("grow", 5) == 1
     assert opened.instance.call("grow", 5) == -1
     opened.instance.close()
     with pytest.raises(LimitExceeded) as caught:
-        Opened(limits=Limits(memory=100))
+        Opened(limits=EngineLimits(memory=100))
     assert caught.value.limit == "memory"
 
 
 def test_fuel_is_counted_and_ends() -> None:
-    opened = Opened(Kind(fuel=True), Limits(fuel=100_000))
+    opened = Opened(CompileMode(fuel=True), EngineLimits(fuel=100_000))
     assert opened.instance.call("grow", 0) == 1
     assert 0 < 100_000 - opened.instance.fuel() < 100
     with pytest.raises(LimitExceeded) as caught:

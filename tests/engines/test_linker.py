@@ -104,7 +104,7 @@ def test_memory_is_looked_up_every_time(reserved: bool) -> None:
     seen: list[bool] = []
 
     def look_and_fill(host: Host, at: int, size: int) -> int:
-        seen.append(door.run.loose)
+        seen.append(door.run.stale)
         return fill(host, at, size)
 
     door = Door(Host(random_get=look_and_fill), config)

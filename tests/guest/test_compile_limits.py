@@ -189,7 +189,7 @@ def test_and_is_kept_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setenv("WASIHOST_CACHE_DIR", str(tmp_path / "cache"))
     code = FINE.replace(b"(module", b'(module (func (export "kept"))')
     run(code, compile_timeout=60)
-    monkeypatch.setattr(compile_process, "compiled_apart", None)
+    monkeypatch.setattr(compile_process, "compile_in_process", None)
     run(code, compile_timeout=60)
 
 

@@ -31,7 +31,7 @@ def anywhere(code: CodeType) -> bool:
     """What lies between a guest and the embedder."""
     if code.co_filename.endswith("tracing.py"):  # setting a tracer is no part of the run
         return False
-    return code.co_filename.startswith((_HOST, "<entry of")) or code.co_name == "host"
+    return code.co_filename.startswith((_HOST, "<trampoline of")) or code.co_name == "host"
 
 
 def start(tool: str, tracer: Tracer) -> None:

@@ -47,13 +47,13 @@ def quiet() -> None:
 
 
 def within_callbacks(code: CodeType) -> bool:
-    return code.co_filename.startswith("<entry of") or (
+    return code.co_filename.startswith("<trampoline of") or (
         code.co_name == "enter" and code.co_filename.endswith("trampolines.py")
     )
 
 
 def within_run(code: CodeType) -> bool:
-    return code.co_filename.startswith((_HOST, "<entry of"))
+    return code.co_filename.startswith((_HOST, "<trampoline of"))
 
 
 def stack() -> Iterator[FrameType]:

@@ -158,7 +158,7 @@ def test_paths_in_the_statistics_are_bounded() -> None:
 
 def test_modules_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(modules, "_KEPT_BYTES", 64_000)
-    monkeypatch.setattr(modules, "_memory", modules._Memory())
+    monkeypatch.setattr(modules, "_memory", modules._ModuleMemory())
     for number in range(10):
         data = f'(data (i32.const {number}) "{"x" * 10_000}")'
         run(f'(module (memory (export "memory") 1) {data} (func (export "_start")))')

@@ -10,8 +10,8 @@ import os
 from wasihost.common import auditing
 from wasihost.config import ModuleConfig
 from wasihost.engines.wasmtime.compiling import OnCompile, bounds_of
-from wasihost.engines.wasmtime.engine import Kind
-from wasihost.engines.wasmtime.instance import Limits
+from wasihost.engines.wasmtime.engine import CompileMode
+from wasihost.engines.wasmtime.instance import EngineLimits
 from wasihost.engines.wasmtime.module import load
 from wasihost.engines.wasmtime.run import execute as enter
 from wasihost.engines.wasmtime.stack import granted
@@ -34,8 +34,8 @@ def execute(
     name = "guest" if isinstance(module, bytes) else os.path.basename(os.fspath(module))
     auditing.begins(name, config.args, None)
     slower = timeout is not None or given.fuel is not None
-    kind = Kind(timeout is not None, given.fuel is not None, granted(given.stack, slower), features)
-    compiled = load(module, cache=cache, kind=kind, on_compile=on_compile, bounds=bounds_of(given))
+    mode = CompileMode(timeout is not None, given.fuel is not None, granted(given.stack, slower), features)
+    compiled = load(module, cache=cache, mode=mode, on_compile=on_compile, bounds=bounds_of(given))
     with State(config=config) as state:
         deadline = None
         if timeout is not None:
@@ -44,7 +44,7 @@ def execute(
         code, ended = 0, ""
         try:
             try:
-                enter(compiled, state, ending=deadline, limits=Limits(given.memory, given.fuel), label=name)
+                enter(compiled, state, scope=deadline, limits=EngineLimits(given.memory, given.fuel), label=name)
             except ExitError as end:
                 code = end.code
             if deadline is not None:

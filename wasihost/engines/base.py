@@ -40,7 +40,7 @@ class Guest(Protocol):
     memory: "Callable[[], Buffer]"
 
 
-class Ending(Protocol):
+class CancelCheck(Protocol):
     """When a guest has to end; see `wasihost.waiting.deadline`."""
 
     @property

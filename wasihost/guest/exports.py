@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from wasihost.common.names import listed, near, shown
 
 if TYPE_CHECKING:
-    from wasihost.engines.wasmtime.instance import Instance as Engine
+    from wasihost.engines.wasmtime.instance import EngineInstance
     from wasihost.guest.calling import Argument, R, ResultAs
     from wasihost.guest.instance import Instance
 
@@ -109,7 +109,7 @@ class Globals(Mapping[str, int | float]):
     set: an immutable global, a value that is no such number, a reference or a vector.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: EngineInstance) -> None:
         self._engine = engine
 
     def _check(self, name: str) -> None:
@@ -124,14 +124,14 @@ class Globals(Mapping[str, int | float]):
         from wasihost.engines.wasmtime.globals import read
 
         self._check(name)
-        with self._engine.alone():
+        with self._engine.exclusive():
             return read(*self._engine.global_(name), name)
 
     def __setitem__(self, name: str, value: int | float) -> None:
         from wasihost.engines.wasmtime.globals import write
 
         self._check(name)
-        with self._engine.alone():
+        with self._engine.exclusive():
             write(*self._engine.global_(name), name, value)
 
     def __iter__(self) -> Iterator[str]:

@@ -18,7 +18,7 @@ from wasihost.imports import Bound, Caller, own_module
 if TYPE_CHECKING:
     from wasi_preview1.guest import Stub
 
-    from wasihost.engines.wasmtime.instance import Instance as Engine
+    from wasihost.engines.wasmtime.instance import EngineInstance
     from wasihost.engines.wasmtime.module import Item
     from wasihost.waiting.deadline import Deadline
 
@@ -28,7 +28,7 @@ _SLOTS = {"i32": "i", "i64": "q", "f32": "f", "f64": "d"}
 class Exported:
     """The functions that a guest exports, under the name of an import module. `Instance.as_imports` makes it."""
 
-    def __init__(self, module: str, engine: Engine, deadline: Deadline) -> None:
+    def __init__(self, module: str, engine: EngineInstance, deadline: Deadline) -> None:
         self.module = own_module(module)
         self._engine = engine
         self._deadline = deadline
@@ -62,7 +62,7 @@ class Exported:
             if above.expires is not None and not engine.interruptible:
                 raise ConfigError(f"the guest that stands for {module} cannot be ended in time: instantiate it with a "
                                   "timeout, too")  # fmt: skip
-            with engine.alone():  # its deadline is whose who is in it
+            with engine.exclusive():  # its deadline is whose who is in it
                 before = above.lend(deadline)
                 try:
                     return function(*numbers)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from wasihost.engines.allocator import Allocator
     from wasihost.engines.base import HostState
     from wasihost.engines.wasmtime.link_errors import Offered
-    from wasihost.engines.wasmtime.module import Module as Compiled
+    from wasihost.engines.wasmtime.module import CompiledModule
     from wasihost.guest.calling import Argument, ResultAs
     from wasihost.guest.guest_exports import Exported
     from wasihost.imports import Provider
@@ -52,13 +52,12 @@ class Instance:
         timeout: float | None,
         made: Callable[[Instance], None] | None = None,
     ) -> None:
-        from wasihost.engines.wasmtime.instance import Instance as Engine
-        from wasihost.engines.wasmtime.instance import Limits
+        from wasihost.engines.wasmtime.instance import EngineInstance, EngineLimits
         from wasihost.stats import Stats
 
         for_runs()
         config = prepared.config
-        limits = Limits(config.limits.memory, config.limits.fuel)
+        limits = EngineLimits(config.limits.memory, config.limits.fuel)
         self.module = module
         self._prepared = prepared
         self._started = False
@@ -86,8 +85,8 @@ class Instance:
             if prepared.allocator != (None, None):
                 self._find_allocator()  # LinkError if there is no such export
             host, offered = self._host(compiled, prepared.imports)
-            self._engine = Engine(
-                compiled, host, start, ending=self._deadline, limits=limits, label=module.name, offered=offered
+            self._engine = EngineInstance(
+                compiled, host, start, scope=self._deadline, limits=limits, label=module.name, offered=offered
             )
             if made is not None:
                 made(self)
@@ -99,7 +98,7 @@ class Instance:
             raise
 
     def _host(
-        self, compiled: Compiled, imports: Provider | Sequence[Provider] | None
+        self, compiled: CompiledModule, imports: Provider | Sequence[Provider] | None
     ) -> tuple[HostState, Offered | None]:
         """The State, or the State and the user's own imports."""
         if imports is None:
@@ -201,10 +200,10 @@ class Instance:
         With `for_good`, calls that begin later raise it too. ConfigError for a guest that computes, and was not made to
         be interrupted (with a timeout, or in the main thread): it ends when it waits.
         """
-        from wasihost.engines.wasmtime.epoch import watch
+        from wasihost.engines.wasmtime.epoch import epoch_thread
 
         self._deadline.end(reason, for_good=for_good)
-        watch.interrupt()
+        epoch_thread.interrupt()
         self._engine.check_ended()
 
     def _within(self, timeout: float | None, begun: int | None, call: Callable[..., T], *args: Any) -> T:
@@ -213,7 +212,7 @@ class Instance:
         RuntimeError while another thread is in it, whose deadline is not touched. Not a context manager: contextlib
         replaces an exception that forbids its attributes to be set.
         """
-        with self._engine.alone():
+        with self._engine.exclusive():
             if os.getpid() != self._pid:
                 raise RuntimeError("this instance belongs to the process that was forked: make one in this process")
             if timeout is not None:
@@ -266,9 +265,9 @@ class Instance:
         self._prepared.give_outcome(error, self.stats, self._owner, begun=begun, settled=settled)
 
     def _look_again(self) -> None:
-        from wasihost.engines.wasmtime.epoch import watch
+        from wasihost.engines.wasmtime.epoch import epoch_thread
 
-        watch.look_again()
+        epoch_thread.look_again()
 
     def as_imports(self, module: str) -> Exported:
         """The exported functions as imports for other guests, which import them from `module`.
@@ -332,7 +331,7 @@ class Instance:
     def _note_use(self) -> None:
         stats, limits = self._stats, self._prepared.config.limits
         if self._engine.is_open:
-            stats.peak_memory, self._full = self._engine.use()
+            stats.peak_memory, self._full = self._engine.usage()
             if limits.fuel is not None:
                 stats.fuel = limits.fuel - self._engine.fuel()
         met = set(self.state.handlers.met)

@@ -13,9 +13,8 @@ from wasihost.config.limits import DEFAULT_LIMITS, STACK, Limits, changed
 if TYPE_CHECKING:
     from wasihost.config.features import FeatureChoice
     from wasihost.engines.wasmtime.compiling import OnCompile
-    from wasihost.engines.wasmtime.engine import Kind
-    from wasihost.engines.wasmtime.module import Item
-    from wasihost.engines.wasmtime.module import Module as Compiled
+    from wasihost.engines.wasmtime.engine import CompileMode
+    from wasihost.engines.wasmtime.module import CompiledModule, Item
 
 
 @runtime_checkable
@@ -99,7 +98,7 @@ class Module:
         self._source: str | bytes | os.PathLike[str] = source
         self._cache = cache
         self._on_compile = on_compile
-        self._compiled: dict[Kind, Compiled] = {}
+        self._compiled: dict[CompileMode, CompiledModule] = {}
         self._limits = DEFAULT_LIMITS
         self.renew_locks()
         renew_in_child(self)
@@ -122,33 +121,33 @@ class Module:
         on_compile: OnCompile | None = None,
         limits: Limits | None = None,
         features: str | None = None,
-    ) -> Compiled:
+    ) -> CompiledModule:
         """The engine's module for this way of running; what can be interrupted serves those that need not, too.
 
         `features` are as `settled` returns them; None for the module's own.
         """
         from wasihost.engines.wasmtime.compiling import bounds_of
-        from wasihost.engines.wasmtime.engine import Kind
+        from wasihost.engines.wasmtime.engine import CompileMode
         from wasihost.engines.wasmtime.module import load
         from wasihost.engines.wasmtime.stack import granted
 
         if features is None:
             features = self._features
-        kind = Kind(interruptible, fuel, granted(stack, interruptible or fuel), features)
+        mode = CompileMode(interruptible, fuel, granted(stack, interruptible or fuel), features)
         with self._lock:
-            found = self._compiled.get(kind)
+            found = self._compiled.get(mode)
             if found is None:
-                serves = Kind(True, fuel, granted(stack, True), features)
+                serves = CompileMode(True, fuel, granted(stack, True), features)
                 found = self._compiled.get(serves)
             if found is None:
                 if any(one._replace(stack=serves.stack) == serves for one in self._compiled):  # which is on disk, then
-                    kind = serves
-                found = load(self._source, cache=self._cache, kind=kind, on_compile=on_compile or self._on_compile,
+                    mode = serves
+                found = load(self._source, cache=self._cache, mode=mode, on_compile=on_compile or self._on_compile,
                              bounds=bounds_of(limits or self._limits))  # fmt: skip
-                self._compiled[kind] = found
+                self._compiled[mode] = found
             return found
 
-    def _any(self) -> Compiled:
+    def _any(self) -> CompiledModule:
         with self._lock:
             return next(iter(self._compiled.values()))
 
@@ -222,6 +221,6 @@ def name_of(source: ModuleSource) -> str:
 
 def in_reach_of_signals() -> bool:
     """Whether a signal handler of Python (Ctrl-C) could have something to say while a guest runs on this thread."""
-    from wasihost.engines.wasmtime.deferred_signals import possible
+    from wasihost.engines.wasmtime.deferred_signals import handlers_possible
 
-    return possible()
+    return handlers_possible()

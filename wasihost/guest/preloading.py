@@ -91,13 +91,13 @@ def preload(*modules: Module) -> None:
     which serves every run but those with `fuel`. Raises ConfigError where there is no engine.
     """
     from wasihost.binary.backtrace import preload as preload_backtraces
-    from wasihost.engines.wasmtime.engine import Kind, engine
+    from wasihost.engines.wasmtime.engine import CompileMode, engine
 
     for_runs()
     _bring(_PRELOADED)
     preload_backtraces()
     for interruptible in (False, True):
-        engine(Kind(interruptible))
+        engine(CompileMode(interruptible))
     for module in modules:
         module.compiled(interruptible=True)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wasihost.config.limits import OutputLimit
     from wasihost.descriptors.base import Descriptor, Directory
     from wasihost.engines.wasmtime.artifact import Artifact
-    from wasihost.engines.wasmtime.module import Module as Compiled
+    from wasihost.engines.wasmtime.module import CompiledModule
     from wasihost.guest.options import Prepared
     from wasihost.vfs.snapshot import Snapshot
 
@@ -75,7 +75,7 @@ class Parcel(NamedTuple):
 class Packing:
     """A parcel and what belongs to it on this side. `close` it once it is sent, or will not be."""
 
-    def __init__(self, prepared: Prepared, compiled: Compiled, name: str, timeout: float | None) -> None:
+    def __init__(self, prepared: Prepared, compiled: CompiledModule, name: str, timeout: float | None) -> None:
         from wasihost.engines.wasmtime import artifact
 
         self.fds: list[int] = []

@@ -25,7 +25,7 @@ from wasihost.errors import (
 from wasihost.isolation.lockdown import MEANS, Report
 
 if TYPE_CHECKING:
-    from wasihost.engines.wasmtime.module import Module as Compiled
+    from wasihost.engines.wasmtime.module import CompiledModule
     from wasihost.stats import Stats
 
 _BY_TEXT: Final = {
@@ -106,7 +106,7 @@ def _texts(value: Any) -> list[str]:
     return [text(one) for one in value]
 
 
-def error(told: Any, compiled: Compiled, args: Sequence[str], timeout: float | None) -> BaseException:
+def error(told: Any, compiled: CompiledModule, args: Sequence[str], timeout: float | None) -> BaseException:
     """The exception that a run in this process would have raised."""
     if not isinstance(told, dict) or not isinstance(told.get("args"), list):
         return _nonsense("an error")
@@ -126,7 +126,7 @@ def error(told: Any, compiled: Compiled, args: Sequence[str], timeout: float | N
     return _nonsense("an error")
 
 
-def _trap(told: dict[str, Any], given: list[Any], compiled: Compiled) -> TrapError:
+def _trap(told: dict[str, Any], given: list[Any], compiled: CompiledModule) -> TrapError:
     """With names and lines as they are found here, where the module's bytes are."""
     from wasihost.engines.wasmtime.traps import looking
 

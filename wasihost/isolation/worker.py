@@ -23,8 +23,8 @@ from wasihost.config.mounts import FSConfig
 from wasihost.config.sockets import NamedSocket
 from wasihost.descriptors.pipe_end import PipeEnd
 from wasihost.engines.wasmtime import artifact
-from wasihost.engines.wasmtime.engine import Kind, engine
-from wasihost.engines.wasmtime.epoch import watch
+from wasihost.engines.wasmtime.engine import CompileMode, engine
+from wasihost.engines.wasmtime.epoch import epoch_thread
 from wasihost.errors import (
     ConfigError,
     ExitError,
@@ -71,13 +71,13 @@ def rehearse(parcel: bytes, fds: list[int]) -> None:
         guest = _Worker(wire.Channel(theirs), pickle.loads(parcel), fds, None).run()
         if guest is not None:
             guest.close()
-    engine(Kind())  # the other one
+    engine(CompileMode())  # the other one
     until = time.monotonic() + _LONGEST
     while not system.one_thread():
         if time.monotonic() > until:
             os._exit(1)
         time.sleep(0.001)  # it may not have begun
-        watch.retire()
+        epoch_thread.retire()
 
 
 def work(sock: socket.socket, begun: Callable[[], None]) -> NoReturn:

@@ -10,9 +10,9 @@ import os
 import weakref
 from typing import NamedTuple
 
-from wasihost.engines.wasmtime.engine import Kind, engine
+from wasihost.engines.wasmtime.engine import CompileMode, engine
 from wasihost.engines.wasmtime.ffi import Vec, c, take_error
-from wasihost.engines.wasmtime.module import Module
+from wasihost.engines.wasmtime.module import CompiledModule
 from wasihost.engines.wasmtime.outline import Outline
 from wasihost.errors import ModuleError
 
@@ -20,22 +20,22 @@ from wasihost.errors import ModuleError
 class Artifact(NamedTuple):
     """What goes with the file: how the module is run, and what was found in its bytes."""
 
-    kind: Kind
+    mode: CompileMode
     outline: Outline
 
 
 _Identity = tuple[int, int]
-_files: weakref.WeakKeyDictionary[Module, tuple[int, _Identity]] = weakref.WeakKeyDictionary()
+_files: weakref.WeakKeyDictionary[CompiledModule, tuple[int, _Identity]] = weakref.WeakKeyDictionary()
 
 
-def of(module: Module) -> tuple[Artifact, int]:
+def of(module: CompiledModule) -> tuple[Artifact, int]:
     """What the other process needs, and a descriptor of the file, which stays this module's."""
     fd, identity = _files.get(module, (-1, (0, 0)))
     if fd < 0 or _identity(fd) != identity:  # a daemon has closed all descriptors, and others may have taken the number
         fd = _made(module)
         _files[module] = fd, _identity(fd)
         weakref.finalize(module, _close, fd, _identity(fd)).atexit = False
-    return Artifact(module.engine.kind, module.outline), fd
+    return Artifact(module.engine.mode, module.outline), fd
 
 
 def _identity(fd: int) -> _Identity:
@@ -52,7 +52,7 @@ def _close(fd: int, identity: _Identity) -> None:
         os.close(fd)
 
 
-def _made(module: Module) -> int:
+def _made(module: CompiledModule) -> int:
     artifact = Vec()
     if error := c.wasmtime_module_serialize(module.ptr, ctypes.byref(artifact)):
         raise ModuleError(take_error(error))
@@ -86,9 +86,9 @@ def _sealed(content: memoryview) -> int:
         return os.open(file.name, os.O_RDONLY | os.O_CLOEXEC)
 
 
-def load(artifact: Artifact, fd: int) -> Module:
+def load(artifact: Artifact, fd: int) -> CompiledModule:
     """The module in the other process. ModuleError where its engine is another."""
-    owner, ptr = engine(artifact.kind), ctypes.c_void_p()
+    owner, ptr = engine(artifact.mode), ctypes.c_void_p()
     error = c.wasmtime_module_deserialize_file(owner.ptr, f"/dev/fd/{fd}".encode(), ctypes.byref(ptr))
     if error:  # no /proc, say
         take_error(error)
@@ -97,4 +97,4 @@ def load(artifact: Artifact, fd: int) -> Module:
     if error:
         raise ModuleError(take_error(error))
     assert ptr.value
-    return Module(owner, ptr.value, artifact.outline)
+    return CompiledModule(owner, ptr.value, artifact.outline)

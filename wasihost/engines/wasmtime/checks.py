@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from wasihost.engines.wasmtime import function_types
 from wasihost.engines.wasmtime.ffi import MemoryType
-from wasihost.engines.wasmtime.module import Item, Module
+from wasihost.engines.wasmtime.module import CompiledModule, Item
 from wasihost.engines.wasmtime.outline import PAGE
 from wasihost.engines.wasmtime.trampolines import signed_text
 from wasihost.errors import LinkError
@@ -23,7 +23,11 @@ def passable(item: Item) -> bool:
 
 
 def match(
-    module: Module, provided: "Imports", entry: str | None, label: str = "guest", offered: "Offered | None" = None
+    module: CompiledModule,
+    provided: "Imports",
+    entry: str | None,
+    label: str = "guest",
+    offered: "Offered | None" = None,
 ) -> "list[tuple[Item, Signature, Stub]]":
     """Each imported function, once, with its type and stub. LinkError names every import and export that misfits.
 
@@ -68,7 +72,7 @@ def unfit_import(name: str, memory: MemoryType) -> str:
     return unfit(name, memory)
 
 
-def _missing(module: Module, entry: str | None) -> str:
+def _missing(module: CompiledModule, entry: str | None) -> str:
     """What is wrong with the exports, or an empty text. A library that has nothing to do with WASI needs no memory."""
     memory, start = module.exports.get("memory"), module.exports.get(entry or "")
     if memory is not None and memory.memory and (text := unfit("export memory", memory.memory)):
@@ -85,7 +89,7 @@ def _missing(module: Module, entry: str | None) -> str:
     return ""
 
 
-def _no_entry(module: Module, entry: str) -> str:
+def _no_entry(module: CompiledModule, entry: str) -> str:
     from wasihost.common.names import listed, shown
 
     if "_initialize" in module.exports and entry == "_start":

@@ -12,12 +12,12 @@ import os
 import sys
 from typing import NamedTuple
 
-from wasihost.engines.wasmtime.engine import Engine, Kind, engine
+from wasihost.engines.wasmtime.engine import CompileMode, Engine, engine
 from wasihost.engines.wasmtime.ffi import Vec, c, take_error
 from wasihost.errors import ConfigError, LimitExceeded
 
 
-class Bounds(NamedTuple):
+class CompileBounds(NamedTuple):
     """What a compilation may take: seconds, and bytes of memory."""
 
     seconds: float | None = None
@@ -29,14 +29,14 @@ _REFUSED, _FULL = 3, 4
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
 
 
-def compiled_apart(code: bytes, label: str, owner: Engine, bounds: Bounds) -> tuple[int, str]:
+def compile_in_process(code: bytes, label: str, owner: Engine, bounds: CompileBounds) -> tuple[int, str]:
     """The engine's module, or 0 and what the engine has against it. LimitExceeded for what is too much."""
     import subprocess  # which other compilations do without
 
     if not sys.executable:
         raise ConfigError("compile_timeout and compile_memory need to know where Python is: set sys.executable")
     limits = [str(bounds.memory or 0), str(bounds.seconds or 0)]
-    command = [sys.executable, "-S", "-P", "-c", _SOURCE, *map(str, map(int, owner.kind[:3])), owner.kind.features,
+    command = [sys.executable, "-S", "-P", "-c", _SOURCE, *map(str, map(int, owner.mode[:3])), owner.mode.features,
                *limits, *sys.path]  # fmt: skip
     environment = {name: value for name in _KEPT if (value := os.environ.get(name)) is not None}
     process = subprocess.Popen(
@@ -72,11 +72,15 @@ def compiled_apart(code: bytes, label: str, owner: Engine, bounds: Bounds) -> tu
 
 def main() -> None:
     """The other process: a module comes in by standard input, its artifact goes out."""
-    *kind, features, memory, seconds = sys.argv[1:7]
+    *mode, features, memory, seconds = sys.argv[1:7]
     _bound(int(memory), float(seconds))
     code = sys.stdin.buffer.read()
-    interruptible, fuel, stack = map(int, kind)
-    owner, made, artifact = engine(Kind(bool(interruptible), bool(fuel), stack, features)), ctypes.c_void_p(), Vec()
+    interruptible, fuel, stack = map(int, mode)
+    owner, made, artifact = (
+        engine(CompileMode(bool(interruptible), bool(fuel), stack, features)),
+        ctypes.c_void_p(),
+        Vec(),
+    )
     try:
         error = c.wasmtime_module_new(owner.ptr, code, len(code), ctypes.byref(made))
         error = error or c.wasmtime_module_serialize(made, ctypes.byref(artifact))

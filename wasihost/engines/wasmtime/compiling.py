@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from wasihost.common.unpatched import threading
 from wasihost.engines.wasmtime import deferred_signals
-from wasihost.engines.wasmtime.engine import Engine, Kind
+from wasihost.engines.wasmtime.engine import CompileMode, Engine
 from wasihost.engines.wasmtime.ffi import c, take_error
 from wasihost.errors import ModuleError
 from wasihost.outcomes import printable
 
 if TYPE_CHECKING:
     from wasihost.config.limits import Limits
-    from wasihost.engines.wasmtime.compile_process import Bounds
+    from wasihost.engines.wasmtime.compile_process import CompileBounds
 
 
 class Compilation(NamedTuple):
@@ -76,7 +76,7 @@ def check_size(size: int, label: str, *, text: bool = False) -> None:
                           "information, or split it")  # fmt: skip
 
 
-def validate(code: bytes, label: str, owner: Engine, bounds: "Bounds | None" = None) -> None:
+def validate(code: bytes, label: str, owner: Engine, bounds: "CompileBounds | None" = None) -> None:
     """ModuleError for a module that this engine would refuse, with what to do about it; and without `bounds`, for one
     that would take it too long."""
     from wasihost.engines.wasmtime import loops, module_limits
@@ -87,7 +87,7 @@ def validate(code: bytes, label: str, owner: Engine, bounds: "Bounds | None" = N
     if error := c.wasmtime_module_validate(owner.ptr, code, len(code)):
         text = take_error(error)
         raise lacks(code, label, owner, text) or refused(text, label)
-    if (owner.kind.interruptible or owner.kind.fuel) and loops.squares(code) > loops.MOST:
+    if (owner.mode.interruptible or owner.mode.fuel) and loops.squares(code) > loops.MOST:
         raise ModuleError(
             f"{label}: has more loops in one function than the engine can compile in a reasonable time for runs that "
             f"can be ended: at most {loops.ALONE:,}; compile it with Module(..., interruptible=False), and "
@@ -143,17 +143,17 @@ class _Work:
             self._delete[1](self._made)
 
 
-def compiled(code: bytes, label: str, owner: Engine, bounds: "Bounds | None" = None) -> int:
+def compiled(code: bytes, label: str, owner: Engine, bounds: "CompileBounds | None" = None) -> int:
     """The engine's module for what was found valid; Ctrl-C ends the waiting for it. LimitExceeded beyond `bounds`."""
     if bounds is not None:
-        from wasihost.engines.wasmtime.compile_process import compiled_apart
+        from wasihost.engines.wasmtime.compile_process import compile_in_process
 
-        made, text = compiled_apart(code, label, owner, bounds)
+        made, text = compile_in_process(code, label, owner, bounds)
         if not made:
             raise refused(text, label)
         return made
     work = _Work(code, owner)
-    if len(code) > _AT_ONCE and deferred_signals.possible():
+    if len(code) > _AT_ONCE and deferred_signals.handlers_possible():
         work.do_aside()
     else:
         work.do()
@@ -163,7 +163,7 @@ def compiled(code: bytes, label: str, owner: Engine, bounds: "Bounds | None" = N
 def lacks(code: bytes, label: str, owner: Engine, text: str) -> ModuleError | None:
     """What is to be said of a module that needs features which can be switched on, if that is all; `text` is what
     the engine says."""
-    if not (owner.kind.features or any(words in text for words in _LACKS)) or "shared memor" in text:
+    if not (owner.mode.features or any(words in text for words in _LACKS)) or "shared memor" in text:
         return None  # of shared memories there is something else to be said
     from wasihost.engines.wasmtime.features import lacking
 
@@ -189,9 +189,9 @@ def refused(text: str, label: str) -> ModuleError:
 
 
 @contextmanager
-def around(label: str, size: int, kind: Kind, on_compile: OnCompile | None) -> Iterator[None]:
+def around(label: str, size: int, mode: CompileMode, on_compile: OnCompile | None) -> Iterator[None]:
     """Tells the log and the caller's function of what is compiled in here."""
-    begins = Compilation(label, size, kind.interruptible, kind.fuel)
+    begins = Compilation(label, size, mode.interruptible, mode.fuel)
     _log(begins)
     if on_compile is not None:
         on_compile(begins)
@@ -211,10 +211,10 @@ def _log(event: Compilation) -> None:
         logging.getLogger("wasihost").info("%s", event)
 
 
-def bounds_of(limits: "Limits") -> "Bounds | None":
+def bounds_of(limits: "Limits") -> "CompileBounds | None":
     """What compiling may take, if that is limited."""
     if limits.compile_timeout is None and limits.compile_memory is None:
         return None
-    from wasihost.engines.wasmtime.compile_process import Bounds
+    from wasihost.engines.wasmtime.compile_process import CompileBounds
 
-    return Bounds(limits.compile_timeout, limits.compile_memory)
+    return CompileBounds(limits.compile_timeout, limits.compile_memory)

@@ -82,13 +82,13 @@ def stand_in(number: int, frame: FrameType | None) -> Any:
 FRAGILE.update((stand_in.__code__, _swallows.__code__))
 
 
-class _Here(threading.local):
+class _SignalThread(threading.local):
     """Whether Python runs signal handlers in this thread; None before it was asked."""
 
     main: bool | None = None
 
 
-_here = _Here()
+_here = _SignalThread()
 
 
 def _in_main_thread() -> bool:
@@ -131,7 +131,7 @@ def forget(key: int) -> None:
 BUSY.update((hold.__code__, release.__code__))
 
 
-def possible() -> bool:
+def handlers_possible() -> bool:
     """Whether this thread is the one that runs signal handlers, and there are or may come any: not in a program that
     has left Ctrl-C to the system."""
     if _here.main is None:
@@ -241,7 +241,7 @@ else:
 
 def _after_fork() -> None:
     global _here
-    main, _here = _here.main, _Here()
+    main, _here = _here.main, _SignalThread()
     if not main:  # the thread that was in a guest is not here
         _holders.clear()
         if _real and _in_main_thread():

@@ -26,7 +26,7 @@ _RESERVED = 1 << 32  # all that 32 bits can address
 SETTINGS = "core; 4 GiB reserved, memories do not move"  # part of the key of compiled modules: change both together
 
 
-class Kind(NamedTuple):
+class CompileMode(NamedTuple):
     """How guests are compiled: if they can be interrupted while they compute, and if their work is counted; how
     many bytes of stack they may use, which is nothing to the compiler (0: the default, or what this thread has); and
     the WebAssembly features that are switched, as `features.settled` returns them.
@@ -43,10 +43,10 @@ class Kind(NamedTuple):
         return self.interruptible or self.fuel
 
 
-PLAIN = Kind()
+PLAIN = CompileMode()
 
 
-def new_config(kind: Kind, *, parallel: bool) -> int:
+def new_config(mode: CompileMode, *, parallel: bool) -> int:
     """A new `wasm_config_t *`, for one engine, which takes it. That ends the process where features do not go
     together: `wasihost.config.features` knows which."""
     config: int = c.wasm_config_new()
@@ -57,15 +57,15 @@ def new_config(kind: Kind, *, parallel: bool) -> int:
     if has("wasmtime_config_memory_may_move_set"):
         c.wasmtime_config_memory_may_move_set(config, False)
     c.wasmtime_config_parallel_compilation_set(config, parallel)
-    c.wasmtime_config_epoch_interruption_set(config, kind.interruptible)
-    c.wasmtime_config_consume_fuel_set(config, kind.fuel)
+    c.wasmtime_config_epoch_interruption_set(config, mode.interruptible)
+    c.wasmtime_config_consume_fuel_set(config, mode.fuel)
     if has("wasmtime_config_async_stack_size_set"):  # not used here, but may not be smaller
-        c.wasmtime_config_async_stack_size_set(config, kind.stack + (1 << 20))
-    c.wasmtime_config_max_wasm_stack_set(config, kind.stack)
-    if kind.features:
-        for item in kind.features.split(","):
+        c.wasmtime_config_async_stack_size_set(config, mode.stack + (1 << 20))
+    c.wasmtime_config_max_wasm_stack_set(config, mode.stack)
+    if mode.features:
+        for item in mode.features.split(","):
             getattr(c, feature_setter(item[1:]))(config, item[0] == "+")
-        if "-reference-types" in kind.features and has(_COMPONENTS):  # which need them, and are not used here
+        if "-reference-types" in mode.features and has(_COMPONENTS):  # which need them, and are not used here
             getattr(c, _COMPONENTS)(config, False)
     if not has("wasmtime_trap_new_code"):  # wheels before 34 end the process when asked for the code of a wait's trap
         c.wasmtime_config_wasm_threads_set(config, False)
@@ -83,12 +83,12 @@ _COMPONENTS = "wasmtime_config_wasm_component_model_async_set"
 class Engine:
     """An engine of the C library, kept as long as a module or store needs it, and never freed."""
 
-    __slots__ = ("_functypes", "identity", "kind", "ptr")
+    __slots__ = ("_functypes", "identity", "mode", "ptr")
 
-    def __init__(self, kind: Kind, *, parallel: bool) -> None:
-        self.ptr: int = c.wasm_engine_new_with_config(new_config(kind, parallel=parallel))
-        self.kind = kind
-        self.identity = f"{load().identity}; {SETTINGS}; {kind[:2]}" + (kind.features and f"; {kind.features}")
+    def __init__(self, mode: CompileMode, *, parallel: bool) -> None:
+        self.ptr: int = c.wasm_engine_new_with_config(new_config(mode, parallel=parallel))
+        self.mode = mode
+        self.identity = f"{load().identity}; {SETTINGS}; {mode[:2]}" + (mode.features and f"; {mode.features}")
         self._functypes: dict[tuple[tuple[str, ...], tuple[str, ...]], int] = {}
 
     def functype(self, params: tuple[str, ...], results: tuple[str, ...]) -> int:
@@ -100,20 +100,20 @@ class Engine:
 
 
 _lock = threading.Lock()
-_engines: dict[Kind, Engine] = {}
+_engines: dict[CompileMode, Engine] = {}
 _forked = False
 
 
-def engine(kind: Kind = PLAIN) -> Engine:
-    """The engine of this kind, started when it is first asked for in this process."""
-    if not kind.stack:
-        kind = kind._replace(stack=granted(STACK, kind.slower))
-    found = _engines.get(kind)
+def engine(mode: CompileMode = PLAIN) -> Engine:
+    """The engine of this mode, started when it is first asked for in this process."""
+    if not mode.stack:
+        mode = mode._replace(stack=granted(STACK, mode.slower))
+    found = _engines.get(mode)
     if found is None:
         with _lock:
-            found = _engines.get(kind)
+            found = _engines.get(mode)
             if found is None:
-                found = _engines[kind] = Engine(kind, parallel=not _forked)
+                found = _engines[mode] = Engine(mode, parallel=not _forked)
                 signals.engine_started()
                 tracing.notice()
     return found

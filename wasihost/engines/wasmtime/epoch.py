@@ -25,7 +25,7 @@ from wasihost.engines.wasmtime.ffi import c
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from wasihost.engines.base import Ending
+    from wasihost.engines.base import CancelCheck
 
 TICK = 40_000_000
 """ns between two looks at the signals of Python."""
@@ -35,7 +35,7 @@ GRACE = 5
 """Ticks without a guest after which the thread ends."""
 
 
-class Watch:
+class EpochThread:
     """The guests that are running now and could be interrupted, and the thread that does it."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Watch:
 
     def forget(self) -> None:
         """As in a new process."""
-        self._running: dict[object, tuple[Engine, Ending, bool]] = {}
+        self._running: dict[object, tuple[Engine, CancelCheck, bool]] = {}
         self._thread: dict[str, threading.Lock] = {}
         """Of the thread, if there is one, the lock that it waits for: whoever has news for it opens it."""
         self._idle = 0
@@ -53,15 +53,15 @@ class Watch:
         self._looks = sys.maxsize
         """When the thread looks next, in ns of the monotonic clock; never by itself while it finds that out."""
 
-    def enter(self, key: object, engine: Engine, ending: "Ending", main: bool) -> None:
-        """A guest is about to run on the calling thread; `main`, if Python runs signal handlers there. `ending` is
+    def enter(self, key: object, engine: Engine, scope: "CancelCheck", main: bool) -> None:
+        """A guest is about to run on the calling thread; `main`, if Python runs signal handlers there. `scope` is
         asked when its time comes."""
-        self._running[key] = engine, ending, main
+        self._running[key] = engine, scope, main
         self._idle = 0
         if not self._thread:
             start_new_thread(*tracing.unseen(self._watch))
         elif self._looks > (time.monotonic_ns() + TICK if main else sys.maxsize - 1) or (
-            (expires := ending.expires) is not None and expires < self._looks
+            (expires := scope.expires) is not None and expires < self._looks
         ):
             self.look_again()
 
@@ -111,7 +111,7 @@ class Watch:
         while self._idle < GRACE:
             self._looks = sys.maxsize
             running = tuple(self._running.values())
-            times = [expires for _, ending, _ in running if (expires := ending.expires) is not None]
+            times = [expires for _, scope, _ in running if (expires := scope.expires) is not None]
             if not running or any(main for _, _, main in running):
                 times.append(ticked + TICK)
             self._looks = looks = min(times, default=now + FOREVER)
@@ -121,8 +121,8 @@ class Watch:
             running = tuple(self._running.values())
             self._call_back(
                 engine
-                for engine, ending, main in running
-                if (tick and main) or ((expires := ending.expires) is not None and expires <= now)
+                for engine, scope, main in running
+                if (tick and main) or ((expires := scope.expires) is not None and expires <= now)
             )
             if tick:
                 ticked = now
@@ -131,9 +131,9 @@ class Watch:
                     self._idle = 0
 
 
-watch = Watch()
+epoch_thread = EpochThread()
 
 
 if hasattr(os, "register_at_fork"):
     # In place, because others hold it: its thread is not there.
-    os.register_at_fork(before=watch.retire, after_in_child=watch.forget)
+    os.register_at_fork(before=epoch_thread.retire, after_in_child=epoch_thread.forget)

@@ -8,7 +8,7 @@ _WAITS_END = 0.2
 """Seconds within which a guest that waits has ended."""
 
 
-class Alone:
+class Exclusive:
     """Holds a lock that nobody waits for, or raises RuntimeError. A class, because contextlib replaces an exception
     whose class forbids it to set attributes."""
 
@@ -25,7 +25,7 @@ class Alone:
         self._lock.release()
 
 
-def check_left(lock: "threading.RLock") -> None:
+def check_free(lock: "threading.RLock") -> None:
     """ConfigError if another thread stays in the guest although it was ended: it computes, uninterrupted."""
     if not lock.acquire(timeout=_WAITS_END):
         raise ConfigError("the guest computes and was not made to be interrupted: give `timeout` when it is made")

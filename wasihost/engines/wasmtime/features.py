@@ -9,7 +9,7 @@ import functools
 from typing import Final
 
 from wasihost.config.features import NEEDS, FeatureChoice, chosen, switched, text_of
-from wasihost.engines.wasmtime.engine import Engine, Kind, engine, feature_setter, new_config
+from wasihost.engines.wasmtime.engine import CompileMode, Engine, engine, feature_setter, new_config
 from wasihost.engines.wasmtime.ffi import c, has
 from wasihost.engines.wasmtime.library import load
 from wasihost.errors import ConfigError
@@ -42,7 +42,7 @@ them, where a module could end the process."""
 
 
 def settled(choice: FeatureChoice) -> str:
-    """The choice without what the engine does by itself: for a `Kind`. ConfigError for what it cannot do."""
+    """The choice without what the engine does by itself: for a `CompileMode`. ConfigError for what it cannot do."""
     return _settled(chosen(choice))
 
 
@@ -69,22 +69,22 @@ def lacking(code: bytes, owner: Engine) -> list[str]:
     """
     off = [name for name in NEEDS if not _has(owner, name)]
     can = {name for name in off if _has(engine(), name) or (name in _EXTRA and has(feature_setter(name)))}
-    if not can or not _valid(code, owner.kind, can):
+    if not can or not _valid(code, owner.mode, can):
         return []
-    _reduce(code, owner.kind, can, [name for name in reversed(NEEDS) if name in can])
+    _reduce(code, owner.mode, can, [name for name in reversed(NEEDS) if name in can])
     return [name for name in NEEDS if name in can and not any(name in NEEDS[other] for other in can)]
 
 
-def _reduce(code: bytes, kind: Kind, can: set[str], group: list[str]) -> None:
+def _reduce(code: bytes, mode: CompileMode, can: set[str], group: list[str]) -> None:
     """Take out of `can` what of this group the module is valid without: all at once, or else by halves, since there
     are few that it needs and each validation takes its time."""
     rest = can.difference(group)
-    if not any(name in group for other in rest for name in NEEDS[other]) and _valid(code, kind, rest):
+    if not any(name in group for other in rest for name in NEEDS[other]) and _valid(code, mode, rest):
         can.difference_update(group)
     elif len(group) > 1:
         middle = len(group) // 2
-        _reduce(code, kind, can, group[:middle])
-        _reduce(code, kind, can, group[middle:])
+        _reduce(code, mode, can, group[:middle])
+        _reduce(code, mode, can, group[middle:])
 
 
 def _has(owner: Engine, name: str) -> bool:
@@ -98,10 +98,10 @@ def _accepts(ptr: int, code: bytes) -> bool:
     return not error
 
 
-def _valid(code: bytes, kind: Kind, on: set[str]) -> bool:
+def _valid(code: bytes, mode: CompileMode, on: set[str]) -> bool:
     """Whether the module is valid with these switched on besides."""
-    features = text_of(dict(switched(kind.features)) | dict.fromkeys(on, True))
-    ptr = c.wasm_engine_new_with_config(new_config(kind._replace(features=features), parallel=False))
+    features = text_of(dict(switched(mode.features)) | dict.fromkeys(on, True))
+    ptr = c.wasm_engine_new_with_config(new_config(mode._replace(features=features), parallel=False))
     try:
         return _accepts(ptr, code)
     finally:

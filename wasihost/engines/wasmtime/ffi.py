@@ -20,7 +20,7 @@ _P, _N, _S = c_void_p, c_size_t, c_char_p
 _Declaration = tuple[type[Any] | None, tuple[type[Any], ...]]
 
 # Take long or may run guest or host code: called without the GIL.
-_FREE: dict[str, _Declaration] = {
+_WITHOUT_GIL: dict[str, _Declaration] = {
     "wasm_engine_new_with_config": (_P, (_P,)),
     "wasm_engine_delete": (None, (_P,)),
     "wasmtime_wat2wasm": (_P, (_S, _N, _P)),
@@ -36,12 +36,12 @@ _FREE: dict[str, _Declaration] = {
     "wasmtime_func_call_unchecked": (_P, (_P, _P, _P, _N, _P)),
 }
 
-_LOCKING = frozenset(_FREE) - {"wasmtime_wat2wasm", "wasmtime_module_serialize", "wasmtime_func_call_unchecked"}
+_LOCKING = frozenset(_WITHOUT_GIL) - {"wasmtime_wat2wasm", "wasmtime_module_serialize", "wasmtime_func_call_unchecked"}
 """Those that take locks of the engine, which a fork may not leave to the child. A call of a guest takes them only to
 look up a trap, and may last for ever."""
 
 # Answer in well under a microsecond and never call back: called with the GIL held.
-_HELD: dict[str, _Declaration] = {
+_WITH_GIL: dict[str, _Declaration] = {
     "wasm_config_new": (_P, ()),
     "wasmtime_config_parallel_compilation_set": (None, (_P, c_bool)),
     "wasmtime_config_memory_reservation_set": (None, (_P, c_uint64)),  # newer wheels
@@ -142,8 +142,8 @@ class _Functions:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         library = load()
-        dll = library.free if name in _FREE else library.held
-        result, arguments = _FREE[name] if name in _FREE else _HELD[name]
+        dll = library.without_gil if name in _WITHOUT_GIL else library.with_gil
+        result, arguments = _WITHOUT_GIL[name] if name in _WITHOUT_GIL else _WITH_GIL[name]
         function = dll[name]  # an object of our own, shared with nobody
         function.restype = result
         function.argtypes = arguments
@@ -157,12 +157,12 @@ c = _Functions()
 
 def has(name: str) -> bool:
     """Whether this version of the library has the function."""
-    return hasattr(load().held, name)
+    return hasattr(load().with_gil, name)
 
 
 def look_up_all() -> None:
     """Load the library and find every function in it, so that processes forked from this one need not."""
-    for name in (*_FREE, *_HELD):
+    for name in (*_WITHOUT_GIL, *_WITH_GIL):
         if has(name):
             getattr(c, name)
 

@@ -14,7 +14,7 @@ import zlib
 from wasihost.common import cache_folder
 
 SUFFIX = ".file"
-_REST = 2_000_000_000  # ns; the coarsest clock of a file system that people use
+_SETTLE_NS = 2_000_000_000  # ns; the coarsest clock of a file system that people use
 _KEY = 64  # hexadecimal digits
 
 
@@ -23,7 +23,7 @@ def _name(about: os.stat_result, identity: str) -> str:
     return "-".join(f"{part:x}" for part in (*parts, zlib.crc32(identity.encode()))) + SUFFIX
 
 
-def recall(about: os.stat_result, identity: str) -> str | None:
+def lookup(about: os.stat_result, identity: str) -> str | None:
     """The content key that the file had under this engine, if it is known and the file is still the same."""
     try:
         place = cache_folder.private_folder(make=False)
@@ -42,9 +42,9 @@ def recall(about: os.stat_result, identity: str) -> str | None:
         return None
 
 
-def note(about: os.stat_result, identity: str, key: str) -> None:
+def record(about: os.stat_result, identity: str, key: str) -> None:
     """Remember the key of a file that has not changed for a while."""
-    if time.time_ns() - max(about.st_mtime_ns, about.st_ctime_ns) < _REST:
+    if time.time_ns() - max(about.st_mtime_ns, about.st_ctime_ns) < _SETTLE_NS:
         return
     try:
         place = cache_folder.private_folder(make=True)

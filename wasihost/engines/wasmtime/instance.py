@@ -15,50 +15,50 @@ from wasihost.common.names import shown
 from wasihost.common.unpatched import check, threading
 from wasihost.engines.wasmtime import deferred_signals, memory, nesting, signals, stack, tracing
 from wasihost.engines.wasmtime.checks import match
-from wasihost.engines.wasmtime.epoch import watch
-from wasihost.engines.wasmtime.exclusive import BUSY, Alone, check_left
+from wasihost.engines.wasmtime.epoch import epoch_thread
+from wasihost.engines.wasmtime.exclusive import BUSY, Exclusive, check_free
 from wasihost.engines.wasmtime.export_slots import masked, passing
 from wasihost.engines.wasmtime.ffi import Extern, array, c, new_memorytype, take_error
-from wasihost.engines.wasmtime.memory_limits import Room, Use, nearly, room, too_much, use
-from wasihost.engines.wasmtime.module import Module
+from wasihost.engines.wasmtime.memory_limits import Room, Usage, nearly_full, room, too_much, usage
+from wasihost.engines.wasmtime.module import CompiledModule
 from wasihost.engines.wasmtime.nesting import nested
-from wasihost.engines.wasmtime.stack import deep
+from wasihost.engines.wasmtime.stack import require_stack
 from wasihost.engines.wasmtime.trampolines import (
     CALLBACK,
     CALLER_CALLBACK,
     EPOCH_CALLBACK,
     TRAP_TEXT,
     define,
-    entry,
-    epoch_entry,
+    epoch_trampoline,
     new_trap,
+    trampoline,
 )
 from wasihost.engines.wasmtime.traps import raise_end
 from wasihost.errors import Ended, LinkError
 from wasihost.outcomes import printable
 
 if TYPE_CHECKING:
-    from wasihost.engines.base import Ending, HostState
+    from wasihost.engines.base import CancelCheck, HostState
     from wasihost.engines.wasmtime.link_errors import Offered
 
 _CLOSED = "this instance is closed"
 _ANY = -1  # to the engine: no limit of ours
 
 
-class Limits(NamedTuple):
+class EngineLimits(NamedTuple):
     """What an instance may use: bytes of all memories and tables, units of work; None is no limit."""
 
     memory: int | None = None
     fuel: int | None = None
 
 
-NO_LIMITS = Limits()
+NO_LIMITS = EngineLimits()
 
 
-class Instance:
+class EngineInstance:
     """A module with the imports of `state`, in its own store.
 
-    `start` is the export that the module must have, if any. `ending` can end its calls, if the module was compiled to
+    `start` is the export that the module must have, if any. `scope` can end its calls, if the module was compiled to
     be interruptible. Raises LinkError, which calls the module `label`, where module and host do not fit.
 
     Making one does not touch the guest: `open` does, and `close` has to follow. A signal handler may raise between any
@@ -67,12 +67,12 @@ class Instance:
 
     def __init__(
         self,
-        module: Module,
+        module: CompiledModule,
         state: "HostState",
         start: str | None = None,
         *,
-        ending: "Ending | None" = None,
-        limits: Limits = NO_LIMITS,
+        scope: "CancelCheck | None" = None,
+        limits: EngineLimits = NO_LIMITS,
         label: str = "guest",
         offered: "Offered | None" = None,
     ) -> None:
@@ -86,18 +86,18 @@ class Instance:
         self.origin = module.origin
         self._state = state
         self.before = state.guest.memory
-        self._kept: list[BaseException] = []
+        self._raised: list[BaseException] = []
         self._callbacks: list[object] = []  # the engine holds only their addresses
-        self._entries: list[FunctionType] = []  # which they call
+        self._trampolines: list[FunctionType] = []  # which they call
         self._handle = array(ctypes.c_uint64, 2)()
         self._functions: dict[str, Callable[..., Any]] = {}
         self.depth = 0
         self._one = threading.RLock()
         self._made = False
-        self._ending = ending if module.engine.kind.interruptible else None
-        self._stop = [0]
-        self._halt = [0]
-        self.memory = memory.Memory(module.engine)
+        self._scope = scope if module.engine.mode.interruptible else None
+        self._spare_trap = [0]
+        self._spare_error = [0]
+        self.memory = memory.GuestMemory(module.engine)
         self.room: Room | None = None
         self._given: list[Extern] = []  # memories for its imports
         self.before_entry: Callable[[], object] | None = None  # all is made, and nothing of the guest's has run
@@ -105,7 +105,7 @@ class Instance:
     def open(self) -> None:
         """Make the instance, in whose start section the guest may run already: raises what `call` raises."""
         guest = self._state.guest
-        if isinstance(guest.memory, memory.Memory):
+        if isinstance(guest.memory, memory.GuestMemory):
             raise RuntimeError("this State has a guest running already: make a State for each run")
         guest.view, guest.memory = memory.EMPTY, self.memory
         signals.look()
@@ -120,30 +120,32 @@ class Instance:
 
     def _provide(self) -> None:
         """Put a callback for each import into the linker."""
-        early = memory.Early(self.memory, partial(setattr, self._state.guest, "view")) if self.module.starts else None
-        kind = CALLER_CALLBACK if early else CALLBACK
+        finder = None
+        if self.module.starts:
+            finder = memory.StartSectionMemory(self.memory, partial(setattr, self._state.guest, "view"))
+        kind = CALLER_CALLBACK if finder else CALLBACK
         for item, signature, stub in self._wanted:
             functype = self.module.engine.functype(item.params, item.results)
-            enter = entry(signature, stub, self._kept, self._stop, early)
-            self._entries.append(enter)
+            enter = trampoline(signature, stub, self._raised, self._spare_trap, finder)
+            self._trampolines.append(enter)
             self._callbacks.append(callback := kind(enter))
             if problem := define(self._linker or 0, item.module, item.name, functype, callback):
                 raise LinkError(f"import {item.module}.{item.name}: {problem}")
 
-    def _limit(self, limits: Limits) -> None:
+    def _limit(self, limits: EngineLimits) -> None:
         store = self.memory.store
         assert store
         if limits.memory is not None:
             self.room = room(self.module, limits.memory)
             c.wasmtime_store_limiter(store.ptr, *self.room.at_first, _ANY, _ANY, _ANY)
-        if self.module.engine.kind.fuel:
+        if self.module.engine.mode.fuel:
             self.set_fuel(limits.fuel if limits.fuel is not None else (1 << 63) - 1)
-        if self._ending:
-            self._entries.append(enter := epoch_entry(self._ending, self._kept, self._halt))
+        if self._scope:
+            self._trampolines.append(enter := epoch_trampoline(self._scope, self._raised, self._spare_error))
             self._callbacks.append(callback := EPOCH_CALLBACK(enter))
             c.wasmtime_store_epoch_deadline_callback(store.ptr, callback, None, None)
-        if self.module.engine.kind.interruptible:
-            c.wasmtime_context_set_epoch_deadline(store.context, 1 if self._ending else 1 << 62)
+        if self.module.engine.mode.interruptible:
+            c.wasmtime_context_set_epoch_deadline(store.context, 1 if self._scope else 1 << 62)
 
     def _give_memories(self) -> None:
         """Make the memories that the module imports. The first is the guest's, unless it exports one as `memory`."""
@@ -190,7 +192,7 @@ class Instance:
         """The exported function of this name, callable with numbers; see `call`. LinkError if there is none."""
         found = self._functions.get(name)
         if found is None:
-            with self.alone():
+            with self.exclusive():
                 found = self._functions[name] = self._bound(name)
         return found
 
@@ -235,14 +237,14 @@ class Instance:
 
         return function
 
-    def alone(self) -> Alone:
+    def exclusive(self) -> Exclusive:
         """A context manager that raises RuntimeError where another thread is in this instance."""
-        return Alone(self._one)
+        return Exclusive(self._one)
 
     def check_ended(self) -> None:
         """ConfigError for a guest that was ended, goes on in another thread, and cannot be interrupted."""
         if not self.interruptible:
-            check_left(self._one)
+            check_free(self._one)
 
     def _enter(self, call: Callable[[int, object], int | None]) -> None:
         """Let the engine do `call` with the context and room for a trap; raise how it ended."""
@@ -254,15 +256,15 @@ class Instance:
     def _entered(self, call: Callable[[int, object], int | None]) -> None:
         if self.memory.store is None:
             raise RuntimeError(_CLOSED)
-        deep(8)
-        stack.check(self.module.engine.kind.stack, nested.count)
+        require_stack(8)
+        stack.check(self.module.engine.mode.stack, nested.count)
         if nested.count:
-            nesting.check(not self.depth, Instance._entered.__code__)
+            nesting.check(not self.depth, EngineInstance._entered.__code__)
         trap = ctypes.c_void_p()
         main = deferred_signals.hold(id(self))
         quiet = tracing.watched()
         if quiet:
-            tracing.suspend(self._entries)
+            tracing.suspend(self._trampolines)
         # From here on nothing is raised but by what is called.
         held = inside = first = watched = False
         try:
@@ -278,19 +280,19 @@ class Instance:
             nested.count += first
             if first:
                 signals.before_run()
-            if first and self._ending is not None:
+            if first and self._scope is not None:
                 watched = True
-                watch.enter(self, self.module.engine, self._ending, main)
-                self._ending.check()  # who ended it before could not have it called back
+                epoch_thread.enter(self, self.module.engine, self._scope, main)
+                self._scope.check()  # who ended it before could not have it called back
             error = call(context, ctypes.byref(trap))
             module = self.module
-            raise_end(self._state, self._kept, error, trap.value, self.origin, module.places, self.depth)
+            raise_end(self._state, self._raised, error, trap.value, self.origin, module.places, self.depth)
         finally:
             if inside:
                 self.depth -= 1
                 nested.count -= first
                 if watched:
-                    watch.leave(self)
+                    epoch_thread.leave(self)
                 if first:
                     signals.after_run()
                 self._renew()
@@ -303,10 +305,10 @@ class Instance:
 
     def _renew(self) -> None:
         """What a callback has given to the engine, made again for the next."""
-        if not self._stop[0]:
-            self._stop[0] = new_trap()
-        if self._ending and not self._halt[0]:
-            self._halt[0] = c.wasmtime_error_new(TRAP_TEXT)
+        if not self._spare_trap[0]:
+            self._spare_trap[0] = new_trap()
+        if self._scope and not self._spare_error[0]:
+            self._spare_error[0] = c.wasmtime_error_new(TRAP_TEXT)
 
     def _export(self, context: int, name: str, kind: int) -> Extern:
         export, encoded = Extern(), name.encode()
@@ -327,11 +329,11 @@ class Instance:
             raise RuntimeError(_CLOSED)
         return self.memory.store.context, self._export(self.memory.store.context, name, Extern.GLOBAL)
 
-    def use(self) -> Use:
+    def usage(self) -> Usage:
         """Of its memories and tables, while it is open."""
-        if not self._made or self.module.alone is not None:
+        if not self._made or self.module.only_memory is not None:
             size = len(self.view())
-            return Use(size, self.room is not None and nearly(size, self.room.memory))
+            return Usage(size, self.room is not None and nearly_full(size, self.room.memory))
         assert self.memory.store
         context = self.memory.store.context
 
@@ -340,12 +342,12 @@ class Instance:
             there = c.wasmtime_instance_export_get(context, self._handle, encoded, len(encoded), found.block)
             return found if name is not None and there and found.kind == kind else None
 
-        return use(self.module, self.room, self._given, export, context)
+        return usage(self.module, self.room, self._given, export, context)
 
     @property
     def interruptible(self) -> bool:
         """Whether a guest that computes can be ended."""
-        return self._ending is not None
+        return self._scope is not None
 
     @property
     def is_open(self) -> bool:
@@ -368,7 +370,7 @@ class Instance:
 
     def close(self) -> None:
         """Let go of everything; views of the memory that somebody holds stay valid. RuntimeError while it runs."""
-        with self.alone():
+        with self.exclusive():
             if self.depth:
                 raise RuntimeError("the guest is running: end it, and close it when its call has returned")
             self._close()
@@ -383,10 +385,10 @@ class Instance:
         linker, self._linker = self._linker, None
         if linker:
             self._delete[0](linker)
-        trap, self._stop[0] = self._stop[0], 0
+        trap, self._spare_trap[0] = self._spare_trap[0], 0
         if trap:
             self._delete[1](trap)
-        error, self._halt[0] = self._halt[0], 0
+        error, self._spare_error[0] = self._spare_error[0], 0
         if error:
             self._delete[2](error)
 

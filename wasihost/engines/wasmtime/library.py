@@ -24,9 +24,11 @@ _FILES = {
 
 
 class Library:
-    """The loaded library. `version` is the wheel's, "" where it cannot be told; `identity` changes whenever another
-    library is installed. `free` gives the GIL back for the time of a call (compile, instantiate, run); `held` keeps it,
-    for calls of less than a microsecond that never call back.
+    """The loaded library.
+
+    `version` is the wheel's, "" where it is not known; `identity` changes whenever another library is installed.
+    `without_gil` releases the GIL for the time of a call (compile, instantiate, run); `with_gil` keeps it, for calls of
+    less than a microsecond that never call back.
     """
 
     def __init__(self, path: str, version: str) -> None:
@@ -34,8 +36,8 @@ class Library:
         self.path = path
         self.version = version
         self.identity = f"wasmtime {version} {about.st_size} {about.st_mtime_ns}"
-        self.free = ctypes.CDLL(path)
-        self.held = ctypes.PyDLL(path)
+        self.without_gil = ctypes.CDLL(path)
+        self.with_gil = ctypes.PyDLL(path)
 
 
 def _machine() -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from wasihost.binary.toolchains import MadeFor, made_for
 from wasihost.common.names import listed, near, shown
 from wasihost.engines.wasmtime.checks import passable, unfit_import
-from wasihost.engines.wasmtime.module import Item, Module
+from wasihost.engines.wasmtime.module import CompiledModule, Item
 from wasihost.engines.wasmtime.trampolines import signed_text
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class _Misfit(NamedTuple):
     unknown: str = ""  # the import module, where functions of it can be given or stubbed
 
 
-def _misfits(module: Module, provided: "Imports", offered: Offered) -> list[_Misfit]:
+def _misfits(module: CompiledModule, provided: "Imports", offered: Offered) -> list[_Misfit]:
     """Of the imports, in their order: the unknown functions of one module together."""
     found: list[_Misfit] = []
     unknown: dict[str, list[str]] = {}
@@ -132,7 +132,7 @@ def _full(item: Item) -> str:
     return f"{shown(item.module)}.{shown(item.name)}"
 
 
-def report(module: Module, provided: "Imports", lacking: str, label: str, offered: Offered) -> str:
+def report(module: CompiledModule, provided: "Imports", lacking: str, label: str, offered: Offered) -> str:
     """The whole message about a module called `label`; `lacking` says what is wrong with its exports."""
     misfits = _misfits(module, provided, offered)
     if lacking:

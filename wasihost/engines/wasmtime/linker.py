@@ -36,7 +36,7 @@ from wasihost.common.interrupts import FRAGILE
 from wasihost.common.unpatched import threading
 from wasihost.engines.wasmtime import deferred_signals, memory, tracing
 from wasihost.engines.wasmtime.ffi import c, has, new_functype, without_stack
-from wasihost.engines.wasmtime.trampolines import CALLER_CALLBACK, TRAP_TEXT, entry, new_trap
+from wasihost.engines.wasmtime.trampolines import CALLER_CALLBACK, TRAP_TEXT, new_trap, trampoline
 from wasihost.engines.wasmtime.trampolines import define as define_unchecked
 from wasihost.errors import ConfigError, Ended, ExitError, LinkError, TrapError
 
@@ -79,14 +79,14 @@ class Run:
         self._state = state
         self._given: Callable[[], Buffer] | None = None  # the State's own memory, while a guest is entered
         self._thread = 0
-        self.loose = True  # the memory must be looked up (again)
-        self.stop = [0]  # a trap for the next callback that has to stop the guest
-        self.kept: list[BaseException] = []
+        self.stale = True  # the memory must be looked up (again)
+        self.spare_trap = [0]  # a trap for the next callback that has to stop the guest
+        self.raised: list[BaseException] = []
         self._delete = c.wasm_trap_delete  # at exit, `c` may be gone before the last run
 
     def __del__(self) -> None:
-        if self.stop[0]:
-            self._delete(self.stop[0])
+        if self.spare_trap[0]:
+            self._delete(self.spare_trap[0])
 
     def instantiate(self, store: "wasmtime.Store", module: "wasmtime.Module") -> "wasmtime.Instance":
         """Make an instance whose WASI is this State's, whichever State was defined in the linker last.
@@ -134,51 +134,51 @@ class Run:
             return self._call_again(function, *args, **kwargs)
         if tracing.watched():
             tracing.hide()
-        raised: BaseException | None = None
+        ended_by: BaseException | None = None
         guest = self._state.guest
         self._given, self._thread = guest.memory, threading.get_ident()
         try:
             deferred_signals.hold(id(self))
-            self.kept.clear()  # of a guest that was entered behind our back
-            if not self.stop[0]:
-                self.stop[0] = new_trap()
+            self.raised.clear()  # of a guest that was entered behind our back
+            if not self.spare_trap[0]:
+                self.spare_trap[0] = new_trap()
             return function(*args, **kwargs)
         except BaseException as error:
-            raised = error
+            ended_by = error
         finally:
             guest.view, guest.memory = memory.EMPTY, self._given
-            self._given, self.loose = None, True
+            self._given, self.stale = None, True
             deferred_signals.release(id(self))
         # Outside of the `except` block: raising in it would overwrite the cause or context that a handler set.
         try:
-            raise self._end(raised, sys._getframe())
+            raise self._end(ended_by, sys._getframe())
         finally:
-            self.kept.clear()
-            del raised  # its traceback holds this frame
+            self.raised.clear()
+            del ended_by  # its traceback holds this frame
 
     def _call_again(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """The same for a guest that is running: by a host function that it called."""
         if self._thread != threading.get_ident():
             raise RuntimeError("this State has a guest running in another thread: one thread at a time")
-        raised: BaseException | None = None
+        ended_by: BaseException | None = None
         guest = self._state.guest
         view, look = guest.view, guest.memory
         try:
-            self.kept.clear()
-            if not self.stop[0]:
-                self.stop[0] = new_trap()
+            self.raised.clear()
+            if not self.spare_trap[0]:
+                self.spare_trap[0] = new_trap()
             return function(*args, **kwargs)
         except BaseException as error:
-            raised = error
+            ended_by = error
         finally:
             guest.view, guest.memory = view, look
-            self.loose = True
+            self.stale = True
         try:
             # Kept, for where it leaves the host function it is raised from the outer call; see `_end`.
-            self.kept[:] = (self._end(raised, sys._getframe()),)
-            raise self.kept[0]
+            self.raised[:] = (self._end(ended_by, sys._getframe()),)
+            raise self.raised[0]
         finally:
-            del raised
+            del ended_by
 
     FRAGILE.update((call.__code__, _call_again.__code__))
 
@@ -190,9 +190,9 @@ class Run:
         """
         self._state.guest.memory = bytearray
 
-    def _end(self, raised: BaseException, entered: FrameType) -> BaseException:
-        if self.kept and not self._is_own(raised, entered):
-            reason = self.kept[0]
+    def _end(self, ended_by: BaseException, entered: FrameType) -> BaseException:
+        if self.raised and not self._is_own(ended_by, entered):
+            reason = self.raised[0]
             if isinstance(reason, Ended):
                 return reason.reason
             if not isinstance(reason, self._state.faults):
@@ -200,23 +200,23 @@ class Run:
             fault = TrapError(str(reason), "guest fault")
             fault.__cause__ = reason
             return fault
-        if isinstance(raised, Stopped):  # another thread's, out of the process-wide slot
+        if isinstance(ended_by, Stopped):  # another thread's, out of the process-wide slot
             return TrapError("the guest trapped; the end of another thread's guest hid the engine's report")
-        return raised
+        return ended_by
 
-    def _is_own(self, raised: BaseException, entered: FrameType) -> bool:
+    def _is_own(self, ended_by: BaseException, entered: FrameType) -> bool:
         """Whether this is an end of its own: what was kept stopped a call within a host function, which dealt with it
         and went on.
 
         The engine's report of a trap says whether it was ours. An exception of Python's is a host function's if it was
         raised in a call that began in the frame `entered`; else it is another thread's.
         """
-        if raised is self.kept[0] or isinstance(raised, Stopped):
+        if ended_by is self.raised[0] or isinstance(ended_by, Stopped):
             return False
-        if type(raised).__module__.partition(".")[0] == "wasmtime":  # a Trap or a WasmtimeError
-            text = str(raised)
+        if type(ended_by).__module__.partition(".")[0] == "wasmtime":  # a Trap or a WasmtimeError
+            text = str(ended_by)
             return _STOPPED not in text and "python exception" not in text
-        step = raised.__traceback__
+        step = ended_by.__traceback__
         while step is not None and step.tb_next is not None:
             step = step.tb_next
         frame = step.tb_frame if step is not None else None
@@ -254,9 +254,9 @@ class Run:
 
         The guest goes on, so what was kept has been dealt with.
         """
-        self.kept.clear()
-        if not self.stop[0]:
-            self.stop[0] = new_trap()
+        self.raised.clear()
+        if not self.spare_trap[0]:
+            self.spare_trap[0] = new_trap()
         export = memory.export_of(caller)
         if export is None:
             self.see_given()
@@ -282,11 +282,11 @@ def _checked(run: Run, signature: "Signature", stub: "Stub") -> Callable[..., An
 
     def function(caller: "wasmtime.Caller", *numbers: int) -> Any:
         try:
-            run.kept.clear()  # the guest goes on: it has been dealt with
+            run.raised.clear()  # the guest goes on: it has been dealt with
             look_through(caller)
             return stub(*(n if mask is None else n & mask for n, mask in zip(numbers, masks, strict=True)))
         except BaseException as reason:
-            run.kept.append(reason)
+            run.raised.append(reason)
         raise Stopped(_STOPPED)
 
     FRAGILE.add(function.__code__)
@@ -373,7 +373,7 @@ def _address(linker: "wasmtime.Linker") -> int:
 def _put_unchecked(
     linker: "wasmtime.Linker", run: Run, module: str, name: str, signature: "Signature", stub: "Stub"
 ) -> str | None:
-    callback = CALLER_CALLBACK(entry(signature, stub, run.kept, run.stop, run))
+    callback = CALLER_CALLBACK(trampoline(signature, stub, run.raised, run.spare_trap, run))
     _alive[key := id(callback)] = callback
     functype = new_functype(signature.params, signature.results)
     problem = define_unchecked(_address(linker), module, name, functype, callback, key, _dropped)

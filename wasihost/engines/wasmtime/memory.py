@@ -39,7 +39,7 @@ def view(base: int, size: int, owner: object = None) -> memoryview:
     return memoryview(block).cast("B")
 
 
-class Memory:
+class GuestMemory:
     """`Guest.memory` of one run on our own door: asks the size again, and makes a new view when it has grown.
 
     It has a `close` of its own because the frames of an exception that somebody keeps would keep the store with it.
@@ -82,20 +82,20 @@ def export_of(caller: int) -> Extern | None:
     return export if found and export.kind == Extern.MEMORY else None
 
 
-class Early:
+class StartSectionMemory:
     """Finds the memory of a guest that calls from its start section, when its instance is not ours yet.
 
     What it exports shows itself in the first call; what it imports was known before.
     """
 
-    def __init__(self, memory: Memory, show: Callable[[memoryview], None]) -> None:
+    def __init__(self, memory: GuestMemory, show: Callable[[memoryview], None]) -> None:
         self._memory = memory
         self._show = show
-        self.loose = True
+        self.stale = True
 
     def find(self, caller: int) -> None:
         """See `calls.Seeker`."""
         export = export_of(caller)
         if export is not None:
             self._show(self._memory.bind(export))
-        self.loose = False
+        self.stale = False

@@ -16,7 +16,7 @@ from wasihost.engines.wasmtime.outline import ELEMENT, FREE, Extent
 from wasihost.errors import LimitExceeded
 
 if TYPE_CHECKING:
-    from wasihost.engines.wasmtime.module import Module
+    from wasihost.engines.wasmtime.module import CompiledModule
 
 Export: TypeAlias = Callable[[str | None, int], Extern | None]
 
@@ -36,7 +36,7 @@ class Room(NamedTuple):
     at_first: tuple[int, int]
 
 
-def memories_of(module: "Module") -> list[Extent]:
+def memories_of(module: "CompiledModule") -> list[Extent]:
     """Every memory of an instance: those that it imports are made for it, too."""
     imported = [
         Extent(one.least * one.page, None if one.most is None else one.most * one.page)
@@ -46,9 +46,9 @@ def memories_of(module: "Module") -> list[Extent]:
     return [*imported, *module.storage.memories, *[_HEAP] * module.storage.collected]
 
 
-def room(module: "Module", limit: int) -> Room:
+def room(module: "CompiledModule", limit: int) -> Room:
     """What each may have. LimitExceeded if the module begins with more than the limit."""
-    if (alone := module.alone) is not None and alone <= limit:
+    if (only_memory := module.only_memory) is not None and only_memory <= limit:
         return Room(limit, FREE // ELEMENT, (limit, FREE // ELEMENT))
     memories, tables = memories_of(module), module.storage.tables
     least = sum(one.least for one in memories)
@@ -80,19 +80,21 @@ def _level(extents: Sequence[Extent], whole: int) -> int:
     return low
 
 
-class Use(NamedTuple):
+class Usage(NamedTuple):
     """Bytes that count of what an instance has, and whether a memory or table has nearly all that it may have."""
 
     size: int
     full: bool
 
 
-def nearly(size: int, share: int) -> bool:
+def nearly_full(size: int, share: int) -> bool:
     """Whether it has met the limit."""
     return (share - size) * _NEARLY_ALL < share
 
 
-def use(module: "Module", room: Room | None, given: Sequence[Extern], export: "Export", context: int) -> Use:
+def usage(
+    module: "CompiledModule", room: Room | None, given: Sequence[Extern], export: "Export", context: int
+) -> Usage:
     """What an instance has. `given` are the memories that were made for its imports, `export` finds one that it
     exports. Of what is neither exported nor given, what it began with is counted."""
     storage = module.storage
@@ -107,10 +109,10 @@ def use(module: "Module", room: Room | None, given: Sequence[Extern], export: "E
         found = export(storage.names.get(("table", index)), Extern.TABLE)
         tables.append(c.wasmtime_table_size(context, found.item) * ELEMENT if found else extent.least)
     full = room is not None and (
-        any(nearly(size, room.memory) for size in memories)
-        or (storage.growing and any(nearly(size, room.elements * ELEMENT) for size in tables))
+        any(nearly_full(size, room.memory) for size in memories)
+        or (storage.growing and any(nearly_full(size, room.elements * ELEMENT) for size in tables))
     )
-    return Use(sum(memories) + max(0, sum(tables) - FREE), full)
+    return Usage(sum(memories) + max(0, sum(tables) - FREE), full)
 
 
 def too_much(why: str, limit: int | None) -> LimitExceeded:

@@ -17,7 +17,7 @@ from wasihost.engines.wasmtime import cache as disk
 from wasihost.engines.wasmtime import file_keys
 from wasihost.engines.wasmtime.compile_lock import once
 from wasihost.engines.wasmtime.compiling import OnCompile, around, check_size, compiled, validate
-from wasihost.engines.wasmtime.engine import PLAIN, Engine, Kind, engine
+from wasihost.engines.wasmtime.engine import PLAIN, CompileMode, Engine, engine
 from wasihost.engines.wasmtime.ffi import MemoryType, Vec, c, functype_at, memorytype_at, name_at, take_error
 from wasihost.engines.wasmtime.function_types import Type
 from wasihost.engines.wasmtime.outline import FREE, Outline, outline
@@ -26,7 +26,7 @@ from wasihost.outcomes import printable
 
 if TYPE_CHECKING:
     from wasihost.binary.backtrace import Origin
-    from wasihost.engines.wasmtime.compile_process import Bounds
+    from wasihost.engines.wasmtime.compile_process import CompileBounds
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str]
 
@@ -49,7 +49,7 @@ class Item(NamedTuple):
     memory: MemoryType | None = None
 
 
-class Module:
+class CompiledModule:
     """A compiled module and what it shows to the outside. `starts`: it has a start section, which runs while the
     instance is being made. `storage` is its memories and tables, `size` its own in bytes of wasm. `origin` is where its
     bytes are, if that is known, and `places` what was found there for backtraces."""
@@ -67,7 +67,7 @@ class Module:
         self._delete(self.ptr)
 
     @cached_property
-    def alone(self) -> int | None:
+    def only_memory(self) -> int | None:
         """What its memory begins with, if that is exported and all that counts: the way of nearly every module."""
         memories, tables, collected, growing, _ = self.storage
         item = self.exports.get("memory")
@@ -115,20 +115,20 @@ def _item(module: int | None, name: int, externtype: int, known: Callable[[str],
 def compile_wasm(
     code: bytes,
     label: str = "guest",
-    kind: Kind = PLAIN,
+    mode: CompileMode = PLAIN,
     on_compile: OnCompile | None = None,
-    bounds: "Bounds | None" = None,
-) -> Module:
+    bounds: "CompileBounds | None" = None,
+) -> CompiledModule:
     """Compile a core module (binary or text form). ModuleError says what is wrong with it."""
     if not code.startswith(_MAGIC):
         code = assemble(code, label)
     if code[4:8] != _CORE:
         _refuse_version(code, label)
-    owner = engine(kind)
+    owner = engine(mode)
     validate(code, label, owner, bounds)
-    with around(label, len(code), kind, on_compile):
+    with around(label, len(code), mode, on_compile):
         ptr = compiled(code, label, owner, bounds)
-    return Module(owner, ptr, outline(io.BytesIO(code)))
+    return CompiledModule(owner, ptr, outline(io.BytesIO(code)))
 
 
 def _binary(content: BinaryIO) -> BinaryIO:
@@ -166,21 +166,21 @@ def _refuse_version(code: bytes, label: str) -> None:
     raise ModuleError(f"{label}: unknown WebAssembly version {code[4:8].hex()}, expected {_CORE.hex()}")
 
 
-class _Memory:
+class _ModuleMemory:
     """Compiled modules by content key, the least recently used dropped first, and the key each file had last."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.modules: OrderedDict[str, Module] = OrderedDict()
+        self.modules: OrderedDict[str, CompiledModule] = OrderedDict()
         self.files: OrderedDict[tuple[object, ...], str] = OrderedDict()
 
-    def get(self, key: str) -> Module | None:
+    def get(self, key: str) -> CompiledModule | None:
         with self.lock:
             if module := self.modules.get(key):
                 self.modules.move_to_end(key)
             return module
 
-    def put(self, key: str, module: Module) -> None:
+    def put(self, key: str, module: CompiledModule) -> None:
         with self.lock:
             self.modules[key] = module
             size = sum(one.size for one in self.modules.values())
@@ -198,7 +198,7 @@ class _Memory:
                 self.files.popitem(last=False)
 
 
-_memory = _Memory()
+_memory = _ModuleMemory()
 
 
 def _after_fork() -> None:
@@ -212,29 +212,29 @@ if hasattr(os, "register_at_fork"):
 def clear_memory() -> None:
     """Forget the modules kept in memory (those in use live on)."""
     global _memory
-    _memory = _Memory()
+    _memory = _ModuleMemory()
 
 
 def load(
     source: Source,
     *,
     cache: bool = True,
-    kind: Kind = PLAIN,
+    mode: CompileMode = PLAIN,
     on_compile: OnCompile | None = None,
-    bounds: "Bounds | None" = None,
-) -> Module:
+    bounds: "CompileBounds | None" = None,
+) -> CompiledModule:
     """The module in a file (a path) or in bytes, binary or WebAssembly text, compiled by the engine of this kind.
 
     With `cache`, an earlier compilation of the same content by the same engine is taken from memory or from disk, and a
     new one is kept. Raises ModuleError for what cannot be used, OSError for a file that cannot be read, and ConfigError
     where there is no engine.
     """
-    owner = engine(kind)
-    kind = owner.kind
+    owner = engine(mode)
+    mode = owner.mode
     if isinstance(source, (bytes, bytearray, memoryview)):
         code = bytes(source)
         if not cache:
-            return compile_wasm(code, kind=kind, on_compile=on_compile, bounds=bounds)
+            return compile_wasm(code, mode=mode, on_compile=on_compile, bounds=bounds)
         key = disk.key(code, owner.identity)
         found = _find(key, owner, io.BytesIO(code))
         return found or _found_or_made(key, owner, code, "guest", on_compile, bounds)[1]
@@ -245,7 +245,7 @@ def load(
         origin = os.path.abspath(path), about
         check_size(about.st_size, label)
         if not cache:
-            made = compile_wasm(file.read(), label, kind, on_compile, bounds)
+            made = compile_wasm(file.read(), label, mode, on_compile, bounds)
             made.origin = origin
             return made
         identity = (
@@ -257,14 +257,14 @@ def load(
             about.st_mtime_ns,
             about.st_ctime_ns,
         )
-        known = _memory.key_of(identity) or file_keys.recall(about, owner.identity)
+        known = _memory.key_of(identity) or file_keys.lookup(about, owner.identity)
         key = known or disk.key(file, owner.identity)
         module = _find(key, owner, file)
         if module is None:
             file.seek(0)
             key, module = _found_or_made(key, owner, file.read(), label, on_compile, bounds)
     if key != known:
-        file_keys.note(about, owner.identity, key)
+        file_keys.record(about, owner.identity, key)
     _memory.remember(identity, key)
     module.origin = origin
     return module
@@ -272,35 +272,35 @@ def load(
 
 def _here(key: str, owner: Engine) -> str:
     """The key of a module in memory, which belongs to one engine; on disk it serves several."""
-    return f"{key} {owner.kind.stack}"
+    return f"{key} {owner.mode.stack}"
 
 
-def _find(key: str, owner: Engine, content: BinaryIO) -> Module | None:
+def _find(key: str, owner: Engine, content: BinaryIO) -> CompiledModule | None:
     """A module compiled earlier, by this process or another."""
     module = _memory.get(_here(key, owner))
     if module is None and (ptr := disk.fetch(key, owner)):
-        module = Module(owner, ptr, outline(_binary(content)))
+        module = CompiledModule(owner, ptr, outline(_binary(content)))
         _memory.put(_here(key, owner), module)
     return module
 
 
 def _found_or_made(
-    key: str, owner: Engine, code: bytes, label: str, on_compile: OnCompile | None, bounds: "Bounds | None"
-) -> tuple[str, Module]:
+    key: str, owner: Engine, code: bytes, label: str, on_compile: OnCompile | None, bounds: "CompileBounds | None"
+) -> tuple[str, CompiledModule]:
     """The key and the module: one that was compiled earlier or is being compiled just now, or one made here."""
 
-    def find() -> tuple[str, Module] | None:
+    def find() -> tuple[str, CompiledModule] | None:
         found = _find(key, owner, io.BytesIO(code))
         return None if found is None else (key, found)
 
-    return once(key, find, lambda: _make(code, label, owner.kind, on_compile, bounds))
+    return once(key, find, lambda: _make(code, label, owner.mode, on_compile, bounds))
 
 
 def _make(
-    code: bytes, label: str, kind: Kind, on_compile: OnCompile | None, bounds: "Bounds | None"
-) -> tuple[str, Module]:
+    code: bytes, label: str, mode: CompileMode, on_compile: OnCompile | None, bounds: "CompileBounds | None"
+) -> tuple[str, CompiledModule]:
     """Compile and keep. The key is taken from the very bytes that are compiled."""
-    module = compile_wasm(code, label, kind, on_compile, bounds)
+    module = compile_wasm(code, label, mode, on_compile, bounds)
     key = disk.key(code, module.engine.identity)
     disk.store(key, module.ptr)
     _memory.put(_here(key, module.engine), module)

@@ -2,31 +2,31 @@
 
 from typing import TYPE_CHECKING
 
-from wasihost.engines.wasmtime.instance import NO_LIMITS, Instance, Limits
+from wasihost.engines.wasmtime.instance import NO_LIMITS, EngineInstance, EngineLimits
 from wasihost.engines.wasmtime.memory import EMPTY
-from wasihost.engines.wasmtime.module import Module
-from wasihost.engines.wasmtime.stack import deep
+from wasihost.engines.wasmtime.module import CompiledModule
+from wasihost.engines.wasmtime.stack import require_stack
 
 if TYPE_CHECKING:
-    from wasihost.engines.base import Ending, HostState
+    from wasihost.engines.base import CancelCheck, HostState
 
 
 def execute(
-    module: Module,
+    module: CompiledModule,
     state: "HostState",
     start: str = "_start",
     *,
-    ending: "Ending | None" = None,
-    limits: Limits = NO_LIMITS,
+    scope: "CancelCheck | None" = None,
+    limits: EngineLimits = NO_LIMITS,
     label: str = "guest",
 ) -> None:
     """Make an instance of the module with the imports of `state` and call its export `start`, a `() -> ()`.
 
-    Returns when the guest does; raises what `Instance` and its `call` raise. One run of a State at a time (RuntimeError
-    otherwise); any number of States at once.
+    Returns when the guest does; raises what `EngineInstance` and its `call` raise. One run of a State at a time
+    (RuntimeError otherwise); any number of States at once.
     """
-    deep(16)
-    instance = Instance(module, state, start, ending=ending, limits=limits, label=label)
+    require_stack(16)
+    instance = EngineInstance(module, state, start, scope=scope, limits=limits, label=label)
     guest = state.guest
     try:
         instance.open()

@@ -22,7 +22,7 @@ _LARGE = 4 << 20  # with a quarter of such a stack, nobody need look what else i
 _STEP = 256 << 10  # each amount that is given is an engine of its own: so there are few
 
 
-class _Here(threading.local):
+class _ThreadStack(threading.local):
     """The calling thread's stack: its lowest address and its size; False if that cannot be known. What
     a guest may have been given without a look at what is left."""
 
@@ -30,7 +30,7 @@ class _Here(threading.local):
     ample = 0
 
 
-_here = _Here()
+_here = _ThreadStack()
 
 
 def room() -> int | None:
@@ -130,7 +130,7 @@ def _bounds() -> tuple[int, int] | None:
     return None if failed or size.value >= 1 << 32 else (lowest.value, size.value)
 
 
-def deep(levels: int) -> None:
+def require_stack(levels: int) -> None:
     """RecursionError here and now, where it is an ordinary exception, rather than on entering a callback."""
     if levels:
-        deep(levels - 1)
+        require_stack(levels - 1)

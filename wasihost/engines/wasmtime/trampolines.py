@@ -24,9 +24,9 @@ from wasihost.common.interrupts import FRAGILE
 from wasihost.engines.wasmtime.ffi import c, take_error
 
 if TYPE_CHECKING:
-    from wasihost.engines.base import Ending, Signature, Stub
+    from wasihost.engines.base import CancelCheck, Signature, Stub
 
-EVERYWHERE = memoryview((c_ubyte * sys.maxsize).from_address(0)).cast("B")
+ADDRESS_SPACE = memoryview((c_ubyte * sys.maxsize).from_address(0)).cast("B")
 
 # (environment, caller, slots, count of slots) -> trap. What is not used is declared as the cheapest type, or left out.
 CALLBACK = CFUNCTYPE(c_void_p, c_ubyte, c_ubyte, c_size_t)
@@ -68,44 +68,44 @@ def _several(put: Callable[..., None] | None) -> Callable[..., None]:
 
 # One entry per number of arguments: unpacking into names and calling by position costs 30 ns less than
 # `stub(*get(...))`, of 340 for a whole `clock_time_get`.
-_ENTRY = """
-def make(get, put, space, stub, kept, stop, another, seeker):
+_TRAMPOLINE = """
+def make(get, put, space, stub, raised, spare_trap, new_trap, finder):
     def enter(_environment, caller, slots):
         try:
             {look}{unpack}{body}
             return None
         except BaseException as reason:
-            kept[:] = (reason,)
-            {again}trap, stop[0] = stop[0], 0
-            return trap or another()
+            raised[:] = (reason,)
+            {again}trap, spare_trap[0] = spare_trap[0], 0
+            return trap or new_trap()
     return enter
 """
-_LOOK = "if seeker.loose: seeker.find(caller)\n            "
-_AGAIN = "seeker.loose = True\n            "  # if the guest is let go on, its next call shows that it was
+_LOOK = "if finder.stale: finder.find(caller)\n            "
+_AGAIN = "finder.stale = True\n            "  # if the guest is let go on, its next call shows that it was
 _makers: dict[tuple[int, bool, bool], Callable[..., FunctionType]] = {}
 
 
 def _maker(count: int, answers: bool, looks: bool) -> Callable[..., FunctionType]:
-    """What makes the entry of a stub with `count` arguments, with or without a result; `looks`, for a seeker."""
+    """What makes the trampoline of a stub with `count` arguments, with or without a result; `looks`, for a finder."""
     key = count, answers, looks
     if key not in _makers:
         names = ", ".join(f"a{number}" for number in range(count))
-        text = _ENTRY.format(
+        text = _TRAMPOLINE.format(
             look=_LOOK * looks,
             again=_AGAIN * looks,
             unpack=f"{names}{',' * (count == 1)} = get(space, slots); " if count else "",
             body=f"put(space, slots, stub({names}))" if answers else f"stub({names})",
         )
         scope: dict[str, Any] = {}
-        exec(compile(text, f"<entry of {count} arguments>", "exec"), scope)
+        exec(compile(text, f"<trampoline of {count} arguments>", "exec"), scope)
         _makers[key] = scope["make"]
     return _makers[key]
 
 
-class Seeker(Protocol):
+class MemoryFinder(Protocol):
     """Finds a guest's memory where only the guest's own calls can show it."""
 
-    loose: bool
+    stale: bool
     """Whether it has to be found, or found again."""
 
     def find(self, caller: int) -> None:
@@ -123,17 +123,21 @@ def new_trap() -> int:
     return trap_maker()()
 
 
-def entry(
-    signature: "Signature", stub: "Stub", kept: list[BaseException], stop: list[int], seeker: Seeker | None = None
+def trampoline(
+    signature: "Signature",
+    stub: "Stub",
+    raised: list[BaseException],
+    spare_trap: list[int],
+    finder: MemoryFinder | None = None,
 ) -> FunctionType:
-    """The Python function behind CALLBACK for one stub; behind CALLER_CALLBACK, if it has a seeker.
+    """The Python function behind CALLBACK for one stub; behind CALLER_CALLBACK, if it has a finder.
 
-    `stop` holds a trap, which the engine takes over when something is put on `kept`; 0 where nobody could know that the
-    guest would be entered.
+    `spare_trap` holds a trap, which the engine takes over when something is put on `raised`. It holds 0 if the guest
+    was entered without us; a trap is then made on the spot.
     """
     get, put = codec(signature)
-    make = _maker(len(signature.slots), put is not None, seeker is not None)
-    made = make(get, put, EVERYWHERE, stub, kept, stop, trap_maker(), seeker)
+    make = _maker(len(signature.slots), put is not None, finder is not None)
+    made = make(get, put, ADDRESS_SPACE, stub, raised, spare_trap, trap_maker(), finder)
     FRAGILE.add(made.__code__)
     return made
 
@@ -144,12 +148,12 @@ _put_u64 = struct.Struct("<Q").pack_into
 _GO_ON = 0  # WASMTIME_UPDATE_DEADLINE_CONTINUE
 
 
-def epoch_entry(ending: "Ending", kept: list[BaseException], halt: list[int]) -> FunctionType:
-    """The Python function behind EPOCH_CALLBACK: a guest goes on unless `ending` or a signal handler raises.
+def epoch_trampoline(scope: "CancelCheck", raised: list[BaseException], spare_error: list[int]) -> FunctionType:
+    """The Python function behind EPOCH_CALLBACK: a guest goes on unless `scope` or a signal handler raises.
 
-    `halt` holds an error, which the engine takes over when something is put on `kept`.
+    `spare_error` holds an error, which the engine takes over when something is put on `raised`.
     """
-    space, check = EVERYWHERE, ending.check
+    space, check = ADDRESS_SPACE, scope.check
 
     def enter(_context: int, _data: int, delta: int, kind: int) -> int | None:
         try:
@@ -158,8 +162,8 @@ def epoch_entry(ending: "Ending", kept: list[BaseException], halt: list[int]) ->
             space[kind] = _GO_ON
             return None
         except BaseException as reason:
-            kept[:] = (reason,)
-            error, halt[0] = halt[0], 0
+            raised[:] = (reason,)
+            error, spare_error[0] = spare_error[0], 0
             return error
 
     assert isinstance(enter, FunctionType)

@@ -21,7 +21,7 @@ from wasihost.errors import (
 if TYPE_CHECKING:
     from wasihost.binary.backtrace import Origin
     from wasihost.engines.base import HostState
-    from wasihost.engines.wasmtime.module import Module
+    from wasihost.engines.wasmtime.module import CompiledModule
 
 # By wasmtime_trap_code_t: our word for the kind and the engine's sentence. Later codes moved between versions: of those
 # the engine is asked.
@@ -117,7 +117,7 @@ def _look(
     return resolve(origin, places, frames)
 
 
-def looking(module: "Module") -> Callable[[tuple[Frame, ...]], tuple[Frame, ...]]:
+def looking(module: "CompiledModule") -> Callable[[tuple[Frame, ...]], tuple[Frame, ...]]:
     """What makes frames of this module readable."""
     return partial(_look, module.origin, module.places)
 
@@ -155,7 +155,7 @@ def _error_end(error: int, look: Callable[[tuple[Frame, ...]], tuple[Frame, ...]
 
 def raise_end(
     state: "HostState",
-    kept: list[BaseException],
+    raised: list[BaseException],
     error: int | None,
     trap: int | None,
     origin: "Origin | None" = None,
@@ -169,29 +169,33 @@ def raise_end(
     whoever looks at a backtrace, and `places` what was found there before. `depth` is how many calls of this guest are
     within each other: one that called itself through the host until Python's stack was full did that by itself.
     """
-    if not (kept or error or trap):
+    if not (raised or error or trap):
         return
     look = partial(_look, origin, places if places is not None else {})
-    bare = kept and (isinstance(kept[0], state.faults) or (isinstance(kept[0], TrapError) and not kept[0].traced))
+    bare = raised and (
+        isinstance(raised[0], state.faults) or (isinstance(raised[0], TrapError) and not raised[0].traced)
+    )
     frames, omitted = _frames(trap, error) if bare else ((), 0)
-    told = _told(trap, look) if trap and not kept else None
+    told = _told(trap, look) if trap and not raised else None
     if trap:
         c.wasm_trap_delete(trap)
-    stopped = _error_end(error, look) if error and not kept else None
-    if error and kept:
+    stopped = _error_end(error, look) if error and not raised else None
+    if error and raised:
         c.wasmtime_error_delete(error)
     try:
-        if kept:
-            if isinstance(kept[0], state.faults):
-                raise TrapError(str(kept[0]), "guest fault", frames, omitted, look=look) from kept[0]
-            if isinstance(kept[0], Ended):
-                raise kept[0].reason
-            if isinstance(kept[0], RecursionError) and depth > 1:
+        if raised:
+            if isinstance(raised[0], state.faults):
+                raise TrapError(str(raised[0]), "guest fault", frames, omitted, look=look) from raised[0]
+            if isinstance(raised[0], Ended):
+                raise raised[0].reason
+            if isinstance(raised[0], RecursionError) and depth > 1:
                 text = "wasm trap: call stack exhausted: guest and host call each other too deeply"
-                raise TrapError(text, "stack overflow", frames, omitted, look=look) from kept[0]
-            if isinstance(kept[0], TrapError) and frames:  # of a host function, which does not know where it was called
-                raise TrapError(kept[0].message, kept[0].kind, frames, omitted, look=look)
-            raise kept[0]  # no local name for it: its traceback holds this frame
+                raise TrapError(text, "stack overflow", frames, omitted, look=look) from raised[0]
+            if (
+                isinstance(raised[0], TrapError) and frames
+            ):  # of a host function, which does not know where it was called
+                raise TrapError(raised[0].message, raised[0].kind, frames, omitted, look=look)
+            raise raised[0]  # no local name for it: its traceback holds this frame
         if told:
             if told.kind == _FUEL:
                 raise LimitExceeded("fuel", "the guest used up its fuel") from told
@@ -199,5 +203,5 @@ def raise_end(
         if stopped:
             raise stopped
     finally:
-        kept.clear()
+        raised.clear()
         del told, stopped
