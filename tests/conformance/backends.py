@@ -54,7 +54,7 @@ def problems(case: Case, back_end: str, folder: Path) -> list[str]:
         if back_end == "native":
             told = native(base, script, read_only=case.read_only)
         else:
-            with resolve.use(STRATEGIES[back_end]):
+            with resolve.using(STRATEGIES[back_end]):
                 told = guest(_config(case, base), script)
         after = dict(host_tree(str(base)))
         assert dict(host_tree(str(base.parent / "outside"))) == SECRET, "a guest got out"

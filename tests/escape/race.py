@@ -49,7 +49,7 @@ def race(root: Path, strategy: resolve.Strategy, seconds: float, seed: int = 1) 
     ]
     module = Module(build_c("escape"))
     try:
-        with resolve.use(strategy):
+        with resolve.using(strategy):
             args = [str(seconds), str(seed), *map(str, inodes)]
             done = run(module, args=args, dirs={"/": base}, stdout=PIPE, text=True, timeout=seconds + 60)
     finally:

@@ -55,7 +55,7 @@ def _on(name: str, script: Sequence[Step], folder: Path) -> tuple[list[Call], di
     else:
         backends.fill_folder(folder / "base", TREE)
         config = ModuleConfig().with_host_directory_preopen(backends.MOUNT, folder / "base")
-        with resolve.use(STRATEGIES[name]):
+        with resolve.using(STRATEGIES[name]):
             reports = backends.guest(config, data)
         tree = dict(backends.host_tree(str(folder / "base")))
     return [result(image, report) for image, report in zip(images, reports, strict=True)], tree

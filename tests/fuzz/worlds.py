@@ -84,7 +84,7 @@ def run(script: Sequence[Line], back_end: str, *, measured: bool = False) -> lis
     """
     if back_end == "memory":
         return _judged(script, ModuleConfig().with_mount("/data", _memory()), measured)
-    with folder() as made, resolve.use(STRATEGIES[back_end]), _small_files():
+    with folder() as made, resolve.using(STRATEGIES[back_end]), _small_files():
         return _judged(script, ModuleConfig().with_host_directory_preopen("/data", made), measured)
 
 

@@ -81,7 +81,7 @@ def raw(mount: str, tmp_path: Path) -> Iterator[Raw]:
     config = ModuleConfig()
     with ExitStack() as stack:
         if kind in STRATEGIES:
-            stack.enter_context(resolve.use(STRATEGIES[kind]))
+            stack.enter_context(resolve.using(STRATEGIES[kind]))
             for path, content in CONTENT.items():
                 (tmp_path / path).parent.mkdir(exist_ok=True)
                 (tmp_path / path).write_bytes(content)

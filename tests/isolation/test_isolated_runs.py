@@ -130,7 +130,7 @@ def test_files_in_memory_come_back() -> None:
     assert fs["a.txt"] == b"written"
     assert fs.readlink("link") == "d/kept"
     assert fs.stat("d/kept")[:-1] == kept[:-1]
-    assert (fs.budget.bytes, fs.budget.entries) == (7 + 1 + 6, 7)
+    assert (fs.quota.bytes, fs.quota.entries) == (7 + 1 + 6, 7)
     assert run(TOOL, args=["show", "/link"], fs=fs, isolation="process", capture_output=True).stdout == b"1"
 
 

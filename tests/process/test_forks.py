@@ -122,7 +122,7 @@ def test_a_tree_that_another_thread_has_locked(held: Hold) -> None:
     fs = MemoryFS({"b": b"x"})
 
     def first(stay: Callable[[], None]) -> None:
-        with fs.budget.lock:
+        with fs.quota.lock:
             stay()
 
     held(first)

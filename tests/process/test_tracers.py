@@ -164,7 +164,7 @@ def test_no_file_that_a_guest_opens_stays_open(
     def work() -> None:
         assert run(module, dirs={"/": box}).returncode == 0
 
-    with resolve.use(strategy):
+    with resolve.using(strategy):
         work()
         gc.collect()
         before, found = opened(), set()

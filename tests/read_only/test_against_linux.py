@@ -127,7 +127,7 @@ def snapshot(folder: Path) -> dict[str, object]:
 def raw(back_end: str, unchanged: Path) -> Iterator[Raw]:
     with ExitStack() as stack:
         if back_end in STRATEGIES:
-            stack.enter_context(resolve.use(STRATEGIES[back_end]))
+            stack.enter_context(resolve.using(STRATEGIES[back_end]))
             config = ModuleConfig().with_read_only_fs("/", unchanged)
         elif back_end == "memory":
             config = ModuleConfig().with_read_only_fs("/", memory())

@@ -34,5 +34,5 @@ def tree(pristine: list[Tree], tmp_path_factory: pytest.TempPathFactory) -> Iter
 def strategy(request: pytest.FixtureRequest) -> Iterator[resolve.Strategy]:
     """Runs the test once with each strategy in use."""
     chosen = STRATEGIES[request.param]
-    with resolve.use(chosen):
+    with resolve.using(chosen):
         yield chosen

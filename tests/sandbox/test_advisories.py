@@ -96,6 +96,6 @@ def test_directory_handle_survives_a_rename(tree: Tree) -> None:
         os.symlink("../outside", tree.base / "dir")
         assert outcome(sandbox.open_beneath, fd, "secret", os.O_RDONLY, 0, True) == "ENOENT"
         assert sandbox.stat_beneath(fd, "sub/deep", True).st_ino == tree.identity("elsewhere/sub/deep")[1]
-        assert outcome(resolve.active, tree.fd, "dir/secret", os.O_RDONLY, 0, True) == "EPERM"
+        assert outcome(resolve.strategy, tree.fd, "dir/secret", os.O_RDONLY, 0, True) == "EPERM"
     finally:
         os.close(fd)

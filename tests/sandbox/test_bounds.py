@@ -203,7 +203,7 @@ from wasihost.sandbox import resolve
 os.chdir(sys.argv[1])
 os.mkdir("top/inner/new")
 for name, strategy in STRATEGIES.items():
-    with resolve.use(strategy):
+    with resolve.using(strategy):
         root = open_host_directory("top", "/", False, one_file_system=True)
         for path in ("inner", "inner/f", "./inner/f", "inner/../g"):
             print(name, path, outcome(lambda: opened(root, path)), outcome(lambda: root.stat_path(path, True)))

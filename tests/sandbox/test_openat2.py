@@ -83,7 +83,7 @@ base, late = sys.argv[1], sys.argv[3] == "late"
 fd = os.open(base, resolve.DIRECTORY)
 if late:
     os.close(open_beneath(fd, "dir/inner", os.O_RDONLY, 0, True))
-    assert resolve.active is resolve.by_openat2
+    assert resolve.strategy is resolve.by_openat2
 # A seccomp filter: load the number of the call; 437 gets the errno, all others are allowed.
 program = b"".join(struct.pack("=HBBI", *step) for step in (
     (0x20, 0, 0, 0), (0x15, 0, 1, 437),
@@ -94,7 +94,7 @@ header = struct.pack("@HP", 4, ctypes.addressof(code))
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, header, 0, 0) == 0, ctypes.get_errno()
 for _ in range(2):
     os.close(open_beneath(fd, "dir/inner", os.O_RDONLY, 0, True))
-    assert resolve.active is resolve.by_walk
+    assert resolve.strategy is resolve.by_walk
     try:
         open_beneath(fd, "evil/secret", os.O_RDONLY, 0, True)
     except PermissionError as error:

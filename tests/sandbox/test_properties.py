@@ -103,7 +103,7 @@ def compare(rng: random.Random, fd: int, outside: Path) -> bool:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_random_trees(tmp_path: Path, seed: int, strategy: resolve.Strategy) -> None:
-    assert resolve.active is strategy
+    assert resolve.strategy is strategy
     rng = random.Random(seed)
     base, outside = tmp_path / "base", tmp_path / "outside"
     base.mkdir()

@@ -54,7 +54,7 @@ def main(order: Order) -> None:
             config = config.with_mount("/", in_memory(Path(root)))
         else:
             config = config.with_host_directory_preopen("/", root)
-    walking = resolve.use(resolve.by_walk) if order["backend"] == "walk" else contextlib.nullcontext()
+    walking = resolve.using(resolve.by_walk) if order["backend"] == "walk" else contextlib.nullcontext()
     try:
         with walking:
             done = run(

@@ -264,5 +264,5 @@ def test_the_same_answers_and_the_same_tree(
     assert bool(sparse_files) is (furthest > 200 or page is not None), "what is compared is not what is meant"
     # Nothing is held that no name leads to, and what two names lead to is held once.
     held = {node.inode: node.stat().size for node in all_nodes(pair.fs.root) if not isinstance(node, Directory)}
-    assert pair.fs.budget.bytes == sum(held.values())
-    assert pair.fs.budget.entries == len(memory_tree(pair.fs.root))
+    assert pair.fs.quota.bytes == sum(held.values())
+    assert pair.fs.quota.entries == len(memory_tree(pair.fs.root))

@@ -16,7 +16,7 @@ from wasihost.descriptors.table import _LISTINGS, FdTable
 from wasihost.engines.wasmtime import module as modules
 from wasihost.host.counting import CountingHost
 from wasihost.stats import Stats
-from wasihost.vfs.changes import Changes, Picture
+from wasihost.vfs.changes import Baseline, Changes
 from wasihost.vfs.quota import name_size
 
 MIB = 1 << 20
@@ -43,30 +43,30 @@ def test_long_names_count_what_they_take() -> None:
     assert made > 800
     for name in list(fs):
         del fs[name]
-    assert (fs.budget.bytes, fs.budget.entries) == (0, 0)
+    assert (fs.quota.bytes, fs.quota.entries) == (0, 0)
 
 
 def test_short_names_count_as_names_only() -> None:
     fs = MemoryFS(max_bytes=0)
     for number in range(1000):
         fs.put(f"a-file-of-a-usual-name-{number}.txt", b"")
-    assert fs.budget.bytes == 0
+    assert fs.quota.bytes == 0
 
 
 def test_moving_a_name_counts_the_new_one() -> None:
     fs = MemoryFS({"a": b"12", WIDE: b"3", "d/x": b""}, max_bytes=4 * 1024)
-    beginning = fs.budget.bytes
+    beginning = fs.quota.bytes
     assert beginning == 3 + name_size(WIDE)
     fs.rename(WIDE, "d/x")
-    assert fs.budget.bytes == 3
+    assert fs.quota.bytes == 3
     fs.rename("d/x", "d/" + WIDE)
-    assert fs.budget.bytes == beginning
+    assert fs.quota.bytes == beginning
     fs.put("full", bytes(4 * 1024 - beginning))
     with pytest.raises(OSError, match="more than"):
         fs.rename("a", "b" + WIDE[1:])
     assert sorted(fs) == sorted(["a", "d/" + WIDE, "full"])
     del fs["full"], fs["a"], fs["d/" + WIDE]
-    assert fs.budget.bytes == 0
+    assert fs.quota.bytes == 0
 
 
 def test_links_count_what_they_take() -> None:
@@ -75,13 +75,13 @@ def test_links_count_what_they_take() -> None:
     assert until_full(lambda number: fs.symlink(target, str(number))) == 64 * 1024 // name_size(target) == 4
     fs.remove("0")
     fs.symlink("a" * 100, "short")
-    assert fs.budget.bytes == 3 * name_size(target) + 100
+    assert fs.quota.bytes == 3 * name_size(target) + 100
 
 
 def test_one_content_for_all_names() -> None:
     fs = MemoryFS({"kept": b"k" * MIB})
     fs.link("kept", "kept-too")
-    before = Picture(fs)
+    before = Baseline(fs)
     assert before["kept"].data is before["kept-too"].data
     fs["new"] = b"n" * MIB
     for number in range(50):
@@ -109,7 +109,7 @@ def deep(fs: MemoryFS, levels: int) -> Raw:
 
 def test_what_lies_too_deep_for_a_path_is_not_spelled_out() -> None:
     fs = MemoryFS()
-    before = Picture(fs)
+    before = Baseline(fs)
     deep(fs, 200)
     changes = Changes(before, fs)
     assert 10 < len(changes) < 20
@@ -120,7 +120,7 @@ def test_what_lies_too_deep_for_a_path_is_not_spelled_out() -> None:
 def test_the_paths_of_changes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wasihost.vfs.changes._PATHS", 100_000)
     fs = MemoryFS()
-    before = Picture(fs)
+    before = Baseline(fs)
     for number in range(1000):
         fs.put(f"{'d' * 200}/{number:03}", b"")
     changes = Changes(before, fs)

@@ -51,7 +51,7 @@ def test_nothing_but_opening_loads_it(fs: MemoryFS, raw: Raw, source: Source) ->
     assert len(raw.readdir(raw.open("d", oflags=2))[0]) == 3
     assert raw.call("path_rename", 3, *raw.text("d/late"), 3, *raw.text("later")) == 0
     assert raw.call("path_link", 3, 0, *raw.text("later"), 3, *raw.text("again")) == 0
-    assert (list(fs), len(fs), fs.budget.bytes, fs.stat("later").size) == (["later", "again"], 2, 10, 10)
+    assert (list(fs), len(fs), fs.quota.bytes, fs.stat("later").size) == (["later", "again"], 2, 10, 10)
     assert source.asked == 0
     fd = raw.open("again")
     assert source.asked == 1
@@ -63,16 +63,16 @@ def test_nothing_but_opening_loads_it(fs: MemoryFS, raw: Raw, source: Source) ->
 def test_it_can_be_written_like_any_other(fs: MemoryFS, raw: Raw, source: Source) -> None:
     fd = raw.open("d/late", flags=1)
     assert raw.write(fd, b"more") == 4
-    assert (fs["d/late"], fs.budget.bytes, source.content) == (b"0123456789more", 14, b"0123456789")
+    assert (fs["d/late"], fs.quota.bytes, source.content) == (b"0123456789more", 14, b"0123456789")
 
 
 def test_replacing_it_asks_for_nothing(fs: MemoryFS, source: Source) -> None:
     fs["d/late"] = b"new"
-    assert (fs["d/late"], fs.budget.bytes, source.asked) == (b"new", 3, 0)
+    assert (fs["d/late"], fs.quota.bytes, source.asked) == (b"new", 3, 0)
     fs.put("d/late", Lazy(20, lambda: bytes(20)))
-    assert (fs.budget.bytes, fs["d/late"]) == (20, bytes(20))
+    assert (fs.quota.bytes, fs["d/late"]) == (20, bytes(20))
     fs.remove("d/late")
-    assert fs.budget.bytes == 0
+    assert fs.quota.bytes == 0
 
 
 def test_its_size_counts_before_it_is_loaded(source: Source) -> None:
@@ -91,7 +91,7 @@ def test_another_size_than_was_said_is_an_io_error(content: bytes) -> None:
         assert try_open(raw, "late") == Errno.IO  # and stays one
         assert raw.filestat("path_filestat_get", 3, 0, *raw.text("late"))["size"] == 10
         assert raw.call("path_unlink_file", 3, *raw.text("late")) == 0
-    assert fs.budget.bytes == 0
+    assert fs.quota.bytes == 0
 
 
 def test_an_error_of_the_loader_is_the_guest_s_errno_and_it_is_asked_again(fs: MemoryFS) -> None:
@@ -108,7 +108,7 @@ def test_an_error_of_the_loader_is_the_guest_s_errno_and_it_is_asked_again(fs: M
         assert raw.read(raw.get(0x80), 99) == b"at last"
         raw.call("fd_close", raw.get(0x80))
         raw.call("path_unlink_file", 3, *raw.text("late"))
-        assert fs.budget.bytes == 10  # of d/late: no failed open is counted
+        assert fs.quota.bytes == 10  # of d/late: no failed open is counted
 
 
 def test_any_other_exception_of_the_loader_arrives_as_itself(fs: MemoryFS) -> None:

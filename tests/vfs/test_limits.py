@@ -27,8 +27,8 @@ def fs() -> MemoryFS:
 def raw(fs: MemoryFS) -> Iterator[Raw]:
     with Raw(ModuleConfig().with_mount("/", fs)) as made:
         yield made
-        assert fs.budget.bytes <= 100
-        assert fs.budget.entries <= 8
+        assert fs.quota.bytes <= 100
+        assert fs.quota.entries <= 8
 
 
 def write(raw: Raw, fd: int, *pieces: bytes) -> tuple[int, int]:
@@ -50,7 +50,7 @@ def test_a_write_takes_the_part_that_fits(fs: MemoryFS, raw: Raw) -> None:
     fd = raw.open("f")
     raw.call("fd_seek", fd, 5, 0, raw.new(8))
     assert write(raw, fd, b"x" * 96) == (0, 95)  # 5 of them in place of others
-    assert (len(fs["f"]), fs.budget.bytes) == (100, 100)
+    assert (len(fs["f"]), fs.quota.bytes) == (100, 100)
     assert raw.call("fd_tell", fd, 0x80) == 0
     assert raw.get(0x80, 8) == 100
     assert write(raw, fd, b"y") == (Errno.NOSPC, 0)
@@ -99,7 +99,7 @@ def test_a_write_behind_a_gap_takes_the_part_that_fits(fs: MemoryFS, raw: Raw) -
 def test_zeros_are_charged_too(fs: MemoryFS, raw: Raw, grow: Callable[[Raw, int], int]) -> None:
     fd = raw.open("f")
     assert grow(raw, fd) == Errno.NOSPC
-    assert (fs["f"], fs.budget.bytes) == (b"0123456789", 10)
+    assert (fs["f"], fs.quota.bytes) == (b"0123456789", 10)
 
 
 def test_sparse_growth_up_to_the_limit(fs: MemoryFS, raw: Raw) -> None:
@@ -113,13 +113,13 @@ def test_sparse_growth_up_to_the_limit(fs: MemoryFS, raw: Raw) -> None:
 
 def test_links_are_charged_for_their_content(fs: MemoryFS, raw: Raw) -> None:
     assert raw.call("path_symlink", *raw.text("t" * 91), 3, *raw.text("l")) == Errno.NOSPC
-    assert (fs.listdir(), fs.budget.bytes, fs.budget.entries) == (["f", "d"], 10, 3)
+    assert (fs.listdir(), fs.quota.bytes, fs.quota.entries) == (["f", "d"], 10, 3)
     assert raw.call("path_symlink", *raw.text("t" * 90), 3, *raw.text("l")) == 0
     assert raw.call("path_link", 3, 0, *raw.text("l"), 3, *raw.text("m")) == 0
     fs.remove("l")
-    assert fs.budget.bytes == 100
+    assert fs.quota.bytes == 100
     fs.remove("m")
-    assert fs.budget.bytes == 10
+    assert fs.quota.bytes == 10
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_links_are_charged_for_their_content(fs: MemoryFS, raw: Raw) -> None:
 def test_python_s_own_changes_are_refused_whole(fs: MemoryFS, act: Callable[[MemoryFS], None]) -> None:
     with pytest.raises(OSError, match="No space"):
         act(fs)
-    assert (dict(fs), fs.budget.bytes) == ({"f": b"0123456789", "d/e": b""}, 10)
+    assert (dict(fs), fs.quota.bytes) == ({"f": b"0123456789", "d/e": b""}, 10)
 
 
 def test_buffers_that_overlap_are_appended_in_parts() -> None:
@@ -178,14 +178,14 @@ def test_room_is_given_back(fs: MemoryFS, raw: Raw, act: Callable[[Raw], None]) 
     fd = raw.open("new", oflags=CREAT)
     assert write(raw, fd, b"x") == (Errno.NOSPC, 0)
     act(raw)
-    assert fs.budget.bytes == 0
+    assert fs.quota.bytes == 0
     assert write(raw, fd, b"x" * 100) == (0, 100)
 
 
 def test_a_smaller_size_gives_back_the_difference(fs: MemoryFS, raw: Raw) -> None:
     fs["f"] = bytes(100)
     assert raw.call("fd_filestat_set_size", raw.open("f"), 30) == 0
-    assert (fs.budget.bytes, fs["f"]) == (30, bytes(30))
+    assert (fs.quota.bytes, fs["f"]) == (30, bytes(30))
 
 
 @pytest.mark.parametrize("remove", [unlink, rename_over])
@@ -194,31 +194,31 @@ def test_an_open_file_without_a_name_is_charged_until_the_last_close(
 ) -> None:
     first, second = raw.open("f"), raw.open("f")
     remove(raw)
-    assert fs.budget.bytes == 10
+    assert fs.quota.bytes == 10
     assert write(raw, first, b"0123456789more") == (0, 14)
     assert raw.read(second, 99) == b"0123456789more"
     assert raw.filestat("fd_filestat_get", second)["nlink"] == 0
     assert raw.call("fd_close", first) == 0
-    assert fs.budget.bytes == 14
+    assert fs.quota.bytes == 14
     assert raw.call("fd_close", second) == 0
-    assert fs.budget.bytes == 0
+    assert fs.quota.bytes == 0
 
 
 def test_hard_links_are_charged_once(fs: MemoryFS, raw: Raw) -> None:
     assert raw.call("path_link", 3, 0, *raw.text("f"), 3, *raw.text("g")) == 0
-    assert fs.budget.bytes == 10
+    assert fs.quota.bytes == 10
     unlink(raw)
-    assert fs.budget.bytes == 10
+    assert fs.quota.bytes == 10
     assert raw.call("path_unlink_file", 3, *raw.text("g")) == 0
-    assert fs.budget.bytes == 0
+    assert fs.quota.bytes == 0
 
 
 def test_the_end_of_a_guest_closes_what_it_left_open(fs: MemoryFS) -> None:
     with Raw(ModuleConfig().with_mount("/", fs)) as raw:
         raw.open("f")
         unlink(raw)
-        assert fs.budget.bytes == 10
-    assert fs.budget.bytes == 0
+        assert fs.quota.bytes == 10
+    assert fs.quota.bytes == 0
 
 
 def test_two_guests_share_one_limit(fs: MemoryFS, raw: Raw) -> None:
@@ -251,7 +251,7 @@ def test_no_file_is_larger_than_allowed() -> None:
 
 def test_a_file_above_a_lowered_limit_can_shrink() -> None:
     fs = MemoryFS({"f": bytes(20)})
-    fs.budget.max_file_size = fs.budget.max_bytes = 10
+    fs.quota.max_file_size = fs.quota.max_bytes = 10
     with Raw(ModuleConfig().with_mount("/", fs)) as raw:
         fd = raw.open("f")
         assert pwrite(raw, fd, b"in place", 12) == 0
@@ -286,23 +286,23 @@ MAKE: dict[str, Callable[[Raw, str], int]] = {
 def test_names_are_counted_and_given_back(fs: MemoryFS, raw: Raw, kind: str) -> None:
     make = MAKE[kind]
     assert [make(raw, f"n{number}") for number in range(5)] == [0] * 5
-    before = fs.listdir(), fs.budget.bytes, fs.stat("f").links, fs.stat(".").links
+    before = fs.listdir(), fs.quota.bytes, fs.stat("f").links, fs.stat(".").links
     assert {other(raw, "more") for other in MAKE.values()} == {Errno.NOSPC}
-    assert (fs.listdir(), fs.budget.bytes, fs.stat("f").links, fs.stat(".").links) == before
+    assert (fs.listdir(), fs.quota.bytes, fs.stat("f").links, fs.stat(".").links) == before
     removal = "path_remove_directory" if kind == "directory" else "path_unlink_file"
     assert raw.call(removal, 3, *raw.text("n0")) == 0
     assert make(raw, "more") == 0
-    assert fs.budget.entries == 8
+    assert fs.quota.entries == 8
 
 
 def test_renaming_over_gives_a_name_back(fs: MemoryFS, raw: Raw) -> None:
     for number in range(5):
         fs.mkdir(f"n{number}")
     assert raw.call("path_rename", 3, *raw.text("n0"), 3, *raw.text("new")) == 0
-    assert fs.budget.entries == 8
+    assert fs.quota.entries == 8
     assert raw.call("path_rename", 3, *raw.text("n1"), 3, *raw.text("n2")) == 0
     assert raw.call("path_rename", 3, *raw.text("d/e"), 3, *raw.text("f")) == 0
-    assert fs.budget.entries == 6
+    assert fs.quota.entries == 6
 
 
 def test_a_removed_directory_that_is_open_can_hold_nothing(fs: MemoryFS, raw: Raw) -> None:
@@ -310,7 +310,7 @@ def test_a_removed_directory_that_is_open_can_hold_nothing(fs: MemoryFS, raw: Ra
     fd = raw.open("gone", oflags=DIRECTORY)
     fs.rmdir("gone")
     assert raw.call("path_create_directory", fd, *raw.text("x")) == Errno.NOENT
-    assert fs.budget.entries == 3
+    assert fs.quota.entries == 3
 
 
 # -- the process itself ------------------------------------------------------------------------------------------------
@@ -324,7 +324,7 @@ from wasihost import Errno, ModuleConfig
 fs = MemoryFS({"big": bytes(600 << 20), "small": b"small"}, max_bytes=None)
 with Raw(ModuleConfig().with_mount("/", fs)) as raw:
     big, small, appending = raw.open("big"), raw.open("small"), raw.open("small", flags=1)
-    held = fs.budget.bytes
+    held = fs.quota.bytes
     resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
     assert raw.call("fd_filestat_set_size", small, 1 << 40) == Errno.NOSPC
     assert raw.call("fd_filestat_set_size", small, 1 << 62) == Errno.NOSPC
@@ -332,7 +332,7 @@ with Raw(ModuleConfig().with_mount("/", fs)) as raw:
     assert raw.call("fd_pwrite", big, *raw.data(b"x"), 300 << 20, raw.new(4)) == 0  # without a copy of the rest
     assert raw.call("fd_pread", big, *raw.iovecs((0x100, 3)), (300 << 20) - 1, raw.new(4)) == 0
     assert bytes(raw.memory[0x100:0x103]) == b"\\0x\\0"
-    assert fs.budget.bytes == held
+    assert fs.quota.bytes == held
     assert fs["small"] == b"small"
     assert raw.write(appending, b"er") == 2
     assert fs["small"] == b"smaller"

@@ -79,7 +79,7 @@ def test_setting_makes_directories_and_replaces_content(fs: MemoryFS) -> None:
     fs["d/b.txt"] = memoryview(b"3")
     assert (fs["new/deep/file"], fs["a.txt"], fs["d/b.txt"]) == (b"1", b"2", b"3")
     assert fs.is_dir("new/deep")
-    assert fs.budget.bytes == 3 + len("third")
+    assert fs.quota.bytes == 3 + len("third")
 
 
 def test_what_is_set_is_a_copy(fs: MemoryFS) -> None:
@@ -114,7 +114,7 @@ def test_deleting(fs: MemoryFS) -> None:
     assert fs.pop("/a.txt") == b"first"
     assert list(fs) == ["d/e/c.txt"]
     fs.clear()
-    assert (len(fs), fs.budget.bytes) == (0, 0)
+    assert (len(fs), fs.quota.bytes) == (0, 0)
     assert fs.listdir("d") == ["e"]
 
 
@@ -222,7 +222,7 @@ def test_as_deep_as_a_path_can_be() -> None:
 def test_renaming(fs: MemoryFS) -> None:
     fs.rename("a.txt", "d/b.txt")
     assert dict(fs) == {"d/b.txt": b"first", "d/e/c.txt": b"third"}
-    assert fs.budget.bytes == len("firstthird")
+    assert fs.quota.bytes == len("firstthird")
     fs.mkdir("over")
     fs.rename("d/e", "over/")
     assert list(fs) == ["d/b.txt", "over/c.txt"]
@@ -242,7 +242,7 @@ def test_hard_links(fs: MemoryFS) -> None:
     fs.link("a.txt", "d/again")
     fs["d/again"] = b"written by the second name"
     assert fs["a.txt"] == b"written by the second name"
-    assert (fs.stat("a.txt").links, fs.budget.bytes) == (2, len("written by the second namesecondthird"))
+    assert (fs.stat("a.txt").links, fs.quota.bytes) == (2, len("written by the second namesecondthird"))
     fs.remove("a.txt")
     assert (fs.stat("d/again").links, fs["d/again"]) == (1, b"written by the second name")
     with pytest.raises(FileExistsError):

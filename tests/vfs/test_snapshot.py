@@ -74,7 +74,7 @@ def test_it_holds_the_same(fs: MemoryFS, duplicate: Duplicate) -> None:
     assert list(tree(twin.root)) == list(tree(fs.root))  # in the same order
     assert dict(twin) == dict(fs)
     assert (twin.readlink("d/link"), twin.stat("again").links) == ("../a.txt", 2)
-    assert (twin.budget.bytes, twin.budget.entries) == (fs.budget.bytes, fs.budget.entries)
+    assert (twin.quota.bytes, twin.quota.entries) == (fs.quota.bytes, fs.quota.entries)
     assert twin.stat(".")._replace(device=0) == fs.stat(".")._replace(device=0)
 
 
@@ -105,7 +105,7 @@ def test_limits_and_clock_go_along(fs: MemoryFS, duplicate: Duplicate) -> None:
 
 
 def test_a_limit_that_was_lowered_does_not_stop_a_copy(fs: MemoryFS) -> None:
-    fs.budget.max_bytes = fs.budget.max_entries = fs.budget.max_file_size = 1
+    fs.quota.max_bytes = fs.quota.max_entries = fs.quota.max_file_size = 1
     assert dict(copy.deepcopy(fs)) == dict(fs)
 
 
@@ -124,9 +124,9 @@ def test_what_is_open_without_a_name_is_not_in_it() -> None:
     with Raw(ModuleConfig().with_mount("/", fs)) as raw:
         raw.open("gone")
         fs.remove("gone")
-        assert fs.budget.bytes == 6
+        assert fs.quota.bytes == 6
         twin = copy.deepcopy(fs)
-    assert (dict(twin), twin.budget.bytes) == ({"stays": b"12"}, 2)
+    assert (dict(twin), twin.quota.bytes) == ({"stays": b"12"}, 2)
 
 
 @each_way

@@ -15,7 +15,7 @@ import wasihost
 from tests.support.raw import Raw
 from wasihost import Lazy, MemoryFS, ModuleConfig
 from wasihost.vfs import memory_file, sparse
-from wasihost.vfs.changes import Changes, Picture
+from wasihost.vfs.changes import Baseline, Changes
 from wasihost.vfs.memory_file import MemoryFile
 from wasihost.vfs.resolve import node_at
 from wasihost.vfs.sparse import PAGE, WHOLE, Sparse
@@ -119,7 +119,7 @@ def test_a_file_gives_the_same_whatever_it_is_kept_in(monkeypatch: pytest.Monkey
             case "read":
                 assert node.read(offset, len(data)) == model[offset : offset + len(data)]
         kinds.add(type(node.data))
-        assert fs.budget.bytes == len(model) == node.size()
+        assert fs.quota.bytes == len(model) == node.size()
         assert fs["f"] == model
     assert kinds == {bytes, bytearray, Sparse}
 
@@ -162,7 +162,7 @@ def test_a_hole_takes_neither_memory_nor_time() -> None:
 
 def test_changes_have_a_file_with_a_hole() -> None:
     fs = with_hole(other=b"as it was")
-    before = Picture(fs)
+    before = Baseline(fs)
     file_of(fs).write(BIG // 2, b"middle")
     changes = Changes(before, fs)
     assert changes.changed == ("f",)
@@ -173,7 +173,7 @@ def test_changes_have_a_file_with_a_hole() -> None:
 
 def test_writing_what_was_there_is_no_change() -> None:
     fs = with_hole()
-    before = Picture(fs)
+    before = Baseline(fs)
     file_of(fs).write(BIG, b"end")
     file_of(fs).write(BIG // 2, b"\0\0")
     assert Changes(before, fs) == {}
@@ -189,7 +189,7 @@ def test_a_snapshot_keeps_holes(again: object) -> None:
     assert isinstance(file_of(made).data, Sparse)
     assert file_of(made).read(0, 12) == b"begin" + bytes(7)
     assert file_of(made).read(BIG - 1, 9) == b"\0end"
-    assert made.budget.bytes == BIG + 3
+    assert made.quota.bytes == BIG + 3
     assert len(pickle.dumps(fs)) < 1 << 20
 
 

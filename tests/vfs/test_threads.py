@@ -128,7 +128,7 @@ def test_appends_of_all_are_all_there() -> None:
     for number in range(THREADS):
         own = [line for line in lines if line.startswith(b"%d " % number)]
         assert own == [b"%d %d in two pieces" % (number, line) for line in range(500)]
-    assert fs.budget.bytes == len(fs["log"])
+    assert fs.quota.bytes == len(fs["log"])
 
 
 def test_a_file_is_moved_by_one_only_and_never_lost() -> None:
@@ -150,7 +150,7 @@ def test_a_file_is_moved_by_one_only_and_never_lost() -> None:
     assert [path.partition("/")[2] for path in fs] == ["token"]
     assert list(fs.values()) == [b"the only one"]
     assert sum(moved.values()) >= 400
-    assert held(fs) == (fs.budget.bytes, fs.budget.entries)
+    assert held(fs) == (fs.quota.bytes, fs.quota.entries)
 
 
 def test_creating_the_same_files_at_once() -> None:
@@ -176,7 +176,7 @@ def test_creating_the_same_files_at_once() -> None:
     assert set(firsts.values()) == {1}
     assert len(firsts) == 300
     assert all(sorted(fs[f"shared{turn}"]) == sorted(b"0123") for turn in range(300))
-    assert held(fs) == (fs.budget.bytes, fs.budget.entries) == (1200, 600)
+    assert held(fs) == (fs.quota.bytes, fs.quota.entries) == (1200, 600)
 
 
 def test_allocating_cuts_nothing_that_another_appends() -> None:
@@ -232,9 +232,9 @@ def test_whatever_they_do_the_counts_are_right() -> None:
                 assert code in allowed, Errno(code)
 
     at_once(work)
-    assert held(fs) == (fs.budget.bytes, fs.budget.entries)
-    assert fs.budget.bytes <= 2000
-    assert fs.budget.entries <= 60
+    assert held(fs) == (fs.quota.bytes, fs.quota.entries)
+    assert fs.quota.bytes <= 2000
+    assert fs.quota.entries <= 60
 
 
 def test_lazy_content_is_loaded_once() -> None:
@@ -278,4 +278,4 @@ def test_a_file_that_is_replaced_is_always_there_and_whole() -> None:
                     assert fs["config"] in versions
 
     at_once(work)
-    assert held(fs) == (fs.budget.bytes, fs.budget.entries) == (50, 1)
+    assert held(fs) == (fs.quota.bytes, fs.quota.entries) == (50, 1)

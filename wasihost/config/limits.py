@@ -101,15 +101,18 @@ _SIZES: Final = ("memory", "output", "stack", "compile_memory")
 
 
 class OutputLimit:
-    """How many bytes a guest may still write, to one stream or several."""
+    """The number of bytes that a guest may still write, to one stream or to several together."""
 
     __slots__ = ("_left",)
 
     def __init__(self, left: int) -> None:
         self._left = left
 
-    def spend(self, buffers: list[memoryview], write: Callable[[list[memoryview]], int]) -> int:
-        """`write` as much of the buffers as is left. LimitExceeded for what is more, after the part that is not."""
+    def write(self, buffers: list[memoryview], write: Callable[[list[memoryview]], int]) -> int:
+        """Pass as many bytes of the buffers to `write` as may still be written, and return how many it took.
+
+        Raises LimitExceeded after that, if bytes were left over.
+        """
         part, room = [], self._left
         for buffer in buffers:
             part.append(buffer[:room])

@@ -65,7 +65,7 @@ def unknown_option(names: Collection[str], known: Collection[str]) -> TypeError:
     return TypeError(f"unknown option{'s' * (len(names) > 1)}: {', '.join(hints)}")
 
 
-def no_module(given: object) -> ConfigError:
+def not_a_module(given: object) -> ConfigError:
     """What was given as a module and is none."""
     if isinstance(given, (list, tuple)) and given and isinstance(given[0], (str, os.PathLike)):
         first, *rest = given
@@ -92,7 +92,7 @@ def not_wasm(content: bytes) -> str:
     return f"begins with {bytes(content[:8])!r} instead of {_MAGIC!r}"
 
 
-def no_config(given: object) -> ConfigError:
+def not_a_config(given: object) -> ConfigError:
     """What was given as a config and is none."""
     if isinstance(given, (list, tuple, str, bytes)):
         arguments = [given] if isinstance(given, (str, bytes)) else list(given)
@@ -107,19 +107,19 @@ def one_string(name: str, given: str | bytes) -> ConfigError:
     return ConfigError(f"{name} is a sequence of arguments, not one string: {name}=[{given!r}]")
 
 
-def no_arguments(given: object) -> ConfigError:
+def not_arguments(given: object) -> ConfigError:
     """What was given as arguments and cannot be gone through."""
     return ConfigError(f"args is a sequence of arguments, not {_type(given)}: args=[{str(given)!r}]")
 
 
-def no_text(what: str, given: object, *, secret: bool = False) -> ConfigError:
+def not_text(what: str, given: object, *, secret: bool = False) -> ConfigError:
     """What was given as an argument or a variable and is no text."""
     shown = _type(given) if secret or given is None else f"{_shown.repr(given)}, {_type(given)}"
     advice = "leave it out" if given is None else "give str(...) of it" if secret else f"give {str(given)!r}"
     return ConfigError(f"{what} is text or bytes, not {shown}: {advice}")
 
 
-def no_environment(given: object) -> ConfigError:
+def not_an_environment(given: object) -> ConfigError:
     """What was given as an environment and is no mapping."""
     entries = given if isinstance(given, (list, tuple)) else [given]
     names = [entry.partition("=")[0] for entry in entries if isinstance(entry, str)]
@@ -127,7 +127,7 @@ def no_environment(given: object) -> ConfigError:
     return ConfigError(f"env is a dict of names and values, not {_type(given)}: env={{{example}}}")
 
 
-def no_folders(name: str, given: object) -> ConfigError:
+def not_directories(name: str, given: object) -> ConfigError:
     """What was given as directories and is no mapping."""
     entries = given if isinstance(given, (list, tuple, set)) else [given]
     pairs = []
@@ -139,12 +139,12 @@ def no_folders(name: str, given: object) -> ConfigError:
     return ConfigError(f"{name} is a dict of guest path -> host directory, not {_type(given)}: {name}={{{example}}}")
 
 
-def no_path(what: str, given: object) -> ConfigError:
+def not_a_path(what: str, given: object) -> ConfigError:
     """What was given as a path and is none."""
     return ConfigError(f"{what} is a path, not {_shown.repr(given)}: give a str such as '/data'")
 
 
-def no_files(given: object) -> ConfigError | None:
+def wrong_files(given: object) -> ConfigError | None:
     """What was given as files and cannot be put into a file system; None if nothing is wrong with it."""
     if not isinstance(given, Mapping):
         return ConfigError(f"files is a dict of path -> content, not {_type(given)}: files={{'a.txt': b'...'}}")
@@ -158,7 +158,7 @@ def no_files(given: object) -> ConfigError | None:
     return None
 
 
-def no_file_system(guest_path: str, given: object) -> ConfigError:
+def not_a_file_system(guest_path: str, given: object) -> ConfigError:
     """What was given as a file system and is none."""
     if isinstance(given, str):
         return ConfigError(f"{given!r} is the path of a host directory: give dirs={{{guest_path!r}: {given!r}}}, or "
@@ -169,7 +169,7 @@ def no_file_system(guest_path: str, given: object) -> ConfigError:
     )
 
 
-def no_time(name: str, given: object) -> ConfigError:
+def not_seconds(name: str, given: object) -> ConfigError:
     """What was given as seconds and is none."""
     advice = "give seconds, 0 or more, or None for no end"
     if isinstance(given, str):

@@ -331,9 +331,9 @@ def _bytes(text: Text, what: str, *, secret: bool = False) -> bytes:
     try:
         data = text if isinstance(text, bytes) else os.fsencode(text)
     except TypeError:
-        from wasihost.config.mistakes import no_text
+        from wasihost.config.mistakes import not_text
 
-        raise no_text(what, text, secret=secret) from None
+        raise not_text(what, text, secret=secret) from None
     except UnicodeEncodeError:
         shown = "" if secret else f" {text!a}"
         raise ConfigError(f"{what} cannot be text{shown} that UTF-8 does not have: give bytes") from None

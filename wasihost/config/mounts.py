@@ -98,9 +98,9 @@ class FSConfig:
         from wasihost.vfs.mounting import can_change, is_source
 
         if not is_source(source):
-            from wasihost.config.mistakes import no_file_system
+            from wasihost.config.mistakes import not_a_file_system
 
-            raise no_file_system(guest_path, source)
+            raise not_a_file_system(guest_path, source)
         return self._add(guest_path, source, read_only or not can_change(source))
 
     def _add(
@@ -135,16 +135,16 @@ def _host(path: str | os.PathLike[str]) -> str:
     try:
         return os.fspath(path)
     except TypeError:
-        from wasihost.config.mistakes import no_path
+        from wasihost.config.mistakes import not_a_path
 
-        raise no_path("a host directory", path) from None
+        raise not_a_path("a host directory", path) from None
 
 
 def _check_text(what: str, given: object) -> None:
     if not isinstance(given, str):
-        from wasihost.config.mistakes import no_path
+        from wasihost.config.mistakes import not_a_path
 
-        raise no_path(what, given)
+        raise not_a_path(what, given)
     try:
         os.fsencode(given)
     except UnicodeEncodeError:

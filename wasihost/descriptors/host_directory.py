@@ -26,7 +26,7 @@ from wasihost.descriptors.host_stream import Fifo, HostDevice, HostStream
 from wasihost.descriptors.hoststat import filestat_of, filetype_of, stamps
 from wasihost.descriptors.reported import CHECKED
 from wasihost.sandbox import operations, read_only, resolve
-from wasihost.sandbox.bounds import Bounds, is_harmless, kernels, mount_number
+from wasihost.sandbox.bounds import Bounds, is_harmless, kernel_file_system, mount_number
 from wasihost.sandbox.names import is_itself
 from wasihost.sandbox.times import set_times
 from wasihost.waiting.deadline import Deadline
@@ -40,7 +40,7 @@ _AT_ONCE = os.O_NONBLOCK | os.O_NOCTTY
 _LEASE_PAUSE = 20_000_000
 """ns between two attempts to open a file that another process has a lease of."""
 FRAGILE.add(resolve.open_beneath.__code__)
-WHEN_TRACED.append(resolve.take_care)
+WHEN_TRACED.append(resolve.expect_tracers)
 _HOST_FLAGS = {
     Fdflags.APPEND: os.O_APPEND,
     Fdflags.DSYNC: os.O_DSYNC,
@@ -276,7 +276,7 @@ class _Preopen(HostDirectory):
         # An iterator written in C is unpacked without an occasion for a signal handler.
         [self.fd] = map(os.open, (path,), (os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC,))
         st = os.fstat(self.fd)
-        if not kernel_files and (name := kernels(self.fd, st.st_dev)):
+        if not kernel_files and (name := kernel_file_system(self.fd, st.st_dev)):
             raise NotForGuests(
                 errno.EACCES,
                 f"it is on {name}, by which a guest gets at this process; that is given if it is asked for",

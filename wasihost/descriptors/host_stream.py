@@ -321,7 +321,7 @@ class BudgetStream(InheritedStream):
 
     def write(self, buffers: list[memoryview]) -> int:
         """As of the fd. LimitExceeded for what is too much."""
-        return self._budget.spend(buffers, super().write)
+        return self._budget.write(buffers, super().write)
 
 
 class PipeStream(InheritedStream):

@@ -20,9 +20,9 @@ from wasihost.descriptors.hoststat import stamps
 from wasihost.descriptors.reported import CHECKED, file_size, filestat
 from wasihost.sandbox.times import UTIME_NOW
 from wasihost.vfs import nodes, operations, read_only
+from wasihost.vfs.interruption import interrupted_by
 from wasihost.vfs.mounting import VirtualSource, root_of
 from wasihost.vfs.names import is_entry
-from wasihost.vfs.patience import asking
 from wasihost.vfs.resolve import node_at
 from wasihost.waiting.deadline import Deadline
 from wasihost.waiting.pieces import PIECE, each
@@ -114,7 +114,7 @@ class VirtualDirectory(Directory):
         if node.opens_at_once() or self.deadline is None:
             opened = node.open(writing=writing)
         else:
-            with asking(self.deadline.check):
+            with interrupted_by(self.deadline.check):
                 opened = node.open(writing=writing)
         try:
             if truncate:

@@ -213,9 +213,9 @@ def name_of(source: ModuleSource) -> str:
     if isinstance(source, (str, os.PathLike)):
         return os.path.basename(os.fspath(source))
     if not hasattr(source, "read_bytes"):
-        from wasihost.config.mistakes import no_module
+        from wasihost.config.mistakes import not_a_module
 
-        raise no_module(source)
+        raise not_a_module(source)
     return source.name
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wasihost.imports import Provider
     from wasihost.stats import Stats
     from wasihost.vfs import Lazy, MemoryFS
-    from wasihost.vfs.changes import Changes, Picture
+    from wasihost.vfs.changes import Baseline, Changes
     from wasihost.vfs.mounting import VirtualSource
 
 PIPE: Final = -1
@@ -107,7 +107,7 @@ class Prepared:
         if unknown := given.keys() - Options.__annotations__.keys():
             raise mistakes.unknown_option(unknown, {*Options.__annotations__, *_OTHERS})
         if config is not None and not isinstance(config, ModuleConfig):
-            raise mistakes.no_config(config)
+            raise mistakes.not_a_config(config)
         if timeout is not None:
             check_seconds("timeout", timeout)
         self.decoding = Decoding(text, encoding, given.get("errors"))
@@ -122,7 +122,7 @@ class Prepared:
         self.out: Captured | None = None
         self.err: Captured | None = None
         self.fs: MemoryFS | None = None
-        self._before: Picture | None = None
+        self._before: Baseline | None = None
         config = config if config is not None else ModuleConfig()
         config = _with_arguments(config, module, given.get("args"), given.get("env"))
         limits = {name: given[option] for option, name in _LIMITS.items() if option in given}
@@ -165,7 +165,7 @@ class Prepared:
         for name in ("dirs", "ro_dirs"):
             folders = given.get(name)
             if folders is not None and not isinstance(folders, Mapping):
-                raise mistakes.no_folders(name, folders)
+                raise mistakes.not_directories(name, folders)
             for guest, host in (folders or {}).items():
                 if name == "dirs":
                     config = config.with_host_directory_preopen(guest, host)
@@ -180,16 +180,16 @@ class Prepared:
             try:
                 fs = MemoryFS(files)
             except (TypeError, AttributeError):
-                if error := mistakes.no_files(files):
+                if error := mistakes.wrong_files(files):
                     raise error from None
                 raise
         if fs is not None:
             from wasihost.vfs import MemoryFS
-            from wasihost.vfs.changes import Picture
+            from wasihost.vfs.changes import Baseline
 
             config = config.with_mount("/", fs)
             if isinstance(fs, MemoryFS):
-                self.fs, self._before = fs, Picture(fs)
+                self.fs, self._before = fs, Baseline(fs)
         return config
 
     def changes(self) -> Changes | None:
@@ -246,12 +246,12 @@ def _with_arguments(
     if isinstance(args, (str, bytes)):
         raise mistakes.one_string("args", args)
     if args is not None and not hasattr(args, "__iter__"):
-        raise mistakes.no_arguments(args)
+        raise mistakes.not_arguments(args)
     if args is not None or not config.args:
         config = config.with_args(config.name or name_of(module), *(args or ()))
     if env is not None:
         if not isinstance(env, Mapping):
-            raise mistakes.no_environment(env)
+            raise mistakes.not_an_environment(env)
         config = config.without_env()
         for key, value in env.items():
             config = config.with_env(key, value)
@@ -288,4 +288,4 @@ def check_seconds(name: str, seconds: Any) -> None:
     except (TypeError, ValueError, OverflowError):
         good = False
     if not good:
-        raise mistakes.no_time(name, seconds)
+        raise mistakes.not_seconds(name, seconds)

@@ -285,9 +285,9 @@ def _most(packing: Packing) -> int | None:
     limits = packing.parcel.config.limits
     total = (4 << 30 if limits.memory is None else limits.memory) + _SLACK
     for fs, _ in packing.trees:
-        if fs.budget.max_bytes is None:
+        if fs.quota.max_bytes is None:
             return None
-        total += fs.budget.max_bytes
+        total += fs.quota.max_bytes
     return total
 
 

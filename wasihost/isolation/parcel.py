@@ -103,7 +103,7 @@ class Packing:
             bare = config.with_fs(FSConfig(mount._replace(source="/") for mount in config.fs_preopens)).with_sockets(())
             self.parcel = Parcel(
                 bare.with_stdin(None).with_stdout(None).with_stderr(None), mounts,
-                [Tree((fs.budget.max_bytes, fs.budget.max_entries, fs.budget.max_file_size), snapshot)
+                [Tree((fs.quota.max_bytes, fs.quota.max_entries, fs.quota.max_file_size), snapshot)
                  for (fs, _), snapshot in zip(self.trees, self._sent, strict=True)],
                 sockets, streams, sent, self._fd(file), name, timeout, prepared.stats, prepared.isolation == "strict",
                 self._writes,
@@ -147,7 +147,7 @@ class Packing:
         if not isinstance(source, MemoryFS):
             raise ConfigError(f'with isolation="process" {guest_path!r} cannot be {source!r}: a tree of Python objects '
                               "stays in its process; give a MemoryFS, a dict, or a directory of the host")  # fmt: skip
-        if source.budget.clock is not time.time_ns:
+        if source.quota.clock is not time.time_ns:
             raise ConfigError(f'with isolation="process" the MemoryFS at {guest_path!r} cannot have a clock of its own')
         for number, (fs, _) in enumerate(self.trees):
             if fs is source:

@@ -26,14 +26,14 @@ _NAME = 4096
 
 def taken(fs: MemoryFS) -> tuple[Snapshot, Snapshot]:
     """What the tree is now; and the same for the worker, with lazy content loaded."""
-    with fs.budget.lock:
+    with fs.quota.lock:
         now = capture(fs.root)
     lazy = [node for _, node in fs.nodes() if isinstance(node.frozen(), Lazy)]
     if not lazy:
         return now, now
     for node in lazy:
         node.content()
-    with fs.budget.lock:
+    with fs.quota.lock:
         return now, capture(fs.root)
 
 
@@ -48,7 +48,7 @@ class Before:
 
     def changes(self, blobs: list[bytes | memoryview]) -> dict[str, Any]:
         """The tree as it is now, in types of JSON; content goes to the end of `blobs`."""
-        with self._fs.budget.lock:
+        with self._fs.quota.lock:
             numbers, names = numbered(self._fs.root)
             nodes = [[self._content(node, blobs), [node.atime, node.mtime, node.ctime]] for node in numbers]
         return {"nodes": nodes, "names": names}

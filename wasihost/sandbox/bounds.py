@@ -17,7 +17,7 @@ import os
 import sys
 from typing import Final
 
-from .names import failure
+from .names import os_error
 
 INSIDE: Final = 0x02 | 0x08  # RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH, for openat2
 _NO_XDEV: Final = 0x01
@@ -72,20 +72,20 @@ class Bounds:
     def admit(self, fd: int, device: int, path: str) -> None:
         """Look at what `path` led to, a file on `device` that is none of `known`: EXDEV or EACCES if it may not."""
         if self.one_file_system:
-            raise failure(errno.EXDEV, path)
-        if kernels(fd, device):
-            raise failure(errno.EACCES, path)
+            raise os_error(errno.EXDEV, path)
+        if kernel_file_system(fd, device):
+            raise os_error(errno.EACCES, path)
         self.known.add(device)
 
-    def look(self, fd: int, path: str) -> None:
+    def check(self, fd: int, path: str) -> None:
         """`admit` for any open file; with `one_file_system` a bind mount of the same device is found as well."""
         device = os.fstat(fd).st_dev
         if device not in self.known:
             self.admit(fd, device, path)
         elif self._mount is not None and mount_number(fd) != self._mount:
-            raise failure(errno.EXDEV, path)
+            raise os_error(errno.EXDEV, path)
 
-    def crossed(self) -> None:
+    def note_crossing(self) -> None:
         """A path came to another file system, and was admitted: from now on each is looked at."""
         self.crosses, self.resolve = True, INSIDE
 
@@ -99,7 +99,7 @@ def is_harmless(device: int) -> bool:
     return device in _HARMLESS or sys.platform != "linux"
 
 
-def kernels(fd: int, device: int) -> str | None:
+def kernel_file_system(fd: int, device: int) -> str | None:
     """The name of the kernel's own file system that an open file on this device is on; None for an ordinary one."""
     if sys.platform != "linux" or os.major(device):  # file systems of a disk
         return None

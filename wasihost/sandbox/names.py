@@ -15,14 +15,14 @@ DOTS = frozenset({".", ".."})
 """The two names that do not name an entry of a directory."""
 
 
-def failure(code: int, path: str) -> OSError:
+def os_error(code: int, path: str) -> OSError:
     """The `OSError` (in its fitting subclass) for errno `code` about `path`."""
     return OSError(code, os.strerror(code), path)
 
 
-def unspeakable(reason: ValueError, path: str) -> OSError:
+def unencodable(reason: ValueError, path: str) -> OSError:
     """The `OSError` for a path that Python refused to hand to the host: EINVAL for a NUL, EILSEQ for its encoding."""
-    return failure(errno.EILSEQ if isinstance(reason, UnicodeError) else errno.EINVAL, path)
+    return os_error(errno.EILSEQ if isinstance(reason, UnicodeError) else errno.EINVAL, path)
 
 
 def is_rooted(path: str) -> bool:
@@ -52,11 +52,11 @@ def single_name(name: str) -> str:
     Raises: ENOENT for an empty name, EINVAL for a NUL, EPERM for a slash, `.` and `..`.
     """
     if "/" in name or name in DOTS:
-        raise failure(errno.EPERM, name)
+        raise os_error(errno.EPERM, name)
     if not name:
-        raise failure(errno.ENOENT, name)
+        raise os_error(errno.ENOENT, name)
     if "\0" in name:
-        raise failure(errno.EINVAL, name)
+        raise os_error(errno.EINVAL, name)
     return name
 
 
@@ -67,9 +67,9 @@ def split_last(path: str) -> tuple[str, str, bool]:
     Raises: ENOENT for an empty path, EPERM for a rooted one.
     """
     if is_rooted(path):
-        raise failure(errno.EPERM, path)
+        raise os_error(errno.EPERM, path)
     if not path:
-        raise failure(errno.ENOENT, path)
+        raise os_error(errno.ENOENT, path)
     bare = path.rstrip("/")
     parent, _, name = bare.rpartition("/")
     return parent, name, len(bare) != len(path)
@@ -81,9 +81,9 @@ def components(path: str) -> list[str]:
     Raises: ENOENT when there is nothing, EPERM for a rooted path.
     """
     if is_rooted(path):
-        raise failure(errno.EPERM, path)
+        raise os_error(errno.EPERM, path)
     if not path:
-        raise failure(errno.ENOENT, path)
+        raise os_error(errno.ENOENT, path)
     return [name for name in path.split("/") if name]
 
 
@@ -93,8 +93,8 @@ def host_bytes(path: str) -> bytes:
     Raises: EINVAL for a NUL (C would silently end the path there), EILSEQ if the host's encoding lacks a character.
     """
     if "\0" in path:
-        raise failure(errno.EINVAL, path)
+        raise os_error(errno.EINVAL, path)
     try:
         return os.fsencode(path)
     except UnicodeEncodeError as reason:
-        raise unspeakable(reason, path) from None
+        raise unencodable(reason, path) from None

@@ -13,7 +13,7 @@ import struct
 from itertools import starmap
 
 from .bounds import INSIDE
-from .names import failure, host_bytes
+from .names import host_bytes, os_error
 
 _SYS_OPENAT2 = 437  # the same on every architecture, as for all calls added since Linux 5.1
 _AT_FDCWD = -100
@@ -64,11 +64,11 @@ def open_path(
         held.pop()
         code = ctypes.get_errno()
         if code == errno.EXDEV and resolve == INSIDE:
-            raise failure(errno.EPERM, path)
+            raise os_error(errno.EPERM, path)
         if code == errno.EAGAIN and attempts < RETRIES:
             attempts += 1
         elif code != errno.EINTR:  # after EINTR the loop goes on, and a signal handler that raises ends it
-            raise failure(code, path)
+            raise os_error(code, path)
 
 
 def available() -> bool:

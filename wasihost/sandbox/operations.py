@@ -12,7 +12,7 @@ import stat
 
 from . import resolve, times
 from .bounds import ANYWHERE, Bounds
-from .names import failure, is_rooted, names_directory, unspeakable
+from .names import is_rooted, names_directory, os_error, unencodable
 from .walk import MAX_LINKS
 
 
@@ -23,7 +23,7 @@ def mkdir_beneath(dirfd: int, path: str, mode: int, bounds: Bounds = ANYWHERE) -
         parent, name, _ = resolve.parent_of(dirfd, path, errno.EEXIST, bounds, held)
         os.mkdir(name, mode, dir_fd=parent)
     except ValueError as reason:
-        raise unspeakable(reason, path) from None
+        raise unencodable(reason, path) from None
     finally:
         if held:
             list(map(os.close, held))
@@ -40,7 +40,7 @@ def rmdir_beneath(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> None:
         parent, name, _ = resolve.parent_of(dirfd, path, errno.ENOTEMPTY if up else errno.EINVAL, bounds, held)
         os.rmdir(name, dir_fd=parent)
     except ValueError as reason:
-        raise unspeakable(reason, path) from None
+        raise unencodable(reason, path) from None
     finally:
         if held:
             list(map(os.close, held))
@@ -55,15 +55,15 @@ def unlink_beneath(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> None:
     try:
         parent, name, slash = resolve.parent_of(dirfd, path, errno.EISDIR, bounds, held)
         if slash:
-            raise failure(errno.EISDIR if _is_directory(parent, name) else errno.ENOTDIR, path)
+            raise os_error(errno.EISDIR if _is_directory(parent, name) else errno.ENOTDIR, path)
         try:
             os.unlink(name, dir_fd=parent)
         except PermissionError as error:
             if error.errno == errno.EPERM and _is_directory(parent, name):
-                raise failure(errno.EISDIR, path) from None
+                raise os_error(errno.EISDIR, path) from None
             raise
     except ValueError as reason:
-        raise unspeakable(reason, path) from None
+        raise unencodable(reason, path) from None
     finally:
         if held:
             list(map(os.close, held))
@@ -86,10 +86,10 @@ def rename_beneath(
         old_parent, old_name, old_slash = resolve.parent_of(old_dirfd, old_path, errno.EINVAL, old_bounds, held)
         new_parent, new_name, new_slash = resolve.parent_of(new_dirfd, new_path, errno.EINVAL, new_bounds, held)
         if (old_slash or new_slash) and not _is_directory(old_parent, old_name):
-            raise failure(errno.ENOTDIR, old_path if old_slash else new_path)
+            raise os_error(errno.ENOTDIR, old_path if old_slash else new_path)
         os.rename(old_name, new_name, src_dir_fd=old_parent, dst_dir_fd=new_parent)
     except ValueError as reason:
-        raise unspeakable(reason, old_path) from None
+        raise unencodable(reason, old_path) from None
     finally:
         if held:
             list(map(os.close, held))
@@ -102,18 +102,18 @@ def readlink_beneath(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> str:
     A trailing slash follows the link, so the result can only be an error (EINVAL for a directory).
     """
     if path[-1:] == "/":
-        raise resolve.no_entry(dirfd, path, errno.EINVAL, bounds)
+        raise resolve.names_no_entry(dirfd, path, errno.EINVAL, bounds)
     held: list[int] = []
     try:
         parent, name, _ = resolve.parent_of(dirfd, path, errno.EINVAL, bounds, held)
         content = os.readlink(name, dir_fd=parent)
     except ValueError as reason:
-        raise unspeakable(reason, path) from None
+        raise unencodable(reason, path) from None
     finally:
         if held:
             list(map(os.close, held))
     if is_rooted(content):
-        raise failure(errno.EPERM, path)
+        raise os_error(errno.EPERM, path)
     return content
 
 
@@ -125,15 +125,15 @@ def symlink_beneath(target: str, dirfd: int, path: str, bounds: Bounds = ANYWHER
     what is there is no directory, EEXIST if it is.
     """
     if is_rooted(target):
-        raise failure(errno.EPERM, target)
+        raise os_error(errno.EPERM, target)
     if path[-1:] == "/":
-        raise resolve.no_entry(dirfd, path, errno.EEXIST, bounds)
+        raise resolve.names_no_entry(dirfd, path, errno.EEXIST, bounds)
     held: list[int] = []
     try:
         parent, name, _ = resolve.parent_of(dirfd, path, errno.EEXIST, bounds, held)
         os.symlink(target, name, dir_fd=parent)
     except ValueError as reason:
-        raise unspeakable(reason, path) from None
+        raise unencodable(reason, path) from None
     finally:
         if held:
             list(map(os.close, held))
@@ -153,16 +153,16 @@ def link_beneath(
     Raises: EPERM for a directory; for a new path with a trailing slash the same as `symlink_beneath`.
     """
     if names_directory(old_path):
-        raise resolve.no_entry(old_dirfd, old_path, errno.EPERM, old_bounds)
+        raise resolve.names_no_entry(old_dirfd, old_path, errno.EPERM, old_bounds)
     held: list[int] = []
     try:
         old_parent, old_name = _entry(old_dirfd, old_path, follow, old_bounds, held)
         if new_path[-1:] == "/":
-            raise resolve.no_entry(new_dirfd, new_path, errno.EEXIST, new_bounds)
+            raise resolve.names_no_entry(new_dirfd, new_path, errno.EEXIST, new_bounds)
         new_parent, new_name, _ = resolve.parent_of(new_dirfd, new_path, errno.EEXIST, new_bounds, held)
         os.link(old_name, new_name, src_dir_fd=old_parent, dst_dir_fd=new_parent, follow_symlinks=False)
     except ValueError as reason:
-        raise unspeakable(reason, new_path) from None
+        raise unencodable(reason, new_path) from None
     finally:
         if held:
             list(map(os.close, held))
@@ -176,7 +176,7 @@ def utime_beneath(dirfd: int, path: str, follow: bool, stamps: tuple[int, int], 
     held: list[int] = []
     try:
         if bounds.one_file_system:  # the name may be where another one is mounted
-            resolve.active(dirfd, path, resolve.HANDLE, 0, follow, bounds, held)
+            resolve.strategy(dirfd, path, resolve.HANDLE, 0, follow, bounds, held)
         parent, name = _entry(dirfd, path, follow, bounds, held)
         if stamps == _NEITHER:
             os.lstat(name, dir_fd=parent)  # Linux would not even look whether there is such a file
@@ -203,7 +203,7 @@ def _link_content(parent: int, name: str) -> str | None:
             raise
         return None
     except ValueError as reason:
-        raise unspeakable(reason, name) from None
+        raise unencodable(reason, name) from None
 
 
 def _entry(dirfd: int, path: str, follow: bool, bounds: Bounds, held: list[int]) -> tuple[int, str]:
@@ -215,7 +215,7 @@ def _entry(dirfd: int, path: str, follow: bool, bounds: Bounds, held: list[int])
     """
     for _ in range(MAX_LINKS + 1):
         if names_directory(path):
-            return resolve.active(dirfd, path, resolve.DIRECTORY, 0, True, bounds, held), "."
+            return resolve.strategy(dirfd, path, resolve.DIRECTORY, 0, True, bounds, held), "."
         before = len(held)
         parent, name, _ = resolve.parent_of(dirfd, path, errno.EINVAL, bounds, held)
         if not follow or (content := _link_content(parent, name)) is None:
@@ -223,6 +223,6 @@ def _entry(dirfd: int, path: str, follow: bool, bounds: Bounds, held: list[int])
         while len(held) > before:
             list(map(os.close, map(held.pop, _LAST)))
         if is_rooted(content):
-            raise failure(errno.EPERM, path)
+            raise os_error(errno.EPERM, path)
         path = path[: -len(name)] + content
-    raise failure(errno.ELOOP, path)
+    raise os_error(errno.ELOOP, path)

@@ -12,7 +12,7 @@ import stat
 
 from . import resolve
 from .bounds import ANYWHERE, Bounds
-from .names import DOTS, failure, split_last, unspeakable
+from .names import DOTS, os_error, split_last, unencodable
 from .walk import MAX_LINKS
 
 
@@ -21,7 +21,7 @@ def opening(dirfd: int, path: str, flags: int, follow: bool, bounds: Bounds = AN
     creating, exclusive = flags & os.O_CREAT, flags & os.O_CREAT and flags & os.O_EXCL
     follow = follow and not exclusive
     if creating and flags & os.O_DIRECTORY:
-        return failure(errno.EINVAL, path)
+        return os_error(errno.EINVAL, path)
     if creating and path[-1:] == "/" and split_last(path)[1] not in DOTS:
         return _after(dirfd, path, errno.EISDIR, bounds, errno.EISDIR)
     try:
@@ -29,15 +29,15 @@ def opening(dirfd: int, path: str, flags: int, follow: bool, bounds: Bounds = AN
     except FileNotFoundError as missing:
         return _creating(dirfd, path, follow, bounds) if creating else missing
     if exclusive:
-        return failure(errno.EEXIST, path)
+        return os_error(errno.EEXIST, path)
     if flags & os.O_DIRECTORY and not stat.S_ISDIR(mode):
-        return failure(errno.ENOTDIR, path)
+        return os_error(errno.ENOTDIR, path)
     if stat.S_ISLNK(mode):
-        return failure(errno.ELOOP, path)
+        return os_error(errno.ELOOP, path)
     writing = flags & (os.O_ACCMODE | os.O_TRUNC)
     if stat.S_ISDIR(mode) and (creating or writing):
-        return failure(errno.EISDIR, path)
-    return failure(errno.EROFS, path) if writing else None
+        return os_error(errno.EISDIR, path)
+    return os_error(errno.EROFS, path) if writing else None
 
 
 def mkdir(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> OSError:
@@ -98,7 +98,7 @@ def rename(
 def utime(dirfd: int, path: str, follow: bool, bounds: Bounds = ANYWHERE) -> OSError:
     """Of `utimensat`: the file has to be there."""
     resolve.stat_beneath(dirfd, path, follow, bounds)
-    return failure(errno.EROFS, path)
+    return os_error(errno.EROFS, path)
 
 
 def _after(dirfd: int, path: str, dots: int, bounds: Bounds, code: int = errno.EROFS) -> OSError:
@@ -108,7 +108,7 @@ def _after(dirfd: int, path: str, dots: int, bounds: Bounds, code: int = errno.E
         resolve.parent_of(dirfd, path, dots, bounds, held)
     finally:
         list(map(os.close, held))
-    return failure(code, path)
+    return os_error(code, path)
 
 
 def _making(dirfd: int, path: str, bounds: Bounds, *, directory: bool = False) -> OSError:
@@ -118,12 +118,12 @@ def _making(dirfd: int, path: str, bounds: Bounds, *, directory: bool = False) -
         try:
             os.lstat(name, dir_fd=parent)
         except FileNotFoundError:
-            return failure(errno.ENOENT if slash and not directory else errno.EROFS, path)
+            return os_error(errno.ENOENT if slash and not directory else errno.EROFS, path)
         except ValueError as reason:
-            return unspeakable(reason, path)
+            return unencodable(reason, path)
     finally:
         list(map(os.close, held))
-    return failure(errno.EEXIST, path)
+    return os_error(errno.EEXIST, path)
 
 
 def _creating(dirfd: int, path: str, follow: bool, bounds: Bounds) -> OSError:
@@ -136,11 +136,11 @@ def _creating(dirfd: int, path: str, follow: bool, bounds: Bounds) -> OSError:
         finally:
             list(map(os.close, held))
         if not content:
-            return failure(errno.EISDIR if slash else errno.EROFS, path)
+            return os_error(errno.EISDIR if slash else errno.EROFS, path)
         if content[:1] == "/":
-            return failure(errno.EPERM, path)
+            return os_error(errno.EPERM, path)
         path = path[: len(path) - len(name)] + content
-    return failure(errno.ELOOP, path)
+    return os_error(errno.ELOOP, path)
 
 
 def _content(parent: int, name: str) -> str:

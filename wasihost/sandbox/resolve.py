@@ -6,7 +6,7 @@ Rules of this file:
   components, or a link that is to be followed, costs a resolver call; no operation makes more than one per path.
 - Everything but opening and `stat` gets `(parent, name)` from `parent_of` and acts on the one proven name.
 - Whoever opens gives the list that the new descriptor goes into: see `held`.
-- `active` is the strategy in use. It belongs to the process: `use` is there for tests and for measuring.
+- `strategy` is the one in use, for the whole process. `using` changes it, for tests and measurements.
 """
 
 import errno
@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from . import openat2, walk
 from .bounds import ANYWHERE, INSIDE, Bounds
-from .names import DOTS, failure, single_name, split_last, unspeakable
+from .names import DOTS, os_error, single_name, split_last, unencodable
 
 Strategy = Callable[[int, str, int, int, bool, Bounds, list[int] | None], int]
 """`(dirfd, path, flags, mode, follow, bounds, held)` -> a new descriptor of what `path` names beneath `dirfd`, which is
@@ -43,7 +43,7 @@ def by_walk(
     """The strategy that needs `openat` only."""
     held = [] if held is None else held
     walk.open_path(dirfd, path, flags, mode, follow, bounds, held)
-    return _seen(held, path, bounds)
+    return _checked(held, path, bounds)
 
 
 def by_openat2(
@@ -61,7 +61,7 @@ def by_openat2(
     magic links too, which lead out: the walk, which opens nothing for use here, tells them from loops. EXDEV is said of
     paths that lead out and of those that come to another mount.
     """
-    global active
+    global strategy
     if bounds.crosses:
         return _across(dirfd, path, flags, mode, follow, bounds, held)
     try:
@@ -76,15 +76,15 @@ def by_openat2(
             return by_walk(dirfd, path, flags, mode, follow, bounds, held)
         if code != errno.ENOSYS:
             raise
-    active = by_walk  # a seccomp filter came later than the first call
+    strategy = by_walk  # a seccomp filter came later than the first call
     return by_walk(dirfd, path, flags, mode, follow, bounds, held)
 
 
-def _try(strategy: Strategy, dirfd: int, path: str, flags: int, follow: bool, bounds: Bounds) -> None:
+def _try(opening: Strategy, dirfd: int, path: str, flags: int, follow: bool, bounds: Bounds) -> None:
     """Open and close it, for the error."""
     held: list[int] = []
     try:
-        strategy(dirfd, path, flags, 0, follow, bounds, held)
+        opening(dirfd, path, flags, 0, follow, bounds, held)
     finally:
         list(map(os.close, held))
 
@@ -105,7 +105,7 @@ def _across(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: 
                 raise
         finally:
             list(map(os.close, handle))
-        raise failure(errno.EXDEV, path)
+        raise os_error(errno.EXDEV, path)
     fd = -1
     if ".." not in path:
         try:
@@ -113,16 +113,16 @@ def _across(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: 
         except OSError as error:
             if error.errno == errno.EPERM:
                 raise
-    fd = by_walk(dirfd, path, flags, mode, follow, bounds, held) if fd < 0 else _seen(held, path, bounds)
-    bounds.crossed()
+    fd = by_walk(dirfd, path, flags, mode, follow, bounds, held) if fd < 0 else _checked(held, path, bounds)
+    bounds.note_crossing()
     return fd
 
 
-def _seen(held: list[int], path: str, bounds: Bounds) -> int:
+def _checked(held: list[int], path: str, bounds: Bounds) -> int:
     """The last descriptor in `held`, if it is of something that may be reached."""
     fd = held[-1]
     try:
-        bounds.look(fd, path)
+        bounds.check(fd, path)
     except BaseException:
         list(map(os.close, map(held.pop, (-1,))))
         raise
@@ -133,34 +133,34 @@ def _by_first_choice(
     dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds, held: list[int] | None
 ) -> int:
     """The strategy before the first call: finds out what the host can do, once."""
-    global active
-    active = by_openat2 if openat2.available() else by_walk
-    return active(dirfd, path, flags, mode, follow, bounds, held)
+    global strategy
+    strategy = by_openat2 if openat2.available() else by_walk
+    return strategy(dirfd, path, flags, mode, follow, bounds, held)
 
 
-active: Strategy = _by_first_choice
+strategy: Strategy = _by_first_choice
 
 
-class use:
-    """Context manager that makes `strategy` the one in use, for the whole process, until its block ends."""
+class using:
+    """Context manager: the whole process resolves paths by `chosen` until the block ends."""
 
-    def __init__(self, strategy: Strategy) -> None:
-        self._strategy = strategy
-        self._before = active
+    def __init__(self, chosen: Strategy) -> None:
+        self._chosen = chosen
+        self._before = strategy
 
     def __enter__(self) -> None:
-        global active
-        self._before, active = active, self._strategy
+        global strategy
+        self._before, strategy = strategy, self._chosen
 
     def __exit__(self, *_: object) -> None:
-        global active
-        active = self._before
+        global strategy
+        strategy = self._before
 
 
 _traced = False
 
 
-def take_care() -> None:
+def expect_tracers() -> None:
     """From now on there may be tracers that raise between a system call and the next step of Python's."""
     global _traced
     _traced = True
@@ -179,7 +179,7 @@ def open_beneath(
     `held`: who gives that list closes it, whatever is raised on the way.
 
     The plain way has one moment between the system's call and the list. Whoever runs signal handlers puts them off
-    while the frame of this function is the one that they interrupt, and calls `take_care` where somebody traces.
+    while the frame of this function is the one that they interrupt, and calls `expect_tracers` where somebody traces.
 
     Of a plain name it is the caller that looks whether what was opened is on a device within `bounds`: callers have its
     status anyway.
@@ -197,7 +197,7 @@ def open_beneath(
         or bounds.one_file_system
         or _traced
     ):
-        return active(dirfd, path, flags, mode, follow, bounds, held)
+        return strategy(dirfd, path, flags, mode, follow, bounds, held)
     if held is None:
         held = []
     try:
@@ -209,8 +209,8 @@ def open_beneath(
         if error.errno == errno.ENOTDIR and not flags & os.O_DIRECTORY:
             raise
     except ValueError as reason:
-        raise unspeakable(reason, path) from None
-    return active(dirfd, path, flags, mode, True, bounds, held)
+        raise unencodable(reason, path) from None
+    return strategy(dirfd, path, flags, mode, True, bounds, held)
 
 
 def stat_beneath(dirfd: int, path: str, follow: bool, bounds: Bounds = ANYWHERE) -> os.stat_result:
@@ -222,12 +222,12 @@ def stat_beneath(dirfd: int, path: str, follow: bool, bounds: Bounds = ANYWHERE)
         try:
             found = os.stat(path, dir_fd=dirfd, follow_symlinks=False)
         except ValueError as reason:
-            raise unspeakable(reason, path) from None
+            raise unencodable(reason, path) from None
         if found.st_dev in bounds.known and (not follow or not stat.S_ISLNK(found.st_mode)):
             return found
     held: list[int] = []
     try:
-        return os.fstat(active(dirfd, path, HANDLE, 0, follow, bounds, held))
+        return os.fstat(strategy(dirfd, path, HANDLE, 0, follow, bounds, held))
     finally:
         list(map(os.close, held))
 
@@ -244,15 +244,15 @@ def parent_of(dirfd: int, path: str, dots: int, bounds: Bounds, held: list[int])
         return dirfd, single_name(path), False
     parent, name, slash = split_last(path)
     if name in DOTS:
-        raise no_entry(dirfd, path, dots, bounds)
+        raise names_no_entry(dirfd, path, dots, bounds)
     single_name(name)
-    return (active(dirfd, parent, DIRECTORY, 0, True, bounds, held) if parent else dirfd), name, slash
+    return (strategy(dirfd, parent, DIRECTORY, 0, True, bounds, held) if parent else dirfd), name, slash
 
 
-def no_entry(dirfd: int, path: str, code: int, bounds: Bounds = ANYWHERE) -> OSError:
+def names_no_entry(dirfd: int, path: str, code: int, bounds: Bounds = ANYWHERE) -> OSError:
     """The error for a `path` that names a directory beneath `dirfd`, but no entry of one: errno `code`.
 
     Raises: why `path`, followed to its end, is no directory beneath `dirfd` (ENOENT, ENOTDIR, EPERM, ELOOP ...).
     """
-    _try(active, dirfd, path, DIRECTORY, True, bounds)
-    return failure(code, path)
+    _try(strategy, dirfd, path, DIRECTORY, True, bounds)
+    return os_error(code, path)

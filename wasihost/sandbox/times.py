@@ -10,7 +10,7 @@ import os
 import struct
 import sys
 
-from .names import failure, host_bytes
+from .names import host_bytes, os_error
 
 UTIME_NOW = -1
 """In place of nanoseconds: the time of the call."""
@@ -40,7 +40,7 @@ def set_times(fd: int, name: str | None, atime: int, mtime: int) -> None:
     try:
         times = struct.pack("@4l", *_timespec(atime), *_timespec(mtime))
     except struct.error:
-        raise failure(errno.EINVAL, name or "") from None
+        raise os_error(errno.EINVAL, name or "") from None
     entry = b"" if name is None else host_bytes(name)
     while (_futimens(fd, times) if name is None else _utimensat(fd, entry, times, _AT_SYMLINK_NOFOLLOW)) < 0:
         code = ctypes.get_errno()

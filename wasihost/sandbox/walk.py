@@ -22,7 +22,7 @@ from itertools import starmap
 
 from .bounds import ANYWHERE, Bounds
 from .held import openers
-from .names import components, failure, host_bytes
+from .names import components, host_bytes, os_error
 
 MAX_LINKS = 40
 """Links read for one path before it counts as a loop (Linux' MAXSYMLINKS)."""
@@ -56,7 +56,7 @@ def open_path(
     """
     work = components(path)
     if len(host_bytes(path)) >= _PATH_MAX:
-        raise failure(errno.ENAMETOOLONG, path)
+        raise os_error(errno.ENAMETOOLONG, path)
     work.reverse()
     slash = path[-1] == "/"
     flags |= os.O_NOFOLLOW | os.O_CLOEXEC
@@ -72,7 +72,7 @@ def open_path(
                 if name == "..":
                     device = os.stat(".", dir_fd=here).st_dev  # needs search permission, as stepping up does
                     if not way:
-                        raise failure(errno.EPERM, path)
+                        raise os_error(errno.EPERM, path)
                     if device not in bounds.known:
                         bounds.admit(here, device, path)
                     list(map(os.close, map(way.pop, _LAST)))
@@ -88,16 +88,16 @@ def open_path(
                 here = way[-1]
             except OSError as error:
                 if way:
-                    bounds.look(here, path)
+                    bounds.check(here, path)
                 if error.errno not in LINK_ERRORS or not (work or follow or slash):
                     raise
                 links += 1
                 if links > MAX_LINKS:
-                    raise failure(errno.ELOOP, path) from None
+                    raise os_error(errno.ELOOP, path) from None
                 content = _link_content(here, name, error)
             else:
                 if bounds.one_file_system:
-                    bounds.look(here, path)
+                    bounds.check(here, path)
                 continue
             if content is None:
                 work.append(name)
@@ -113,14 +113,14 @@ def _open_last(here: int, name: str, flags: int, mode: int, follow: bool, slash:
     """Open the last component, not following it: a link that has to be followed fails with one of `LINK_ERRORS`."""
     if slash:
         if flags & os.O_CREAT:
-            raise failure(errno.EISDIR, name)
+            raise os_error(errno.EISDIR, name)
         flags |= os.O_DIRECTORY
     held += starmap(openers[here], ((name, flags, mode),))
     fd = held[-1]
     # O_PATH with O_NOFOLLOW opens the link itself where any other open fails.
     if follow and flags & _O_PATH and not flags & os.O_DIRECTORY and stat.S_ISLNK(os.fstat(fd).st_mode):
         list(map(os.close, map(held.pop, _LAST)))
-        raise failure(errno.ELOOP, name)
+        raise os_error(errno.ELOOP, name)
     return fd
 
 

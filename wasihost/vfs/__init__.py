@@ -15,7 +15,7 @@ the host's own file system would raise it. Path rules are those of `wasihost.san
     changes      what a guest changed in one
     snapshot     a `MemoryFS` as a flat value, for pickle and copy
     foreign      what code of others raises while it reads, as an errno
-    patience     what takes long within a tree, and ends with its guest
+    interruption what takes long within a tree can be interrupted
     dates        times of archives, as file systems have them
     listed       what the read-only trees have in common
     archive      read-only: `zipfile.Path`

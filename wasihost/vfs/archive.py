@@ -15,9 +15,9 @@ from typing import Any
 from wasihost.common.logs import warn
 from wasihost.vfs.dates import seconds
 from wasihost.vfs.foreign import raise_as_errno
+from wasihost.vfs.interruption import read_all
 from wasihost.vfs.listed import ListedDirectory, SealedLink, WholeFile
 from wasihost.vfs.nodes import Directory, Node, Stat
-from wasihost.vfs.patience import read_all
 
 
 def is_in_zip(source: object) -> bool:

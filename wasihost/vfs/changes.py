@@ -24,7 +24,7 @@ class _Before(NamedTuple):
     version: int
 
 
-class Picture(dict[str, _Before]):
+class Baseline(dict[str, _Before]):
     """A file system's files at one moment, to be compared with later."""
 
     def __init__(self, fs: MemoryFS) -> None:
@@ -50,7 +50,7 @@ class Changes(dict[str, bytes]):
     removed: tuple[str, ...]
     omitted: int
 
-    def __init__(self, before: Picture, fs: MemoryFS) -> None:
+    def __init__(self, before: Baseline, fs: MemoryFS) -> None:
         super().__init__()
         self.omitted = 0
         left, room = set(before), _PATHS

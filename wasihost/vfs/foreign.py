@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 from wasihost.common.logs import warn
 from wasihost.outcomes import printable
-from wasihost.sandbox.names import failure
+from wasihost.sandbox.names import os_error
 
 _LIBRARIES: Final = frozenset({"fsspec", "zipfile", "zipp"})
 """Where file systems come from that are nobody's own: all that they raise is about data."""
@@ -38,7 +38,7 @@ def raise_as_errno(error: Exception, source: object, what: str) -> NoReturn:
         code = errno.EACCES
     elif isinstance(error, MemoryError):
         code = errno.ENOMEM
-    raise failure(code, what) from error
+    raise os_error(code, what) from error
 
 
 def _is_about_data(error: Exception, source: object) -> bool:

@@ -6,7 +6,7 @@ import errno
 import weakref
 from collections.abc import Iterable
 
-from wasihost.sandbox.names import failure
+from wasihost.sandbox.names import os_error
 from wasihost.vfs.nodes import Directory, File, Link, Node, Stat
 
 
@@ -101,4 +101,4 @@ class SealedLink(Link):
 
     def target(self) -> str:
         """Raises: EPERM."""
-        raise failure(errno.EPERM, "a link in a tree of Python objects")
+        raise os_error(errno.EPERM, "a link in a tree of Python objects")

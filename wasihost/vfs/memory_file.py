@@ -5,22 +5,22 @@ from __future__ import annotations
 import errno
 
 from wasihost.common.unpatched import threading
-from wasihost.sandbox.names import failure
+from wasihost.sandbox.names import os_error
+from wasihost.vfs.interruption import wait_for
 from wasihost.vfs.nodes import File, Node, Stat
-from wasihost.vfs.patience import wait_for
-from wasihost.vfs.quota import Budget, Lazy, Loading, exceeded
+from wasihost.vfs.quota import Lazy, Loading, Quota, exceeded
 from wasihost.vfs.sparse import PAGE, WHOLE, Sparse
 
 
 class MemoryNode(Node):
     """What all three have: times, and how many names lead here."""
 
-    __slots__ = ("atime", "budget", "ctime", "links", "mtime")
+    __slots__ = ("atime", "ctime", "links", "mtime", "quota")
 
-    def __init__(self, budget: Budget) -> None:
-        self.budget = budget
+    def __init__(self, quota: Quota) -> None:
+        self.quota = quota
         self.links = 0
-        self.atime = self.mtime = self.ctime = budget.clock()
+        self.atime = self.mtime = self.ctime = quota.clock()
 
     def size(self) -> int:
         """In bytes."""
@@ -28,7 +28,7 @@ class MemoryNode(Node):
 
     def stat(self) -> Stat:
         """Everything is known."""
-        return Stat(self.size(), self.mtime, self.atime, self.ctime, self.links, self.budget.device)
+        return Stat(self.size(), self.mtime, self.atime, self.ctime, self.links, self.quota.device)
 
     def set_times(self, atime_ns: int | None, mtime_ns: int | None) -> None:
         """Sets the change time too."""
@@ -38,16 +38,16 @@ class MemoryNode(Node):
 
     def now(self) -> int:
         """The file system's clock."""
-        return self.budget.clock()
+        return self.quota.clock()
 
     def changed(self) -> None:
         """The content is another now."""
-        self.mtime = self.ctime = self.budget.clock()
+        self.mtime = self.ctime = self.quota.clock()
 
     def dropped(self) -> None:
         """One name fewer; called under the lock."""
         self.links -= 1
-        self.ctime = self.budget.clock()
+        self.ctime = self.quota.clock()
 
 
 class MemoryFile(MemoryNode, File):
@@ -59,8 +59,8 @@ class MemoryFile(MemoryNode, File):
 
     __slots__ = ("data", "opens", "version")
 
-    def __init__(self, budget: Budget, data: bytes | Lazy | Sparse = b"") -> None:
-        super().__init__(budget)
+    def __init__(self, quota: Quota, data: bytes | Lazy | Sparse = b"") -> None:
+        super().__init__(quota)
         self.data: bytes | bytearray | Lazy | Sparse = b""
         self.opens = 0
         self.version = 0
@@ -84,15 +84,15 @@ class MemoryFile(MemoryNode, File):
     def open(self, *, writing: bool) -> File:
         """Counted: a file without a name keeps its bytes until the last one that opened it closes it."""
         self.load()
-        with self.budget.lock:
+        with self.quota.lock:
             if self.links <= 0 and self.opens <= 0:  # its last name went after it was looked up: no longer charged
-                self.budget.charge(self.size())
+                self.quota.charge(self.size())
             self.opens += 1
         return self
 
     def close(self) -> None:
         """The content goes with the last name and the last open."""
-        with self.budget.lock:
+        with self.quota.lock:
             self.opens -= 1
             self._release()
 
@@ -104,17 +104,17 @@ class MemoryFile(MemoryNode, File):
     def load(self) -> None:
         """Fetch the content unless it is here. Called without the lock: others use the tree meanwhile.
 
-        Another thread that fetches it is waited for, as long as `patience` has it. Raises: EIO if the loader gives
+        If another thread is fetching it, wait for that; `interruption` says how long. Raises: EIO if the loader gives
         another size than was said.
         """
-        budget = self.budget
+        quota = self.quota
         while isinstance(lazy := self.data, Lazy):
-            with budget.lock:
+            with quota.lock:
                 if self.data is not lazy:  # another thread has it by now
                     continue
-                other = budget.loading.get(self)
+                other = quota.loading.get(self)
                 if other is None:
-                    own = budget.loading[self] = Loading(threading.get_ident(), threading.Lock())
+                    own = quota.loading[self] = Loading(threading.get_ident(), threading.Lock())
                     own.over.acquire()
             if other is not None:
                 if other.thread == threading.get_ident():
@@ -124,12 +124,12 @@ class MemoryFile(MemoryNode, File):
             try:
                 data = lazy.load()
                 if len(data) != lazy.size:
-                    raise failure(errno.EIO, f"a lazy file of {lazy.size} bytes that loaded {len(data)}")
-                with budget.lock:
+                    raise os_error(errno.EIO, f"a lazy file of {lazy.size} bytes that loaded {len(data)}")
+                with quota.lock:
                     if self.data is lazy:
                         self.data = data
             finally:
-                budget.loading.pop(self, None)
+                quota.loading.pop(self, None)
                 own.over.release()
 
     def content(self) -> bytes | bytearray | Sparse:
@@ -142,26 +142,26 @@ class MemoryFile(MemoryNode, File):
     def image(self) -> bytes:
         """The whole content in one piece."""
         self.load()
-        with self.budget.lock:
+        with self.quota.lock:
             data = self.content()
             return data.tobytes() if isinstance(data, Sparse) else _copy(data)
 
     def frozen(self) -> bytes | Lazy | Sparse:
         """The content as it is now, which does not change with the file; nothing is loaded, and holes stay holes."""
-        with self.budget.lock:
+        with self.quota.lock:
             data = self.data
             return data.copy() if isinstance(data, Sparse) else _copy(data) if isinstance(data, bytearray) else data
 
     def replace(self, data: bytes | Lazy) -> None:
         """Other content altogether."""
-        with self.budget.lock:
+        with self.quota.lock:
             self._fit(_size(data))
             self.data = data
             self.changed()
 
     def read(self, offset: int, size: int) -> bytes:
         """Does not change the access time, as on a host mounted `noatime`."""
-        with self.budget.lock:
+        with self.quota.lock:
             data = self.content()
             if not isinstance(data, Sparse):
                 return bytes(data[offset : offset + size])
@@ -171,7 +171,7 @@ class MemoryFile(MemoryNode, File):
 
     def readinto(self, offset: int, buffer: memoryview) -> int:
         """One copy."""
-        with self.budget.lock:
+        with self.quota.lock:
             data = self.content()
             if isinstance(data, Sparse):
                 return data.readinto(offset, buffer)
@@ -189,7 +189,7 @@ class MemoryFile(MemoryNode, File):
         size = len(buffer)
         if not size:
             return 0
-        with self.budget.lock:
+        with self.quota.lock:
             data, end = self._writable(), offset + size
             old = len(data)
             if end > old:
@@ -212,7 +212,7 @@ class MemoryFile(MemoryNode, File):
 
     def appendfrom(self, buffer: memoryview) -> tuple[int, int]:
         """In one step, as O_APPEND promises."""
-        with self.budget.lock:
+        with self.quota.lock:
             end = self.size()
             return end, self.writefrom(end, buffer)
 
@@ -220,19 +220,19 @@ class MemoryFile(MemoryNode, File):
         """Longer by a hole. Raises: ENOSPC, EFBIG for one that would not fit; nothing is changed then."""
         if size:
             self.load()
-        with self.budget.lock:
+        with self.quota.lock:
             old = self.size()
             self._fit(size)
             try:
                 self._resize(size)
             except (MemoryError, OverflowError):
-                self.budget.charge(old - size)
-                raise failure(errno.ENOSPC, f"{size} bytes") from None
+                self.quota.charge(old - size)
+                raise os_error(errno.ENOSPC, f"{size} bytes") from None
             self.changed()
 
     def allocate(self, size: int) -> None:
         """In one step."""
-        with self.budget.lock:
+        with self.quota.lock:
             super().allocate(size)
 
     def _resize(self, size: int) -> None:
@@ -266,8 +266,8 @@ class MemoryFile(MemoryNode, File):
         try:
             data.extend(bytes(size - old) if tail is None else tail)
         except (MemoryError, OverflowError):
-            self.budget.charge(old - size)
-            raise failure(errno.ENOSPC, f"{size} bytes") from None
+            self.quota.charge(old - size)
+            raise os_error(errno.ENOSPC, f"{size} bytes") from None
 
     def _write_sparse(self, data: Sparse, offset: int, buffer: memoryview) -> int:
         old, end = data.size, offset + len(buffer)
@@ -280,32 +280,32 @@ class MemoryFile(MemoryNode, File):
             written = data.write(offset, buffer)
         except (MemoryError, OverflowError):
             pass
-        self.budget.charge(data.size - max(old, end))
+        self.quota.charge(data.size - max(old, end))
         if not written:
-            raise failure(errno.ENOSPC, f"{end} bytes")
+            raise os_error(errno.ENOSPC, f"{end} bytes")
         return written
 
     def _fit(self, size: int) -> None:
         """Charge for the content to be of `size`."""
-        budget = self.budget
-        if budget.max_file_size is not None and size > budget.max_file_size and size > self.size():
-            raise exceeded(errno.EFBIG, f"more than {budget.max_file_size} bytes in a file", "max_file_size")
-        budget.charge(size - self.size())
+        quota = self.quota
+        if quota.max_file_size is not None and size > quota.max_file_size and size > self.size():
+            raise exceeded(errno.EFBIG, f"more than {quota.max_file_size} bytes in a file", "max_file_size")
+        quota.charge(size - self.size())
 
     def _too_much(self, old: int, end: int) -> bool:
         """Whether growing from `old` to `end` is not allowed."""
-        budget = self.budget
-        return (budget.max_bytes is not None and budget.bytes + end - old > budget.max_bytes) or (
-            budget.max_file_size is not None and end > budget.max_file_size
+        quota = self.quota
+        return (quota.max_bytes is not None and quota.bytes + end - old > quota.max_bytes) or (
+            quota.max_file_size is not None and end > quota.max_file_size
         )
 
     def _most(self, offset: int, old: int, end: int) -> int:
         """How far a write from `offset` to `end` may go. Raises: ENOSPC, EFBIG where its first byte may not be."""
-        budget = self.budget
-        if budget.max_bytes is not None:
-            end = min(end, old + budget.max_bytes - budget.bytes)
-        if budget.max_file_size is not None:
-            end = min(end, budget.max_file_size)
+        quota = self.quota
+        if quota.max_bytes is not None:
+            end = min(end, old + quota.max_bytes - quota.bytes)
+        if quota.max_file_size is not None:
+            end = min(end, quota.max_file_size)
         end = max(end, old)
         if end <= offset:
             self._fit(offset + 1)
@@ -314,7 +314,7 @@ class MemoryFile(MemoryNode, File):
     def _release(self) -> None:
         """Give the bytes back with the last name and open. They stay for another thread that is about to open it."""
         if self.links <= 0 and self.opens <= 0:
-            self.budget.charge(-self.size())
+            self.quota.charge(-self.size())
 
 
 def _copy(data: bytes | bytearray) -> bytes:

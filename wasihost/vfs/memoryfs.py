@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Final
 
 from wasihost.common.sizes import checked_size
-from wasihost.sandbox.names import failure
+from wasihost.sandbox.names import os_error
 from wasihost.vfs import operations
 from wasihost.vfs.memory_file import MemoryFile
 from wasihost.vfs.memory_nodes import MemoryDirectory
 from wasihost.vfs.names import PATH_MAX
 from wasihost.vfs.nodes import Directory, Stat
-from wasihost.vfs.quota import Budget, Lazy
+from wasihost.vfs.quota import Lazy, Quota
 from wasihost.vfs.resolve import node_at, resolve
 from wasihost.vfs.snapshot import Snapshot, capture, restore
 
@@ -43,7 +43,7 @@ class MemoryFS(MutableMapping[str, bytes]):
     threads too, may share one. Pickling or copying it takes a snapshot, which is a file system of its own.
     """
 
-    __slots__ = ("budget", "root")
+    __slots__ = ("quota", "root")
 
     def __init__(
         self,
@@ -54,14 +54,14 @@ class MemoryFS(MutableMapping[str, bytes]):
         max_file_size: int | str | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.budget = Budget(
+        self.quota = Quota(
             checked_size("max_bytes", max_bytes),
             checked_size("max_entries", max_entries),
             checked_size("max_file_size", max_file_size),
             clock,
             next(_devices),
         )
-        self.root = MemoryDirectory(self.budget)
+        self.root = MemoryDirectory(self.quota)
         for path, content in (files or {}).items():
             self.put(path, content)
 
@@ -104,20 +104,20 @@ class MemoryFS(MutableMapping[str, bytes]):
         return id(self)
 
     def __getstate__(self) -> tuple[int | None, int | None, int | None, Callable[[], int], Snapshot]:
-        limits = self.budget
+        limits = self.quota
         with limits.lock:
             return limits.max_bytes, limits.max_entries, limits.max_file_size, limits.clock, capture(self.root)
 
     def __setstate__(self, state: tuple[int | None, int | None, int | None, Callable[[], int], Snapshot]) -> None:
         *limits, clock, snapshot = state
-        self.budget = Budget(None, None, None, clock, next(_devices))
-        self.root = MemoryDirectory(self.budget)
+        self.quota = Quota(None, None, None, clock, next(_devices))
+        self.root = MemoryDirectory(self.quota)
         restore(self.root, snapshot)
-        self.budget.max_bytes, self.budget.max_entries, self.budget.max_file_size = limits
+        self.quota.max_bytes, self.quota.max_entries, self.quota.max_file_size = limits
 
     def become(self, snapshot: Snapshot) -> None:
         """Hold what the snapshot holds, instead of what there is; limits stay. What is open stays as it is."""
-        limits = self.budget
+        limits = self.quota
         with limits.lock:
             before = limits.max_bytes, limits.max_entries, limits.max_file_size
             limits.max_bytes = limits.max_entries = limits.max_file_size = None
@@ -128,7 +128,7 @@ class MemoryFS(MutableMapping[str, bytes]):
             limits.max_bytes, limits.max_entries, limits.max_file_size = before
 
     def __repr__(self) -> str:
-        return f"<MemoryFS of {len(self)} files, {self.budget.bytes} bytes>"
+        return f"<MemoryFS of {len(self)} files, {self.quota.bytes} bytes>"
 
     # -- as a file system ------------------------------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ class MemoryFS(MutableMapping[str, bytes]):
         if not isinstance(content, (bytes, Lazy)):
             content = bytes(memoryview(content))  # says what is wrong with a str or a number
         path = _relative(path)
-        with self.budget.lock:
+        with self.quota.lock:
             try:
                 place = resolve(self.root, path, follow=True, creating=True)
             except FileNotFoundError:
@@ -148,7 +148,7 @@ class MemoryFS(MutableMapping[str, bytes]):
             elif place.node is None and isinstance(place.directory, MemoryDirectory):
                 place.directory.create_file(place.name, content)
             else:
-                raise failure(errno.EISDIR, path)
+                raise os_error(errno.EISDIR, path)
 
     def mkdir(self, path: str, *, parents: bool = False, exist_ok: bool = False) -> None:
         """Make a directory, as `pathlib.Path.mkdir` does."""
@@ -170,7 +170,7 @@ class MemoryFS(MutableMapping[str, bytes]):
         """The names in a directory, in the order they were made."""
         node = node_at(self.root, _relative(path), follow=True)
         if not isinstance(node, Directory):
-            raise failure(errno.ENOTDIR, path)
+            raise os_error(errno.ENOTDIR, path)
         return [name for name, _ in node.entries()]
 
     def is_dir(self, path: str) -> bool:

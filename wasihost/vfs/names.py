@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Final
 
-from wasihost.sandbox.names import failure, is_single
+from wasihost.sandbox.names import is_single, os_error
 from wasihost.vfs.nodes import Link
 
 NAME_MAX: Final = 255
@@ -30,16 +30,16 @@ def is_entry(name: str) -> bool:
 def check_path(path: str) -> None:
     """Raises: EINVAL for a NUL, EILSEQ for what UTF-8 does not have, ENAMETOOLONG."""
     if "\0" in path:
-        raise failure(errno.EINVAL, path)
+        raise os_error(errno.EINVAL, path)
     if path.isascii():
         size = len(path)
     else:
         encoded = _encoded(path)
         if encoded is None:
-            raise failure(errno.EILSEQ, ascii(path))
+            raise os_error(errno.EILSEQ, ascii(path))
         size = len(encoded)
     if size >= PATH_MAX:
-        raise failure(errno.ENAMETOOLONG, path)
+        raise os_error(errno.ENAMETOOLONG, path)
 
 
 def target_of(link: Link) -> str:
@@ -52,7 +52,7 @@ def target_of(link: Link) -> str:
         raise TypeError(f"{type(link).__name__}.target() gave {content!r:.80}, and links are str")
     check_path(content)
     if not content:
-        raise failure(errno.ENOENT, content)
+        raise os_error(errno.ENOENT, content)
     return content
 
 

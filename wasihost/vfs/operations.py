@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import errno
 
-from wasihost.sandbox.names import failure, is_rooted, names_directory
+from wasihost.sandbox.names import is_rooted, names_directory, os_error
 from wasihost.vfs.names import check_path, target_of
 from wasihost.vfs.nodes import Directory, Link, Node
-from wasihost.vfs.resolve import Place, no_entry, node_at, resolve
+from wasihost.vfs.resolve import Place, names_no_entry, node_at, resolve
 
 
 def open_node(
@@ -38,9 +38,9 @@ def open_node(
     node = place.node
     if node is None:
         if not create:
-            raise failure(errno.ENOENT, path)
+            raise os_error(errno.ENOENT, path)
         if read_only:
-            raise failure(errno.EROFS, path)
+            raise os_error(errno.EROFS, path)
         try:
             return place.directory.create_file(place.name)
         except FileExistsError:  # another thread was faster
@@ -49,16 +49,16 @@ def open_node(
             if node is None:
                 raise
     if exclusive:
-        raise failure(errno.EEXIST, path)
+        raise os_error(errno.EEXIST, path)
     if isinstance(node, Directory):
         if create or writing:
-            raise failure(errno.EISDIR, path)
+            raise os_error(errno.EISDIR, path)
     elif directory or place.slash:
-        raise failure(errno.ENOTDIR, path)
+        raise os_error(errno.ENOTDIR, path)
     elif isinstance(node, Link):
-        raise failure(errno.ELOOP, path)
+        raise os_error(errno.ELOOP, path)
     elif read_only and writing:
-        raise failure(errno.EROFS, path)
+        raise os_error(errno.EROFS, path)
     return node
 
 
@@ -66,7 +66,7 @@ def mkdir(start: Directory, path: str) -> None:
     """mkdirat(2); a trailing slash is allowed. EEXIST for whatever is there, for a dangling link too."""
     place = resolve(start, path, follow=False)
     if place.node is not None:
-        raise failure(errno.EEXIST, path)
+        raise os_error(errno.EEXIST, path)
     place.directory.create_directory(place.name)
 
 
@@ -74,19 +74,19 @@ def rmdir(start: Directory, path: str) -> None:
     """unlinkat(2) with AT_REMOVEDIR; EINVAL for a last `.`, ENOTEMPTY for a last `..`."""
     place = resolve(start, path, follow=False)
     if not place.name:
-        raise failure(errno.ENOTEMPTY if path.rstrip("/").endswith("..") else errno.EINVAL, path)
-    if not isinstance(_there(place, path), Directory):
-        raise failure(errno.ENOTDIR, path)
+        raise os_error(errno.ENOTEMPTY if path.rstrip("/").endswith("..") else errno.EINVAL, path)
+    if not isinstance(_existing(place, path), Directory):
+        raise os_error(errno.ENOTDIR, path)
     place.directory.remove_directory(place.name)
 
 
 def unlink(start: Directory, path: str) -> None:
     """unlinkat(2); EISDIR for a directory, ENOTDIR for anything else with a trailing slash."""
     place = resolve(start, path, follow=False)
-    if isinstance(_there(place, path), Directory):
-        raise failure(errno.EISDIR, path)
+    if isinstance(_existing(place, path), Directory):
+        raise os_error(errno.EISDIR, path)
     if place.slash:
-        raise failure(errno.ENOTDIR, path)
+        raise os_error(errno.ENOTDIR, path)
     place.directory.remove(place.name)
 
 
@@ -98,22 +98,22 @@ def rename(start: Directory, path: str, new_start: Directory, new_path: str) -> 
     """
     old = resolve(start, path, follow=False)
     if not old.name:
-        raise failure(errno.EINVAL, path)
+        raise os_error(errno.EINVAL, path)
     new = resolve(new_start, new_path, follow=False)
     if not new.name:
-        raise failure(errno.EINVAL, new_path)
-    source = _there(old, path)
+        raise os_error(errno.EINVAL, new_path)
+    source = _existing(old, path)
     if (old.slash or new.slash) and not isinstance(source, Directory):
-        raise failure(errno.ENOTDIR, path if old.slash else new_path)
+        raise os_error(errno.ENOTDIR, path if old.slash else new_path)
     if source is new.directory or _is_above(source, new.directory):
-        raise failure(errno.EINVAL, new_path)
+        raise os_error(errno.EINVAL, new_path)
     if new.node is not None and (new.node is old.directory or _is_above(new.node, old.directory)):
-        raise failure(errno.ENOTEMPTY, new_path)
+        raise os_error(errno.ENOTEMPTY, new_path)
     if isinstance(source, Directory):
         if new.node is not None and not isinstance(new.node, Directory):
-            raise failure(errno.ENOTDIR, new_path)
+            raise os_error(errno.ENOTDIR, new_path)
     elif isinstance(new.node, Directory):
-        raise failure(errno.EISDIR, new_path)
+        raise os_error(errno.EISDIR, new_path)
     if new.node is not source:
         old.directory.rename(old.name, new.directory, new.name)
 
@@ -124,16 +124,16 @@ def link(start: Directory, path: str, follow: bool, new_start: Directory, new_pa
     Raises: EPERM for a directory, EEXIST for a name that is taken; for a new path with a trailing slash as `symlink`.
     """
     if names_directory(path):
-        raise no_entry(start, path, errno.EPERM)
+        raise names_no_entry(start, path, errno.EPERM)
     old = resolve(start, path, follow=follow)
-    if follow and not isinstance(_there(old, path), Directory) and old.slash:
-        raise failure(errno.ENOTDIR, path)
+    if follow and not isinstance(_existing(old, path), Directory) and old.slash:
+        raise os_error(errno.ENOTDIR, path)
     place = _place_of_new(new_start, new_path)
-    node = _there(old, path)
+    node = _existing(old, path)
     if place.node is not None:
-        raise failure(errno.EEXIST, new_path)
+        raise os_error(errno.EEXIST, new_path)
     if isinstance(node, Directory):
-        raise failure(errno.EPERM, path)
+        raise os_error(errno.EPERM, path)
     place.directory.link(place.name, node)
 
 
@@ -144,32 +144,32 @@ def symlink(target: str, start: Directory, path: str) -> None:
     ENOENT if nothing is there, ENOTDIR if it is no directory, EEXIST if it is.
     """
     if is_rooted(target):
-        raise failure(errno.EPERM, target)
+        raise os_error(errno.EPERM, target)
     place = _place_of_new(start, path)
     check_path(target)
     if not target:
-        raise failure(errno.ENOENT, target)
+        raise os_error(errno.ENOENT, target)
     if place.node is not None:
-        raise failure(errno.EEXIST, path)
+        raise os_error(errno.EEXIST, path)
     place.directory.create_link(place.name, target)
 
 
 def readlink(start: Directory, path: str) -> str:
     """readlinkat(2). EINVAL for anything but a link, EPERM for rooted content, which names a place of the host."""
     if names_directory(path):
-        raise no_entry(start, path, errno.EINVAL)
+        raise names_no_entry(start, path, errno.EINVAL)
     node = node_at(start, path, follow=False)
     if not isinstance(node, Link):
-        raise failure(errno.EINVAL, path)
+        raise os_error(errno.EINVAL, path)
     content = target_of(node)
     if is_rooted(content):
-        raise failure(errno.EPERM, path)
+        raise os_error(errno.EPERM, path)
     return content
 
 
-def _there(place: Place, path: str) -> Node:
+def _existing(place: Place, path: str) -> Node:
     if place.node is None:
-        raise failure(errno.ENOENT, path)
+        raise os_error(errno.ENOENT, path)
     return place.node
 
 
@@ -184,8 +184,8 @@ def _is_above(node: Node, directory: Directory) -> bool:
 def _place_of_new(start: Directory, path: str) -> Place:
     """The place for a name that is to be no directory's: EEXIST for a path that names a directory."""
     if path[-1:] == "/":
-        raise no_entry(start, path, errno.EEXIST)
+        raise names_no_entry(start, path, errno.EEXIST)
     place = resolve(start, path, follow=False)
     if not place.name:
-        raise failure(errno.EEXIST, path)
+        raise os_error(errno.EEXIST, path)
     return place

@@ -39,7 +39,7 @@ class Loading(NamedTuple):
     over: threading.Lock
 
 
-class Budget(Locked):
+class Quota(Locked):
     """What one file system may hold, and its clock, lock and device number; a limit that is None is no limit.
 
     `bytes` counts the content of files and links, `entries` every name of a file, directory or link. `loading` has the

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 
-from wasihost.sandbox.names import failure
+from wasihost.sandbox.names import os_error
 from wasihost.vfs.nodes import Directory
 from wasihost.vfs.resolve import node_at, resolve
 
@@ -48,16 +48,16 @@ def rename(start: Directory, path: str, new_start: Directory, new_path: str) -> 
 def utime(start: Directory, path: str, follow: bool) -> OSError:
     """Of utimensat(2): the file has to be there."""
     node_at(start, path, follow=follow)
-    return failure(errno.EROFS, path)
+    return os_error(errno.EROFS, path)
 
 
 def _after(start: Directory, path: str, dots: int) -> OSError:
     """EROFS, once the way to the last name is known to exist; errno `dots` for no name."""
-    return failure(errno.EROFS if resolve(start, path, follow=False).name else dots, path)
+    return os_error(errno.EROFS if resolve(start, path, follow=False).name else dots, path)
 
 
 def _making(start: Directory, path: str, *, directory: bool = False) -> OSError:
     place = resolve(start, path, follow=False)
     if place.node is not None:
-        return failure(errno.EEXIST, path)
-    return failure(errno.ENOENT if place.slash and not directory else errno.EROFS, path)
+        return os_error(errno.EEXIST, path)
+    return os_error(errno.ENOENT if place.slash and not directory else errno.EROFS, path)

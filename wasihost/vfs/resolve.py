@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 from typing import NamedTuple
 
-from wasihost.sandbox.names import components, failure
+from wasihost.sandbox.names import components, os_error
 from wasihost.sandbox.walk import MAX_LINKS
 from wasihost.vfs.names import NAME_MAX, check_path, is_entry, target_of
 from wasihost.vfs.nodes import Directory, Link, Node
@@ -50,20 +50,20 @@ def resolve(start: Directory, path: str, *, follow: bool, creating: bool = False
             if name == "..":
                 passed.pop()
                 if not passed:
-                    raise failure(errno.EPERM, path)
+                    raise os_error(errno.EPERM, path)
                 here = passed[-1]
             if work:
                 continue
             return Place(here, "", here, True)
         if len(name) * 4 > NAME_MAX and not is_entry(name):
-            raise failure(errno.ENAMETOOLONG, path)
+            raise os_error(errno.ENAMETOOLONG, path)
         if creating and slash and not work:
-            raise failure(errno.EISDIR, path)
+            raise os_error(errno.EISDIR, path)
         node = here.lookup(name)
         if isinstance(node, Link) and (work or follow):
             links += 1
             if links > MAX_LINKS:
-                raise failure(errno.ELOOP, path)
+                raise os_error(errno.ELOOP, path)
             content = target_of(node)
             if not work and content[-1:] == "/":
                 slash = True
@@ -71,9 +71,9 @@ def resolve(start: Directory, path: str, *, follow: bool, creating: bool = False
         elif not work:
             return Place(here, name, node, slash)
         elif node is None:
-            raise failure(errno.ENOENT, path)
+            raise os_error(errno.ENOENT, path)
         elif not isinstance(node, Directory):
-            raise failure(errno.ENOTDIR, path)
+            raise os_error(errno.ENOTDIR, path)
         else:
             here = node
             passed.append(here)
@@ -83,17 +83,17 @@ def node_at(start: Directory, path: str, *, follow: bool) -> Node:
     """What is at `path`; a trailing slash follows in any case. ENOENT, ENOTDIR for a slash after no directory."""
     place = resolve(start, path, follow=follow or path[-1:] == "/")
     if place.node is None:
-        raise failure(errno.ENOENT, path)
+        raise os_error(errno.ENOENT, path)
     if place.slash and not isinstance(place.node, Directory):
-        raise failure(errno.ENOTDIR, path)
+        raise os_error(errno.ENOTDIR, path)
     return place.node
 
 
-def no_entry(start: Directory, path: str, code: int) -> OSError:
+def names_no_entry(start: Directory, path: str, code: int) -> OSError:
     """The error for a `path` that names a directory but no entry of one: errno `code`.
 
     Raises: why `path`, followed to its end, is no directory (ENOENT, ENOTDIR, EPERM, ELOOP ...).
     """
     if not isinstance(node_at(start, path, follow=True), Directory):
-        raise failure(errno.ENOTDIR, path)
-    return failure(code, path)
+        raise os_error(errno.ENOTDIR, path)
+    return os_error(code, path)

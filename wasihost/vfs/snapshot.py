@@ -64,5 +64,5 @@ def content_of(node: MemoryNode) -> Content:
 
 def _node(root: MemoryDirectory, content: Content) -> MemoryNode:
     if content is None:
-        return MemoryDirectory(root.budget)
-    return MemoryLink(root.budget, content) if isinstance(content, str) else MemoryFile(root.budget, content)
+        return MemoryDirectory(root.quota)
+    return MemoryLink(root.quota, content) if isinstance(content, str) else MemoryFile(root.quota, content)

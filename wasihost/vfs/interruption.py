@@ -17,32 +17,32 @@ _PAUSE = 0.02
 _PIECE = 1 << 20
 
 
-class _Patience(threading.local):
+class _OfThread(threading.local):
     check: Callable[[], None] | None = None
 
 
-_patience = _Patience()
+_thread = _OfThread()
 
 
-class asking:
+class interrupted_by:
     """What waits in this block calls `check`, and lets pass what it raises."""
 
     __slots__ = ("_before", "_check")
 
     def __init__(self, check: Callable[[], None]) -> None:
         self._check = check
-        self._before = _patience.check
+        self._before = _thread.check
 
     def __enter__(self) -> None:
-        _patience.check = self._check
+        _thread.check = self._check
 
     def __exit__(self, *_: object) -> None:
-        _patience.check = self._before
+        _thread.check = self._before
 
 
 def wait_for(over: threading.Lock) -> None:
     """Wait until the thread that holds the lock has released it."""
-    check = _patience.check
+    check = _thread.check
     while not over.acquire(timeout=-1 if check is None else _PAUSE):
         if check is not None:
             check()
@@ -54,6 +54,6 @@ def read_all(file: BinaryIO) -> bytes:
     content = io.BytesIO()
     while piece := file.read(_PIECE):
         content.write(piece)
-        if _patience.check is not None:
-            _patience.check()
+        if _thread.check is not None:
+            _thread.check()
     return content.getvalue()
