@@ -1,9 +1,14 @@
-"""What a fork must not break: locks that another thread holds just then stay locked in the child for ever.
+"""What happens at a fork: a lock that another thread holds at that moment would stay locked in the child forever.
 
-Rules of this file, which is imported with the package: it imports nothing that not every start has, but within
-functions. A lock of a module is made again by that module's own `os.register_at_fork`; those of objects that the child
-may go on to use are made again from here. What belongs to one guest is not: the child cannot use it. Locks inside the
-engine cannot be made again, so no thread may hold one while another forks: see `kept_from_forks`.
+Rules of this file:
+
+- It is imported with the package, so it imports nothing that not every start has, except within functions.
+- All hooks of the package are registered here: a module passes the function that renews its own locks and forgets its
+  threads to `in_forked_child`. The hooks run in the order of registration; those of this file are the first in the
+  child and the last before the fork.
+- Objects that the child may continue to use register themselves with `renew_in_child`. What belongs to one guest does
+  not: the child cannot use it.
+- Locks inside the engine cannot be made again, so no thread may hold one while another forks: see `kept_from_forks`.
 """
 
 from __future__ import annotations
@@ -24,40 +29,52 @@ class HasLocks(Protocol):
     """An object that threads share, and that both sides of a fork may use."""
 
     def renew_locks(self) -> None:
-        """In a forked child, where no other thread runs: make the locks again, and forget what others were doing."""
+        """In a forked child, where no other thread runs: make new locks, and forget what other threads were doing."""
 
 
 _shared: dict[int, ref[HasLocks]] = {}
-"""By numbers that are given once. No `WeakSet`: it forgets what has gone by a function of Python's, which the collector
-calls anywhere, and what a signal handler raises in there is lost."""
+"""By a number that is used once. Not a `WeakSet`: that removes dead objects in a Python function, which the garbage
+collector calls anywhere, and what a signal handler raises in there is lost."""
 _numbers = count()
 _PRUNED = 256
-"""How many are added until those that have gone are forgotten."""
+"""How many objects are added before the dead ones are removed."""
 _LONGEST = 2.0
-"""Seconds that a fork waits for imports of other threads."""
+"""Seconds that a fork waits for other threads to finish imports."""
 _LONGEST_CALL = 1.0
-"""Seconds that a fork waits for a call of the engine in another thread. A longer one compiles a large module, and holds
-the locks in question for a millionth of its time."""
+"""Seconds that a fork waits for another thread's call of the engine. A longer call compiles a large module, and holds
+those locks for a millionth of its time."""
 _PAUSE = 0.0005
+"""Seconds between two looks."""
 
 _inside: dict[object, int] = {}
-"""The calls of the engine that a fork waits for, with their threads. One that took too long is no longer here."""
+"""The running calls of the engine that a fork waits for, and their threads. A call that took too long is removed."""
 _forking: dict[str, int] = {}
-"""The thread that forks just now, if one does, as `by`. Set by `setdefault`, which no signal can divide."""
+"""The thread that is forking, if any, as `by`. Set with `setdefault`, which no signal can interrupt halfway."""
 
 
-def renew_in_child(one: HasLocks) -> None:
-    """Have the locks of `one` made again in every child forked from now on. It is not kept alive."""
+def in_forked_child(hook: Callable[[], None]) -> Callable[[], None]:
+    """Call `hook` in every child forked from now on. Can be used as a decorator."""
+    os.register_at_fork(after_in_child=hook)
+    return hook
+
+
+def before_fork(hook: Callable[[], None]) -> None:
+    """Call `hook` in the forking thread before every fork, earlier than the hooks registered until now."""
+    os.register_at_fork(before=hook)
+
+
+def renew_in_child(shared: HasLocks) -> None:
+    """Call `shared.renew_locks()` in every child forked from now on. Keeps only a weak reference to it."""
     number = next(_numbers)
-    _shared[number] = ref(one)
+    _shared[number] = ref(shared)
     if number % _PRUNED == 0:
-        for other, there in _shared.copy().items():
-            if there() is None:
+        for other, weak in _shared.copy().items():
+            if weak() is None:
                 _shared.pop(other, None)
 
 
 class Locked:
-    """Has one lock, which a thread may take again."""
+    """Base of objects with one reentrant lock, `lock`, that works on both sides of a fork."""
 
     __slots__ = ("__weakref__", "lock")
 
@@ -66,16 +83,17 @@ class Locked:
         renew_in_child(self)
 
     def renew_locks(self) -> None:
-        """As `HasLocks` says."""
-        from wasihost.common.unpatched import threading  # which the package itself does without
+        from wasihost.common.unpatched import threading  # not needed by a plain import of the package
 
         self.lock = threading.RLock()
 
 
 def kept_from_forks(function: Callable[..., T]) -> Callable[..., T]:
-    """The same function of the engine, which no thread begins while another one forks. It is one that may take locks of
-    the engine while the GIL is free; others are no danger, since whoever forks has the GIL."""
-    inside, forking, ident = _inside, _forking, get_ident  # this may be called at exit, when modules are gone
+    """Wrap a function of the engine so that no thread begins it while another thread forks.
+
+    Only functions that take locks of the engine without holding the GIL need this: a thread that forks holds the GIL.
+    """
+    inside, forking, ident = _inside, _forking, get_ident  # may run at exit, when the module's globals are gone
 
     def call(*arguments: object) -> T:
         token = object()
@@ -94,15 +112,16 @@ def kept_from_forks(function: Callable[..., T]) -> Callable[..., T]:
 
 
 def _sleep() -> None:
-    own = getattr(
-        sys.modules.get("wasihost.common.unpatched"), "time", time
-    )  # gevent's would switch to another greenlet
+    # gevent's `sleep` would switch to another greenlet.
+    own = getattr(sys.modules.get("wasihost.common.unpatched"), "time", time)
     own.sleep(_PAUSE)
 
 
 def _before() -> None:
-    """Let other threads finish what would leave locks to the child for ever: calls of the engine, and imports of our
-    modules and of what these import, which a child whose threads do not live could never import."""
+    """Wait until no other thread is in a call of the engine, or imports a module that we may need.
+
+    The child would find the locks of those locked, by threads that do not exist there.
+    """
     thread = get_ident()
     until = time.monotonic() + _LONGEST
     while True:
@@ -111,10 +130,10 @@ def _before() -> None:
             _sleep()
         _wait_while(lambda: _calls_beside(thread), time.monotonic() + _LONGEST_CALL)
         for token in _calls_beside(thread):
-            _inside.pop(token, None)  # too long: the next fork does not wait for it again
+            _inside.pop(token, None)  # it took too long: the next fork does not wait for it
         if not _importing() or time.monotonic() >= until:
             return
-        _forking.clear()  # an import that has begun meanwhile may wait for this fork
+        _forking.clear()  # an import that began meanwhile may wait for this fork
 
 
 def _wait_while(busy: Callable[[], object], until: float) -> None:
@@ -127,7 +146,7 @@ def _calls_beside(thread: int) -> list[object]:
 
 
 def _import_locks() -> dict[str, ref[Any]]:
-    """Python's lock of each module that some thread is importing."""
+    """The interpreter's lock of each module that a thread is importing."""
     return getattr(sys.modules.get("_frozen_importlib"), "_module_locks", {})
 
 
@@ -136,11 +155,13 @@ def _importing() -> bool:
 
 
 def _begin_imports_again() -> None:
-    """In the child: forget the modules that threads of the parent had imported half, and their locks. An import may
-    begin between the last look at the locks and the fork, or take too long."""
+    """In the child: remove the modules that threads of the parent had not finished importing, and their locks.
+
+    There can be some: an import may begin between the last look at the locks and the fork, or take too long.
+    """
     locks, thread = _import_locks(), get_ident()
-    for name, there in tuple(locks.items()):
-        if getattr(there(), "owner", None) in (None, thread) or not _may_be_needed(name):
+    for name, weak in tuple(locks.items()):
+        if getattr(weak(), "owner", None) in (None, thread) or not _may_be_needed(name):
             continue
         del locks[name]
         spec = getattr(sys.modules.get(name), "__spec__", None)
@@ -161,10 +182,9 @@ def _after_in_child() -> None:
     _forking.clear()
     _inside.clear()
     _begin_imports_again()
-    for there in _shared.copy().values():
-        if (one := there()) is not None:
-            one.renew_locks()
+    for weak in _shared.copy().values():
+        if (shared := weak()) is not None:
+            shared.renew_locks()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from weakref import WeakSet
 
+from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
 from wasihost.config.streams import Inherit
 
@@ -63,9 +64,6 @@ def replace_by_null(fds: Sequence[int]) -> None:
         os.close(null)
 
 
+@in_forked_child
 def _forget() -> None:
     replace_by_null([end.fd for end in _ends if end.fd is not None and not end.closed])
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)

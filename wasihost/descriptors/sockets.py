@@ -19,6 +19,7 @@ from typing import ClassVar, TypeVar
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Sdflags
 
+from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import select, threading
 from wasihost.descriptors import rights as kinds
 from wasihost.descriptors.base import Socket, one_piece
@@ -255,13 +256,10 @@ _shared: dict[_Key, tuple[int, bool]] = {}
 _sharing = threading.Lock()
 
 
+@in_forked_child
 def _after_fork() -> None:
     global _sharing
     _sharing = threading.Lock()  # another thread of the parent may have held it
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _take(fd: int) -> _Key:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import atexit
 import contextvars
-import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
 from wasihost.errors import WasihostError
 
@@ -109,5 +109,4 @@ def _end_all() -> None:
 
 
 atexit.register(_end_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_running.clear)  # their threads are not here
+in_forked_child(_running.clear)  # their threads are not here

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
+from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
 from wasihost.descriptors.pipe_end import PipeEnd, replace_by_null
 
@@ -192,10 +193,7 @@ class Conversation:
 _files: WeakSet[Any] = WeakSet()
 
 
+@in_forked_child
 def _forget() -> None:
     """In a forked child."""
     replace_by_null([file.fileno() for file in _files if not file.closed])
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)

@@ -12,6 +12,7 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.handlers import RandomHandlers
 from wasi_preview1.types import Errno
 
+from wasihost.common.forking import in_forked_child
 from wasihost.config import RandomSource
 from wasihost.waiting.deadline import Deadline
 from wasihost.waiting.pieces import PIECE
@@ -22,13 +23,10 @@ _STOCK = 4096
 _forks = 0
 
 
+@in_forked_child
 def _forked() -> None:
     global _forks
     _forks += 1
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
 
 
 class Stock:

@@ -24,6 +24,7 @@ import sys
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import select, threading
 from wasihost.errors import ConfigError, IsolationError
 from wasihost.isolation import wire
@@ -253,5 +254,4 @@ def _environment() -> dict[str, str]:
 
 pool = Pool()
 atexit.register(pool.close)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=pool.lost)
+in_forked_child(pool.lost)

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Self, TypeVar
 
 from wasihost.common.cache_folder import private_folder
+from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading, time
 
 T = TypeVar("T")
@@ -102,13 +103,10 @@ class _FileLock:
         self.let_go()
 
 
+@in_forked_child
 def _after_in_child() -> None:
     """The descriptors would hold the locks of the parent as long as this process lives."""
     _locks.clear()
     for lock in tuple(_held):
         _of_parent.add(lock.key)
         lock.let_go()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_in_child)

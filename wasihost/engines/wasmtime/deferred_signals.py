@@ -30,6 +30,7 @@ from itertools import compress, starmap
 from types import FrameType
 from typing import Any, TypeAlias, cast
 
+from wasihost.common.forking import in_forked_child
 from wasihost.common.interrupts import BUSY, FRAGILE
 from wasihost.common.unpatched import threading
 from wasihost.errors import BY_SIGNAL_HANDLER
@@ -239,6 +240,7 @@ else:
         _set(number, handler)
 
 
+@in_forked_child
 def _after_fork() -> None:
     global _here
     main, _here = _here.main, _SignalThread()
@@ -246,7 +248,3 @@ def _after_fork() -> None:
         _holders.clear()
         if _real and _in_main_thread():
             _remove()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

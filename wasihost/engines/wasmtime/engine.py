@@ -12,9 +12,9 @@ Fork: the compiler's threads do not live on in a forked child, where waiting for
 engine of its own that compiles on the calling thread; modules compiled before the fork keep theirs and still run.
 """
 
-import os
 from typing import NamedTuple
 
+from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
 from wasihost.config.limits import STACK
 from wasihost.engines.wasmtime import signals, tracing
@@ -119,11 +119,8 @@ def engine(mode: CompileMode = PLAIN) -> Engine:
     return found
 
 
+@in_forked_child
 def _after_fork() -> None:
     global _forked, _lock
     _engines.clear()
     _forked, _lock = True, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

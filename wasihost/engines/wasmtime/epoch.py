@@ -17,6 +17,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from wasihost.common.forking import before_fork, in_forked_child
 from wasihost.common.unpatched import start_new_thread, threading
 from wasihost.engines.wasmtime import tracing
 from wasihost.engines.wasmtime.engine import Engine
@@ -134,6 +135,5 @@ class EpochThread:
 epoch_thread = EpochThread()
 
 
-if hasattr(os, "register_at_fork"):
-    # In place, because others hold it: its thread is not there.
-    os.register_at_fork(before=epoch_thread.retire, after_in_child=epoch_thread.forget)
+before_fork(epoch_thread.retire)
+in_forked_child(epoch_thread.forget)  # in place, because others hold it: its thread is not there

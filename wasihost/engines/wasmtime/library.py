@@ -9,6 +9,7 @@ import importlib.util
 import os
 import sys
 
+from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
 from wasihost.errors import ConfigError
 
@@ -102,13 +103,10 @@ _lock = threading.Lock()
 _loaded: list[Library] = []
 
 
+@in_forked_child
 def _after_fork() -> None:
     global _lock
     _lock = threading.Lock()  # another thread of the parent may have held it
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def load() -> Library:

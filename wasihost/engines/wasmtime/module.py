@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
 
 from wasihost.common.cached import cached_property
+from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
 from wasihost.engines.wasmtime import cache as disk
 from wasihost.engines.wasmtime import file_keys
@@ -201,12 +202,9 @@ class _ModuleMemory:
 _memory = _ModuleMemory()
 
 
+@in_forked_child
 def _after_fork() -> None:
     _memory.lock = threading.Lock()  # another thread of the parent may have held it
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def clear_memory() -> None:

@@ -15,11 +15,11 @@ Rules of this file: `struct sigaction` is opaque here but for the handler, which
 
 import _signal  # type: ignore[import-not-found]  # typeshed knows only `signal`, whose functions are wrappers in Python
 import ctypes
-import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
 from wasihost.engines.wasmtime.nesting import nested
 
@@ -129,12 +129,9 @@ def _put_back() -> None:
             _displaced.clear()
 
 
+@in_forked_child
 def _after_fork() -> None:
     global _lock, _inside
     _lock, _inside = threading.RLock(), nested.count  # the threads of the other runs are not here
     if _displaced and not _inside:
         _put_back()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
