@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from wasi_preview1.types import Errno
 
-from tests.vfs.test_outside_data import Own, Tree, mounted, stat
+from tests.vfs.outside import Own, Tree, mounted, stat
 from wasihost.common import logs
 from wasihost.vfs import Stat
 
