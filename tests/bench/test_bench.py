@@ -29,7 +29,7 @@ def bench(*options: str) -> str:
 
 def test_isolation_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     isolation.main(times=3)
-    assert re.search(r"^in a process  ( +\d+\.\d\d){3} ", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^run, in a process( +\d+\.\d\d){3} ", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_every_case_yields_a_number_in_each_column(tmp_path: Path) -> None:

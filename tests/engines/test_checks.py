@@ -7,8 +7,9 @@ import pytest
 from tests.support.engine import Host
 from wasihost.engines.wasmtime import linker, module
 from wasihost.engines.wasmtime.run import execute
-from wasihost.errors import LinkError
+from wasihost.errors import LinkError, ModuleError
 
+OTHER = '(memory $own (export "memory") 1) (func (export "_start"))'
 COMMAND = '(memory (export "memory") 1) (func (export "_start"))'
 
 
@@ -42,15 +43,20 @@ def refusal(text: str, start: str = "_start") -> str:
             "wasi_snapshot_preview1.fd_dance",
             "--stub wasi_snapshot_preview1",
         ),
-        ('"env" "memory" (memory 1 2 shared)', "env.memory", "built for threads"),
         ('"env" "table" (table 1 funcref)', "env.table", "statically"),
         ('"env" "base" (global i32)', "env.base", "statically"),
     ],
 )
 def test_an_import_nobody_provides(imported: str, name: str, advice: str) -> None:
-    text = refusal(f"(import {imported})" + COMMAND.replace("(memory", "(memory $own"))
+    text = refusal(f"(import {imported})" + OTHER)
     assert f"import {name}: " in text
     assert advice in text
+
+
+def test_an_imported_shared_memory() -> None:
+    """Old wheels, which have no threads, refuse the module itself."""
+    with pytest.raises((LinkError, ModuleError), match="built for threads"):
+        execute(module.load(f'(module (import "env" "memory" (memory 1 2 shared)) {OTHER})'.encode()), Host())
 
 
 def test_an_import_of_another_type_shows_both() -> None:

@@ -1,11 +1,14 @@
 """One thread at a time in an instance: the engine does not notice two in one store, and both would write anywhere."""
 
-from wasihost.common.unpatched import threading
+from collections.abc import Callable
+
+from wasihost.common.unpatched import threading, time
 from wasihost.errors import ConfigError
 
 BUSY = "another thread is in this guest: an instance is for one thread at a time; end it, or wait"
 _WAITS_END = 0.2
 """Seconds within which a guest that waits has ended."""
+_PAUSE = 0.001
 
 
 class Exclusive:
@@ -25,8 +28,11 @@ class Exclusive:
         self._lock.release()
 
 
-def check_free(lock: "threading.RLock") -> None:
-    """ConfigError if another thread stays in the guest although it was ended: it computes, uninterrupted."""
-    if not lock.acquire(timeout=_WAITS_END):
-        raise ConfigError("the guest computes and was not made to be interrupted: give `timeout` when it is made")
-    lock.release()
+def check_free(inside: Callable[[], int]) -> None:
+    """ConfigError if another thread stays in the guest although it was ended: it computes, uninterrupted. The lock is
+    not touched: that thread would find it taken when it closes the guest."""
+    until = time.monotonic() + _WAITS_END
+    while inside():
+        if time.monotonic() > until:
+            raise ConfigError("the guest computes and was not made to be interrupted: give `timeout` when it is made")
+        time.sleep(_PAUSE)

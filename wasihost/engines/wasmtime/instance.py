@@ -243,8 +243,9 @@ class EngineInstance:
 
     def check_ended(self) -> None:
         """ConfigError for a guest that was ended, goes on in another thread, and cannot be interrupted."""
-        if not self.interruptible:
-            check_free(self._one)
+        own = self._one._is_owned()  # type: ignore[attr-defined]  # what `threading.Condition` asks, too
+        if not self.interruptible and not own:
+            check_free(lambda: self.depth)
 
     def _enter(self, call: Callable[[int, object], int | None]) -> None:
         """Let the engine do `call` with the context and room for a trap; raise how it ended."""
