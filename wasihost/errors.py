@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wasihost.outcomes import Outcome, give, last_words, outcome, printable
+from wasihost.outcomes import Outcome, attach, last_words, outcome, printable
 
 if TYPE_CHECKING:
     from wasihost.stats import Stats
@@ -185,7 +185,7 @@ class TrapError(GuestError):
         """Whether it has a backtrace."""
         return bool(self._frames)
 
-    def bare_frames(self) -> tuple[Frame, ...]:
+    def raw_frames(self) -> tuple[Frame, ...]:
         """The frames as the engine gave them: nothing is made readable or looked up."""
         return self._frames
 
@@ -314,14 +314,14 @@ class CalledProcessError(GuestError):
 
 def _carry(error: GuestError, args: Sequence[str], stdout: bytes | str | None, stderr: bytes | str | None) -> None:
     if stdout is not None or stderr is not None:
-        give(error, Outcome(args, stdout, stderr), note=False)
+        attach(error, Outcome(args, stdout, stderr), note=False)
 
 
 BY_SIGNAL_HANDLER = "_raised_by_a_signal_handler"
 """In the `__dict__` of an OSError that a signal handler raised while a guest ran: it ends the run, and is no errno."""
 
 
-class Ended(BaseException):
+class EndRun(BaseException):
     """Carries an OSError that ends a run past what makes errnos of them. A run raises the `reason` itself."""
 
     def __init__(self, reason: OSError) -> None:

@@ -83,7 +83,7 @@ class Provider(Protocol):
         """Those of `wanted`, the imports from this module, that it has."""
 
 
-def own_module(module: str) -> str:
+def import_module_name(module: str) -> str:
     """The name, if it may be an import module of a user's. ConfigError if it is WASI's."""
     if module in _RESERVED:
         raise ConfigError(f"{module} is WASI's own: its functions are overridden by subclassing a generated class")
@@ -94,7 +94,7 @@ class Imports:
     """Functions for one import module of the guest; `env` is what compilers call it if nothing else is said."""
 
     def __init__(self, module: str = "env") -> None:
-        self.module = own_module(module)
+        self.module = import_module_name(module)
         self._functions: dict[str, _Function] = {}
 
     @overload

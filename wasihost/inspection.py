@@ -96,8 +96,8 @@ def _by_module(imports: Sequence[Import]) -> dict[str, list[Import]]:
 def inspect(code: bytes, name: str, features: str = "") -> Report:
     """Look at a module in binary or text form. ModuleError for what is neither.
 
-    The engine validates a core module, which takes a fiftieth of compiling it; `features` are those that `settled`
-    returns.
+    The engine validates a core module, which takes a fiftieth of compiling it. `features` are as
+    `canonical_features` returns them.
     """
     if not code.startswith(b"\0asm"):
         from wasihost.engines.wasmtime.module import assemble

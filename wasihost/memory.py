@@ -104,10 +104,13 @@ class Memory:
         return name in self._exports()
 
     @contextmanager
-    def given(self, data: bytes) -> Iterator[tuple[int, int]]:
+    def allocated(self, data: bytes) -> Iterator[tuple[int, int]]:
         """Pointer and size of a copy of `data`, freed after the block."""
         pointer = self.alloc(data)
         try:
             yield pointer, len(data)
         finally:
             self.free(pointer, len(data))
+
+    given = allocated
+    """The former name of `allocated`."""

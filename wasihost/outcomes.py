@@ -61,7 +61,7 @@ class Outcome:
             self._files = self._files()
         return self._files
 
-    def settle(self) -> None:
+    def read_files(self) -> None:
         """Look at the files now, before anybody changes them. Those that cannot be read now are read when asked for."""
         with suppress(Exception):
             _ = self.files
@@ -71,7 +71,7 @@ class Outcome:
         return last_words(self.stderr)
 
     def __getstate__(self) -> tuple[object, ...]:
-        self.settle()
+        self.read_files()
         files = None if callable(self._files) else self._files
         return self.args, self.stdout, self.stderr, self.truncated, self.stats, self.outer, files, self._note
 
@@ -92,7 +92,7 @@ def outcome(error: BaseException) -> Outcome | None:
     return found if isinstance(found, Outcome) else None
 
 
-def give(error: BaseException, made: Outcome, *, begun: int = 0, note: bool = True) -> None:
+def attach(error: BaseException, made: Outcome, *, begun: int = 0, note: bool = True) -> None:
     """Let `error` carry the outcome of a guest whose call began at `begun` (ns of `time.monotonic_ns`).
 
     An outcome that the error got since then is that of a guest below, which stays the first; one from before belongs to

@@ -39,7 +39,7 @@ def test_cpython() -> None:
 def app_graphviz(dot: str) -> bytes:
     with wasihost.instantiate(GRAPHVIZ) as graphviz:
         memory, call = graphviz.memory, graphviz.exports
-        with memory.given(bytes(4)) as (size, _):
+        with memory.allocated(bytes(4)) as (size, _):
             result = call.graphviz_render(dot, "svg", "dot", size)
             if not result:
                 raise ValueError(call.graphviz_last_error(returns=str))

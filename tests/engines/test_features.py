@@ -78,13 +78,13 @@ def test_a_feature_on_and_off(name: str) -> None:
 
 @pytest.mark.parametrize("name", NEEDS)
 def test_what_the_engine_does_by_itself_is_no_kind_of_its_own(name: str) -> None:
-    assert of_engine.settled(f"{'+' if of_engine._has(engine(), name) else '-'}{name}") == ""
-    assert engine(CompileMode(features=of_engine.settled({}))).mode == engine().mode
+    assert of_engine.canonical(f"{'+' if of_engine._has(engine(), name) else '-'}{name}") == ""
+    assert engine(CompileMode(features=of_engine.canonical({}))).mode == engine().mode
 
 
 @pytest.mark.parametrize("version", SETS)
 def test_what_is_in_no_set_is_off(version: str) -> None:
-    kind = CompileMode(features=of_engine.settled(version))
+    kind = CompileMode(features=of_engine.canonical(version))
     on = {name for name in NEEDS if of_engine._has(engine(kind), name)}
     assert on == {name for name in SETS[version] if of_engine._has(engine(), name)}
     assert (engine(kind).identity != engine(PLAIN).identity) == bool(kind.features)
@@ -193,7 +193,7 @@ def test_two_of_them(one: str, other: str) -> None:
 EVERY = """
 import itertools, sys
 from wasihost.engines.wasmtime.engine import CompileMode, new_config
-from wasihost.engines.wasmtime.features import NEEDS, _PROBES, _accepts, settled
+from wasihost.engines.wasmtime.features import NEEDS, _PROBES, _accepts, canonical
 from wasihost.engines.wasmtime.ffi import c
 from wasihost.errors import ConfigError
 related = [name for name, needs in NEEDS.items() if needs or any(name in others for others in NEEDS.values())]
@@ -201,7 +201,7 @@ alone = [name for name in NEEDS if name not in related]
 one_off = [[name != off for name in alone] for off in alone]
 def can(name):
     try:
-        return settled("+" + name) is not None
+        return canonical("+" + name) is not None
     except ConfigError:
         return False
 lacking = [name for name in NEEDS if not can(name)]
@@ -209,7 +209,7 @@ made = set()
 for values in itertools.product(*[(True, False)] * len(related), [[True] * len(alone), [False] * len(alone), *one_off]):
     choice = dict(zip(related, values)) | dict(zip(alone, values[-1])) | dict.fromkeys(lacking, False)
     try:
-        features = settled(choice)
+        features = canonical(choice)
     except ConfigError:
         continue
     if features in made:

@@ -139,7 +139,7 @@ def test_ends_within_such_a_call_are_as_ever() -> None:
 def test_allocators_that_are_found(malloc: str, free: str) -> None:
     with instantiate(LIBRARY.replace("ALLOC", malloc).replace("FREE", free)) as guest:
         assert guest.exports.packed("abc", returns=str) == "abc"
-        with guest.memory.given(b"12") as (pointer, size):
+        with guest.memory.allocated(b"12") as (pointer, size):
             assert guest.memory.read_bytes(pointer, size) == b"12"
         assert guest.globals["freed"] == 5
 
@@ -150,7 +150,7 @@ def test_an_allocator_that_is_named() -> None:
         with pytest.raises(LinkError, match=r"no allocator that is known .*malloc='NAME', free='NAME'"):
             guest.exports.packed("a")
         memory = guest.memory.with_allocator("get_room", "put_back")
-        with memory.given(b"abc") as (pointer, size):
+        with memory.allocated(b"abc") as (pointer, size):
             assert guest.exports.packed(pointer, size) == pointer << 32 | 3
         assert guest.globals["freed"] == 3
     with instantiate(odd, malloc="get_room", free="put_back") as guest:

@@ -160,7 +160,7 @@ def test_memory() -> None:
         assert memory.read_cstr(16) == "café".encode()
         assert memory.alloc(b"abc") == 4096
         assert memory.read_bytes(4096, 3) == b"abc"
-        with memory.given(b"defg") as (pointer, size):
+        with memory.allocated(b"defg") as (pointer, size):
             assert memory.read_bytes(pointer, size) == b"defg"
         memory.view()[0:2] = b"hi"
         assert memory.read_cstr(0) == b"hi"

@@ -157,7 +157,7 @@ def test_cancelling_ends_a_guest_in_its_start_section() -> None:
 
 
 def test_cancelling_between_two_steps_ends_the_guest(monkeypatch: pytest.MonkeyPatch) -> None:
-    through = Instance.run_through
+    through = Instance.run_to_end
 
     def slowly(guest: Instance, timeout: float | None) -> int:
         time.sleep(0.2)  # its instance is made, and nothing runs
@@ -170,7 +170,7 @@ def test_cancelling_between_two_steps_ends_the_guest(monkeypatch: pytest.MonkeyP
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(task, 10)
 
-    monkeypatch.setattr(Instance, "run_through", slowly)
+    monkeypatch.setattr(Instance, "run_to_end", slowly)
     asyncio.run(main())
 
 

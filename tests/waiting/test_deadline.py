@@ -221,7 +221,7 @@ def test_an_end_that_is_an_oserror_is_no_errno(config: ModuleConfig, reason: OSE
 def test_an_end_for_good_that_is_an_oserror_comes_out_as_it_is(config: ModuleConfig) -> None:
     reason = TimeoutError("enough")
     with instantiate(TOOL, config, timeout=30) as guest:
-        guest.end(reason, for_good=True)
+        guest.end(reason, permanently=True)
         with pytest.raises(TimeoutError) as caught:
             guest.run()
         assert caught.value is reason
@@ -245,7 +245,7 @@ def test_the_timeout_error_of_an_alarm_ends_it(config: ModuleConfig) -> None:
 def test_an_end_for_good_ends_what_begins_later(config: ModuleConfig) -> None:
     with instantiate(TOOL, config, timeout=30) as guest:
         guest.end(RuntimeError("once"))
-        guest.end(RuntimeError("for good"), for_good=True)
+        guest.end(RuntimeError("for good"), permanently=True)
         begin = time.perf_counter()
         with pytest.raises(RuntimeError, match="for good"):
             guest.run()
@@ -274,12 +274,12 @@ def test_a_guest_that_cannot_be_ended_is_no_success() -> None:
     ready.acquire()
     time.sleep(0.1)
     with pytest.raises(ConfigError, match="give `timeout` when it is made"):
-        made[0].end(Enough("computing"), for_good=True)
+        made[0].end(Enough("computing"), permanently=True)
     asleep = threading.Thread(target=work, args=(build_c("tool"), "sleep", "60"))
     asleep.start()
     ready.acquire()
     time.sleep(0.1)
-    made[1].end(Enough("asleep"), for_good=True)
+    made[1].end(Enough("asleep"), permanently=True)
     asleep.join(20)
     spin.join(60)
     assert sorted(ends) == ["asleep", "computing"]

@@ -355,10 +355,10 @@ def test_a_large_file_in_memory_stops_no_other_thread() -> None:
 
 
 def test_captured_text_is_as_if_it_were_decoded_at_once() -> None:
-    from wasihost.guest.capture import Captured
+    from wasihost.guest.capture import CapturedOutput
 
     for content in ("äé€\r\n\r" * 200_000, "x\r" * 1_000_000, "a\n" * 900_000 + "😀\r\n" * 200_000):
-        kept = Captured(None)
+        kept = CapturedOutput(None)
         for at in range(0, len(data := content.encode()), 77_777):
             kept(data[at : at + 77_777])
         assert kept.text("utf-8", "strict") == content.replace("\r\n", "\n").replace("\r", "\n")

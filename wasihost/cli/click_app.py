@@ -129,13 +129,13 @@ def inspect(module: str, as_json: bool, features: tuple[str, ...]) -> None:
     Example:
       wasihost inspect tool.wasm
     """
-    from wasihost.guest.module import settled
+    from wasihost.guest.module import canonical_features
     from wasihost.inspection import inspect as look
 
     try:
         with click.open_file(module, "rb") as file:
             name = "standard input" if module == STDIN else printable(os.path.basename(module))
-            report = look(file.read(), name, settled(",".join(features)))
+            report = look(file.read(), name, canonical_features(",".join(features)))
     except WasihostError as error:
         raise click.ClickException(str(error)) from None
     click.echo(report.json() if as_json else report.text())

@@ -29,7 +29,10 @@ def execute(
     on_compile: OnCompile | None = None,
     features: str = "",
 ) -> int:
-    """Run a command module exactly as `config` says; its exit status. Raises as `run` does. `features` are settled."""
+    """Run a command module exactly as `config` says. Returns its exit status; raises as `run` does.
+
+    `features` are as `canonical_features` returns them.
+    """
     given = config.limits
     name = "guest" if isinstance(module, bytes) else os.path.basename(os.fspath(module))
     auditing.begins(name, config.args, None)

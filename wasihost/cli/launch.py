@@ -173,7 +173,7 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
             if arguments.stats:
                 stack.callback(lambda: print(table(guest.stats), file=sys.stderr, flush=True))
             if arguments.invoke is None:
-                return guest.run_through(arguments.timeout)
+                return guest.run_to_end(arguments.timeout)
             from wasihost.cli.hints import numbers_for
 
             numbers = numbers_for(arguments.invoke, guest.module.exports, arguments.args)
@@ -188,9 +188,9 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
 def _features(arguments: RunArguments) -> str:
     if not arguments.features:
         return ""
-    from wasihost.guest.module import settled
+    from wasihost.guest.module import canonical_features
 
-    return settled(",".join(arguments.features))
+    return canonical_features(",".join(arguments.features))
 
 
 def _run_isolated(arguments: RunArguments, config: ModuleConfig, progress: OnCompile | None, features: str) -> int:

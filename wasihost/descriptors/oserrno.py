@@ -10,7 +10,7 @@ import errno
 
 from wasi_preview1.types import Errno
 
-from wasihost.errors import BY_SIGNAL_HANDLER, Ended
+from wasihost.errors import BY_SIGNAL_HANDLER, EndRun
 
 _RENAMED = {
     "E2BIG": "TOOBIG",
@@ -61,10 +61,10 @@ _BY_CLASS: tuple[tuple[type[OSError], Errno], ...] = (
 def errno_of(error: OSError) -> int:
     """The number that tells the guest what `error` says; IO for one without a counterpart.
 
-    Raises Ended for one that is not about the call: a signal handler raised it.
+    Raises EndRun for one that is not about the call: a signal handler raised it.
     """
     if BY_SIGNAL_HANDLER in error.__dict__:
-        raise Ended(error) from None
+        raise EndRun(error) from None
     if error.errno is None:
         return next((int(code) for kind, code in _BY_CLASS if isinstance(error, kind)), _IO)
     return TABLE.get(error.errno, _IO)

@@ -88,7 +88,7 @@ class GuestThread(Generic[T]):
                 self._reason = reason
             reason, guest = self._reason, self._guest
         if guest is not None:
-            guest.end(reason, for_good=True)
+            guest.end(reason, permanently=True)
         return guest is not None
 
 

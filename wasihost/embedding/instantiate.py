@@ -8,7 +8,7 @@ from wasihost.config import ModuleConfig
 from wasihost.errors import ConfigError
 from wasihost.guest.instance import Instance
 from wasihost.guest.module import ModuleSource, as_module
-from wasihost.guest.options import Options, Prepared
+from wasihost.guest.options import Options, RunSetup
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -28,7 +28,7 @@ def instantiate(
     The options are those of `Options`. `timeout` is in seconds, for what the module does now; given here, calls can
     have timeouts in any thread.
     """
-    prepared = Prepared(module, config, options, text, encoding, timeout)
-    if prepared.isolation is not None:
+    setup = RunSetup(module, config, options, text, encoding, timeout)
+    if setup.isolation is not None:
         raise ConfigError("isolation is for run, run_async and start: an instance is in this process")
-    return Instance(as_module(module, options), prepared, None, timeout)
+    return Instance(as_module(module, options), setup, None, timeout)

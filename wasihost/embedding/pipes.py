@@ -18,7 +18,7 @@ from wasihost.common.unpatched import threading
 from wasihost.descriptors.pipe_end import PipeEnd, replace_by_null
 
 if TYPE_CHECKING:
-    from wasihost.guest.capture import Decoding
+    from wasihost.guest.capture import TextMode
 
 _PIECE = 1 << 16
 
@@ -85,25 +85,25 @@ class _Text(_Output, io.TextIOWrapper):
     pass
 
 
-def to_guest(decoding: Decoding, bufsize: int) -> tuple[PipeEnd, Any]:
+def to_guest(text_mode: TextMode, bufsize: int) -> tuple[PipeEnd, Any]:
     """A pipe that the guest reads, and a file to write to it, as `subprocess` makes them."""
     ours, theirs = _pipe(lambda read, write: (write, read))
     raw = _kept(io.open(ours, "wb", 0 if bufsize == 0 else -1 if bufsize == 1 else bufsize))  # noqa: SIM115, UP020
-    if decoding.encoding is None:
+    if text_mode.encoding is None:
         return theirs, raw
     text = io.TextIOWrapper(
-        raw, decoding.encoding, decoding.errors, newline="\n", line_buffering=bufsize == 1, write_through=True
+        raw, text_mode.encoding, text_mode.errors, newline="\n", line_buffering=bufsize == 1, write_through=True
     )
     return theirs, text
 
 
-def from_guest(decoding: Decoding, bufsize: int) -> tuple[PipeEnd, Any]:
+def from_guest(text_mode: TextMode, bufsize: int) -> tuple[PipeEnd, Any]:
     """A pipe that the guest writes, and a file to read from it."""
     ours, theirs = _pipe(lambda read, write: (read, write))
     size = bufsize if bufsize > 1 else io.DEFAULT_BUFFER_SIZE
-    if decoding.encoding is not None:
+    if text_mode.encoding is not None:
         inner = _kept(io.BufferedReader(io.FileIO(ours, "rb"), size))
-        return theirs, _Text(inner, decoding.encoding, decoding.errors)
+        return theirs, _Text(inner, text_mode.encoding, text_mode.errors)
     return theirs, _kept(_Raw(ours, "rb") if bufsize == 0 else _Buffered(io.FileIO(ours, "rb"), size))
 
 
@@ -117,7 +117,7 @@ def _kept(file: Any) -> Any:
     return file
 
 
-class Conversation:
+class Communication:
     """What `communicate` does: one thread for each pipe, so that neither side waits for the other.
 
     At most `limit` bytes or characters of each stream are kept; `truncated` names those that had more.

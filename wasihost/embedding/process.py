@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 from wasihost.common.unpatched import threading
 from wasihost.descriptors.pipe_end import PipeEnd
 from wasihost.embedding.background import GuestThread
-from wasihost.embedding.pipes import Conversation
-from wasihost.embedding.run import guest_of
+from wasihost.embedding.pipes import Communication
+from wasihost.embedding.run import make_guest
 from wasihost.errors import LimitExceeded, TimeoutExpired, TrapError, WasihostError
 from wasihost.guest.module import ModuleSource, as_module
-from wasihost.guest.options import Prepared, check_seconds
+from wasihost.guest.options import RunSetup, check_seconds
 from wasihost.outcomes import outcome
 
 if TYPE_CHECKING:
@@ -62,12 +62,10 @@ class StillRunning(TimeoutExpired):
 class Guest:
     """The guest that a `Process` stands for; known to its thread, which does not know the `Process`."""
 
-    def __init__(
-        self, module: ModuleSource, options: Any, prepared: Prepared, timeout: float | None, ends: Any
-    ) -> None:
-        self.args = [os.fsdecode(arg) for arg in prepared.config.args]
+    def __init__(self, module: ModuleSource, options: Any, setup: RunSetup, timeout: float | None, ends: Any) -> None:
+        self.args = [os.fsdecode(arg) for arg in setup.config.args]
         self.pid = os.getpid()
-        self.prepared = prepared
+        self.setup = setup
         self.stats: Stats | None = None
         self._ends: list[PipeEnd] = ends
         self._lock = threading.Lock()
@@ -76,9 +74,9 @@ class Guest:
 
         def work(made: Callable[[Endable], None]) -> int:
             try:
-                with guest_of(as_module(module, options), prepared, timeout, made) as guest:
+                with make_guest(as_module(module, options), setup, timeout, made) as guest:
                     try:
-                        return guest.run_through(timeout)
+                        return guest.run_to_end(timeout)
                     finally:
                         self._returned = True
                         self.stats = guest.stats
@@ -150,7 +148,7 @@ class Process(Generic[In, Out, Err]):
         self.stderr = stderr
         self._guest = guest
         self._handle = _Handle(guest)
-        self._talk: Conversation | None = None
+        self._communication: Communication | None = None
         self._outputs: list[Any] = [stream for stream in (stdout, stderr) if stream is not None]
         for stream in self._outputs:
             stream.handle = self._handle if stream is stdout else _Quiet(self._handle)
@@ -169,12 +167,12 @@ class Process(Generic[In, Out, Err]):
     @property
     def files(self) -> Changes | None:
         """What became of the files in memory until now; None where the guest was given none."""
-        return self._guest.prepared.changes()
+        return self._guest.setup.changes()
 
     @property
     def truncated(self) -> tuple[str, ...]:
         """The streams that the guest wrote more to than `communicate` keeps."""
-        return () if self._talk is None else tuple(self._talk.truncated)
+        return () if self._communication is None else tuple(self._communication.truncated)
 
     def poll(self) -> int | None:
         """The return code, or None while the guest runs. Raises nothing."""
@@ -207,12 +205,12 @@ class Process(Generic[In, Out, Err]):
         self._check()
         wait = _within_reach(timeout)
         until = None if wait is None else time.monotonic() + wait
-        if self._talk is None:
-            limit = self._guest.prepared.config.limits.output
-            self._talk = Conversation(self.stdin, self.stdout, self.stderr, input, limit)
+        if self._communication is None:
+            limit = self._guest.setup.config.limits.output
+            self._communication = Communication(self.stdin, self.stdout, self.stderr, input, limit)
         elif input:
             raise ValueError("the input was given before: call communicate() without it")
-        talk = self._talk
+        talk = self._communication
         try:
             if not talk.join(until):
                 assert timeout is not None

@@ -11,7 +11,7 @@ from wasihost.config import ModuleConfig
 from wasihost.errors import CalledProcessError
 from wasihost.guest.instance import Instance
 from wasihost.guest.module import Module, ModuleSource, as_module
-from wasihost.guest.options import CommonOptions, Options, Prepared
+from wasihost.guest.options import CommonOptions, Options, RunSetup
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Unpack
@@ -75,11 +75,11 @@ class CompletedProcess(Generic[Out, Err, Files]):
     def check_returncode(self) -> None:
         """CalledProcessError unless the status is 0."""
         if self.returncode:
-            from wasihost.outcomes import Outcome, give
+            from wasihost.outcomes import Outcome, attach
 
             error = CalledProcessError(self.returncode, self.args)
             files: Any = self.files
-            give(error, Outcome(self.args, self.stdout, self.stderr, files=files, truncated=self.truncated,
+            attach(error, Outcome(self.args, self.stdout, self.stderr, files=files, truncated=self.truncated,
                                 stats=self.stats))  # fmt: skip
             raise error
 
@@ -233,40 +233,40 @@ def run(
     for a module file that cannot be read, KeyboardInterrupt, and whatever an object given as a stream raised, but for
     an OSError: that becomes the errno the guest gets.
     """
-    prepared = Prepared(module, config, options, text, encoding, timeout)
-    return finish(as_module(module, options), prepared, timeout, check)
+    setup = RunSetup(module, config, options, text, encoding, timeout)
+    return finish(as_module(module, options), setup, timeout, check)
 
 
-def guest_of(
-    module: Module, prepared: Prepared, timeout: float | None, made: Callable[[Endable], None] | None
+def make_guest(
+    module: Module, setup: RunSetup, timeout: float | None, made: Callable[[Endable], None] | None
 ) -> Instance | IsolatedGuest:
     """The guest of one run: here, or in a process of its own."""
-    if prepared.isolation is None:
-        return Instance(module, prepared, "_start", timeout, made)
+    if setup.isolation is None:
+        return Instance(module, setup, "_start", timeout, made)
     from wasihost.isolation.guest import IsolatedGuest
 
-    return IsolatedGuest(module, prepared, timeout, made)
+    return IsolatedGuest(module, setup, timeout, made)
 
 
 def finish(
     module: Module,
-    prepared: Prepared,
+    setup: RunSetup,
     timeout: float | None,
     check: bool,
     made: Callable[[Endable], None] | None = None,
 ) -> CompletedProcess[Any, Any, Any]:
     """Run what is prepared; `made`, if given, is called with the instance before it begins, and can end it."""
-    args = [os.fsdecode(arg) for arg in prepared.config.args]
-    with guest_of(module, prepared, timeout, made) as guest:
-        code = guest.run_through(timeout)
+    args = [os.fsdecode(arg) for arg in setup.config.args]
+    with make_guest(module, setup, timeout, made) as guest:
+        code = guest.run_to_end(timeout)
         if check and code:
             error = CalledProcessError(code, args)
-            guest.give_outcome(error)
+            guest.attach_outcome(error)
             raise error
     try:
         return CompletedProcess(
             args, code, guest.stdout, guest.stderr, files=guest.files, truncated=guest.truncated, stats=guest.stats
         )
     except UnicodeError as reason:  # the output is no text
-        guest.give_outcome(reason)
+        guest.attach_outcome(reason)
         raise

@@ -14,8 +14,8 @@ from wasihost.embedding.background import GuestThread
 from wasihost.embedding.run import CompletedProcess, finish
 from wasihost.errors import WasihostError
 from wasihost.guest.module import ModuleSource, as_module
-from wasihost.guest.options import CommonOptions, Options, Prepared
-from wasihost.outcomes import give, outcome
+from wasihost.guest.options import CommonOptions, Options, RunSetup
+from wasihost.outcomes import attach, outcome
 from wasihost.waiting.stream_objects import is_async
 
 if TYPE_CHECKING:
@@ -179,11 +179,11 @@ async def run_async(
             "run_async needs the event loop of asyncio: with another one, call run in a thread of it"
         ) from None
     calls = _Calls(loop)
-    prepared = Prepared(module, config, calls.wrapped(options), text, encoding, timeout)
+    setup = RunSetup(module, config, calls.wrapped(options), text, encoding, timeout)
     over = loop.create_future()
 
     def work(made: Callable[[Endable], None]) -> CompletedProcess[Any, Any, Any]:
-        return finish(as_module(module, options), prepared, timeout, check, made)
+        return finish(as_module(module, options), setup, timeout, check, made)
 
     def settle() -> None:
         if not over.done():
@@ -204,7 +204,7 @@ async def run_async(
                 with suppress(asyncio.CancelledError):  # cancelled once more
                     await asyncio.wait([over])
         if thread.error is not None and (kept := outcome(thread.error)):
-            give(error, kept)
+            attach(error, kept)
         raise
     try:
         if thread.error is not None:

@@ -11,9 +11,9 @@ from wasihost.descriptors.pipe_end import PipeEnd
 from wasihost.embedding.pipes import from_guest, to_guest
 from wasihost.embedding.process import Guest, Killed, Process
 from wasihost.errors import ConfigError
-from wasihost.guest.capture import Decoding
+from wasihost.guest.capture import TextMode
 from wasihost.guest.module import ModuleSource
-from wasihost.guest.options import PIPE, CommonOptions, Options, Prepared
+from wasihost.guest.options import PIPE, CommonOptions, Options, RunSetup
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -104,7 +104,7 @@ def start(
         given["stdin"] = PIPE
     if given.get("stdout") is None and base.stdout is None:
         given["stdout"] = PIPE
-    decoding = Decoding(text, encoding, given.get("errors"))
+    text_mode = TextMode(text, encoding, given.get("errors"))
     ends: list[PipeEnd] = []
     files: dict[str, Any] = {}
     guest: Guest | None = None
@@ -113,11 +113,11 @@ def start(
         for name, make in (("stdin", to_guest), ("stdout", from_guest), ("stderr", from_guest)):
             value = given.get(name)
             if isinstance(value, int) and value == PIPE and not (name == "stdin" and given.get("input") is not None):
-                given[name], files[name] = make(decoding, bufsize)
+                given[name], files[name] = make(text_mode, bufsize)
                 ends.append(given[name])
-        prepared = Prepared(module, config, given, text, encoding, timeout)
+        setup = RunSetup(module, config, given, text, encoding, timeout)
         starting = True
-        guest = Guest(module, options, prepared, timeout, ends)
+        guest = Guest(module, options, setup, timeout, ends)
         guest.thread.begun.wait()
         if guest.thread.never_began and (error := guest.error()) is not None:
             raise error

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 
-class Captured:
+class CapturedOutput:
     """What a guest wrote to a stream, up to `limit` bytes; the rest is dropped and `truncated` set."""
 
     __slots__ = ("_data", "_limit", "size", "truncated")
@@ -54,7 +54,7 @@ class Captured:
         return text
 
 
-class Decoding:
+class TextMode:
     """From bytes to the text that the caller asked for, and back; bytes stay bytes if no text was asked for."""
 
     __slots__ = ("encoding", "errors")
@@ -65,20 +65,20 @@ class Decoding:
         if self.encoding is not None:
             _found(self.encoding, self.errors)
 
-    def decode(self, captured: Captured | None) -> bytes | str | None:
+    def decode(self, captured: CapturedOutput | None) -> bytes | str | None:
         """With newlines as Python has them. OutputError as `errors` says."""
         # A character cut in two by the limit is not the guest's mistake.
         return self._decoded(captured, "ignore" if captured and captured.truncated and self.errors == "strict"
                              else self.errors)  # fmt: skip
 
-    def decode_any(self, captured: Captured | None) -> bytes | str | None:
+    def decode_any(self, captured: CapturedOutput | None) -> bytes | str | None:
         """The same for an exception that is on its way, which nothing may replace: what is no text becomes U+FFFD."""
         try:
             return self.decode(captured)
         except (UnicodeError, LookupError):
             return self._decoded(captured, "replace")
 
-    def _decoded(self, captured: Captured | None, errors: str) -> bytes | str | None:
+    def _decoded(self, captured: CapturedOutput | None, errors: str) -> bytes | str | None:
         if captured is None or self.encoding is None:
             return None if captured is None else captured.content()
         return captured.text(self.encoding, errors)

@@ -56,7 +56,7 @@ class Export:
         """
         if returns is None:
             return self._instance.call(self.name, *arguments, timeout=timeout)
-        return self._instance.call_returning(returns, self.name, arguments, result_as, free_result, timeout)
+        return self._instance.call_converting(returns, self.name, arguments, result_as, free_result, timeout)
 
     def __repr__(self) -> str:
         item = self._instance.module.exports[self.name]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wasi_preview1.signatures import Signature
 
 from wasihost.errors import ConfigError, LinkError
-from wasihost.imports import Bound, Caller, own_module
+from wasihost.imports import Bound, Caller, import_module_name
 
 if TYPE_CHECKING:
     from wasi_preview1.guest import Stub
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 _SLOTS = {"i32": "i", "i64": "q", "f32": "f", "f64": "d"}
 
 
-class Exported:
+class GuestExports:
     """The functions that a guest exports, under the name of an import module. `Instance.as_imports` makes it."""
 
     def __init__(self, module: str, engine: EngineInstance, deadline: Deadline) -> None:
-        self.module = own_module(module)
+        self.module = import_module_name(module)
         self._engine = engine
         self._deadline = deadline
 

@@ -16,8 +16,8 @@ from warnings import warn
 from wasihost.common import auditing
 from wasihost.errors import ConfigError, ExitError, LimitExceeded, TimeoutExpired
 from wasihost.guest.exports import Exports, Globals
-from wasihost.guest.module import Module, in_reach_of_signals
-from wasihost.guest.options import Prepared, check_seconds
+from wasihost.guest.module import Module, signals_may_interrupt
+from wasihost.guest.options import RunSetup, check_seconds
 from wasihost.guest.preloading import for_runs
 from wasihost.host.state import State
 from wasihost.outcomes import printable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wasihost.engines.wasmtime.link_errors import Offered
     from wasihost.engines.wasmtime.module import CompiledModule
     from wasihost.guest.calling import Argument, ResultAs
-    from wasihost.guest.guest_exports import Exported
+    from wasihost.guest.guest_exports import GuestExports
     from wasihost.imports import Provider
     from wasihost.memory import Memory
     from wasihost.stats import Stats
@@ -47,7 +47,7 @@ class Instance:
     def __init__(
         self,
         module: Module,
-        prepared: Prepared,
+        setup: RunSetup,
         start: str | None,
         timeout: float | None,
         made: Callable[[Instance], None] | None = None,
@@ -56,10 +56,10 @@ class Instance:
         from wasihost.stats import Stats
 
         for_runs()
-        config = prepared.config
+        config = setup.config
         limits = EngineLimits(config.limits.memory, config.limits.fuel)
         self.module = module
-        self._prepared = prepared
+        self._setup = setup
         self._started = False
         self._begun = 0
         self._code: int | None = None
@@ -71,20 +71,20 @@ class Instance:
         self._pid = os.getpid()
         auditing.begins(module.name, config.args, None)
         try:
-            self.state = State(config=config, stats=self._stats if prepared.stats else None)
+            self.state = State(config=config, stats=self._stats if setup.stats else None)
             self._deadline = self.state.handlers.deadline
             # After the State, which says at once which directory is missing: compiling may take minutes.
             compiled = module.compiled(
-                interruptible=made is not None or timeout is not None or in_reach_of_signals(),
+                interruptible=made is not None or timeout is not None or signals_may_interrupt(),
                 fuel=limits.fuel is not None,
                 stack=config.limits.stack,
-                on_compile=prepared.on_compile,
+                on_compile=setup.on_compile,
                 limits=config.limits if module.compiles_later else None,
-                features=prepared.features,
+                features=setup.features,
             )
-            if prepared.allocator != (None, None):
+            if setup.allocator != (None, None):
                 self._find_allocator()  # LinkError if there is no such export
-            host, offered = self._host(compiled, prepared.imports)
+            host, offered = self._host(compiled, setup.imports)
             self._engine = EngineInstance(
                 compiled, host, start, scope=self._deadline, limits=limits, label=module.name, offered=offered
             )
@@ -103,10 +103,12 @@ class Instance:
         """The State, or the State and the user's own imports."""
         if imports is None:
             return self.state, None
-        from wasihost.guest.providers import Joined
+        from wasihost.guest.providers import StateWithImports
         from wasihost.imports import Caller
 
-        joined = Joined(self.state, imports, compiled.imports, Caller(self.state.guest, self.memory, self._deadline))
+        joined = StateWithImports(
+            self.state, imports, compiled.imports, Caller(self.state.guest, self.memory, self._deadline)
+        )
         return joined, joined.offered
 
     def _open(self, start: str | None) -> None:
@@ -144,7 +146,7 @@ class Instance:
                 return self._within(timeout, None, self._call_with_texts, name, arguments)
         return self._within(timeout, None, self._engine.call, name, *arguments)
 
-    def call_returning(
+    def call_converting(
         self,
         returns: Any,
         name: str,
@@ -170,7 +172,7 @@ class Instance:
         """
         return self._run(timeout, time.monotonic_ns())
 
-    def run_through(self, timeout: float | None) -> int:
+    def run_to_end(self, timeout: float | None) -> int:
         """The same for a command of `run`: what its start section took is counted too."""
         return self._run(timeout, self._begun)
 
@@ -190,19 +192,25 @@ class Instance:
         except ExitError as end:  # caught in here, where it is no error yet that an outcome is made for
             self._code = end.code
 
-    def lock_down_by(self, function: Callable[[], object]) -> None:
+    def call_before_entry(self, function: Callable[[], object]) -> None:
         """Have it called when all is open that the guest needs, before anything of the guest's runs."""
         self._engine.before_entry = function
 
-    def end(self, reason: BaseException, *, for_good: bool = False) -> None:
-        """From any other thread: end what the guest is doing; the call raises `reason`.
+    def end(self, reason: BaseException, *, permanently: bool = False, for_good: bool = False) -> None:
+        """End what the guest is doing, from any other thread: the call in progress raises `reason`.
 
-        With `for_good`, calls that begin later raise it too. ConfigError for a guest that computes, and was not made to
-        be interrupted (with a timeout, or in the main thread): it ends when it waits.
+        Args:
+            reason: What the call raises.
+            permanently: Calls that begin later raise it too.
+            for_good: The former name of `permanently`.
+
+        Raises:
+            ConfigError: The guest computes and was not made to be interrupted (with a timeout, or in the main thread).
+                It ends when it next waits.
         """
         from wasihost.engines.wasmtime.epoch import epoch_thread
 
-        self._deadline.end(reason, for_good=for_good)
+        self._deadline.end(reason, permanently=permanently or for_good)
         epoch_thread.interrupt()
         self._engine.check_ended()
 
@@ -225,7 +233,7 @@ class Instance:
             reason: TimeoutExpired | None = None
             if timeout is not None:
                 end = after(timeout) - (0 if begun is None else wall - begun)
-                reason = TimeoutExpired(_text(self._prepared.config.args), timeout)
+                reason = TimeoutExpired(_text(self._setup.config.args), timeout)
             try:
                 if nested:
                     before = self._deadline.narrow(end, reason)
@@ -252,24 +260,24 @@ class Instance:
             except BaseException as error:
                 if error is reason:
                     self.state.handlers.met.add("timeout")
-                self.give_outcome(error, wall, settled=begun is not None)
+                self.attach_outcome(error, wall, read_files=begun is not None)
                 raise
             finally:
                 del reason  # its traceback holds this frame
 
-    def give_outcome(self, error: BaseException, begun: int = 0, *, settled: bool = True) -> None:
-        """Let an exception that ends the guest carry what there is of it, see `Prepared.give_outcome`."""
+    def attach_outcome(self, error: BaseException, begun: int = 0, *, read_files: bool = True) -> None:
+        """Let an exception that ends the guest carry what there is of it, see `RunSetup.attach_outcome`."""
         self._end = type(error).__name__
         if isinstance(error, LimitExceeded):
             self.state.handlers.met.add(error.limit)
-        self._prepared.give_outcome(error, self.stats, self._owner, begun=begun, settled=settled)
+        self._setup.attach_outcome(error, self.stats, self._owner, begun=begun, read_files=read_files)
 
     def _look_again(self) -> None:
         from wasihost.engines.wasmtime.epoch import epoch_thread
 
         epoch_thread.look_again()
 
-    def as_imports(self, module: str) -> Exported:
+    def as_imports(self, module: str) -> GuestExports:
         """The exported functions as imports for other guests, which import them from `module`.
 
             with instantiate("lib.wasm") as lib:
@@ -277,9 +285,9 @@ class Instance:
 
         The two share nothing but the numbers that they pass. Used by one thread at a time, as the instance itself.
         """
-        from wasihost.guest.guest_exports import Exported
+        from wasihost.guest.guest_exports import GuestExports
 
-        return Exported(module, self._engine, self._deadline)
+        return GuestExports(module, self._engine, self._deadline)
 
     # -- what there is of it ---------------------------------------------------------------------------------------
 
@@ -299,28 +307,28 @@ class Instance:
         if self._allocator is None:
             from wasihost.engines.allocator import find
 
-            self._allocator = find(self.module.exports, *self._prepared.allocator)
+            self._allocator = find(self.module.exports, *self._setup.allocator)
         return self._allocator
 
     @property
     def stdout(self) -> bytes | str | None:
         """What the guest wrote until now, if it is captured."""
-        return self._prepared.decoding.decode(self._prepared.out)
+        return self._setup.text_mode.decode(self._setup.captured_stdout)
 
     @property
     def stderr(self) -> bytes | str | None:
         """What the guest wrote until now, if it is captured."""
-        return self._prepared.decoding.decode(self._prepared.err)
+        return self._setup.text_mode.decode(self._setup.captured_stderr)
 
     @property
     def files(self) -> Changes | None:
         """What became of the files in memory until now; None where there are none."""
-        return self._prepared.changes()
+        return self._setup.changes()
 
     @property
     def truncated(self) -> tuple[str, ...]:
         """The captured streams that the guest wrote more to than is kept."""
-        return self._prepared.truncated
+        return self._setup.truncated
 
     @property
     def stats(self) -> Stats:
@@ -329,7 +337,7 @@ class Instance:
         return self._stats
 
     def _note_use(self) -> None:
-        stats, limits = self._stats, self._prepared.config.limits
+        stats, limits = self._stats, self._setup.config.limits
         if self._engine.is_open:
             stats.peak_memory, self._full = self._engine.usage()
             if limits.fuel is not None:

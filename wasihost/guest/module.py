@@ -70,11 +70,11 @@ class Module:
     ) -> None:
         self._take(source, cache, on_compile)
         if features is not None:
-            self._features = settled(features)
+            self._features = canonical_features(features)
         self._limits: Limits = changed(
             DEFAULT_LIMITS, {"compile_timeout": compile_timeout, "compile_memory": compile_memory}
         )
-        self.compiled(interruptible=in_reach_of_signals() if interruptible is None else interruptible)
+        self.compiled(interruptible=signals_may_interrupt() if interruptible is None else interruptible)
 
     @classmethod
     def for_one_run(cls, source: ModuleSource, *, cache: bool, on_compile: OnCompile | None) -> Self:
@@ -124,7 +124,7 @@ class Module:
     ) -> CompiledModule:
         """The engine's module for this way of running; what can be interrupted serves those that need not, too.
 
-        `features` are as `settled` returns them; None for the module's own.
+        `features` are as `canonical_features` returns them; None for the module's own.
         """
         from wasihost.engines.wasmtime.compiling import bounds_of
         from wasihost.engines.wasmtime.engine import CompileMode
@@ -190,11 +190,11 @@ def _unpickled(
     return module
 
 
-def settled(features: FeatureChoice) -> str:
+def canonical_features(features: FeatureChoice) -> str:
     """What of the choice differs from what the engine does by itself. ConfigError for what cannot be."""
-    from wasihost.engines.wasmtime.features import settled as of_engine
+    from wasihost.engines.wasmtime.features import canonical
 
-    return of_engine(features)
+    return canonical(features)
 
 
 def as_module(module: ModuleSource, options: Mapping[str, Any]) -> Module:
@@ -219,7 +219,7 @@ def name_of(source: ModuleSource) -> str:
     return source.name
 
 
-def in_reach_of_signals() -> bool:
+def signals_may_interrupt() -> bool:
     """Whether a signal handler of Python (Ctrl-C) could have something to say while a guest runs on this thread."""
     from wasihost.engines.wasmtime.deferred_signals import handlers_possible
 

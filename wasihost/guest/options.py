@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 from wasihost.config import Inherit, ModuleConfig, mistakes
 from wasihost.errors import ConfigError, TrapError
-from wasihost.guest.capture import Captured, Decoding
-from wasihost.guest.module import ModuleSource, name_of, settled
-from wasihost.outcomes import Outcome, give
+from wasihost.guest.capture import CapturedOutput, TextMode
+from wasihost.guest.module import ModuleSource, canonical_features, name_of
+from wasihost.outcomes import Outcome, attach
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -91,7 +91,7 @@ class Options(CommonOptions, total=False):
     fs: VirtualSource | None
 
 
-class Prepared:
+class RunSetup:
     """A config with the options put in, and what they keep of the guest."""
 
     def __init__(
@@ -110,17 +110,17 @@ class Prepared:
             raise mistakes.not_a_config(config)
         if timeout is not None:
             check_seconds("timeout", timeout)
-        self.decoding = Decoding(text, encoding, given.get("errors"))
+        self.text_mode = TextMode(text, encoding, given.get("errors"))
         self.imports: Provider | Sequence[Provider] | None = given.get("imports")
         self.on_compile: OnCompile | None = given.get("on_compile")
         self.allocator: tuple[str | None, str | None] = given.get("malloc"), given.get("free")
         features: FeatureChoice | None = given.get("features")
-        self.features: str | None = None if features is None else settled(features)
+        self.features: str | None = None if features is None else canonical_features(features)
         self.cache: bool = given.get("cache", True)
         self.stats: bool = given.get("stats", False)
         self.isolation: str | None = _isolation(given.get("isolation"))
-        self.out: Captured | None = None
-        self.err: Captured | None = None
+        self.captured_stdout: CapturedOutput | None = None
+        self.captured_stderr: CapturedOutput | None = None
         self.fs: MemoryFS | None = None
         self._before: Baseline | None = None
         config = config if config is not None else ModuleConfig()
@@ -136,7 +136,7 @@ class Prepared:
         if (text := given.get("input")) is not None:
             if stdin is not None:
                 raise ConfigError("give either input or stdin, not both")
-            stdin = self.decoding.encode(text)
+            stdin = self.text_mode.encode(text)
         if given.get("capture_output"):
             if stdout is not None or stderr is not None:
                 raise ConfigError("capture_output keeps both outputs: leave out stdout and stderr")
@@ -151,13 +151,13 @@ class Prepared:
         elif stdin is not None:
             config = config.with_stdin(stdin)
         if stdout is not None:
-            taken, self.out = _output(stdout, "stdout", config.limits.output)
+            taken, self.captured_stdout = _output(stdout, "stdout", config.limits.output)
             config = config.with_stdout(taken)
         if isinstance(stderr, int) and stderr == STDOUT:
             out = config.stdout
             config = config.with_stderr(Inherit(1) if isinstance(out, Inherit) and out.fd is None else out)
         elif stderr is not None:
-            taken, self.err = _output(stderr, "stderr", config.limits.output)
+            taken, self.captured_stderr = _output(stderr, "stderr", config.limits.output)
             config = config.with_stderr(taken)
         return config
 
@@ -203,29 +203,33 @@ class Prepared:
     @property
     def truncated(self) -> tuple[str, ...]:
         """The captured streams that the guest wrote more to than is kept."""
-        return tuple(name for name, kept in (("stdout", self.out), ("stderr", self.err)) if kept and kept.truncated)
+        return tuple(
+            name
+            for name, kept in (("stdout", self.captured_stdout), ("stderr", self.captured_stderr))
+            if kept and kept.truncated
+        )
 
-    def give_outcome(
-        self, error: BaseException, stats: Stats, owner: object, *, begun: int = 0, settled: bool = True
+    def attach_outcome(
+        self, error: BaseException, stats: Stats, owner: object, *, begun: int = 0, read_files: bool = True
     ) -> None:
         """Let an exception that ends the guest `owner`, or a call that began at `begun`, carry what there is of it.
 
-        `settled`: with the files as they are now. Those of an instance that lives on may be many, and are looked at
+        `read_files`: with the files as they are now. Those of an instance that lives on may be many, and are looked at
         when somebody asks.
         """
-        decode = self.decoding.decode_any
+        decode = self.text_mode.decode_any
         made = Outcome(
             [os.fsdecode(arg) for arg in self.config.args],
-            decode(self.out),
-            decode(self.err),
+            decode(self.captured_stdout),
+            decode(self.captured_stderr),
             files=self.changes if self.fs is not None else None,
             truncated=self.truncated,
             stats=stats.copy(),
             owner=owner,
         )
-        if settled:
-            made.settle()
-        give(error, made, begun=begun, note=not isinstance(error, TrapError))
+        if read_files:
+            made.read_files()
+        attach(error, made, begun=begun, note=not isinstance(error, TrapError))
 
 
 _OTHERS: Final = ("check", "config", "encoding", "text", "timeout")
@@ -258,14 +262,14 @@ def _with_arguments(
     return config
 
 
-def _output(stream: Any, name: str, limit: int | None) -> tuple[Any, Captured | None]:
+def _output(stream: Any, name: str, limit: int | None) -> tuple[Any, CapturedOutput | None]:
     """The stream for the config, and where the bytes go if they are kept."""
     if not isinstance(stream, int):
         return stream, None
     if stream == DEVNULL:
         return None, None
     if stream == PIPE:
-        kept = Captured(limit)
+        kept = CapturedOutput(limit)
         return kept, kept
     return _own_descriptor(stream, name, "PIPE, DEVNULL, an object with write() or a callable"), None
 

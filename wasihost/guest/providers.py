@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wasihost.host.state import State
 
 
-class Joined:
+class StateWithImports:
     """A `HostState` for one instance of a module, which wants the imports `wanted`."""
 
     def __init__(

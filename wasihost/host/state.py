@@ -18,7 +18,7 @@ from wasi_preview1.types import Errno
 
 from wasihost.config import ModuleConfig
 from wasihost.descriptors.oserrno import errno_of
-from wasihost.errors import ConfigError, Ended
+from wasihost.errors import ConfigError, EndRun
 from wasihost.host.functions import Host
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class State(RawAbi):
     def _call(self, module: str, name: str, *args: float) -> Any:
         try:
             return super()._call(module, name, *args)
-        except Ended as end:
+        except EndRun as end:
             raise end.reason from None
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ from wasihost.stats import Stats
 
 if TYPE_CHECKING:
     from wasihost.guest.module import Module
-    from wasihost.guest.options import Prepared
+    from wasihost.guest.options import RunSetup
     from wasihost.vfs.changes import Changes
 
 GRACE: Final = 0.5
@@ -48,13 +48,13 @@ class IsolatedGuest:
     def __init__(
         self,
         module: Module,
-        prepared: Prepared,
+        setup: RunSetup,
         timeout: float | None,
         made: Callable[[IsolatedGuest], None] | None = None,
     ) -> None:
-        config = prepared.config
+        config = setup.config
         self.stats = Stats()
-        self._prepared = prepared
+        self._setup = setup
         self._args = [os.fsdecode(arg) for arg in config.args]
         self._timeout = timeout
         self._name = module.name
@@ -62,16 +62,16 @@ class IsolatedGuest:
         self._end: int | str | None = None
         self._ended: BaseException | None = None
         self._raised: BaseException | None = None
-        auditing.begins(module.name, config.args, prepared.isolation)
+        auditing.begins(module.name, config.args, setup.isolation)
         self._compiled = module.compiled(
             interruptible=timeout is not None,
             fuel=config.limits.fuel is not None,
             stack=config.limits.stack,
-            on_compile=prepared.on_compile,
+            on_compile=setup.on_compile,
             limits=config.limits if module.compiles_later else None,
-            features=prepared.features,
+            features=setup.features,
         )
-        packing = Packing(prepared, self._compiled, module.name, timeout)
+        packing = Packing(setup, self._compiled, module.name, timeout)
         try:
             self._outputs, self._trees = packing.outputs, packing.trees
             self._most = _most(packing)
@@ -122,14 +122,14 @@ class IsolatedGuest:
         report = received.report(message.values)
         self.stats.isolation = report.held
         _say(report)
-        if report.missing and self._prepared.isolation == "strict":
+        if report.missing and self._setup.isolation == "strict":
             reasons = "; ".join(f"{name}: {why}" for name, why in report.missing.items())
             raise ConfigError(f'isolation="strict" cannot be had here ({reasons}): use "process" to do without')
 
     # -- running ---------------------------------------------------------------------------------------------------
 
-    def run_through(self, timeout: float | None) -> int:
-        """To its end: the exit status. Raises as `Instance.run_through` does."""
+    def run_to_end(self, timeout: float | None) -> int:
+        """To its end: the exit status. Raises as `Instance.run_to_end` does."""
         begun = time.monotonic_ns()
         until = None if timeout is None else time.monotonic() + min(timeout, _FOREVER) + GRACE
         try:
@@ -137,7 +137,7 @@ class IsolatedGuest:
             return self._end
         except BaseException as error:
             self._end = type(error).__name__
-            self.give_outcome(error, begun)
+            self.attach_outcome(error, begun)
             raise
 
     def _serve(self, until: float | None) -> int:
@@ -209,7 +209,7 @@ class IsolatedGuest:
         self.stats.isolation = held
         for number, name in enumerate(("stdin", "stdout", "stderr")):
             if number in values.get("broken", ()):
-                end: Any = getattr(self._prepared.config, name)
+                end: Any = getattr(self._setup.config, name)
                 end.broken = True
         if "trees" in values and len(values["trees"]) == len(self._trees):
             found = [put_together(sent, tree, message.blobs)
@@ -225,7 +225,7 @@ class IsolatedGuest:
             raise self._raised
         raise received.error(told, self._compiled, self._args, self._timeout)
 
-    def end(self, reason: BaseException, *, for_good: bool = False) -> None:
+    def end(self, reason: BaseException, *, permanently: bool = False) -> None:
         """From any other thread: kill the process; the run raises `reason`. Nothing more is had of the guest."""
         if self._ended is None:
             self._ended = reason
@@ -233,32 +233,32 @@ class IsolatedGuest:
 
     # -- what there is of it ---------------------------------------------------------------------------------------
 
-    def give_outcome(self, error: BaseException, begun: int = 0) -> None:
-        """Let an exception that ends the guest carry what there is of it, see `Prepared.give_outcome`."""
+    def attach_outcome(self, error: BaseException, begun: int = 0) -> None:
+        """Let an exception that ends the guest carry what there is of it, see `RunSetup.attach_outcome`."""
         if isinstance(error, LimitExceeded):
             self.stats.limits = tuple(sorted({*self.stats.limits, error.limit}))
         _ = self.truncated  # which notes the limit
-        self._prepared.give_outcome(error, self.stats, self, begun=begun)
+        self._setup.attach_outcome(error, self.stats, self, begun=begun)
 
     @property
     def stdout(self) -> bytes | str | None:
         """What the guest wrote until now, if it is captured."""
-        return self._prepared.decoding.decode(self._prepared.out)
+        return self._setup.text_mode.decode(self._setup.captured_stdout)
 
     @property
     def stderr(self) -> bytes | str | None:
         """The same of standard error."""
-        return self._prepared.decoding.decode(self._prepared.err)
+        return self._setup.text_mode.decode(self._setup.captured_stderr)
 
     @property
     def files(self) -> Changes | None:
         """What has become of the files in memory; None where there are none."""
-        return self._prepared.changes()
+        return self._setup.changes()
 
     @property
     def truncated(self) -> tuple[str, ...]:
         """The captured streams that the guest wrote more to than is kept."""
-        found = self._prepared.truncated
+        found = self._setup.truncated
         if found and "output" not in self.stats.limits:
             self.stats.limits = tuple(sorted({*self.stats.limits, "output"}))
         return found

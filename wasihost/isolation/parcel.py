@@ -17,7 +17,7 @@ from wasihost.config.mounts import FSConfig, Mount
 from wasihost.descriptors.host_directory import HostDirectory
 from wasihost.descriptors.opening import check_read_only, open_mount
 from wasihost.errors import ConfigError
-from wasihost.guest.capture import Captured
+from wasihost.guest.capture import CapturedOutput
 from wasihost.vfs import MemoryFS
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wasihost.descriptors.base import Descriptor, Directory
     from wasihost.engines.wasmtime.artifact import Artifact
     from wasihost.engines.wasmtime.module import CompiledModule
-    from wasihost.guest.options import Prepared
+    from wasihost.guest.options import RunSetup
     from wasihost.vfs.snapshot import Snapshot
 
 Stream: TypeAlias = tuple[str, Any]
@@ -75,7 +75,7 @@ class Parcel(NamedTuple):
 class Packing:
     """A parcel and what belongs to it on this side. `close` it once it is sent, or will not be."""
 
-    def __init__(self, prepared: Prepared, compiled: CompiledModule, name: str, timeout: float | None) -> None:
+    def __init__(self, setup: RunSetup, compiled: CompiledModule, name: str, timeout: float | None) -> None:
         from wasihost.engines.wasmtime import artifact
 
         self.fds: list[int] = []
@@ -87,8 +87,8 @@ class Packing:
         """The socket that the worker asks for standard input on, and what is read then."""
         self._owned: list[int] = []
         self._writes = False
-        config = prepared.config
-        _refuse(prepared, config)
+        config = setup.config
+        _refuse(setup, config)
         try:
             for mount in config.fs_preopens:
                 self._directories.append(open_mount(mount))
@@ -105,7 +105,7 @@ class Packing:
                 bare.with_stdin(None).with_stdout(None).with_stderr(None), mounts,
                 [Tree((fs.quota.max_bytes, fs.quota.max_entries, fs.quota.max_file_size), snapshot)
                  for (fs, _), snapshot in zip(self.trees, self._sent, strict=True)],
-                sockets, streams, sent, self._fd(file), name, timeout, prepared.stats, prepared.isolation == "strict",
+                sockets, streams, sent, self._fd(file), name, timeout, setup.stats, setup.isolation == "strict",
                 self._writes,
             )  # fmt: skip
         except BaseException:
@@ -184,7 +184,7 @@ class Packing:
             stream.flush()
             return "fd", GivenFd(self._fd(made.fd), None)
         self.outputs[number] = made
-        return ("kept" if isinstance(stream, Captured) else "writer"), number
+        return ("kept" if isinstance(stream, CapturedOutput) else "writer"), number
 
     def _inherited(self, stream: Inherit, number: int) -> Stream:
         fd = number if stream.fd is None else stream.fd
@@ -198,10 +198,10 @@ class Packing:
         return "fd", GivenFd(self._fd(fd), stream.budget)
 
 
-def _refuse(prepared: Prepared, config: ModuleConfig) -> None:
+def _refuse(setup: RunSetup, config: ModuleConfig) -> None:
     """ConfigError for what is a Python object of this process and would have to be called from the other."""
     given = {
-        "imports": prepared.imports,
+        "imports": setup.imports,
         "with_walltime": config.clock_walltime,
         "with_nanotime": config.clock_nanotime,
         "with_nanosleep": config.clock_nanosleep,

@@ -35,10 +35,10 @@ from wasihost.errors import (
     TrapError,
     WasihostError,
 )
-from wasihost.guest.capture import Decoding
+from wasihost.guest.capture import TextMode
 from wasihost.guest.instance import Instance
 from wasihost.guest.module import Module
-from wasihost.guest.options import Prepared
+from wasihost.guest.options import RunSetup
 from wasihost.isolation import lockdown, system, trees, wire
 from wasihost.isolation.parcel import Parcel, Stream
 from wasihost.vfs import MemoryFS
@@ -112,10 +112,10 @@ class _Worker:
         blobs: list[bytes | memoryview] = []
         try:
             try:
-                prepared = _Given(self._parcel, self._config())
+                setup = _Given(self._parcel, self._config())
                 module = _Received(self._parcel, self._fds)
-                guest = Instance(module, prepared, "_start", self._parcel.timeout, self._made)
-                values["code"] = guest.run_through(self._parcel.timeout)
+                guest = Instance(module, setup, "_start", self._parcel.timeout, self._made)
+                values["code"] = guest.run_to_end(self._parcel.timeout)
             except MemoryError as error:
                 raise LimitExceeded("memory", "the guest's process has no memory left") from error
         except BaseException as error:
@@ -137,7 +137,7 @@ class _Worker:
         return guest
 
     def _made(self, guest: Instance) -> None:
-        guest.lock_down_by(self._lock_down)
+        guest.call_before_entry(self._lock_down)
 
     def _lock_down(self) -> None:
         if self._begun is None:
@@ -246,17 +246,17 @@ class _Reader:
         return bytes(message.blobs[0])
 
 
-class _Given(Prepared):
+class _Given(RunSetup):
     """A config that needs no options put in."""
 
     def __init__(self, parcel: Parcel, config: ModuleConfig) -> None:
         self.config = config
-        self.decoding = Decoding(None, None, None)
+        self.text_mode = TextMode(None, None, None)
         self.imports = self.on_compile = None
         self.allocator = None, None
         self.cache = False
         self.stats = parcel.stats
-        self.out = self.err = self.fs = self._before = None
+        self.captured_stdout = self.captured_stderr = self.fs = self._before = None
         self.isolation = self.features = None
 
 
@@ -296,7 +296,7 @@ def _told(error: BaseException) -> dict[str, Any]:
     """An exception as what it was made of; the other side has the list of those that it makes."""
     if isinstance(error, TrapError):
         fault = error.__cause__.args if isinstance(error.__cause__, FAULTS) else None
-        return {"class": "TrapError", "args": [error.message, error.kind], "frames": error.bare_frames(),
+        return {"class": "TrapError", "args": [error.message, error.kind], "frames": error.raw_frames(),
                 "omitted": error.omitted, "fault": fault}  # fmt: skip
     if isinstance(error, LimitExceeded):
         return {"class": "LimitExceeded", "args": [error.limit, error.message]}

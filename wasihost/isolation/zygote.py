@@ -26,7 +26,7 @@ from wasi_preview1.signatures import SIGNATURES
 from wasihost.common.unpatched import select
 from wasihost.engines.wasmtime.ffi import look_up_all
 from wasihost.guest.module import as_module
-from wasihost.guest.options import Prepared
+from wasihost.guest.options import RunSetup
 from wasihost.guest.preloading import for_workers
 from wasihost.isolation import lockdown, wire, worker
 from wasihost.isolation.parcel import Packing
@@ -72,7 +72,7 @@ def _packed() -> tuple[bytes, list[int]]:
             options = {"capture_output": True, "cache": False}
             module = as_module(_guest(), options)
             packing = Packing(
-                Prepared(module, None, options, None, None), module.compiled(interruptible=True), module.name, None
+                RunSetup(module, None, options, None, None), module.compiled(interruptible=True), module.name, None
             )
             wire.send_parcel(theirs, pickle.dumps(packing.parcel, -1), packing.fds)
         except BaseException:

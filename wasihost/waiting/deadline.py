@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import NoReturn, Protocol, TypeAlias
 
 from wasihost.common.unpatched import select, threading, time
-from wasihost.errors import Ended
+from wasihost.errors import EndRun
 
 SLEEP_MAX = 2**62
 """Hosts cannot express every u64 as a time to sleep: 146 years."""
@@ -54,8 +54,8 @@ def ready_now(fd: int, event: int) -> bool:
 class Endable(Protocol):
     """A guest that can be ended from another thread, wherever it is."""
 
-    def end(self, reason: BaseException, *, for_good: bool = False) -> None:
-        """What it is doing raises `reason`; with `for_good`, so does what it would do later."""
+    def end(self, reason: BaseException, *, permanently: bool = False) -> None:
+        """What it is doing raises `reason`; with `permanently`, so does what it would do later."""
 
 
 _Before: TypeAlias = tuple[int | None, BaseException | None, bool, BaseException | None]
@@ -65,7 +65,7 @@ class Deadline:
     """When, if ever, a guest has to end. `reason` is raised then by whatever waits, and out of the run.
 
     `active` says that it can come at all; where it cannot, waits are the system's own. A reason that is an OSError is
-    raised in an `Ended`, because what handlers raise of that class becomes an errno.
+    raised in an `EndRun`, because what handlers raise of that class becomes an errno.
     """
 
     __slots__ = ("_asleep", "_below", "_lock", "_over", "_wake", "_why", "active", "expires", "reason")
@@ -87,13 +87,13 @@ class Deadline:
             self.expires, self.reason, self.active = expires, reason, True
             self._why = self._over  # a wake-up meant for an earlier call is forgotten by who waits, see `woken`
 
-    def end(self, reason: BaseException, *, for_good: bool = False) -> None:
+    def end(self, reason: BaseException, *, permanently: bool = False) -> None:
         """From any thread: end the guest now; whatever waits for it raises `reason`.
 
-        What begins later is ended too if that is meant `for_good`.
+        What begins later is ended too if that is meant `permanently`.
         """
         with self._lock:
-            if for_good and self._over is None:
+            if permanently and self._over is None:
                 self._over = reason
             if self._asleep is not None:
                 self._asleep.release()
@@ -146,7 +146,7 @@ class Deadline:
             reason = self.reason
         assert reason is not None
         try:
-            raise Ended(reason) if isinstance(reason, OSError) else reason
+            raise EndRun(reason) if isinstance(reason, OSError) else reason
         finally:
             del reason  # its traceback holds this frame
 
@@ -215,7 +215,7 @@ class Deadline:
                 try:
                     self._wake = os.pipe()
                 except OSError as error:  # of this process, which may open no more: no errno for the guest
-                    raise Ended(error) from None
+                    raise EndRun(error) from None
                 os.set_blocking(self._wake[1], False)
                 if self._why is not None:
                     self._write_wake()
@@ -249,5 +249,5 @@ def raise_of_signals(error: OSError) -> NoReturn:
     """From where only waiting was done: an OSError without a number is not the system's, but a signal handler's, such
     as the TimeoutError that handlers of SIGALRM like to raise. It is to end the run, not to become an errno."""
     if error.errno is None:
-        raise Ended(error) from None
+        raise EndRun(error) from None
     raise error

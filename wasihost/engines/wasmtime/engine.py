@@ -29,7 +29,7 @@ SETTINGS = "core; 4 GiB reserved, memories do not move"  # part of the key of co
 class CompileMode(NamedTuple):
     """How guests are compiled: if they can be interrupted while they compute, and if their work is counted; how
     many bytes of stack they may use, which is nothing to the compiler (0: the default, or what this thread has); and
-    the WebAssembly features that are switched, as `features.settled` returns them.
+    the WebAssembly features that are switched, as `features.canonical` returns them.
     """
 
     interruptible: bool = False

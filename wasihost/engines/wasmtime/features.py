@@ -41,7 +41,7 @@ _EXTRA: Final = frozenset(("custom-page-sizes", "wide-arithmetic"))
 them, where a module could end the process."""
 
 
-def settled(choice: FeatureChoice) -> str:
+def canonical(choice: FeatureChoice) -> str:
     """The choice without what the engine does by itself: for a `CompileMode`. ConfigError for what it cannot do."""
     return _settled(chosen(choice))
 

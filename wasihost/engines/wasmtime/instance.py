@@ -34,7 +34,7 @@ from wasihost.engines.wasmtime.trampolines import (
     trampoline,
 )
 from wasihost.engines.wasmtime.traps import raise_end
-from wasihost.errors import Ended, LinkError
+from wasihost.errors import EndRun, LinkError
 from wasihost.outcomes import printable
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ class EngineInstance:
         """Let the engine do `call` with the context and room for a trap; raise how it ended."""
         try:
             self._entered(call)
-        except Ended as end:  # before it was entered; else it is on the list of what was kept
+        except EndRun as end:  # before it was entered; else it is on the list of what was kept
             raise end.reason from None
 
     def _entered(self, call: Callable[[int, object], int | None]) -> None:

@@ -38,7 +38,7 @@ from wasihost.engines.wasmtime import deferred_signals, memory, tracing
 from wasihost.engines.wasmtime.ffi import c, has, new_functype, without_stack
 from wasihost.engines.wasmtime.trampolines import CALLER_CALLBACK, TRAP_TEXT, new_trap, trampoline
 from wasihost.engines.wasmtime.trampolines import define as define_unchecked
-from wasihost.errors import ConfigError, Ended, ExitError, LinkError, TrapError
+from wasihost.errors import ConfigError, EndRun, ExitError, LinkError, TrapError
 
 if TYPE_CHECKING:
     import wasmtime
@@ -193,7 +193,7 @@ class Run:
     def _end(self, ended_by: BaseException, entered: FrameType) -> BaseException:
         if self.raised and not self._is_own(ended_by, entered):
             reason = self.raised[0]
-            if isinstance(reason, Ended):
+            if isinstance(reason, EndRun):
                 return reason.reason
             if not isinstance(reason, self._state.faults):
                 return reason

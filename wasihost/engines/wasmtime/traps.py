@@ -9,7 +9,7 @@ from wasihost.engines.wasmtime.ffi import Vec, c, has, name_at, take_error
 from wasihost.errors import (
     FIRST_FRAMES,
     LAST_FRAMES,
-    Ended,
+    EndRun,
     Frame,
     GuestError,
     LimitExceeded,
@@ -186,7 +186,7 @@ def raise_end(
         if raised:
             if isinstance(raised[0], state.faults):
                 raise TrapError(str(raised[0]), "guest fault", frames, omitted, look=look) from raised[0]
-            if isinstance(raised[0], Ended):
+            if isinstance(raised[0], EndRun):
                 raise raised[0].reason
             if isinstance(raised[0], RecursionError) and depth > 1:
                 text = "wasm trap: call stack exhausted: guest and host call each other too deeply"
