@@ -1,4 +1,4 @@
-# Every target explains itself: `make help`. Everything runs in .venv, which is made from pyproject.toml on first use.
+# `make help` lists the targets. Everything runs in .venv, which is made from pyproject.toml on first use.
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +11,7 @@ PREVIEW0 := witx/preview0/wasi_unstable.witx
 .PHONY: help setup generate check-spec lint types imports drift check guests test docs demo bench bench-shapes bench-ends bench-isolation testsuite go-tests suites rust languages escape storm fuzz differential soak interrupts wheel spelling site coverage clean
 
 help:  ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## Make .venv with everything that development needs (the other targets do it themselves)
 
@@ -25,98 +25,98 @@ $(READY): pyproject.toml
 
 WITX ?= witx
 witx_file = $(or $(firstword $(wildcard $(foreach in,$(1) $(1)/witx legacy/$(1)/witx,$(WITX)/$(in)/$(2).witx))),$(error there is no $(1)/$(2).witx in "$(WITX)": give a folder laid out as witx/ is, or a checkout of WebAssembly/WASI, with WITX=DIR))
-generate: $(READY)  ## Write generated/ anew from the .witx files (WITX=DIR takes them from another folder)
+generate: $(READY)  ## Write generated/ from the .witx files (WITX=DIR: from those in another folder)
 	$(BIN)/python -m witxgen generate $(call witx_file,preview1,wasi_snapshot_preview1) -o generated --package wasi_preview1
 	$(BIN)/python -m witxgen generate $(call witx_file,preview0,wasi_unstable) -o generated --package wasi_preview0
 
 check-spec: $(READY)  ## Compare witx/ with an official copy, declaration by declaration: make check-spec OFFICIAL=DIR
 	$(BIN)/python -m witxgen.compare witx $(if $(OFFICIAL),$(OFFICIAL),$(error say where the official copy is: make check-spec OFFICIAL=DIR; git clone --branch wasi-0.1 https://github.com/WebAssembly/WASI DIR gets it))
 
-lint: $(READY)  ## Style: ruff check and ruff format
+lint: $(READY)  ## Check the style: ruff check and ruff format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-spelling: $(READY)  ## Misspelt words in code and text
+spelling: $(READY)  ## Check the spelling in code and text
 	$(BIN)/codespell
 
-types: $(READY)  ## mypy --strict over everything
+types: $(READY)  ## Check the types: mypy --strict over everything
 	$(BIN)/mypy
 
-imports: $(READY)  ## The one direction of imports
+imports: $(READY)  ## Check that imports go in one direction only
 	$(BIN)/lint-imports
 
-drift: $(READY)  ## Whether generated/ is what the generator writes; prints a diff
+drift: $(READY)  ## Check that generated/ is what the generator writes; prints a diff
 	$(BIN)/python -m witxgen generate --check $(PREVIEW1) -o generated --package wasi_preview1
 	$(BIN)/python -m witxgen generate --check $(PREVIEW0) -o generated --package wasi_preview0
 
-check: lint spelling types imports drift  ## What must be green at every commit, besides the tests
+check: lint spelling types imports drift  ## All of these checks: they must pass at every commit, as the tests must
 
 guests: $(READY)
 	$(BIN)/python -m tests.support.guests
 
 WORKERS ?= 2
-test: $(READY)  ## The whole suite, in two processes (WORKERS=N), then what has to run alone
+test: $(READY)  ## Run all tests in two processes (WORKERS=N), then those that must run alone
 	$(MAKE) --no-print-directory -j2 check guests
 	status=0; \
 	$(BIN)/python -m pytest -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder || status=$$?; \
 	$(BIN)/python -m pytest -m alone || status=$$?; \
 	[ $$status = 0 ] || echo "tests failed: the short summaries above name them"; exit $$status
 
-coverage: $(READY)  ## The suite, and which lines it does not reach; fails below the floor of pyproject.toml
+coverage: $(READY)  ## Run the tests and list lines that they do not reach; fails below the floor in pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group coverage
 	$(BIN)/python -m pytest -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
 		--cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
-docs: $(READY)  ## Write docs/errnos.md from the table of tests
+docs: $(READY)  ## Write docs/errnos.md from the table of the conformance tests
 	$(BIN)/python -m tests.conformance docs
 
-site: $(READY) spelling  ## The documentation as a site, into build/site; a warning is an error
+site: $(READY) spelling  ## Build the documentation as a site in build/site; warnings are errors
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group site
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
 
 demo: $(READY)  ## Compile a small C program and run it with a preopened folder
 	$(BIN)/python tests/demo/demo.py
 
-bench: $(READY)  ## ns per call: ours, wasmtime's own WASI, node:wasi, Linker.define_func, an empty callback; sleeps; an echo server
+bench: $(READY)  ## Measure ns per call of this host, wasmtime's own WASI, node:wasi, Linker.define_func and an empty callback; sleeps; an echo server
 	$(BIN)/python -m tests.bench
 
-bench-shapes: $(READY)  ## Why the generated stubs look as they do: the same job in several ways
+bench-shapes: $(READY)  ## Measure other forms of the generated stubs: why they look as they do
 	$(BIN)/python tests/bench/stub_shapes.py
 
-testsuite: $(READY)  ## The public wasi-testsuite on this host: make testsuite SUITE=DIR
+testsuite: $(READY)  ## Run the public wasi-testsuite on this host: make testsuite SUITE=DIR
 	$(BIN)/python -m tests.testsuite $(if $(SUITE),$(SUITE),$(error say where it is: make testsuite SUITE=DIR; git clone --branch prod/testsuite-base https://github.com/WebAssembly/wasi-testsuite DIR gets it))
 
-go-tests: $(READY)  ## Go's own tests of files, a verdict for each, on wasmtime's WASI and on ours: none may be lost
+go-tests: $(READY)  ## Run Go's own tests of files on wasmtime's WASI and on this host; fails if one passes only on wasmtime's
 	$(BIN)/python -m tests.suites go
 
-suites: $(READY)  ## As go-tests, with Zig's tests, and CPython's (needs a Python on this machine that has them)
+suites: $(READY)  ## The same with Zig's and CPython's tests too (needs a Python on this machine that has its tests)
 	$(BIN)/python -m tests.suites go zig cpython
 
-rust: $(READY)  ## A guest of Rust's (needs rustc with WASI's standard library; Debian: rustc libstd-rust-dev-wasm32 lld)
+rust: $(READY)  ## Run tests with a guest in Rust (needs rustc with WASI's standard library; Debian: rustc libstd-rust-dev-wasm32 lld)
 	$(BIN)/python -m pytest tests/toolchains/rust.py
 
-languages: $(READY)  ## What docs/guests.md says of Rust and AssemblyScript (needs their compilers; npm fetches one)
+languages: $(READY)  ## Run the examples for Rust and AssemblyScript in docs/guests.md (needs rustc; npm fetches the other compiler)
 	$(BIN)/python -m pytest tests/docs/languages.py
 
-bench-ends: $(READY)  ## How soon timeouts and Ctrl-C end a guest, and what it costs that they could
+bench-ends: $(READY)  ## Measure how soon timeouts and Ctrl-C end a guest, and what that costs a guest that is not ended
 	$(BIN)/python -m tests.bench.ends
 
-bench-isolation: $(READY)  ## How soon a guest begins in a process of its own
+bench-isolation: $(READY)  ## Measure how long a guest in a process of its own takes to start
 	$(BIN)/python -m tests.bench.isolation
 
 SECONDS ?= 60
-escape: $(READY)  ## A guest tries to get out while others swap what its paths name: a minute of races
+escape: $(READY)  ## A guest tries to leave its folder while other processes swap files and links: a minute of races
 	$(BIN)/python -m tests.escape --seconds $(SECONDS)
 
-storm: $(READY)  ## Signals, forks, threads, cancellations, few descriptors, a full disk, kill -9 (SECONDS=N, of all)
+storm: $(READY)  ## Stress runs: signals, forks, threads, cancellations, few descriptors, a full disk, kill -9 (SECONDS=N in all)
 	$(BIN)/python -m tests.storms --seconds $(SECONDS)
 
 MINUTES ?= 5
-fuzz: $(READY)  ## Random calls, scripts and modules, with new inputs for some minutes (MINUTES=N)
+fuzz: $(READY)  ## Run random calls, scripts and modules with new inputs for some minutes (MINUTES=N)
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 SCRIPTS ?= 2000
-differential: $(READY)  ## Random scripts of calls on this host and on wasmtime's own WASI; differences made small (SCRIPTS=N)
+differential: $(READY)  ## Compare random scripts of calls on this host and on wasmtime's own WASI; differences are reduced (SCRIPTS=N)
 	$(BIN)/python -m tests.differential --scripts $(SCRIPTS)
 
 soak: $(READY)  ## 10,000 runs in one process: memory, descriptors, threads and mappings must not grow
@@ -129,5 +129,5 @@ interrupts: $(READY)  ## 20,000 runs, each interrupted by a signal handler that 
 wheel: $(READY)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --quiet
 
-clean:  ## Remove what the targets made
+clean:  ## Remove everything that the targets made
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,23 +1,37 @@
-"""ARCHITECTURE.md, the folders, the contract of imports and what each package says of itself name the same modules."""
+"""ARCHITECTURE.md, RATIONALE.md, the folders, the contract of imports and docstrings name the same modules."""
 
 from __future__ import annotations
 
 import ast
+import pkgutil
 import re
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from wasi_preview1.signatures import WASI_SNAPSHOT_PREVIEW1
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = ROOT / "wasihost"
 TABLE = re.compile(r"^\| room \|.*?\n\n", re.MULTILINE | re.DOTALL)
-UNLISTED = ("engines", "handlers", "isolation")  # they say it in a sentence, or have a file for each group of the spec
+UNLISTED = (
+    "engines",
+    "handlers",
+    "isolation",
+)  # a sentence names the modules, or there is one for each group of the spec
 PACKAGES = sorted(
     path.parent for path in HOST.rglob("__init__.py") if path.parent != HOST and path.parent.name not in UNLISTED
 )
-WITHOUT_TESTS = {"__init__", "__main__", "memory", "errors", "stats"}  # tested by what stands on them
+WITHOUT_TESTS = {"__init__", "__main__", "memory", "errors", "stats"}  # the tests of modules that use them test them
+ELSEWHERE = {
+    "PACKAGE",
+    "PyThreadState_SetAsyncExc",
+    "cc1plus",
+    "napi_",
+    "_abi",
+    "wasmtime_config_host_memory_creator_set",
+}
+"""Names in the pages that are not ours, or are given as what we did not take."""
 
 
 def rooms() -> list[list[str]]:
@@ -28,11 +42,9 @@ def rooms() -> list[list[str]]:
     return [[name.rstrip("/") for name in re.findall(r"`([\w/]+)`", first)] for first, _ in rows]
 
 
-def children(folder: Path) -> Iterator[str]:
+def children(folder: Path) -> set[str]:
     """The modules and packages in a package."""
-    for path in folder.iterdir():
-        if path.suffix == ".py" or (path / "__init__.py").exists():
-            yield path.stem
+    return {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
 
 
 def test_every_room_has_its_row() -> None:
@@ -53,12 +65,12 @@ def test_rows_are_in_the_order_of_imports() -> None:
 def test_a_package_lists_its_modules(package: Path) -> None:
     said = ast.get_docstring(ast.parse((package / "__init__.py").read_text()), clean=False)
     listed = re.findall(r"^    (\w+) +\S", said or "", re.MULTILINE)
-    assert sorted(listed) == sorted(set(children(package)) - {"__init__"})
+    assert sorted(listed) == sorted(children(package) - {"__init__"})
 
 
 def test_a_module_at_the_top_or_a_room_has_tests_of_its_name() -> None:
     missing = []
-    for name in set(children(HOST)) - WITHOUT_TESTS:
+    for name in children(HOST) - WITHOUT_TESTS:
         folder, file = ROOT / "tests" / name, ROOT / "tests" / f"test_{name}.py"
         if not folder.is_dir() and not file.exists():
             missing.append(name)
@@ -79,3 +91,42 @@ def test_modules_that_a_page_names_are_there(page: str) -> None:
     }
     for name in re.findall(r"`([a-z_]+\.py)`", text):
         assert name in files, name
+
+
+def written_words() -> set[str]:
+    """Every word of the code, its configuration and its tests, and the names of all files."""
+    words: set[str] = set()
+    for top in ("wasihost", "codegen", "generated", "tests", "Makefile", "pyproject.toml"):
+        for path in [ROOT / top, *(ROOT / top).rglob("*")]:
+            if path != Path(__file__) and path.is_file() and path.suffix in (".py", ".c", ".wat", ".toml", ""):
+                words |= {path.stem, *re.findall(r"\w+", path.read_text(errors="replace"))}
+    return words
+
+
+def test_names_in_backticks_are_in_the_code() -> None:
+    words = written_words() | ELSEWHERE
+    missing = []
+    for page in ("ARCHITECTURE.md", "RATIONALE.md"):
+        for quoted in re.findall(r"`([^`\n]+)`", (ROOT / page).read_text()):
+            missing += [(page, quoted, word) for word in re.findall(r"[A-Za-z_]\w+", quoted) if word not in words]
+    assert not missing
+
+
+def test_dotted_names_of_modules_can_be_imported() -> None:
+    rooms_ = sorted(children(HOST) - {"__init__", "__main__"})
+    for page in ("ARCHITECTURE.md", "RATIONALE.md"):
+        for name in re.findall(rf"`((?:{'|'.join(rooms_)})\.\w+(?:\.\w+)*)`", (ROOT / page).read_text()):
+            assert pkgutil.resolve_name(f"wasihost.{name}"), name
+
+
+@pytest.mark.parametrize("folder", [HOST / "isolation", ROOT / "codegen" / "witxgen"], ids=lambda path: path.name)
+def test_modules_without_a_list_are_named_in_the_architecture(folder: Path) -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    missing = [name for name in children(folder) if f"`{name}`" not in text and not name.startswith("__")]
+    assert not missing
+
+
+def test_handlers_have_a_module_for_each_prefix_of_the_spec() -> None:
+    prefixes = {name.partition("_")[0] for name in WASI_SNAPSHOT_PREVIEW1}
+    elsewhere = {"environ", "sched"}  # with `args` and with `proc`
+    assert children(HOST / "handlers") - {"__init__"} == prefixes - elsewhere
