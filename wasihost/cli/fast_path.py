@@ -1,6 +1,7 @@
-"""A command module from start to end, as fast as it can be: what the `wasihost` command does.
+"""Run a command module to its end with as few imports as possible: the plain run of the `wasihost` command.
 
-Rules of this file: nothing is imported that a plain run does not need.
+Rules of this file: nothing is imported that a plain run does not need. What it does is what `embedding.run` does,
+without captured output, host functions and statistics.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ def execute(
     on_compile: OnCompile | None = None,
     features: str = "",
 ) -> int:
-    """Run a command module exactly as `config` says. Returns its exit status; raises as `run` does.
+    """Run a command module exactly as `config` says. Returns its exit status; raises what `run` raises.
 
-    `features` are as `canonical_features` returns them.
+    `timeout` is in seconds; `features` are as `canonical_features` returns them.
     """
-    given = config.limits
+    limits = config.limits
     name = "guest" if isinstance(module, bytes) else os.path.basename(os.fspath(module))
     auditing.begins(name, config.args, None)
-    slower = timeout is not None or given.fuel is not None
-    mode = CompileMode(timeout is not None, given.fuel is not None, granted(given.stack, slower), features)
-    compiled = load(module, cache=cache, mode=mode, on_compile=on_compile, bounds=bounds_of(given))
+    interruptible = timeout is not None or limits.fuel is not None
+    mode = CompileMode(timeout is not None, limits.fuel is not None, granted(limits.stack, interruptible), features)
+    compiled = load(module, cache=cache, mode=mode, on_compile=on_compile, bounds=bounds_of(limits))
     with State(config=config) as state:
         deadline = None
         if timeout is not None:
@@ -47,11 +48,11 @@ def execute(
         code, ended = 0, ""
         try:
             try:
-                enter(compiled, state, scope=deadline, limits=EngineLimits(given.memory, given.fuel), label=name)
+                enter(compiled, state, scope=deadline, limits=EngineLimits(limits.memory, limits.fuel), label=name)
             except ExitError as end:
                 code = end.code
             if deadline is not None:
-                deadline.check()  # a call that cannot be ended took longer
+                deadline.check()  # raises if the time passed in a call that cannot be ended
         except BaseException as error:
             ended = type(error).__name__
             raise
