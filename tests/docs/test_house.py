@@ -96,7 +96,7 @@ def test_modules_that_a_page_names_are_there(page: str) -> None:
 def written_words() -> set[str]:
     """Every word of the code, its configuration and its tests, and the names of all files."""
     words: set[str] = set()
-    for top in ("wasihost", "codegen", "generated", "tests", "Makefile", "pyproject.toml"):
+    for top in ("wasihost", "codegen", "generated", "tests", "docs", "Makefile", "pyproject.toml", ".gitattributes"):
         for path in [ROOT / top, *(ROOT / top).rglob("*")]:
             if path != Path(__file__) and path.is_file() and path.suffix in (".py", ".c", ".wat", ".toml", ""):
                 words |= {path.stem, *re.findall(r"\w+", path.read_text(errors="replace"))}
