@@ -72,7 +72,7 @@ docs: $(READY)  ## Write docs/errnos.md from the table of the conformance tests
 
 site: $(READY) spelling  ## Build the documentation as a site in build/site; warnings are errors
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group site
-	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
+	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs build/site
 
 demo: $(READY)  ## Compile a small C program and run it with a preopened folder
 	$(BIN)/python tests/demo/demo.py
