@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from wasi_preview1.guest import Guest, Stub
 
     from wasihost.engines.wasmtime.module import Item
-    from wasihost.waiting.deadline import Deadline
+    from wasihost.waiting.cancel_scope import CancelScope
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,7 +70,7 @@ class Caller(NamedTuple):
 
     guest: Guest
     memory: Memory
-    deadline: Deadline
+    scope: CancelScope
 
 
 class Provider(Protocol):

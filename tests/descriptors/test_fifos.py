@@ -102,7 +102,7 @@ def test_with_nonblock_no_writer_is_an_end(raw: Raw, name: str) -> None:
 
 def test_a_deadline_ends_the_wait_for_the_first_writer(raw: Raw, name: str) -> None:
     fd = raw.open(name, rights=READ)
-    raw.state.handlers.deadline.start(time.monotonic_ns() + 50_000_000, RuntimeError("enough"))
+    raw.state.handlers.scope.start(time.monotonic_ns() + 50_000_000, RuntimeError("enough"))
     with pytest.raises(RuntimeError, match="enough"):
         raw.read(fd, 9)
 

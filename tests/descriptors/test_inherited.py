@@ -166,7 +166,7 @@ def test_two_guests_that_read_one_pipe_end_in_time(pipe: tuple[int, int]) -> Non
 
     def read() -> None:
         with Raw(ModuleConfig().with_stdin(Inherit(pipe[0]))) as raw:
-            raw.state.handlers.deadline.start(time.monotonic_ns() + 300_000_000, RuntimeError("enough"))
+            raw.state.handlers.scope.start(time.monotonic_ns() + 300_000_000, RuntimeError("enough"))
             with contextlib.suppress(RuntimeError):
                 while True:
                     raw.read(0, 1)

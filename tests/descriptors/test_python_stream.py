@@ -369,7 +369,7 @@ def test_text_with_a_hook_can_be_polled_in_the_middle_of_a_character() -> None:
         descriptor = raw.state.handlers.table.get(0)
         assert descriptor.host_fd() is None
         assert raw.read(0, 1) == "€".encode()[:1]
-        assert (descriptor.host_fd(), descriptor.available(), descriptor.ended()) == (None, 2, False)
+        assert (descriptor.host_fd(), descriptor.available(), descriptor.at_eof()) == (None, 2, False)
         assert raw.read(0, 9) == "€".encode()[1:]
 
 

@@ -51,12 +51,12 @@ def recv(raw: Raw, fd: int, size: int, flags: int = 0) -> tuple[int, int]:
 
 def ends_in_time(raw: Raw, call: Callable[[], object]) -> None:
     """It waits, until the deadline."""
-    raw.state.handlers.deadline.start(time.monotonic_ns() + 50_000_000, RuntimeError("enough"))
+    raw.state.handlers.scope.start(time.monotonic_ns() + 50_000_000, RuntimeError("enough"))
     begin = time.monotonic()
     with pytest.raises(RuntimeError, match="enough"):
         call()
     assert 0.05 <= time.monotonic() - begin < 10
-    raw.state.handlers.deadline.start(None, None)
+    raw.state.handlers.scope.start(None, None)
 
 
 def test_a_guest_that_goes_leaves_the_listener_as_others_need_it(listener: socket.socket) -> None:
@@ -161,7 +161,7 @@ def test_looking_for_all_of_a_lot_costs_little() -> None:
         raw.memory.extend(bytes(MIB))
         vectors = raw.iovecs((len(raw.memory) - MIB, MIB))
         begin = time.thread_time()
-        raw.state.handlers.deadline.start(time.monotonic_ns() + 200_000_000, RuntimeError("enough"))
+        raw.state.handlers.scope.start(time.monotonic_ns() + 200_000_000, RuntimeError("enough"))
         with pytest.raises(RuntimeError, match="enough"):
             raw.call("sock_recv", 3, *vectors, PEEK | WAITALL, 0x80, 0x84)
         assert time.thread_time() - begin < 0.1

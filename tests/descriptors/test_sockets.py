@@ -314,11 +314,11 @@ def test_rights_can_be_given_up(listener: socket.socket) -> None:
 
 def test_waiting_ends_with_the_guest(listener: socket.socket) -> None:
     with connected() as (raw, _):
-        raw.state.handlers.deadline.start(time.monotonic_ns() + 30_000_000, RuntimeError("enough"))
+        raw.state.handlers.scope.start(time.monotonic_ns() + 30_000_000, RuntimeError("enough"))
         with pytest.raises(RuntimeError, match="enough"):
             recv(raw, 9)
     with Raw(ModuleConfig().with_listener("web", listener)) as raw:
-        raw.state.handlers.deadline.start(time.monotonic_ns() + 30_000_000, RuntimeError("enough"))
+        raw.state.handlers.scope.start(time.monotonic_ns() + 30_000_000, RuntimeError("enough"))
         with pytest.raises(RuntimeError, match="enough"):
             accept(raw)
 

@@ -301,12 +301,12 @@ def test_a_file_object_on_a_pipe_is_waited_for(buffering: int) -> None:
         with Raw(ModuleConfig().with_stdout(file)) as raw:
             assert raw.write(1, b"after") == 5
             assert os.read(reads, 99) == b"before after"
-            deadline = raw.state.handlers.deadline
-            deadline.start(time.monotonic_ns() + 100_000_000, RuntimeError("enough"))
+            scope = raw.state.handlers.scope
+            scope.start(time.monotonic_ns() + 100_000_000, RuntimeError("enough"))
             vectors = raw.data(bytes(8192))
             with pytest.raises(RuntimeError, match="enough"):
                 _write_for_ever(raw, vectors)
-            deadline.start(None, None)
+            scope.start(None, None)
             assert raw.poll(writable(1, 1), clock(2, 1, 1000)) == [event(2, 0)]
             os.read(reads, 1 << 20)
             assert raw.poll(writable(1, 1), clock(2, 1, 10**10)) == [event(1, 2, nbytes=1)]
@@ -337,6 +337,6 @@ def test_a_read_of_an_object_that_comes_too_late_ends_the_guest() -> None:
             return b"late"
 
     with Raw(ModuleConfig().with_stdin(Late())) as raw:
-        raw.state.handlers.deadline.start(time.monotonic_ns() + 20_000_000, RuntimeError("enough"))
+        raw.state.handlers.scope.start(time.monotonic_ns() + 20_000_000, RuntimeError("enough"))
         with pytest.raises(RuntimeError, match="enough"):
             raw.read(0, 9)

@@ -20,7 +20,7 @@ from wasihost.engines.wasmtime.engine import CompileMode
 from wasihost.engines.wasmtime.epoch import epoch_thread
 from wasihost.engines.wasmtime.instance import EngineInstance, EngineLimits
 from wasihost.errors import LimitExceeded, LinkError, TimeoutExpired, TrapError
-from wasihost.waiting.deadline import Deadline
+from wasihost.waiting.cancel_scope import CancelScope
 
 GUEST = b"""(module
   (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
@@ -41,17 +41,17 @@ class Opened:
     def __init__(
         self, mode: CompileMode = INTERRUPTIBLE, limits: EngineLimits | None = None, host: Host | None = None
     ) -> None:
-        self.deadline = Deadline()
+        self.scope = CancelScope()
         self.host = host or Host(sched_yield=lambda _host: 0)
         self.instance = EngineInstance(
-            module.load(GUEST, mode=mode), self.host, scope=self.deadline, limits=limits or EngineLimits()
+            module.load(GUEST, mode=mode), self.host, scope=self.scope, limits=limits or EngineLimits()
         )  # fmt: skip
         self.instance.open()
 
     def within(self, seconds: float) -> TimeoutExpired:
         """Give the guest so much time; what it ends with."""
         reason = TimeoutExpired(["guest"], seconds)
-        self.deadline.start(time.monotonic_ns() + int(seconds * 1_000_000_000), reason)
+        self.scope.start(time.monotonic_ns() + int(seconds * 1_000_000_000), reason)
         return reason
 
 
@@ -95,7 +95,7 @@ def test_a_guest_that_computes_ends_at_its_deadline(guest: Opened) -> None:
             guest.instance.call("spin")
         assert caught.value is reason
         in_time(time.perf_counter() - begin, seconds, seconds + 0.1)
-    guest.deadline.start(None, None)
+    guest.scope.start(None, None)
     assert guest.instance.call("grow", 0) == 1
 
 
@@ -127,7 +127,7 @@ def test_another_thread_can_end_it(guest: Opened) -> None:
     reason = RuntimeError("enough")
 
     def end() -> None:
-        guest.deadline.end(reason)
+        guest.scope.cancel(reason)
         epoch_thread.interrupt()
 
     timer = threading.Timer(0.05, end)

@@ -13,7 +13,7 @@ from wasi_preview1.types import Errno
 from tests.fuzz import spec, worlds
 from tests.fuzz.raw_script import Line, parse
 from wasihost.handlers.fd import FdFunctions
-from wasihost.handlers.random import Random
+from wasihost.handlers.random import RandomFunctions
 
 CALL: list[Line] = parse("fd_tell 5 0x100\nrandom_get 0x200 8")
 kept: list[object] = []
@@ -62,7 +62,7 @@ def test_a_failed_call_that_wrote_something(monkeypatch: pytest.MonkeyPatch) -> 
         buf[0] = 0
         raise WasiError(Errno.IO)
 
-    monkeypatch.setattr(Random, "random_get", fill_and_fail)
+    monkeypatch.setattr(RandomFunctions, "random_get", fill_and_fail)
     with pytest.raises(worlds.Broken, match="random_get ended with IO and wrote 1 bytes from 0x200 on"):
         worlds.run(CALL, "memory")
 

@@ -121,7 +121,7 @@ def test_waiting_for_a_clock_of_the_processor_ends_and_is_limited() -> None:
         with pytest.raises(LimitExceeded, match="3600 seconds"):
             raw.poll(clock(1, PROCESS, HOUR))
     with Raw() as raw:
-        raw.state.handlers.deadline.start(time.monotonic_ns() + 20_000_000, RuntimeError("enough"))
+        raw.state.handlers.scope.start(time.monotonic_ns() + 20_000_000, RuntimeError("enough"))
         with pytest.raises(RuntimeError, match="enough"):
             raw.poll(clock(1, PROCESS, HOUR))
 
@@ -315,9 +315,9 @@ def test_what_was_ended_before_it_waits_does_not_wait(pipe: tuple[int, int]) -> 
     """Also if the reason is one that handlers make an errno of."""
     for reason in (RuntimeError("enough"), TimeoutError("enough"), OSError(5, "enough")):
         with Raw(ModuleConfig().with_stdin(Inherit(pipe[0]))) as raw:
-            deadline = raw.state.handlers.deadline
-            deadline.start(None, None)
-            deadline.end(reason)
+            scope = raw.state.handlers.scope
+            scope.start(None, None)
+            scope.cancel(reason)
             for act in (lambda: raw.poll(readable(1, 0)), lambda: raw.read(0, 1), lambda: raw.poll(clock(1, 1, HOUR))):
                 with pytest.raises(type(reason)) as caught:
                     act()
@@ -347,12 +347,12 @@ def test_a_poll_asked_before_is_answered_as_things_are_now(pipe: tuple[int, int]
 
 def test_any_number_of_ends_does_not_hold_whoever_ends(pipe: tuple[int, int]) -> None:
     with Raw(ModuleConfig().with_stdin(Inherit(pipe[0]))) as raw:
-        deadline = raw.state.handlers.deadline
-        deadline.start(None, None)
+        scope = raw.state.handlers.scope
+        scope.start(None, None)
         assert raw.poll(readable(1, 0), clock(2, MONOTONIC, 1000)) == [event(2, 0)]
         for _ in range(70_000):
-            deadline.end(RuntimeError("enough"))
-            deadline.start(None, None)
+            scope.cancel(RuntimeError("enough"))
+            scope.start(None, None)
         took, events = elapsed_by(raw, readable(1, 0), clock(2, MONOTONIC, TICK))
         assert events == [event(2, 0)]
         assert took >= TICK

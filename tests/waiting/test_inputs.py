@@ -175,7 +175,7 @@ def test_nonblock_does_not_wait(line: tuple[Any, Callable[[bytes], None]]) -> No
 def test_waiting_for_it_ends_with_the_guest(line: tuple[Any, Callable[[bytes], None]]) -> None:
     stream, _ = line
     with Raw(ModuleConfig().with_stdin(stream)) as raw:
-        raw.state.handlers.deadline.start(time.monotonic_ns() + 30_000_000, RuntimeError("enough"))
+        raw.state.handlers.scope.start(time.monotonic_ns() + 30_000_000, RuntimeError("enough"))
         with pytest.raises(RuntimeError, match="enough"):
             raw.poll(readable(1, 0))
 
@@ -235,7 +235,7 @@ class Unpacking(io.RawIOBase):
 def test_a_descriptor_is_not_taken_for_all_that_an_object_has() -> None:
     pipe = OnPipe(0)
     with Raw(ModuleConfig().with_stdin(Unpacking(pipe.stream.fileno(), b"packed"))) as raw:
-        raw.state.handlers.deadline.start(time.monotonic_ns() + LONG, RuntimeError("enough"))
+        raw.state.handlers.scope.start(time.monotonic_ns() + LONG, RuntimeError("enough"))
         assert raw.read(0, 3) == b"pac"
         assert raw.poll(readable(1, 0), clock(2, 1, LONG)) == [event(1, 1, nbytes=3)]
         assert raw.read(0, 9) == b"ked"
@@ -273,7 +273,7 @@ def test_a_hook_is_called_by_one_thread_at_a_time_and_loses_nothing(active: bool
         line = Strict()
         with Raw(ModuleConfig().with_stdin(line)) as raw:
             if active:
-                raw.state.handlers.deadline.start(time.monotonic_ns() + LONG, RuntimeError("enough"))
+                raw.state.handlers.scope.start(time.monotonic_ns() + LONG, RuntimeError("enough"))
             assert raw.poll(readable(1, 0), clock(2, 1, TICK // 2)) == [event(2, 0)]
             late = threading.Timer(number / 2000, send, (line,))
             late.start()
@@ -292,7 +292,7 @@ def test_a_hook_that_does_not_wait_is_not_asked_all_the_time() -> None:
 
     with Raw(ModuleConfig().with_stdin(Hasty())) as raw:
         assert raw.poll(readable(1, 0), clock(2, 1, 50 * TICK)) == [event(2, 0)]
-        raw.state.handlers.deadline.start(time.monotonic_ns() + 50 * TICK, RuntimeError("enough"))
+        raw.state.handlers.scope.start(time.monotonic_ns() + 50 * TICK, RuntimeError("enough"))
         with pytest.raises(RuntimeError, match="enough"):
             raw.read(0, 1)
     assert len(asked) < 200

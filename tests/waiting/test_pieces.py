@@ -18,7 +18,7 @@ from tests.support.timing import few_tries, in_time
 from wasihost import MemoryFS, ModuleConfig, State, TimeoutExpired, instantiate, run
 from wasihost.descriptors import host_directory
 from wasihost.vfs import nodes
-from wasihost.waiting.deadline import after
+from wasihost.waiting.cancel_scope import after
 from wasihost.waiting.pieces import PIECE
 
 MIB = 1 << 20
@@ -38,7 +38,7 @@ class Guest:
         self.memory = bytearray(65536 + size)
         self.size = size
         self.state = State(lambda: self.memory, config)
-        self.deadline = self.state.handlers.deadline
+        self.scope = self.state.handlers.scope
 
     def open(self, name: str, rights: int, fdflags: int = 0, oflags: int = 1) -> int:
         self.memory[1024 : 1024 + len(name)] = name.encode()
@@ -152,7 +152,7 @@ def test_what_is_large_ends_in_time(mounted: ModuleConfig, call: str) -> None:
 
 def ends_soon(one: Guest, call: Callable[[], object]) -> None:
     reason = TimeoutExpired(["guest"], SOON)
-    one.deadline.start(after(SOON), reason)
+    one.scope.start(after(SOON), reason)
     begun = time.monotonic()
     with pytest.raises(TimeoutExpired) as caught:
         call()
@@ -206,7 +206,7 @@ def test_a_long_listing_of_the_host_ends_in_time(tmp_path: Path, monkeypatch: py
     with guest(0, ModuleConfig().with_host_directory_preopen("/", tmp_path)) as one:
         assert one.state.fd_readdir(3, 4096, 64, 0, 16) == 0
         reason = TimeoutExpired(["guest"], 0)
-        one.deadline.start(after(0), reason)
+        one.scope.start(after(0), reason)
         with pytest.raises(TimeoutExpired):
             one.state.fd_readdir(3, 4096, 64, 0, 16)
 
@@ -217,7 +217,7 @@ def test_more_than_the_disk_has_is_not_begun(tmp_path: Path) -> None:
         assert one.state.fd_allocate(fd, 0, 1 << 60) in (22, 51)  # FBIG, NOSPC
         assert one.state.fd_allocate(fd, 0, 40 * MIB + 1) == 0
         assert (tmp_path / "a").stat().st_size == 40 * MIB + 1
-        one.deadline.start(after(0), TimeoutExpired(["guest"], 0))
+        one.scope.start(after(0), TimeoutExpired(["guest"], 0))
         with pytest.raises(TimeoutExpired):
             one.state.fd_allocate(fd, 0, 80 * MIB)
 

@@ -18,7 +18,7 @@ from wasihost.engines.wasmtime.run import execute as enter
 from wasihost.engines.wasmtime.stack import granted
 from wasihost.errors import ExitError, TimeoutExpired
 from wasihost.host.state import State
-from wasihost.waiting.deadline import after
+from wasihost.waiting.cancel_scope import after
 
 
 def execute(
@@ -41,18 +41,18 @@ def execute(
     mode = CompileMode(timeout is not None, limits.fuel is not None, granted(limits.stack, interruptible), features)
     compiled = load(module, cache=cache, mode=mode, on_compile=on_compile, bounds=bounds_of(limits))
     with State(config=config) as state:
-        deadline = None
+        scope = None
         if timeout is not None:
-            deadline = state.handlers.deadline
-            deadline.start(after(timeout), TimeoutExpired([os.fsdecode(arg) for arg in config.args], timeout))
+            scope = state.handlers.scope
+            scope.start(after(timeout), TimeoutExpired([os.fsdecode(arg) for arg in config.args], timeout))
         code, ended = 0, ""
         try:
             try:
-                enter(compiled, state, scope=deadline, limits=EngineLimits(limits.memory, limits.fuel), label=name)
+                enter(compiled, state, scope=scope, limits=EngineLimits(limits.memory, limits.fuel), label=name)
             except ExitError as end:
                 code = end.code
-            if deadline is not None:
-                deadline.check()  # raises if the time passed in a call that cannot be ended
+            if scope is not None:
+                scope.check()  # raises if the time passed in a call that cannot be ended
         except BaseException as error:
             ended = type(error).__name__
             raise

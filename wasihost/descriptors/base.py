@@ -2,7 +2,7 @@
 
 Rules of this folder: a descriptor knows its own object (a host fd, a stream, a node) and nothing of the table, of guest
 memory or of other kinds. Every method answers in host terms and raises `WasiError` or `OSError`. A kind overrides what
-it can do; the rest answers the errno of `missing`. Rights are checked by the handlers, before a method is called.
+it can do; the rest answers the errno of `unsupported`. Rights are checked by the handlers, before a method is called.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights, Sdflags, Whence
 
 from wasihost.descriptors import rights as kinds
-from wasihost.waiting.deadline import Deadline
+from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.pieces import PIECE
 
 NO_FLAGS = Fdflags(0)
@@ -28,15 +28,16 @@ class Descriptor:
 
     `rights` apply to itself, `inheriting` bounds what is opened through it; both are bits of `Rights` and only ever
     shrink. `given_up` are those that it could have, had the guest not given them up for it or for what it was opened
-    through. `KIND` are the rights that make sense for the kind: for a right outside it a call answers `missing`.
+    through. `KIND_RIGHTS` are the rights that make sense for the kind: a call that needs another raises
+    `unsupported`.
     """
 
     __slots__ = ("flags", "given_up", "inheriting", "rights")
 
-    KIND: ClassVar[int] = 0
+    KIND_RIGHTS: ClassVar[int] = 0
     OWNS: ClassVar[bool] = False
     """Whether it has an `fd` of this process that is closed with it."""
-    missing: ClassVar[Errno] = Errno.NOTSUP
+    unsupported: ClassVar[Errno] = Errno.NOTSUP
 
     def __init__(self, rights: int, inheriting: int = 0, flags: Fdflags = NO_FLAGS) -> None:
         self.rights = rights
@@ -50,16 +51,16 @@ class Descriptor:
         self.rights &= rights
         self.inheriting &= inheriting
 
-    def lacks(self, right: Rights) -> WasiError:
-        """The error for a call that needs `right`: NOTCAPABLE if it was given up, `missing` if the kind never has it,
-        else what Linux says of a descriptor that was not opened for this."""
+    def missing_right(self, right: Rights) -> WasiError:
+        """The error for a call that needs `right`: NOTCAPABLE if it was given up, `unsupported` if the kind never has
+        it, else what Linux says of a descriptor that was not opened for this."""
         if self.given_up & right:
             return WasiError(Errno.NOTCAPABLE)
-        if not self.KIND & right:
-            return WasiError(self.missing)
+        if not self.KIND_RIGHTS & right:
+            return WasiError(self.unsupported)
         return WasiError(Errno.INVAL if right & _SET_SIZE else Errno.BADF)
 
-    def attend(self, deadline: Deadline) -> None:
+    def set_scope(self, scope: CancelScope) -> None:
         """Called when a guest gets it: what waits, waits no longer than that."""
 
     def filetype(self) -> Filetype:
@@ -77,7 +78,7 @@ class Descriptor:
         """How many bytes a read would find at once, as far as it is known without reading."""
         return 0
 
-    def ended(self) -> bool:
+    def at_eof(self) -> bool:
         """Whether what it reads is known to have come to its end, where `host_fd` would not tell."""
         return False
 
@@ -85,61 +86,61 @@ class Descriptor:
 
     def read(self, buffers: list[memoryview]) -> int:
         """readv: fill the buffers from the current position; 0 is the end."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
     def write(self, buffers: list[memoryview]) -> int:
         """writev at the current position."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
     def pread(self, buffers: list[memoryview], offset: int) -> int:
         """preadv: the position stays."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
     def pwrite(self, buffers: list[memoryview], offset: int) -> int:
         """pwritev: the position stays."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
     def seek(self, offset: int, whence: Whence) -> int:
         """lseek: the new position."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
     def tell(self) -> int:
         """The position."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
     # -- attributes ------------------------------------------------------------------------------------------------
 
     def stat(self) -> Filestat:
         """fstat."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
     def set_flags(self, flags: Fdflags) -> None:
         """fcntl(F_SETFL)."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
     def set_size(self, size: int) -> None:
         """ftruncate."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
     def set_times(self, atim: int, mtim: int, which: Fstflags) -> None:
         """futimens; times in ns since 1970."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
     def advise(self, offset: int, size: int, advice: Advice) -> None:
         """posix_fadvise."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
     def allocate(self, offset: int, size: int) -> None:
         """posix_fallocate."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
     def sync(self) -> None:
         """fsync."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
     def datasync(self) -> None:
         """fdatasync."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
 
 _POSITION = Rights.FD_SEEK | Rights.FD_TELL | Rights.FD_ADVISE | Rights.FD_ALLOCATE
@@ -150,12 +151,12 @@ class Stream(Descriptor):
 
     __slots__ = ()
 
-    KIND: ClassVar[int] = kinds.STREAM
-    missing: ClassVar[Errno] = Errno.INVAL
+    KIND_RIGHTS: ClassVar[int] = kinds.STREAM
+    unsupported: ClassVar[Errno] = Errno.INVAL
 
-    def lacks(self, right: Rights) -> WasiError:
+    def missing_right(self, right: Rights) -> WasiError:
         """As POSIX tells lseek from fsync and ftruncate."""
-        return WasiError(Errno.SPIPE) if right & _POSITION & ~self.given_up else super().lacks(right)
+        return WasiError(Errno.SPIPE) if right & _POSITION & ~self.given_up else super().missing_right(right)
 
 
 class Socket(Stream):
@@ -165,19 +166,19 @@ class Socket(Stream):
 
     def accept(self, flags: Fdflags) -> Socket:
         """accept: a connection, with `flags`."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
     def receive(self, buffers: list[memoryview], peek: bool, wait_all: bool) -> tuple[int, bool]:
         """recvmsg: how many bytes, and whether a message was longer than the buffers."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
     def send(self, buffers: list[memoryview]) -> int:
         """sendmsg."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
     def shutdown(self, how: Sdflags) -> None:
         """shutdown, of one direction or both."""
-        raise WasiError(self.missing)
+        raise WasiError(self.unsupported)
 
 
 _NOT_OF_DIRECTORIES = Rights.FD_SEEK | Rights.FD_TELL | kinds.WRITE
@@ -198,20 +199,20 @@ class Directory(Descriptor):
 
     __slots__ = ("listing", "preopen", "read_only")
 
-    KIND: ClassVar[int] = int(kinds.DIRECTORY)
-    missing: ClassVar[Errno] = Errno.ISDIR
+    KIND_RIGHTS: ClassVar[int] = int(kinds.DIRECTORY)
+    unsupported: ClassVar[Errno] = Errno.ISDIR
 
     def __init__(self, preopen: str | None = None, read_only: bool = False) -> None:
-        super().__init__(self.KIND, _ALL)
+        super().__init__(self.KIND_RIGHTS, _ALL)
         self.preopen = preopen
         self.read_only = read_only
         self.listing: Listing | None = None
 
-    def lacks(self, right: Rights) -> WasiError:
+    def missing_right(self, right: Rights) -> WasiError:
         """BADF for a position, as wasmtime answers, and for writing, as directories are opened to be read only."""
         if right & _NOT_OF_DIRECTORIES:
             return WasiError(Errno.INVAL if right & _SET_SIZE else Errno.BADF)
-        return super().lacks(right)
+        return super().missing_right(right)
 
     def filetype(self) -> Filetype:
         """Always a directory."""
@@ -264,7 +265,7 @@ class Directory(Descriptor):
         raise WasiError(Errno.NOTSUP)
 
 
-def one_piece(buffers: list[memoryview]) -> memoryview:
+def joined(buffers: list[memoryview]) -> memoryview:
     """The buffers joined, or as many of the first as are not too much: the guest asks for the rest again.
 
     They may overlap, so a small guest could name any amount.

@@ -29,7 +29,7 @@ from wasihost.sandbox import operations, read_only, resolve
 from wasihost.sandbox.bounds import Bounds, is_harmless, kernel_file_system, mount_number
 from wasihost.sandbox.names import is_itself
 from wasihost.sandbox.times import set_times
-from wasihost.waiting.deadline import Deadline
+from wasihost.waiting.cancel_scope import CancelScope
 
 _READ, _WRITE = int(Rights.FD_READ), int(Rights.FD_WRITE)
 _CREAT, _DIRECTORY, _EXCL, _TRUNC = (int(flag) for flag in (Oflags.CREAT, Oflags.DIRECTORY, Oflags.EXCL, Oflags.TRUNC))
@@ -56,19 +56,19 @@ class HostDirectory(Directory):
     `bounds` are those of the mount it was reached through.
     """
 
-    __slots__ = ("bounds", "deadline", "fd")
+    __slots__ = ("bounds", "fd", "scope")
 
     OWNS: ClassVar[bool] = True
 
     def __init__(self, fd: int, read_only: bool, bounds: Bounds, preopen: str | None = None) -> None:
         super().__init__(preopen, read_only)
-        self.deadline: Deadline | None = None
+        self.scope: CancelScope | None = None
         self.fd = fd
         self.bounds = bounds
 
-    def attend(self, deadline: Deadline) -> None:
+    def set_scope(self, scope: CancelScope) -> None:
         """Opening waits no longer than that, and listing takes no longer."""
-        self.deadline = deadline
+        self.scope = scope
 
     def close(self) -> None:
         """close(2), once."""
@@ -136,9 +136,9 @@ class HostDirectory(Directory):
 
     def _open_leased(self, path: str, how: int, follow: bool, held: list[int]) -> int:
         """Try until the other process has given its lease back, or the system has taken it, a minute later."""
-        deadline = self.deadline if self.deadline is not None else Deadline()
+        scope = self.scope if self.scope is not None else CancelScope()
         while True:
-            deadline.sleep(_LEASE_PAUSE)
+            scope.sleep(_LEASE_PAUSE)
             with contextlib.suppress(BlockingIOError):
                 return resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow, self.bounds, held)
 
@@ -157,8 +157,8 @@ class HostDirectory(Directory):
         with os.scandir(self.fd) as found:
             for entry in found:
                 out.append((os.fsencode(entry.name), entry.inode(), _entry_type(entry)))
-                if not len(out) % CHECKED and self.deadline is not None:
-                    self.deadline.check()
+                if not len(out) % CHECKED and self.scope is not None:
+                    self.scope.check()
         return out
 
     def stat(self) -> Filestat:

@@ -16,7 +16,7 @@ from wasihost.descriptors import rights as kinds
 from wasihost.descriptors.base import MAX_OFFSET, Descriptor
 from wasihost.descriptors.hoststat import filestat_of, stamps
 from wasihost.sandbox.times import set_times
-from wasihost.waiting.deadline import Deadline
+from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.pieces import PIECE, are_large, each
 
 _APPEND = int(Fdflags.APPEND)
@@ -35,9 +35,9 @@ class HostFile(Descriptor):
     `read_only` says that it lies below a read-only mount; it was opened to be read then.
     """
 
-    __slots__ = ("deadline", "fd", "kind", "position", "read_only")
+    __slots__ = ("fd", "kind", "position", "read_only", "scope")
 
-    KIND: ClassVar[int] = kinds.FILE
+    KIND_RIGHTS: ClassVar[int] = kinds.FILE
 
     OWNS: ClassVar[bool] = True
 
@@ -51,15 +51,15 @@ class HostFile(Descriptor):
         read_only: bool = False,
     ) -> None:
         self.rights, self.inheriting, self.flags, self.given_up = rights, 0, flags, 0  # as Descriptor, without a call
-        self.deadline: Deadline | None = None
+        self.scope: CancelScope | None = None
         self.fd = fd
         self.kind = kind
         self.position = 0
         self.read_only = read_only
 
-    def attend(self, deadline: Deadline) -> None:
+    def set_scope(self, scope: CancelScope) -> None:
         """What is large ends with it."""
-        self.deadline = deadline
+        self.scope = scope
 
     def filetype(self) -> Filetype:
         """A regular file, or a block device."""
@@ -94,7 +94,7 @@ class HostFile(Descriptor):
     def write(self, buffers: list[memoryview]) -> int:
         """pwritev at the position kept here; with APPEND the host finds the end, atomically up to a piece."""
         if (len(buffers) != 1 or len(buffers[0]) > PIECE) and are_large(buffers):
-            return each(buffers, self.deadline, lambda piece, _: self.write([piece]))
+            return each(buffers, self.scope, lambda piece, _: self.write([piece]))
         if self.flags & _APPEND:
             size = os.writev(self.fd, buffers)
             if size:  # a write of nothing leaves the position where it is
@@ -111,7 +111,7 @@ class HostFile(Descriptor):
         """preadv(2); INVAL for an offset beyond 2**63-1."""
         start = file_offset(offset)
         if (len(buffers) != 1 or len(buffers[0]) > PIECE) and are_large(buffers):
-            return each(buffers, self.deadline, lambda piece, done: _preadv(self.fd, [piece], start + done))
+            return each(buffers, self.scope, lambda piece, done: _preadv(self.fd, [piece], start + done))
         return _preadv(self.fd, buffers, start)
 
     def pwrite(self, buffers: list[memoryview], offset: int) -> int:
@@ -129,7 +129,7 @@ class HostFile(Descriptor):
 
     def _pwrite(self, buffers: list[memoryview], start: int) -> int:
         if (len(buffers) != 1 or len(buffers[0]) > PIECE) and are_large(buffers):
-            return each(buffers, self.deadline, lambda piece, done: _pwrite(self.fd, piece, start + done))
+            return each(buffers, self.scope, lambda piece, done: _pwrite(self.fd, piece, start + done))
         return _pwritev(self.fd, buffers, start)
 
     def seek(self, offset: int, whence: Whence) -> int:
@@ -176,7 +176,7 @@ class HostFile(Descriptor):
 
     def allocate(self, offset: int, size: int) -> None:
         """posix_fallocate(2); INVAL for size 0, NOTSUP where the host does not have it."""
-        allocate(self.fd, offset, size, self.deadline)
+        allocate(self.fd, offset, size, self.scope)
 
     def sync(self) -> None:
         """fsync(2)."""
@@ -200,7 +200,7 @@ def advise(fd: int, offset: int, size: int, advice: Advice) -> None:
         os.posix_fadvise(fd, offset, size, _ADVICE[advice])
 
 
-def allocate(fd: int, offset: int, size: int, deadline: Deadline | None) -> None:
+def allocate(fd: int, offset: int, size: int, scope: CancelScope | None) -> None:
     """posix_fallocate(2); INVAL for size 0 and for an end beyond 2**63-1, NOTSUP where the host does not have it.
 
     What is large is done in pieces, after a look whether the file system can have so much.
@@ -215,8 +215,8 @@ def allocate(fd: int, offset: int, size: int, deadline: Deadline | None) -> None
     if size > room.f_bavail * room.f_frsize + os.fstat(fd).st_blocks * 512:
         raise WasiError(Errno.NOSPC)
     for at in range(offset, end, _ALLOCATED):
-        if deadline is not None:
-            deadline.check()
+        if scope is not None:
+            scope.check()
         os.posix_fallocate(fd, at, min(_ALLOCATED, end - at))
 
 

@@ -28,7 +28,7 @@ from wasihost.descriptors.host_file import (
 )
 from wasihost.descriptors.hoststat import filestat_of, filetype_of, stamps
 from wasihost.sandbox.times import set_times
-from wasihost.waiting.deadline import Deadline, ready_now
+from wasihost.waiting.cancel_scope import CancelScope, ready_now
 from wasihost.waiting.pieces import are_large, each
 from wasihost.waiting.poller import bytes_to_read
 
@@ -50,7 +50,7 @@ class HostStream(Stream):
     before a call that waits would not do: somebody else may take what there was.
     """
 
-    __slots__ = ("_now", "_of_file", "deadline", "fd", "kind")
+    __slots__ = ("_now", "_of_file", "fd", "kind", "scope")
 
     OWNS: ClassVar[bool] = True
 
@@ -58,13 +58,13 @@ class HostStream(Stream):
         super().__init__(rights, 0, flags)
         self.fd = fd
         self.kind = kind
-        self.deadline: Deadline | None = None
-        self._of_file: Deadline | None = None
+        self.scope: CancelScope | None = None
+        self._of_file: CancelScope | None = None
         self._now = bool(_NOW)
 
-    def attend(self, deadline: Deadline) -> None:
+    def set_scope(self, scope: CancelScope) -> None:
         """Reads and writes wait no longer than that. A regular file is always ready, and moved in pieces."""
-        self.deadline, self._of_file = (None, deadline) if self.kind == Filetype.REGULAR_FILE else (deadline, None)
+        self.scope, self._of_file = (None, scope) if self.kind == Filetype.REGULAR_FILE else (scope, None)
 
     def filetype(self) -> Filetype:
         """As it was when it was opened."""
@@ -88,17 +88,17 @@ class HostStream(Stream):
 
     def read(self, buffers: list[memoryview]) -> int:
         """readv(2)."""
-        if self.deadline is None or not self.deadline.active:
+        if self.scope is None or not self.scope.active:
             return os.readv(self.fd, buffers)
-        return self._until(select.POLLIN, os.readv, os.preadv, buffers)
+        return self._retry_when_ready(select.POLLIN, os.readv, os.preadv, buffers)
 
     def write(self, buffers: list[memoryview]) -> int:
         """writev(2); where the guest can be ended, as much as goes without waiting."""
-        if self.deadline is None or not self.deadline.active:
+        if self.scope is None or not self.scope.active:
             return os.write(self.fd, buffers[0]) if len(buffers) == 1 else os.writev(self.fd, buffers)
-        return self._until(select.POLLOUT, os.writev, os.pwritev, buffers)
+        return self._retry_when_ready(select.POLLOUT, os.writev, os.pwritev, buffers)
 
-    def _until(
+    def _retry_when_ready(
         self,
         event: int,
         plain: Callable[[int, list[memoryview]], int],
@@ -115,7 +115,7 @@ class HostStream(Stream):
                     self._wait(event)
                 elif not ready_now(self.fd, event):
                     raise WasiError(Errno.AGAIN)
-                return plain(self.fd, buffers if event == select.POLLIN else certain(buffers))
+                return plain(self.fd, buffers if event == select.POLLIN else _one_pipe_write(buffers))
             except BlockingIOError:
                 if not waits:
                     raise
@@ -127,8 +127,8 @@ class HostStream(Stream):
             self._wait(event)
 
     def _wait(self, event: int) -> None:
-        if self.deadline is not None:
-            self.deadline.wait(self.fd, event)
+        if self.scope is not None:
+            self.scope.wait(self.fd, event)
 
     def stat(self) -> Filestat:
         """fstat(2)."""
@@ -198,15 +198,15 @@ class HostDevice(HostStream):
 
     __slots__ = ("read_only",)
 
-    KIND: ClassVar[int] = kinds.FILE
+    KIND_RIGHTS: ClassVar[int] = kinds.FILE
 
     def __init__(self, fd: int, rights: int, kind: Filetype, flags: Fdflags, *, read_only: bool = False) -> None:
         super().__init__(fd, rights, kind, flags)
         self.read_only = read_only
 
-    def lacks(self, right: Rights) -> WasiError:
+    def missing_right(self, right: Rights) -> WasiError:
         """As for a file."""
-        return Descriptor.lacks(self, right)
+        return Descriptor.missing_right(self, right)
 
     def set_times(self, atim: int, mtim: int, which: Fstflags) -> None:
         """futimens(2)."""
@@ -261,12 +261,12 @@ class InheritedStream(HostStream):
             if are_large(buffers):
                 return each(buffers, self._of_file, lambda piece, _: os.readv(self.fd, [piece]))
             return os.readv(self.fd, buffers)
-        if not self.flags and (self.deadline is None or not self.deadline.active):
+        if not self.flags and (self.scope is None or not self.scope.active):
             try:
                 return os.readv(self.fd, buffers)
             except BlockingIOError:
                 pass  # others who have it open made it so
-        return self._until(select.POLLIN, os.readv, os.preadv, buffers)
+        return self._retry_when_ready(select.POLLIN, os.readv, os.preadv, buffers)
 
     def write(self, buffers: list[memoryview]) -> int:
         """writev(2); with NONBLOCK, AGAIN where it would wait, else as much as goes without waiting."""
@@ -276,12 +276,12 @@ class InheritedStream(HostStream):
             if are_large(buffers):
                 return each(buffers, self._of_file, lambda piece, _: os.write(self.fd, piece))
             return os.writev(self.fd, buffers)
-        if not self.flags and (self.deadline is None or not self.deadline.active):
+        if not self.flags and (self.scope is None or not self.scope.active):
             try:
                 return os.write(self.fd, buffers[0]) if len(buffers) == 1 else os.writev(self.fd, buffers)
             except BlockingIOError:
                 pass
-        return self._until(select.POLLOUT, os.writev, os.pwritev, buffers)
+        return self._retry_when_ready(select.POLLOUT, os.writev, os.pwritev, buffers)
 
     def set_flags(self, flags: Fdflags) -> None:
         """Kept here; NOTSUP for the synchronous flags."""
@@ -290,7 +290,7 @@ class InheritedStream(HostStream):
         self.flags = flags | self._appends
 
 
-def certain(buffers: list[memoryview]) -> list[memoryview]:
+def _one_pipe_write(buffers: list[memoryview]) -> list[memoryview]:
     """As much as a pipe that is ready takes for certain without waiting."""
     return [next((buffer for buffer in buffers if len(buffer)), memoryview(b""))[: select.PIPE_BUF]]
 

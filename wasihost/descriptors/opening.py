@@ -22,7 +22,7 @@ from wasihost.descriptors.host_directory import NotForGuests, open_host_director
 from wasihost.descriptors.host_stream import inherit
 from wasihost.descriptors.python_stream import BytesInput, NullStream, ReaderInput, WriterOutput
 from wasihost.errors import ConfigError
-from wasihost.waiting.stream_objects import CallableReader, TextReader, is_text, plain_fd, why_not
+from wasihost.waiting.stream_objects import CallableReader, TextReader, is_text, underlying_fd, why_not
 
 if TYPE_CHECKING:
     from wasihost.config.sockets import NamedSocket
@@ -70,10 +70,10 @@ def input_of(stdin: Stdin | None) -> Descriptor:
     if isinstance(stdin, bytes):
         return BytesInput(stdin)
     _refuse(stdin, "input", "read")
-    given: Any = stdin
-    if not hasattr(given, "read"):
-        return ReaderInput(CallableReader(given))
-    return ReaderInput(TextReader(given) if is_text(given) else given)
+    reader: Any = stdin
+    if not hasattr(reader, "read"):
+        return ReaderInput(CallableReader(reader))
+    return ReaderInput(TextReader(reader) if is_text(reader) else reader)
 
 
 def output_of(stdout: Stdout | None, fd: int) -> Descriptor:
@@ -83,7 +83,7 @@ def output_of(stdout: Stdout | None, fd: int) -> Descriptor:
     if isinstance(stdout, Inherit):
         return _inherited(stdout, fd, Rights.FD_WRITE)
     _refuse(stdout, "output", "write")
-    plain = plain_fd(stdout)
+    plain = underlying_fd(stdout)
     if plain is None or not _waits(plain):
         return WriterOutput(stdout)
     return inherit(plain, Rights.FD_WRITE, stdout)
@@ -124,9 +124,9 @@ def _inherited_socket(fd: int, direction: Rights) -> Descriptor:
 
 def open_socket(one: NamedSocket) -> Descriptor:
     """The descriptor of a socket that a config has."""
-    from wasihost.descriptors.sockets import given
+    from wasihost.descriptors.sockets import duplicate_of
 
     try:
-        return given(one.socket)
+        return duplicate_of(one.socket)
     except OSError as error:
         raise ConfigError(f"the socket {one.name} cannot be given: {error.strerror}; is it closed?") from error

@@ -17,9 +17,9 @@ from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Rights
 from wasihost.common.unpatched import select
 from wasihost.config.streams import Reader, TextStream, Writer
 from wasihost.descriptors import rights as kinds
-from wasihost.descriptors.base import Stream, one_piece
+from wasihost.descriptors.base import Stream, joined
 from wasihost.errors import ConfigError
-from wasihost.waiting.deadline import Deadline, ready_now
+from wasihost.waiting.cancel_scope import CancelScope, ready_now
 from wasihost.waiting.pieces import PIECE, copy, each
 from wasihost.waiting.stream_objects import LONGEST, TextWriter, counts_bytes, encoded, is_text
 
@@ -51,17 +51,17 @@ class PythonStream(Stream):
 class BytesInput(PythonStream):
     """Standard input from memory."""
 
-    __slots__ = ("_data", "_position", "deadline")
+    __slots__ = ("_data", "_position", "scope")
 
     def __init__(self, data: bytes) -> None:
         super().__init__(_OTHERS | Rights.FD_READ)
-        self.deadline: Deadline | None = None
+        self.scope: CancelScope | None = None
         self._data = memoryview(data)
         self._position = 0
 
-    def attend(self, deadline: Deadline) -> None:
+    def set_scope(self, scope: CancelScope) -> None:
         """Copying what is large ends with it."""
-        self.deadline = deadline
+        self.scope = scope
 
     def available(self) -> int:
         """What is left."""
@@ -74,7 +74,7 @@ class BytesInput(PythonStream):
             chunk = self._data[self._position : self._position + len(buffer)]
             size = len(chunk)
             if size > PIECE:
-                copy(buffer, chunk, self.deadline)
+                copy(buffer, chunk, self.scope)
             else:
                 buffer[:size] = chunk
             self._position += size
@@ -90,11 +90,11 @@ class ReaderInput(PythonStream):
     How to know that it has something is found out when the guest first wants to: `waiting.inputs` is loaded then.
     """
 
-    __slots__ = ("_gives_text", "_read", "_reader", "_readiness", "_rest", "deadline")
+    __slots__ = ("_gives_text", "_read", "_reader", "_readiness", "_rest", "scope")
 
     def __init__(self, reader: Reader) -> None:
         super().__init__(_OTHERS | Rights.FD_READ)
-        self.deadline: Deadline | None = None
+        self.scope: CancelScope | None = None
         self._reader = reader
         self._readiness: Ready | None = None
         self._gives_text = False
@@ -105,21 +105,21 @@ class ReaderInput(PythonStream):
         direct = getattr(reader, "read1", None) if hasattr(own, "read1") or not hasattr(own, "read") else None
         self._read: Callable[[int], Any] = direct or reader.read
         if _AHEAD in sys.modules:  # else no run has read anything ahead
-            from wasihost.waiting.input_thread import left_behind
+            from wasihost.waiting.input_thread import unpark
 
-            if (left := left_behind(reader)) is not None:
-                self._readiness, self._read = left, left.reading(self._read)
+            if (left := unpark(reader)) is not None:
+                self._readiness, self._read = left, left.wrap_read(self._read)
 
-    def attend(self, deadline: Deadline) -> None:
+    def set_scope(self, scope: CancelScope) -> None:
         """Where the object says how to wait for it, no longer than that; else looked at when its `read` returns."""
-        self.deadline = deadline
+        self.scope = scope
 
     def close(self) -> None:
         """The object stays open: it is the embedder's. Nobody waits for it any more."""
         if self._readiness is not None:
-            from wasihost.waiting.input_thread import leave
+            from wasihost.waiting.input_thread import park
 
-            leave(self._reader, self._readiness)
+            park(self._reader, self._readiness)
 
     @property
     def readiness(self) -> Ready:
@@ -128,7 +128,7 @@ class ReaderInput(PythonStream):
             from wasihost.waiting.inputs import readiness_of
 
             self._readiness = readiness_of(self._reader)
-            self._read = self._readiness.reading(self._read)
+            self._read = self._readiness.wrap_read(self._read)
         return self._readiness
 
     def host_fd(self) -> int | None:
@@ -139,9 +139,9 @@ class ReaderInput(PythonStream):
         """As far as the object tells."""
         return len(self._rest) or self.readiness.available()
 
-    def ended(self) -> bool:
+    def at_eof(self) -> bool:
         """If the end was read ahead."""
-        return not self._rest and self.readiness.ended()
+        return not self._rest and self.readiness.at_eof()
 
     def set_flags(self, flags: Fdflags) -> None:
         """NONBLOCK: a read answers AGAIN where the object is known to have nothing. NOTSUP for any other."""
@@ -182,19 +182,19 @@ class ReaderInput(PythonStream):
         return encoded(data) if isinstance(data, str) else data
 
     def _next(self, size: int) -> Any:
-        deadline = self.deadline if self.deadline is not None and self.deadline.active else None
+        scope = self.scope if self.scope is not None and self.scope.active else None
         if self.flags:
             fd = self.readiness.fd()
             if fd is not None and not ready_now(fd, select.POLLIN):
                 return None
-        if deadline is not None or self._readiness is not None:
-            self.readiness.settle(deadline)
+        if scope is not None or self._readiness is not None:
+            self.readiness.wait_before_read(scope)
         try:
             data = self._read(size)
         except io.UnsupportedOperation as error:
             raise _misused(self._reader, "input", "read", error) from error
-        if deadline is not None:
-            deadline.check()
+        if scope is not None:
+            scope.check()
         return data
 
 
@@ -205,11 +205,11 @@ class WriterOutput(PythonStream):
     being of the wrong type, it is given the same as str, and all that follows. Nothing is written to try.
     """
 
-    __slots__ = ("_flush", "_may_refuse", "_other", "_stream", "_text", "_write", "deadline")
+    __slots__ = ("_flush", "_may_refuse", "_other", "_stream", "_text", "_write", "scope")
 
     def __init__(self, stream: Writer | TextStream | Callable[[bytes], object]) -> None:
         super().__init__(_OTHERS | Rights.FD_WRITE)
-        self.deadline: Deadline | None = None
+        self.scope: CancelScope | None = None
         own: Any = getattr(stream, "write", None)
         function: Any = stream if own is None else own
         if own is None and getattr(stream, "__name__", "") == "write":
@@ -230,16 +230,16 @@ class WriterOutput(PythonStream):
                 self._write = text.write
             self._text = text
 
-    def attend(self, deadline: Deadline) -> None:
+    def set_scope(self, scope: CancelScope) -> None:
         """Writing what is large ends with it."""
-        self.deadline = deadline
+        self.scope = scope
 
     def write(self, buffers: list[memoryview]) -> int:
         """One `write` of the object, or one for each piece; its flush, if it has one, so that the bytes are there when
         the call returns."""
-        all_ = buffers[0] if len(buffers) == 1 else one_piece(buffers)
+        all_ = buffers[0] if len(buffers) == 1 else joined(buffers)
         if len(all_) > PIECE:
-            return each([all_], self.deadline, lambda piece, _: self.write([piece]))
+            return each([all_], self.scope, lambda piece, _: self.write([piece]))
         data = bytes(all_)
         try:
             taken = self._write(data)

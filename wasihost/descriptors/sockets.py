@@ -22,9 +22,9 @@ from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Sdflags
 from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import select, threading
 from wasihost.descriptors import rights as kinds
-from wasihost.descriptors.base import Socket, one_piece
+from wasihost.descriptors.base import Socket, joined
 from wasihost.descriptors.hoststat import filestat_of
-from wasihost.waiting.deadline import Deadline
+from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.poller import bytes_to_read
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ _NO_LINGER = struct.pack("ii", 0, 0)
 class HostSocket(Socket):
     """What both kinds share. `socket` is a duplicate, owned and closed by this object."""
 
-    __slots__ = ("deadline", "fd", "socket")
+    __slots__ = ("fd", "scope", "socket")
 
     OWNS: ClassVar[bool] = True
 
@@ -51,11 +51,11 @@ class HostSocket(Socket):
         super().__init__(rights, inheriting, flags)
         self.socket = sock
         self.fd = sock.fileno()
-        self.deadline = Deadline()
+        self.scope = CancelScope()
 
-    def attend(self, deadline: Deadline) -> None:
+    def set_scope(self, scope: CancelScope) -> None:
         """No call waits longer than that."""
-        self.deadline = deadline
+        self.scope = scope
 
     def filetype(self) -> Filetype:
         """A stream, or datagrams."""
@@ -79,7 +79,7 @@ class HostSocket(Socket):
         """close(2)."""
         self.socket.close()
 
-    def _until(self, event: int, call: Callable[[], T]) -> T:
+    def _retry_when_ready(self, event: int, call: Callable[[], T]) -> T:
         """What `call` answers once it does not have to wait; with NONBLOCK, AGAIN if it has to."""
         while True:
             try:
@@ -87,21 +87,21 @@ class HostSocket(Socket):
             except BlockingIOError:
                 if self.flags & _NONBLOCK:
                     raise
-            self.deadline.wait(self.fd, event)
+            self.scope.wait(self.fd, event)
 
 
 class Connected(HostSocket):
     """A socket with a peer."""
 
-    __slots__ = ("_met", "_stream")
+    __slots__ = ("_pending_error", "_stream")
 
-    KIND = kinds.SOCKET
-    missing = Errno.INVAL
+    KIND_RIGHTS = kinds.SOCKET
+    unsupported = Errno.INVAL
 
     def __init__(self, sock: _socket.socket, flags: Fdflags) -> None:
         super().__init__(sock, kinds.SOCKET, 0, flags)
         self._stream = sock.type == socket.SOCK_STREAM
-        self._met: OSError | None = None  # an error after a part, which the system tells only once
+        self._pending_error: OSError | None = None  # an error after a part, which the system tells only once
 
     def available(self) -> int:
         """FIONREAD: of datagrams, the first."""
@@ -109,7 +109,7 @@ class Connected(HostSocket):
 
     def host_fd(self) -> int | None:
         """The fd; None if there is an error to be told."""
-        return self.fd if self._met is None else None
+        return self.fd if self._pending_error is None else None
 
     def read(self, buffers: list[memoryview]) -> int:
         """recv(2)."""
@@ -121,8 +121,8 @@ class Connected(HostSocket):
 
     def receive(self, buffers: list[memoryview], peek: bool, wait_all: bool) -> tuple[int, bool]:
         """recvmsg(2). WAITALL is for streams, and not for NONBLOCK, as POSIX has it."""
-        if self._met is not None:
-            raise self._met_before()
+        if self._pending_error is not None:
+            raise self._take_pending_error()
         if self._stream and len(buffers) == 1 and not (peek or wait_all):  # a server's usual way
             try:
                 return self.socket.recv_into(buffers[0], 0, _NO_WAIT), False
@@ -133,31 +133,31 @@ class Connected(HostSocket):
         if self._stream and not filled:
             return 0, False
         flags = _NO_WAIT | _PEEK if peek else _NO_WAIT
-        size, _, told, _ = self._until(select.POLLIN, partial(self.socket.recvmsg_into, filled, 0, flags))
+        size, _, told, _ = self._retry_when_ready(select.POLLIN, partial(self.socket.recvmsg_into, filled, 0, flags))
         if not self._stream:
             return size, bool(told & _TRUNC)
         if wait_all and size and not self.flags & _NONBLOCK:
             size = self._all_peeked(filled, size) if peek else self._all(filled, size)
         return size, False
 
-    def _met_before(self) -> OSError:
-        error, self._met = self._met, None
+    def _take_pending_error(self) -> OSError:
+        error, self._pending_error = self._pending_error, None
         assert error is not None
         return error
 
     def _all(self, buffers: list[memoryview], size: int) -> int:
         """Fill them; less if the end or an error comes before, which the next call meets again."""
-        rest = rest_of(buffers, size)
+        rest = buffers_after(buffers, size)
         while rest:
             try:
-                more = self._until(select.POLLIN, partial(self.socket.recvmsg_into, rest, 0, _NO_WAIT))[0]
+                more = self._retry_when_ready(select.POLLIN, partial(self.socket.recvmsg_into, rest, 0, _NO_WAIT))[0]
             except OSError as error:
-                self._met = error
+                self._pending_error = error
                 break
             if not more:
                 break
             size += more
-            rest = rest_of(rest, more)
+            rest = buffers_after(rest, more)
         return size
 
     def _all_peeked(self, buffers: list[memoryview], size: int) -> int:
@@ -169,7 +169,7 @@ class Connected(HostSocket):
             elif over:
                 break
             else:
-                self.deadline.sleep(_AGAIN_SOON)
+                self.scope.sleep(_AGAIN_SOON)
         return size
 
     def _no_more(self) -> bool:
@@ -183,8 +183,10 @@ class Connected(HostSocket):
         Of datagrams, one as a whole: MSGSIZE if it is too long.
         """
         if not self._stream:
-            return self._until(select.POLLOUT, partial(self.socket.sendmsg, buffers[:_IOV_MAX], (), _NO_WAIT))
-        data, sent = buffers[0] if len(buffers) == 1 else one_piece(buffers), 0
+            return self._retry_when_ready(
+                select.POLLOUT, partial(self.socket.sendmsg, buffers[:_IOV_MAX], (), _NO_WAIT)
+            )
+        data, sent = buffers[0] if len(buffers) == 1 else joined(buffers), 0
         while True:
             try:
                 sent += self.socket.send(data[sent:] if sent else data, _NO_WAIT)
@@ -197,9 +199,9 @@ class Connected(HostSocket):
                 if not sent:
                     raise
                 if not isinstance(error, BrokenPipeError):  # which the next send meets again by itself
-                    self._met = error
+                    self._pending_error = error
                 return sent
-            self.deadline.wait(self.fd, select.POLLOUT)
+            self.scope.wait(self.fd, select.POLLOUT)
 
     def shutdown(self, how: Sdflags) -> None:
         """shutdown(2)."""
@@ -215,19 +217,19 @@ class Listener(HostSocket):
 
     __slots__ = ("_key", "_lingers")
 
-    KIND = kinds.LISTENER
-    missing = Errno.NOTCONN
+    KIND_RIGHTS = kinds.LISTENER
+    unsupported = Errno.NOTCONN
 
     def __init__(self, sock: _socket.socket, flags: Fdflags) -> None:
         super().__init__(sock, kinds.LISTENER, kinds.SOCKET, flags)
         self._lingers = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)[:4] != _NO_LINGER[:4]
-        self._key: _Key | None = _take(self.fd)
+        self._key: _Key | None = _acquire_nonblocking(self.fd)
 
     def close(self) -> None:
         """close(2); it waits again if it did, after the last guest of this process that had it."""
         key, self._key = self._key, None
         if key is not None:
-            _give_back(key, self.fd)
+            _release_nonblocking(key, self.fd)
         super().close()
 
     def accept(self, flags: Fdflags) -> Connected:
@@ -237,7 +239,7 @@ class Listener(HostSocket):
         """
         if flags & ~_NONBLOCK:
             raise WasiError(Errno.INVAL)
-        sock = self._until(select.POLLIN, self._accept)
+        sock = self._retry_when_ready(select.POLLIN, self._accept)
         if self._lingers:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         return Connected(sock, flags)
@@ -262,7 +264,7 @@ def _after_fork() -> None:
     _sharing = threading.Lock()  # another thread of the parent may have held it
 
 
-def _take(fd: int) -> _Key:
+def _acquire_nonblocking(fd: int) -> _Key:
     about = os.fstat(fd)
     key = about.st_dev, about.st_ino
     with _sharing:
@@ -272,7 +274,7 @@ def _take(fd: int) -> _Key:
     return key
 
 
-def _give_back(key: _Key, fd: int) -> None:
+def _release_nonblocking(key: _Key, fd: int) -> None:
     with _sharing:
         count, waited = _shared.pop(key)
         if count > 1:
@@ -281,7 +283,7 @@ def _give_back(key: _Key, fd: int) -> None:
             os.set_blocking(fd, True)
 
 
-def rest_of(buffers: list[memoryview], size: int) -> list[memoryview]:
+def buffers_after(buffers: list[memoryview], size: int) -> list[memoryview]:
     """What of the buffers is left after `size` bytes."""
     rest = []
     for buffer in buffers:
@@ -308,12 +310,12 @@ def inherited(fd: int) -> HostSocket:
     """A duplicate of this process' own descriptor, which is a socket."""
     [sock] = map(partial(_socket.socket, -1, -1, -1), map(os.dup, (fd,)))
     try:
-        return given(sock)
+        return duplicate_of(sock)
     finally:
         sock.close()
 
 
-def given(sock: _socket.socket) -> HostSocket:
+def duplicate_of(sock: _socket.socket) -> HostSocket:
     """The embedder's socket as a guest's, which begins with NONBLOCK if the embedder has said `setblocking(False)`."""
     waits = os.get_blocking(sock.fileno())
     own = _owning(sock, map(os.dup, (sock.fileno(),)))

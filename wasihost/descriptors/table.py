@@ -17,7 +17,7 @@ from wasi_preview1.types import Errno
 
 from wasihost.descriptors.base import Descriptor, Directory, Listing
 from wasihost.descriptors.reserve import reserve
-from wasihost.waiting.deadline import Deadline
+from wasihost.waiting.cancel_scope import CancelScope
 
 DEFAULT_LIMIT = 1024
 _LISTINGS = 16 << 20
@@ -41,17 +41,17 @@ class _Open(dict[int, Descriptor]):
 class FdTable:
     """Descriptor numbers -> descriptors. The hot path reads `open` directly, which spares it a call."""
 
-    __slots__ = ("_freed", "_met", "_next", "deadline", "limit", "open")
+    __slots__ = ("_freed", "_met", "_next", "limit", "open", "scope")
 
     def __init__(
-        self, limit: int | None = DEFAULT_LIMIT, deadline: Deadline | None = None, met: set[str] | None = None
+        self, limit: int | None = DEFAULT_LIMIT, scope: CancelScope | None = None, met: set[str] | None = None
     ) -> None:
         self.open = _Open()
         self.limit = sys.maxsize if limit is None else limit
         self._met = met if met is not None else set()  # gets the name of the limit when a guest meets it
         self._freed: list[int] = []
         self._next = 0
-        self.deadline = deadline if deadline is not None else Deadline()
+        self.scope = scope if scope is not None else CancelScope()
 
     def get(self, fd: int) -> Descriptor:
         """The descriptor; BADF if the number is not open."""
@@ -80,7 +80,7 @@ class FdTable:
             fd = self._next
             self._next += 1
         self.open[fd] = descriptor
-        descriptor.attend(self.deadline)
+        descriptor.set_scope(self.scope)
         if descriptor.OWNS and descriptor.fd > reserve.high:  # type: ignore[attr-defined]  # see OWNS
             reserve.note(descriptor.fd)  # type: ignore[attr-defined]
         return fd

@@ -14,7 +14,7 @@ from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstf
 
 from wasihost.common.logs import warn
 from wasihost.descriptors import rights as kinds
-from wasihost.descriptors.base import MAX_OFFSET, Descriptor, Directory, DirectoryEntry, one_piece
+from wasihost.descriptors.base import MAX_OFFSET, Descriptor, Directory, DirectoryEntry, joined
 from wasihost.descriptors.host_file import SYNCHRONOUS, file_offset
 from wasihost.descriptors.hoststat import stamps
 from wasihost.descriptors.reported import CHECKED, file_size, filestat
@@ -24,7 +24,7 @@ from wasihost.vfs.interruption import interrupted_by
 from wasihost.vfs.mounting import VirtualSource, root_of
 from wasihost.vfs.names import is_entry
 from wasihost.vfs.resolve import node_at
-from wasihost.waiting.deadline import Deadline
+from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.pieces import PIECE, each
 
 _APPEND = int(Fdflags.APPEND)
@@ -76,16 +76,16 @@ def set_node_times(node: nodes.Node, times: tuple[int, int]) -> None:
 class VirtualDirectory(Directory):
     """An open directory of a virtual tree."""
 
-    __slots__ = ("deadline", "node")
+    __slots__ = ("node", "scope")
 
     def __init__(self, node: nodes.Directory, read_only: bool, preopen: str | None = None) -> None:
         super().__init__(preopen, read_only)
-        self.deadline: Deadline | None = None
+        self.scope: CancelScope | None = None
         self.node = node
 
-    def attend(self, deadline: Deadline) -> None:
+    def set_scope(self, scope: CancelScope) -> None:
         """Opening and listing take no longer than that."""
-        self.deadline = deadline
+        self.scope = scope
 
     def entries(self) -> list[DirectoryEntry]:
         """No stat per entry."""
@@ -93,8 +93,8 @@ class VirtualDirectory(Directory):
         out = [(b".", self.node.inode, Filetype.DIRECTORY), (b"..", above.inode, Filetype.DIRECTORY)]
         for name, node in _entries(self.node):
             out.append((name, node.inode, filetype_of(node)))
-            if not len(out) % CHECKED and self.deadline is not None:
-                self.deadline.check()
+            if not len(out) % CHECKED and self.scope is not None:
+                self.scope.check()
         return out
 
     def open(self, path: str, follow: bool, oflags: Oflags, rights: int, flags: Fdflags, held: list[int]) -> Descriptor:
@@ -111,10 +111,10 @@ class VirtualDirectory(Directory):
         if isinstance(node, nodes.Directory):
             return VirtualDirectory(node, self.read_only)
         assert isinstance(node, nodes.File)  # all that `open_node` answers besides
-        if node.opens_at_once() or self.deadline is None:
+        if node.opens_at_once() or self.scope is None:
             opened = node.open(writing=writing)
         else:
-            with interrupted_by(self.deadline.check):
+            with interrupted_by(self.scope.check):
                 opened = node.open(writing=writing)
         try:
             if truncate:
@@ -207,20 +207,20 @@ class VirtualDirectory(Directory):
 class VirtualFile(Descriptor):
     """An open file of a virtual tree. `read_only` says that it lies below a read-only mount."""
 
-    __slots__ = ("deadline", "node", "position", "read_only")
+    __slots__ = ("node", "position", "read_only", "scope")
 
-    KIND: ClassVar[int] = kinds.FILE
+    KIND_RIGHTS: ClassVar[int] = kinds.FILE
 
     def __init__(self, node: nodes.File, rights: int, flags: Fdflags, *, read_only: bool) -> None:
         super().__init__(rights, 0, flags)
-        self.deadline: Deadline | None = None
+        self.scope: CancelScope | None = None
         self.node = node
         self.position = 0
         self.read_only = read_only
 
-    def attend(self, deadline: Deadline) -> None:
+    def set_scope(self, scope: CancelScope) -> None:
         """What is large ends with it."""
-        self.deadline = deadline
+        self.scope = scope
 
     def filetype(self) -> Filetype:
         """A regular file."""
@@ -243,11 +243,11 @@ class VirtualFile(Descriptor):
     def write(self, buffers: list[memoryview]) -> int:
         """At the position; at the end with APPEND, up to a piece of bytes in one step."""
         if self.flags & _APPEND:
-            data = buffers[0] if len(buffers) == 1 else one_piece(buffers)
+            data = buffers[0] if len(buffers) == 1 else joined(buffers)
             if not len(data):
                 return 0
             if len(data) > PIECE:
-                return each([data], self.deadline, lambda piece, _: self.write([piece]))
+                return each([data], self.scope, lambda piece, _: self.write([piece]))
             at, size = self.node.appendfrom(data)
             self.position = at + size
             return size
@@ -260,7 +260,7 @@ class VirtualFile(Descriptor):
         wanted = sum(map(len, buffers))
         file_offset(offset + wanted)
         if wanted > PIECE:
-            return each(buffers, self.deadline, lambda piece, done: self.node.readinto(offset + done, piece))
+            return each(buffers, self.scope, lambda piece, done: self.node.readinto(offset + done, piece))
         at = start = offset
         for buffer in buffers:
             size = self.node.readinto(at, buffer) if len(buffer) else 0
@@ -274,7 +274,7 @@ class VirtualFile(Descriptor):
         given = sum(map(len, buffers))
         file_offset(offset + given)
         if given > PIECE:
-            return each(buffers, self.deadline, lambda piece, done: self.node.writefrom(offset + done, piece))
+            return each(buffers, self.scope, lambda piece, done: self.node.writefrom(offset + done, piece))
         at = start = offset
         for buffer in buffers:
             if not len(buffer):

@@ -17,7 +17,7 @@ from wasihost.common.unpatched import threading
 from wasihost.errors import WasihostError
 
 if TYPE_CHECKING:
-    from wasihost.waiting.deadline import Endable
+    from wasihost.waiting.cancel_scope import Endable
 
 T = TypeVar("T")
 

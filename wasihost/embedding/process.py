@@ -27,7 +27,7 @@ from wasihost.outcomes import outcome
 if TYPE_CHECKING:
     from wasihost.stats import Stats
     from wasihost.vfs.changes import Changes
-    from wasihost.waiting.deadline import Endable
+    from wasihost.waiting.cancel_scope import Endable
 
 In = TypeVar("In")
 Out = TypeVar("Out")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wasihost.stats import Stats
     from wasihost.vfs import Lazy
     from wasihost.vfs.changes import Changes
-    from wasihost.waiting.deadline import Endable
+    from wasihost.waiting.cancel_scope import Endable
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wasihost.config import Stdin, Stdout
     from wasihost.vfs import Lazy
     from wasihost.vfs.changes import Changes
-    from wasihost.waiting.deadline import Endable
+    from wasihost.waiting.cancel_scope import Endable
 
 
 class Cancelled(WasihostError):

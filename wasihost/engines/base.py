@@ -41,7 +41,7 @@ class Guest(Protocol):
 
 
 class CancelCheck(Protocol):
-    """When a guest has to end; see `wasihost.waiting.deadline`."""
+    """When a guest has to end; see `wasihost.waiting.cancel_scope`."""
 
     @property
     def expires(self) -> int | None:

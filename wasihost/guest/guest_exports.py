@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from wasihost.engines.wasmtime.instance import EngineInstance
     from wasihost.engines.wasmtime.module import Item
-    from wasihost.waiting.deadline import Deadline
+    from wasihost.waiting.cancel_scope import CancelScope
 
 _SLOTS = {"i32": "i", "i64": "q", "f32": "f", "f64": "d"}
 
@@ -28,16 +28,16 @@ _SLOTS = {"i32": "i", "i64": "q", "f32": "f", "f64": "d"}
 class GuestExports:
     """The functions that a guest exports, under the name of an import module. `Instance.as_imports` makes it."""
 
-    def __init__(self, module: str, engine: EngineInstance, deadline: Deadline) -> None:
+    def __init__(self, module: str, engine: EngineInstance, scope: CancelScope) -> None:
         self.module = import_module_name(module)
         self._engine = engine
-        self._deadline = deadline
+        self._scope = scope
 
     def bind(self, wanted: Iterable[Item], caller: Caller) -> Bound:
         """LinkError for what it does not export, or with another type."""
-        return {item.name: self._one(item, caller.deadline) for item in wanted if item.kind == "func"}
+        return {item.name: self._one(item, caller.scope) for item in wanted if item.kind == "func"}
 
-    def _one(self, item: Item, above: Deadline) -> tuple[Signature, Stub]:
+    def _one(self, item: Item, above: CancelScope) -> tuple[Signature, Stub]:
         exports = self._engine.module.exports
         found = exports.get(item.name)
         if found is None or found.kind != "func":
@@ -55,19 +55,19 @@ class GuestExports:
         slots, answers = ("".join(_SLOTS[one] for one in types) for types in (item.params, item.results))
         return Signature(item.params, item.results, slots, answers), self._stub(function, above)
 
-    def _stub(self, function: Callable[..., Any], above: Deadline) -> Stub:
-        engine, deadline, module = self._engine, self._deadline, self.module
+    def _stub(self, function: Callable[..., Any], above: CancelScope) -> Stub:
+        engine, scope, module = self._engine, self._scope, self.module
 
         def stub(*numbers: int | float) -> Any:
             if above.expires is not None and not engine.interruptible:
                 raise ConfigError(f"the guest that stands for {module} cannot be ended in time: instantiate it with a "
                                   "timeout, too")  # fmt: skip
             with engine.exclusive():  # its deadline is whose who is in it
-                before = above.lend(deadline)
+                before = above.cover(scope)
                 try:
                     return function(*numbers)
                 finally:
-                    above.take_back(deadline, before)
+                    above.uncover(scope, before)
 
         return stub
 

@@ -21,7 +21,7 @@ from wasihost.guest.options import RunSetup, check_seconds
 from wasihost.guest.preloading import for_runs
 from wasihost.host.state import State
 from wasihost.outcomes import printable
-from wasihost.waiting.deadline import after
+from wasihost.waiting.cancel_scope import after
 
 if TYPE_CHECKING:
     from wasihost.engines.allocator import Allocator
@@ -72,7 +72,7 @@ class Instance:
         auditing.begins(module.name, config.args, None)
         try:
             self.state = State(config=config, stats=self._stats if setup.stats else None)
-            self._deadline = self.state.handlers.deadline
+            self._scope = self.state.handlers.scope
             # After the State, which says at once which directory is missing: compiling may take minutes.
             compiled = module.compiled(
                 interruptible=made is not None or timeout is not None or signals_may_interrupt(),
@@ -86,7 +86,7 @@ class Instance:
                 self._find_allocator()  # LinkError if there is no such export
             host, offered = self._host(compiled, setup.imports)
             self._engine = EngineInstance(
-                compiled, host, start, scope=self._deadline, limits=limits, label=module.name, offered=offered
+                compiled, host, start, scope=self._scope, limits=limits, label=module.name, offered=offered
             )
             if made is not None:
                 made(self)
@@ -107,7 +107,7 @@ class Instance:
         from wasihost.imports import Caller
 
         joined = StateWithImports(
-            self.state, imports, compiled.imports, Caller(self.state.guest, self.memory, self._deadline)
+            self.state, imports, compiled.imports, Caller(self.state.guest, self.memory, self._scope)
         )
         return joined, joined.offered
 
@@ -210,7 +210,7 @@ class Instance:
         """
         from wasihost.engines.wasmtime.epoch import epoch_thread
 
-        self._deadline.end(reason, permanently=permanently or for_good)
+        self._scope.cancel(reason, permanently=permanently or for_good)
         epoch_thread.interrupt()
         self._engine.check_ended()
 
@@ -236,15 +236,15 @@ class Instance:
                 reason = TimeoutExpired(_text(self._setup.config.args), timeout)
             try:
                 if nested:
-                    before = self._deadline.narrow(end, reason)
+                    before = self._scope.shorten(end, reason)
                     try:
                         self._look_again()
                         value = call(*args)
                     finally:
-                        self._deadline.widen(before)
+                        self._scope.restore(before)
                     _in_time(end, reason)
                     return value
-                self._deadline.start(end, reason)
+                self._scope.start(end, reason)
                 try:
                     value = call(*args)
                     if end is not None:
@@ -254,7 +254,7 @@ class Instance:
                     _in_time(end, reason)
                     raise
                 finally:
-                    self._deadline.start(None, None)  # its reason's traceback holds this frame, and so the deadline
+                    self._scope.start(None, None)  # its reason's traceback holds this frame, and so the scope
                     self._stats.wall += (time.monotonic_ns() - wall) / 1_000_000_000
                     self._stats.cpu += time.thread_time() - cpu
             except BaseException as error:
@@ -287,7 +287,7 @@ class Instance:
         """
         from wasihost.guest.guest_exports import GuestExports
 
-        return GuestExports(module, self._engine, self._deadline)
+        return GuestExports(module, self._engine, self._scope)
 
     # -- what there is of it ---------------------------------------------------------------------------------------
 

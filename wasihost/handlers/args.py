@@ -38,7 +38,7 @@ def sizes(strings: tuple[bytes, ...]) -> tuple[Size, Size]:
     return len(strings), sum(map(len, strings)) + len(strings)
 
 
-class Args(ArgsHandlers):
+class ArgsFunctions(ArgsHandlers):
     """The guest's arguments, which do not change while it runs."""
 
     __slots__ = ()
@@ -53,7 +53,7 @@ class Args(ArgsHandlers):
         return self.args_sizes
 
 
-class Environ(EnvironHandlers):
+class EnvironFunctions(EnvironHandlers):
     """The guest's environment, which does not change while it runs."""
 
     __slots__ = ()

@@ -14,7 +14,7 @@ _LAST: Final = 0xFFFFFFFFFFFFFFFF
 """ns: the year 2554."""
 
 
-class Clock(ClockHandlers):
+class ClockFunctions(ClockHandlers):
     """Reads `clocks`; the precision a guest asks for is never less than what it gets."""
 
     __slots__ = ()

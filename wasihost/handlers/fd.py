@@ -59,7 +59,7 @@ class FdFunctions(FdHandlers):
     def _with_right(self, fd: Fd, right: Rights) -> Descriptor:
         descriptor = self.table.get(fd)
         if not descriptor.rights & right:
-            raise descriptor.lacks(right)
+            raise descriptor.missing_right(right)
         return descriptor
 
     # -- reading and writing ---------------------------------------------------------------------------------------
@@ -67,39 +67,39 @@ class FdFunctions(FdHandlers):
     def fd_read(self, fd: Fd, iovs: IovecArray) -> Size:
         descriptor = self.table.open[fd]
         if not descriptor.rights & _READ:
-            raise descriptor.lacks(_READ)
+            raise descriptor.missing_right(_READ)
         return descriptor.read(iovs)
 
     def fd_write(self, fd: Fd, iovs: CiovecArray) -> Size:
         descriptor = self.table.open[fd]
         if not descriptor.rights & _WRITE:
-            raise descriptor.lacks(_WRITE)
+            raise descriptor.missing_right(_WRITE)
         return descriptor.write(iovs)
 
     def fd_pread(self, fd: Fd, iovs: IovecArray, offset: Filesize) -> Size:
         descriptor = self.table.get(fd)
         if descriptor.rights & _READ_AND_SEEK != _READ_AND_SEEK:
-            raise descriptor.lacks(_SEEK if descriptor.rights & _READ else _READ)
+            raise descriptor.missing_right(_SEEK if descriptor.rights & _READ else _READ)
         return descriptor.pread(iovs, offset)
 
     def fd_pwrite(self, fd: Fd, iovs: CiovecArray, offset: Filesize) -> Size:
         descriptor = self.table.get(fd)
         if descriptor.rights & _WRITE_AND_SEEK != _WRITE_AND_SEEK:
-            raise descriptor.lacks(_SEEK if descriptor.rights & _WRITE else _WRITE)
+            raise descriptor.missing_right(_SEEK if descriptor.rights & _WRITE else _WRITE)
         return descriptor.pwrite(iovs, offset)
 
     def fd_seek(self, fd: Fd, offset: Filedelta, whence: Whence) -> Filesize:
         # FD_TELL is enough where the position does not move.
         descriptor = self.table.open[fd]
         if not descriptor.rights & _SEEK and not (offset == 0 and whence == 1 and descriptor.rights & _TELL):
-            raise descriptor.lacks(_SEEK)
+            raise descriptor.missing_right(_SEEK)
         return descriptor.seek(offset, whence)
 
     def fd_tell(self, fd: Fd) -> Filesize:
         # FD_SEEK implies FD_TELL.
         descriptor = self.table.open[fd]
         if not descriptor.rights & _SEEK_OR_TELL:
-            raise descriptor.lacks(_TELL)
+            raise descriptor.missing_right(_TELL)
         return descriptor.tell()
 
     def fd_advise(self, fd: Fd, offset: Filesize, len: Filesize, advice: Advice) -> None:
@@ -143,7 +143,7 @@ class FdFunctions(FdHandlers):
     def fd_filestat_get(self, fd: Fd) -> Filestat:
         descriptor = self.table.open[fd]
         if not descriptor.rights & _FILESTAT_GET:
-            raise descriptor.lacks(_FILESTAT_GET)
+            raise descriptor.missing_right(_FILESTAT_GET)
         return descriptor.stat()
 
     def fd_filestat_set_size(self, fd: Fd, size: Filesize) -> None:
@@ -176,9 +176,9 @@ class FdFunctions(FdHandlers):
         # buffer ends: a full buffer means that there is more.
         directory = self.table.directory(fd)
         if not directory.rights & Rights.FD_READDIR:
-            raise directory.lacks(Rights.FD_READDIR)
+            raise directory.missing_right(Rights.FD_READDIR)
         if cookie == 0 or directory.listing is None:
-            self.table.keep_listing(directory, packed(directory.entries(), self.table.deadline.check))
+            self.table.keep_listing(directory, packed(directory.entries(), self.table.scope.check))
         assert directory.listing is not None
         entries, starts = directory.listing
         if cookie >= len(starts):

@@ -49,7 +49,7 @@ class PathFunctions(PathHandlers):
         if not isinstance(directory, Directory):
             raise WasiError(Errno.NOTDIR)
         if not directory.rights & right:
-            raise directory.lacks(right)
+            raise directory.missing_right(right)
         # A character is four bytes at most, so short paths need not be encoded to be measured.
         if len(path) * 4 > self.max_path and len(os.fsencode(path)) > self.max_path:
             self.met.add("path")
@@ -71,9 +71,9 @@ class PathFunctions(PathHandlers):
         # directory. `fs_rights_inheriting` is ignored: no toolchain's library names all rights that it later uses.
         directory = self._directory(fd, _OPEN, path)
         if oflags & _CREAT and not directory.rights & _CREATE_FILE:
-            raise directory.lacks(_CREATE_FILE)
+            raise directory.missing_right(_CREATE_FILE)
         if oflags & _TRUNC and not directory.rights & _SET_SIZE:
-            raise directory.lacks(_SET_SIZE)
+            raise directory.missing_right(_SET_SIZE)
         table = self.table
         table.check_room(directory)
         passed = directory.inheriting

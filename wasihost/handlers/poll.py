@@ -29,20 +29,20 @@ from wasihost.descriptors.base import Descriptor
 from wasihost.descriptors.oserrno import errno_of
 from wasihost.descriptors.table import FdTable
 from wasihost.errors import LimitExceeded
+from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.clocks import Clocks
-from wasihost.waiting.deadline import Deadline
-from wasihost.waiting.poller import ANYWAY, CLOSED, GONE, TO_READ, TO_WRITE, Bits, Waiter
+from wasihost.waiting.poller import ALWAYS_REPORTED, CLOSED, HANGUP, READABLE, WRITABLE, Events, Poller
 
 _QUIET = Eventrwflags(0)
 _NOTHING = EventFdReadwrite(0, _QUIET)
 _SUCCESS, _CLOCK, _READ, _WRITE = Errno.SUCCESS, Eventtype.CLOCK, Eventtype.FD_READ, Eventtype.FD_WRITE
 _ABSOLUTE = Subclockflags.SUBSCRIPTION_CLOCK_ABSTIME
-_REALTIME, _GO_ON = Clockid.REALTIME, (Clockid.REALTIME, Clockid.MONOTONIC)
-_HANGUP = Eventrwflags.FD_READWRITE_HANGUP
+_REALTIME, _RUNNING_CLOCKS = Clockid.REALTIME, (Clockid.REALTIME, Clockid.MONOTONIC)
+_AT_EOF = Eventrwflags.FD_READWRITE_HANGUP
 _READING = int(Rights.POLL_FD_READWRITE | Rights.FD_READ)
 _WRITING = int(Rights.POLL_FD_READWRITE | Rights.FD_WRITE)
-_TOLD_READING, _TOLD_WRITING = TO_READ | ANYWAY, TO_WRITE | ANYWAY
-_KEPT, _KEPT_SIZE = 8, 512
+_READ_EVENTS, _WRITE_EVENTS = READABLE | ALWAYS_REPORTED, WRITABLE | ALWAYS_REPORTED
+_CACHED_POLLS, _CACHED_SIZE = 8, 512
 """Polls that are kept decoded, and how many subscriptions such a one has at most."""
 _SLICE = 10_000_000_000
 """ns after which the system's wall clock is looked at again by who waits for a time of it: it may have been set."""
@@ -59,7 +59,7 @@ _Wait: TypeAlias = tuple[int, bool, Descriptor, int]
 # Members of enums are bound to names above because a server polls before every piece that it moves.
 
 
-class Poll(PollHandlers):
+class PollFunctions(PollHandlers):
     """Works on `table` and `clocks`. `polls` are those of late, by what lay in the guest's memory.
 
     A guest's number sizes nothing of the host's: at most `max_subscriptions` in one call, at most `max_sleep` ns.
@@ -69,12 +69,12 @@ class Poll(PollHandlers):
 
     table: FdTable
     clocks: Clocks
-    deadline: Deadline
+    scope: CancelScope
     max_sleep: int
     max_subscriptions: int
     met: set[str]
     polls: dict[bytes, list[_Polled]]
-    waiter: Waiter
+    poller: Poller
 
     def poll_oneoff(self, in_: ConstPointer[Subscription], out: Pointer[Event], nsubscriptions: Size) -> Size:
         # INVAL for no subscription, or too many; LimitExceeded for a wait longer than the limit.
@@ -84,7 +84,7 @@ class Poll(PollHandlers):
             raise WasiError(Errno.INVAL)
         if nsubscriptions == 1 and not self.polls:  # so far it has only slept
             userdata, wanted = in_.load()
-            if isinstance(wanted, SubscriptionUClockCase) and wanted.value.id in _GO_ON:
+            if isinstance(wanted, SubscriptionUClockCase) and wanted.value.id in _RUNNING_CLOCKS:
                 self._sleep(wanted.value)
                 out.store(make(Event, (userdata, _SUCCESS, _CLOCK, _NOTHING)))
                 return 1
@@ -94,7 +94,7 @@ class Poll(PollHandlers):
 
     def _events(self, in_: ConstPointer[Subscription], count: Size) -> list[Event]:
         """A server asks for the same again and again, and decoding is most of what that costs: it is done once."""
-        if count > _KEPT_SIZE:
+        if count > _CACHED_SIZE:
             return self._decoded(in_.read(count))
         image = in_.raw_bytes(count)
         polls = self.polls.get(image)
@@ -103,7 +103,7 @@ class Poll(PollHandlers):
         subscriptions = in_.read(count)
         if any(isinstance(one.u, SubscriptionUClockCase) for one in subscriptions):
             return self._decoded(subscriptions)
-        if len(self.polls) >= _KEPT:
+        if len(self.polls) >= _CACHED_POLLS:
             self.polls.clear()
         polls = self.polls[image] = [_polled(one) for one in subscriptions]
         return self._without_clocks(polls)
@@ -119,7 +119,7 @@ class Poll(PollHandlers):
                 continue
             clock = wanted.value
             delay = self._delay(clock)
-            if clock.id in _GO_ON:
+            if clock.id in _RUNNING_CLOCKS:
                 timers.append((delay, userdata, clock))
             else:
                 now = self.clocks.now[clock.id]
@@ -131,14 +131,14 @@ class Poll(PollHandlers):
     def _without_clocks(self, polls: Sequence[_Polled]) -> list[Event]:
         events, waits, wanted = self._watch(polls)
         if waits:
-            _tell(events, waits, self.waiter.wait(wanted, 0 if events else None))
+            _collect(events, waits, self.poller.wait(wanted, 0 if events else None))
         return events
 
-    def _watch(self, polls: Sequence[_Polled]) -> tuple[list[Event], list[_Wait], Bits]:
+    def _watch(self, polls: Sequence[_Polled]) -> tuple[list[Event], list[_Wait], Events]:
         """What is ready or wrong at once, and what is to be waited for."""
         events: list[Event] = []
         waits: list[_Wait] = []
-        wanted: Bits = {}
+        wanted: Events = {}
         table = self.table.open
         for userdata, writes, number in polls:
             try:
@@ -153,7 +153,7 @@ class Poll(PollHandlers):
             if fd is None:
                 events.append(_ready(userdata, writes, descriptor, 0))
             else:
-                mask = TO_WRITE if writes else TO_READ
+                mask = WRITABLE if writes else READABLE
                 wanted[fd] = wanted[fd] | mask if fd in wanted else mask
                 waits.append((fd, writes, descriptor, userdata))
         return events, waits, wanted
@@ -171,11 +171,11 @@ class Poll(PollHandlers):
                 waited = min(waited, _SLICE)
             if until and waited != 0:
                 found, waited = self._compute(wanted, waited, until)
-                _tell(events, waits, found)
+                _collect(events, waits, found)
             elif wanted:
-                _tell(events, waits, self._wait(wanted, waited))
+                _collect(events, waits, self._wait(wanted, waited))
             elif waited:
-                self._rest(waited)
+                self._rest_for(waited)
             due = [userdata for now, target, userdata in computing if now() >= target]
             passed = waited or 0
             if not (events or due) or not passed:
@@ -197,19 +197,19 @@ class Poll(PollHandlers):
         delay = self._delay(clock)
         if not (self.clocks.wall_is_set and _is_wall_time(clock)):
             if delay:
-                self._rest(delay)
+                self._rest_for(delay)
             return
         while delay:
             self._check_sleep(delay)
-            self._rest(min(delay, _SLICE))
+            self._rest_for(min(delay, _SLICE))
             delay = self._delay(clock)
 
-    def _rest(self, duration: int) -> None:
+    def _rest_for(self, duration: int) -> None:
         """Sleep in the guest's way, which may be the embedder's."""
         self._check_sleep(duration)
         self.clocks.sleep(duration)
-        if self.deadline.active:
-            self.deadline.check()
+        if self.scope.active:
+            self.scope.check()
 
     def _check_sleep(self, duration: int) -> None:
         if duration > self.max_sleep:
@@ -222,22 +222,22 @@ class Poll(PollHandlers):
             return max(0, clock.timeout - self.clocks.now[clock.id]())
         return clock.timeout
 
-    def _wait(self, wanted: Bits, timeout: int | None) -> Bits:
-        """`Waiter.wait`. An embedder's way of sleeping has its own idea of time, so it is asked instead of the host."""
+    def _wait(self, wanted: Events, timeout: int | None) -> Events:
+        """`Poller.wait`. An embedder's way of sleeping has its own idea of time, so it is asked instead of the host."""
         if timeout is None or (self.clocks.sleeps_really and timeout <= self.max_sleep):
-            return self.waiter.wait(wanted, timeout)
-        found = self.waiter.wait(wanted, 0)
+            return self.poller.wait(wanted, timeout)
+        found = self.poller.wait(wanted, 0)
         if found or not timeout:
             return found
-        self._rest(timeout)
-        return self.waiter.wait(wanted, 0)
+        self._rest_for(timeout)
+        return self.poller.wait(wanted, 0)
 
     def _compute(
-        self, wanted: Bits, timeout: int | None, until: Sequence[tuple[Callable[[], int], int]]
-    ) -> tuple[Bits, int]:
+        self, wanted: Events, timeout: int | None, until: Sequence[tuple[Callable[[], int], int]]
+    ) -> tuple[Events, int]:
         """Wait for a clock of the processor, which goes on only while something is computed: so it is.
 
-        What `Waiter.wait` would answer, and the `timeout` if all of it has passed, else 0.
+        What `Poller.wait` would answer, and the `timeout` if all of it has passed, else 0.
         """
         if timeout is not None and not self.clocks.sleeps_really:
             found = self._wait(wanted, timeout)
@@ -245,13 +245,13 @@ class Poll(PollHandlers):
         self._check_sleep(min(target - now() for now, target in until) if timeout is None else timeout)
         end = None if timeout is None else time.monotonic_ns() + timeout
         while True:
-            found = self.waiter.wait(wanted, 0) if wanted else {}
+            found = self.poller.wait(wanted, 0) if wanted else {}
             if found or _due(until):
                 return found, 0
             if end is not None and timeout is not None and time.monotonic_ns() >= end:
                 return found, timeout
-            if self.deadline.active:
-                self.deadline.check()
+            if self.scope.active:
+                self.scope.check()
             time.sleep(0)  # gives other threads their turn
 
 
@@ -269,23 +269,23 @@ def _due(until: Sequence[tuple[Callable[[], int], int]]) -> bool:
     return any(now() >= target for now, target in until)
 
 
-def _tell(events: list[Event], waits: list[_Wait], found: Bits) -> None:
+def _collect(events: list[Event], waits: list[_Wait], found: Events) -> None:
     """What was found, of each that waited for it."""
     for fd, writes, descriptor, userdata in waits:
         state = found.get(fd)
-        if state and (state := state & (_TOLD_WRITING if writes else _TOLD_READING)):
+        if state and (state := state & (_WRITE_EVENTS if writes else _READ_EVENTS)):
             events.append(_ready(userdata, writes, descriptor, state))
 
 
 def _ready(userdata: int, writes: bool, descriptor: Descriptor, state: int) -> Event:
-    """`state` is what the waiter said, or 0 for what was ready without waiting."""
+    """`state` is what `poller` reported, or 0 for what was ready without waiting."""
     if state & CLOSED:
         return _failed(userdata, writes, WasiError(Errno.BADF))
-    gone = state & GONE
+    gone = state & HANGUP
     if writes:
-        return make(Event, (userdata, _SUCCESS, _WRITE, make(EventFdReadwrite, (1, _HANGUP if gone else _QUIET))))
+        return make(Event, (userdata, _SUCCESS, _WRITE, make(EventFdReadwrite, (1, _AT_EOF if gone else _QUIET))))
     try:
-        size, flags = descriptor.available(), _HANGUP if gone or descriptor.ended() else _QUIET
+        size, flags = descriptor.available(), _AT_EOF if gone or descriptor.at_eof() else _QUIET
     except (WasiError, OSError) as error:
         return _failed(userdata, writes, error)
     return make(Event, (userdata, _SUCCESS, _READ, make(EventFdReadwrite, (size, flags))))

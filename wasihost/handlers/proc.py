@@ -15,7 +15,7 @@ _IGNORED = (Signal.PIPE, Signal.CHLD, Signal.CONT, Signal.URG, Signal.WINCH)
 _STOPPING = (Signal.STOP, Signal.TSTP, Signal.TTIN, Signal.TTOU)
 
 
-class Proc(ProcHandlers):
+class ProcFunctions(ProcHandlers):
     """The guest's end."""
 
     __slots__ = ()
@@ -36,7 +36,7 @@ class Proc(ProcHandlers):
             raise SignalExit(sig, sig.name)
 
 
-class Sched(SchedHandlers):
+class SchedFunctions(SchedHandlers):
     """Yielding."""
 
     __slots__ = ()

@@ -14,7 +14,7 @@ from wasi_preview1.types import Errno
 
 from wasihost.common.forking import in_forked_child
 from wasihost.config import RandomSource
-from wasihost.waiting.deadline import Deadline
+from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.pieces import PIECE
 
 _SMALL = 64
@@ -29,7 +29,7 @@ def _forked() -> None:
     _forks += 1
 
 
-class Stock:
+class RandomPool:
     """Random bytes of one guest, the first `used` of them given out; good until the process forks."""
 
     __slots__ = ("content", "forks", "used")
@@ -46,14 +46,14 @@ class Stock:
         self.used = 0
 
 
-class Random(RandomHandlers):
+class RandomFunctions(RandomHandlers):
     """Fills the guest's buffer in pieces, so a large one costs the host no large copy, and ends with the guest."""
 
     __slots__ = ()
 
-    deadline: Deadline
+    scope: CancelScope
     rand_source: RandomSource | None
-    stock: Stock
+    random_pool: RandomPool
 
     def random_get(self, buf: memoryview) -> None:
         # IO where the embedder's source has no more bytes.
@@ -61,16 +61,16 @@ class Random(RandomHandlers):
         if self.rand_source is not None:
             self._from_source(buf, self.rand_source)
         elif size <= _SMALL:
-            stock = self.stock
-            if stock.used + size > _STOCK or stock.forks != _forks:
-                stock.fill()
-            at = stock.used
-            stock.used = end = at + size
-            buf[:] = stock.content[at:end]
+            random_pool = self.random_pool
+            if random_pool.used + size > _STOCK or random_pool.forks != _forks:
+                random_pool.fill()
+            at = random_pool.used
+            random_pool.used = end = at + size
+            buf[:] = random_pool.content[at:end]
         else:
             for at in range(0, size, PIECE):
                 if at:
-                    self.deadline.check()
+                    self.scope.check()
                 piece = buf[at : at + PIECE]
                 piece[:] = os.urandom(len(piece))
 
@@ -78,7 +78,7 @@ class Random(RandomHandlers):
         at = 0
         while at < len(buf):
             if at:
-                self.deadline.check()
+                self.scope.check()
             size = min(len(buf) - at, PIECE)
             data = source.read(size)
             if not data:

@@ -26,7 +26,7 @@ _PEEK, _WAITALL = Riflags.RECV_PEEK, Riflags.RECV_WAITALL
 _READ, _WRITE = Rights.FD_READ, Rights.FD_WRITE
 
 
-class Sock(SockHandlers):
+class SockFunctions(SockHandlers):
     """Works on `table`. A guest makes no sockets: it has those it was given, and what they accept."""
 
     __slots__ = ()
@@ -64,5 +64,5 @@ class Sock(SockHandlers):
         if not isinstance(descriptor, Socket):
             raise WasiError(Errno.NOTSOCK)
         if not descriptor.rights & right:
-            raise descriptor.lacks(right)
+            raise descriptor.missing_right(right)
         return descriptor

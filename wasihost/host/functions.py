@@ -14,32 +14,58 @@ from wasihost.config import ModuleConfig
 from wasihost.descriptors.opening import check_read_only, input_of, open_mount, open_socket, output_of
 from wasihost.descriptors.table import FdTable
 from wasihost.errors import ConfigError
-from wasihost.handlers.args import Args, Environ, sizes
-from wasihost.handlers.clock import Clock
+from wasihost.handlers.args import ArgsFunctions, EnvironFunctions, sizes
+from wasihost.handlers.clock import ClockFunctions
 from wasihost.handlers.fd import FdFunctions
 from wasihost.handlers.path import PathFunctions
-from wasihost.handlers.poll import Poll
-from wasihost.handlers.proc import Proc, Sched
-from wasihost.handlers.random import Random, Stock
-from wasihost.handlers.sock import Sock
+from wasihost.handlers.poll import PollFunctions
+from wasihost.handlers.proc import ProcFunctions, SchedFunctions
+from wasihost.handlers.random import RandomFunctions, RandomPool
+from wasihost.handlers.sock import SockFunctions
+from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.clocks import Clocks
-from wasihost.waiting.deadline import Deadline
-from wasihost.waiting.poller import Waiter
+from wasihost.waiting.poller import Poller
 
 
-class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, Random, Sock, Handlers):
+class Host(
+    ArgsFunctions,
+    EnvironFunctions,
+    ClockFunctions,
+    FdFunctions,
+    PathFunctions,
+    PollFunctions,
+    ProcFunctions,
+    SchedFunctions,
+    RandomFunctions,
+    SockFunctions,
+    Handlers,
+):
     """One guest's host. Not to be shared between guests or used from two threads at once.
 
     It has slots because every call of a guest reads them: an instance dict costs each call 15 to 30 ns more.
     """
 
     __slots__ = (
-        "args", "args_sizes", "clocks", "deadline", "environ", "environ_sizes", "max_path", "max_sleep",
-        "max_subscriptions", "met", "osyield", "polls", "rand_source", "stock", "table", "waiter",
+        "args",
+        "args_sizes",
+        "clocks",
+        "environ",
+        "environ_sizes",
+        "max_path",
+        "max_sleep",
+        "max_subscriptions",
+        "met",
+        "osyield",
+        "poller",
+        "polls",
+        "rand_source",
+        "random_pool",
+        "scope",
+        "table",
     )  # fmt: skip
 
     def __init__(self, config: ModuleConfig) -> None:
-        self.deadline = Deadline()
+        self.scope = CancelScope()
         self.met: set[str] = set()  # names of limits that the guest met
         self.args = config.args or ((os.fsencode(config.name),) if config.name else ())
         self.args_sizes = sizes(self.args)
@@ -47,13 +73,13 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
         self.environ_sizes = sizes(self.environ)
         self.max_path = sys.maxsize if config.limits.path is None else config.limits.path
         self.max_sleep, self.max_subscriptions = _longest(config)
-        self.clocks = Clocks(config, self.deadline)
+        self.clocks = Clocks(config, self.scope)
         self.polls = {}
-        self.waiter = Waiter(self.deadline)
+        self.poller = Poller(self.scope)
         self.osyield = config.clock_osyield
         self.rand_source = config.rand_source
-        self.stock = Stock()
-        self.table = FdTable(config.limits.open_files, self.deadline, self.met)
+        self.random_pool = RandomPool()
+        self.table = FdTable(config.limits.open_files, self.scope, self.met)
         self.table.insert(input_of(config.stdin))
         self.table.insert(output_of(config.stdout, 1))
         self.table.insert(output_of(config.stderr, 2))
@@ -79,7 +105,7 @@ class Host(Args, Environ, Clock, FdFunctions, PathFunctions, Poll, Proc, Sched, 
     def close(self) -> None:
         """Close every descriptor."""
         self.table.close_all()
-        self.deadline.close()
+        self.scope.close()
 
 
 def _longest(config: ModuleConfig) -> tuple[int, int]:

@@ -30,7 +30,7 @@ from wasihost.guest.options import RunSetup
 from wasihost.guest.preloading import for_workers
 from wasihost.isolation import lockdown, wire, worker
 from wasihost.isolation.parcel import Packing
-from wasihost.waiting.deadline import ready_now
+from wasihost.waiting.cancel_scope import ready_now
 
 READY: Final = 2
 """How many workers wait for a guest, at most; those that were asked for while others came first are more."""

@@ -2,7 +2,7 @@
 
 Rules of this package: every wait ends when its guest has to.
 
-    deadline        when a guest must end, and how waits learn of it
+    cancel_scope    when a guest has to end, and how everything that waits for it is woken
     clocks          a guest's clocks and its way of sleeping
     poller          poll(2) to the nanosecond, and how many bytes there are to read
     pieces          large amounts of bytes, moved in pieces

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from wasihost.config import SYS_CLOCK_RESOLUTION_NANOTIME, SYS_CLOCK_RESOLUTION_WALLTIME, ModuleConfig
-from wasihost.waiting.deadline import Deadline
+from wasihost.waiting.cancel_scope import CancelScope
 
 
 class Clocks:
@@ -17,11 +17,11 @@ class Clocks:
 
     __slots__ = ("now", "resolutions", "sleep", "sleeps_really", "wall_is_set")
 
-    def __init__(self, config: ModuleConfig, deadline: Deadline) -> None:
+    def __init__(self, config: ModuleConfig, scope: CancelScope) -> None:
         walltime = config.clock_walltime or (time.time_ns, SYS_CLOCK_RESOLUTION_WALLTIME)
         nanotime = config.clock_nanotime or (time.monotonic_ns, SYS_CLOCK_RESOLUTION_NANOTIME)
         self.now: tuple[Callable[[], int], ...] = (walltime[0], nanotime[0], time.process_time_ns, time.thread_time_ns)
         self.resolutions = (walltime[1], nanotime[1], 1, 1)
-        self.sleep: Callable[[int], object] = config.clock_nanosleep or deadline.sleep
+        self.sleep: Callable[[int], object] = config.clock_nanosleep or scope.sleep
         self.sleeps_really = config.clock_nanosleep is None
         self.wall_is_set = self.sleeps_really and config.clock_walltime is None

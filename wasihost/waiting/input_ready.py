@@ -1,7 +1,7 @@
 """How one waits for a Python object that a guest reads, where the object itself or its file says.
 
-Rules of this file: each way has `fd`, which is readable when the object has something (None: it has), `settle`, which
-is called before a read, and `available`. Nothing is read from an object ahead of the guest.
+Rules of this file: each way has `fd`, which is readable when the object has something (None: it has),
+`wait_before_read`, which is called before a read, and `available`. Nothing is read from an object ahead of the guest.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from wasihost.common.unpatched import select
-from wasihost.waiting.deadline import Deadline
+from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.poller import bytes_to_read
 
 Read: TypeAlias = Callable[[int], Any]
@@ -28,18 +28,18 @@ class Ready:
         """None."""
         return None
 
-    def settle(self, deadline: Deadline | None) -> None:
+    def wait_before_read(self, scope: CancelScope | None) -> None:
         """Nothing."""
 
     def available(self) -> int:
         """As far as it is known."""
         return self._size()
 
-    def ended(self) -> bool:
+    def at_eof(self) -> bool:
         """Whether the end was seen already."""
         return False
 
-    def reading(self, read: Read) -> Read:
+    def wrap_read(self, read: Read) -> Read:
         """What the guest's reads call: the object's `read`, or what stands before it."""
         return read
 
@@ -47,7 +47,7 @@ class Ready:
         """Nothing."""
 
 
-class ByFile(Ready):
+class ReadyByFd(Ready):
     """By the file behind the object, and what the object has read of it and not given yet."""
 
     __slots__ = ("_fd", "_held", "_stream")
@@ -69,10 +69,10 @@ class ByFile(Ready):
         """The file's, unless the object has something itself."""
         return None if self._holds() else self._fd
 
-    def settle(self, deadline: Deadline | None) -> None:
+    def wait_before_read(self, scope: CancelScope | None) -> None:
         """Wait here, where it can be ended, and not in the object."""
-        if deadline is not None and deadline.active and not self._holds():
-            deadline.wait(self._fd, select.POLLIN)
+        if scope is not None and scope.active and not self._holds():
+            scope.wait(self._fd, select.POLLIN)
 
     def available(self) -> int:
         """FIONREAD and what the object holds."""

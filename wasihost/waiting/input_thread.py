@@ -13,10 +13,10 @@ from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
 from wasihost.common.unpatched import select, threading
-from wasihost.waiting.deadline import Deadline, ready_now
+from wasihost.waiting.cancel_scope import CancelScope, ready_now
 from wasihost.waiting.input_ready import Read, Ready
-from wasihost.waiting.poller import TO_READ, Waiter
-from wasihost.waiting.stream_objects import CallableReader, owner_of
+from wasihost.waiting.poller import READABLE, Poller
+from wasihost.waiting.stream_objects import CallableReader, stream_identity
 
 _SLICE = 0.05
 """Seconds that a hook is asked to wait at once: how long a thread may outlive its run."""
@@ -27,18 +27,18 @@ _GRACE = 0.001
 _PIECE = 1 << 16
 
 
-class Threaded(Ready):
+class InputThread(Ready):
     """A thread waits for the object while the guest does other things, and writes to a pipe when something has come.
 
     While there is such a thread, the object is its own; before and after, it is the guest's. It may outlive its run,
     and is taken over by the next run of the same object.
     """
 
-    __slots__ = ("__weakref__", "_came", "_held", "_lock", "_over", "_pipe", "_raised", "_thread", "_wanted")
+    __slots__ = ("__weakref__", "_arrived", "_held", "_lock", "_over", "_pipe", "_raised", "_thread", "_wanted")
 
     def __init__(self) -> None:
         super().__init__()
-        self._came = False  # something has, and was not used up: there is no thread then
+        self._arrived = False  # something has, and was not used up: there is no thread then
         self._held = True  # a run reads the object
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -56,10 +56,10 @@ class Threaded(Ready):
         with self._lock:
             if self._pipe is None:
                 self._pipe = os.pipe()
-                if self._came:
+                if self._arrived:
                     os.write(self._pipe[1], b"!")
             self._wanted = True
-            started = self._thread is None and not self._came
+            started = self._thread is None and not self._arrived
             if started:
                 self._over.clear()
                 thread = threading.Thread(target=self._run, name="wasihost input", daemon=True)
@@ -79,7 +79,7 @@ class Threaded(Ready):
                 self._raised, came = error, True
             with self._lock:
                 if came or not self._wanted:
-                    self._thread, self._came = None, came
+                    self._thread, self._arrived = None, came
                     if not self._held:
                         self._let_go()
                     elif came and self._pipe is not None:
@@ -87,15 +87,15 @@ class Threaded(Ready):
                     break
         self._over.set()
 
-    def _join(self, deadline: Deadline | None) -> None:
+    def _join(self, scope: CancelScope | None) -> None:
         """Wait for the thread, if there is one, until something has come."""
         if self._thread is not None:
-            Waiter(deadline or Deadline()).wait({self._begin(): TO_READ}, None)
+            Poller(scope or CancelScope()).wait({self._begin(): READABLE}, None)
 
     def _reset(self) -> None:
         """What has come is being used up."""
         with self._lock:
-            self._came = False
+            self._arrived = False
             if self._pipe is not None and ready_now(self._pipe[0], select.POLLIN):
                 os.read(self._pipe[0], 1)
         raised, self._raised = self._raised, None
@@ -115,7 +115,7 @@ class Threaded(Ready):
     def _let_go(self) -> None:
         """Of the object: the run is over, and no thread is in it. Who may be gone by the next one."""
 
-    def regain(self, reader: Any) -> None:
+    def adopt(self, reader: Any) -> None:
         """Another run goes on with it; see `Ready.reading` too."""
         with self._lock:
             self._held = True  # a thread that ends from now on leaves the object to this run
@@ -123,10 +123,10 @@ class Threaded(Ready):
     @property
     def holds(self) -> bool:
         """Whether the next run of the object has to know of this."""
-        return self._thread is not None or self._came
+        return self._thread is not None or self._arrived
 
 
-class ByHook(Threaded):
+class ReadableHook(InputThread):
     """By the object's own `readable(timeout)`."""
 
     __slots__ = ("_readable",)
@@ -136,12 +136,12 @@ class ByHook(Threaded):
         self._readable = readable
 
     def _let_go(self) -> None:
-        self._readable = _nobody
-        self._came = False  # it can be asked again
+        self._readable = _read_after_close
+        self._arrived = False  # it can be asked again
 
-    def regain(self, reader: Any) -> None:
+    def adopt(self, reader: Any) -> None:
         """Its hook."""
-        super().regain(reader)
+        super().adopt(reader)
         self._readable = reader.readable
 
     def _ask(self, timeout: float) -> int:
@@ -176,41 +176,41 @@ class ByHook(Threaded):
                 return True
         return False
 
-    def settle(self, deadline: Deadline | None) -> None:
+    def wait_before_read(self, scope: CancelScope | None) -> None:
         """The guest reads, whether it was told to or not. Where it can be ended, it waits here."""
-        self._join(deadline)
+        self._join(scope)
         self._reset()
-        if deadline is not None and deadline.active and not self._ask(0.0):
-            while not self._ask_for_a_while(lambda seconds: deadline.sleep(int(seconds * 1e9))):
-                deadline.check()
+        if scope is not None and scope.active and not self._ask(0.0):
+            while not self._ask_for_a_while(lambda seconds: scope.sleep(int(seconds * 1e9))):
+                scope.check()
 
     def available(self) -> int:
         """What the hook says: a number of bytes, or only that there are some."""
         return self._ask(0.0)
 
 
-class Ahead(Threaded):
+class ReadAhead(InputThread):
     """By reading, from a thread: what comes is kept for the guest. Only once the guest has asked."""
 
     __slots__ = ("_piece", "_read")
 
     def __init__(self) -> None:
         super().__init__()
-        self._read: Read = _nobody
+        self._read: Read = _read_after_close
         self._piece: Any = None  # the thread's while there is one, else the guest's
 
-    def reading(self, read: Read) -> Read:
+    def wrap_read(self, read: Read) -> Read:
         """`take`."""
         with self._lock:
             self._read = read
         return self.take
 
     def _let_go(self) -> None:
-        self._read = _nobody
+        self._read = _read_after_close
 
     def fd(self) -> int | None:
         """None where a piece is kept, or the end was reached, or an error is to be told."""
-        return None if self._came else self._begin()
+        return None if self._arrived else self._begin()
 
     def wait(self) -> bool:
         """Read a piece."""
@@ -226,17 +226,17 @@ class Ahead(Threaded):
         """Of the piece."""
         return len(self._piece or b"")
 
-    def ended(self) -> bool:
+    def at_eof(self) -> bool:
         """The piece is the end."""
-        return self._came and self._piece is not None and not self._piece
+        return self._arrived and self._piece is not None and not self._piece
 
-    def settle(self, deadline: Deadline | None) -> None:
+    def wait_before_read(self, scope: CancelScope | None) -> None:
         """Wait for what is being read."""
-        self._join(deadline)
+        self._join(scope)
 
     def take(self, size: int) -> Any:
         """The object's `read`, unless a piece was read ahead."""
-        if not self._came:
+        if not self._arrived:
             return self._read(size)
         piece = self._piece
         rest = piece[size:] if piece else None
@@ -246,40 +246,40 @@ class Ahead(Threaded):
         return piece[:size]
 
 
-def _nobody(_number: float) -> NoReturn:
+def _read_after_close(_number: float) -> NoReturn:
     raise ValueError("the run that read this stream is over")
 
 
-_left: WeakKeyDictionary[Any, tuple[Any, Threaded]] = WeakKeyDictionary()
+_left: WeakKeyDictionary[Any, tuple[Any, InputThread]] = WeakKeyDictionary()
 """What stands before objects whose run is over: a piece that was read ahead and not taken, or a thread that is still in
 the object. The next run of the same object goes on with it, so that nothing is lost and nothing read twice at once."""
 
 
-def leave(reader: Any, ready: Ready) -> None:
+def park(reader: Any, ready: Ready) -> None:
     """The run is over."""
     ready.close()
-    if isinstance(ready, Threaded) and ready.holds:
+    if isinstance(ready, InputThread) and ready.holds:
         try:
-            _left[owner_of(reader)] = _which(reader), ready
+            _left[stream_identity(reader)] = _which(reader), ready
         except TypeError:  # it has no weak references, or no hash: nobody could tell it again
             return
 
 
-def left_behind(reader: Any) -> Ready | None:
+def unpark(reader: Any) -> Ready | None:
     """What another run has left of the same object."""
     try:
-        owner = owner_of(reader)
+        owner = stream_identity(reader)
         which, left = _left.get(owner) or (None, None)
         if left is None or which != _which(reader):
             return None  # an equal object, or another method of the same: what was read is not for this one
         del _left[owner]
     except TypeError:
         return None
-    left.regain(reader)
+    left.adopt(reader)
     return left
 
 
 def _which(reader: Any) -> tuple[int, Any]:
     """The very object, and which of its methods."""
     function = reader.read if isinstance(reader, CallableReader) else None
-    return id(owner_of(reader)), getattr(function, "__func__", getattr(function, "__name__", None))
+    return id(stream_identity(reader)), getattr(function, "__func__", getattr(function, "__name__", None))

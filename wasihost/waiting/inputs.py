@@ -9,9 +9,9 @@ import stat
 from types import BuiltinMethodType, FunctionType
 from typing import Any, Final
 
-from wasihost.waiting.input_ready import ByFile, Ready
-from wasihost.waiting.input_thread import Ahead, ByHook
-from wasihost.waiting.stream_objects import TextReader, plain_fd
+from wasihost.waiting.input_ready import Ready, ReadyByFd
+from wasihost.waiting.input_thread import ReadableHook, ReadAhead
+from wasihost.waiting.stream_objects import TextReader, underlying_fd
 
 _VARARGS: Final = 0x04  # CO_VARARGS
 
@@ -20,17 +20,17 @@ def readiness_of(reader: Any) -> Ready:
     """How to wait for it; by reading ahead if there is no other way."""
     hook = getattr(reader, "readable", None)
     if hook is not None and _takes_a_timeout(hook):
-        return ByHook(hook)
+        return ReadableHook(hook)
     if isinstance(reader, TextReader) and type(reader.stream) is io.StringIO:
         return Ready()
     if type(reader) is io.BytesIO:
         return Ready(lambda: max(0, len(reader.getbuffer()) - reader.tell()))
-    fd = plain_fd(reader)
+    fd = underlying_fd(reader)
     if fd is None:
-        return Ahead()
+        return ReadAhead()
     if stat.S_ISREG(os.fstat(fd).st_mode):
         return Ready(functools.partial(_rest_of, fd, reader))
-    return ByFile(fd, reader)
+    return ReadyByFd(fd, reader)
 
 
 def _rest_of(fd: int, file: Any) -> int:

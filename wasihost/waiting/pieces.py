@@ -12,17 +12,17 @@ from typing import Final
 
 from wasi_preview1.errors import WasiError
 
-from wasihost.waiting.deadline import Deadline
+from wasihost.waiting.cancel_scope import CancelScope
 
 PIECE: Final = 1 << 20
 """Bytes that are moved at once: a tenth of a millisecond for a copy, a few for what the system makes or writes."""
 
 
-def copy(target: memoryview, source: memoryview, deadline: Deadline | None = None) -> None:
-    """`target[:] = source`, of the same size. Raises the deadline's reason where there is no time for the rest."""
+def copy(target: memoryview, source: memoryview, scope: CancelScope | None = None) -> None:
+    """`target[:] = source`, of the same size. Raises the scope's reason if it expires before the rest."""
     for at in range(0, len(source), PIECE):
-        if at and deadline is not None:
-            deadline.check()
+        if at and scope is not None:
+            scope.check()
         target[at : at + PIECE] = source[at : at + PIECE]
 
 
@@ -33,7 +33,7 @@ def are_large(buffers: list[memoryview]) -> bool:
     return sum(map(len, buffers)) > PIECE
 
 
-def each(buffers: list[memoryview], deadline: Deadline | None, move: Callable[[memoryview, int], int]) -> int:
+def each(buffers: list[memoryview], scope: CancelScope | None, move: Callable[[memoryview, int], int]) -> int:
     """`move(piece, moved)` for one piece after the other; `moved` are the bytes before it. How many bytes were moved.
 
     A piece of which less is moved is the last. An error after the first piece is not raised: the guest gets it with its
@@ -42,8 +42,8 @@ def each(buffers: list[memoryview], deadline: Deadline | None, move: Callable[[m
     total = 0
     for buffer in buffers:
         for at in range(0, len(buffer), PIECE):
-            if total and deadline is not None:
-                deadline.check()
+            if total and scope is not None:
+                scope.check()
             piece = buffer[at : at + PIECE]
             try:
                 size = move(piece, total)

@@ -1,8 +1,8 @@
 """Waiting for host descriptors: `poll(2)` with what the guest wants to know of each.
 
-Rules of this file: what is wanted, and what comes back, is a mapping from descriptors to bits of poll(2): `TO_READ` and
-`TO_WRITE` are wanted; these, `GONE` and `CLOSED` come back. Names of `select` are bound once: a server polls before
-every piece that it moves.
+Rules of this file: what is wanted, and what comes back, is a mapping from descriptors to bits of poll(2): `READABLE`
+and `WRITABLE` are wanted; these, `HANGUP` and `CLOSED` come back. Names of `select` are bound once: a server polls
+before every piece that it moves.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from wasihost.common.unpatched import select, time
-from wasihost.waiting.deadline import Deadline, milliseconds, piece, raise_of_signals
+from wasihost.waiting.cancel_scope import CancelScope, longest_wait, milliseconds, raise_wait_error
 
-TO_READ: Final = select.POLLIN
-TO_WRITE: Final = select.POLLOUT
+READABLE: Final = select.POLLIN
+WRITABLE: Final = select.POLLOUT
 CLOSED: Final = select.POLLNVAL
 """The descriptor is not open."""
-GONE: Final = select.POLLHUP | select.POLLERR
+HANGUP: Final = select.POLLHUP | select.POLLERR
 """The other end has gone, or there is an error."""
-ANYWAY: Final = GONE | CLOSED
+ALWAYS_REPORTED: Final = HANGUP | CLOSED
 """What comes back whether it was wanted or not."""
 
-Bits: TypeAlias = dict[int, int]
+Events: TypeAlias = dict[int, int]
 
 _new_poll = select.poll
 _MILLISECOND = 1_000_000
@@ -30,21 +30,21 @@ _SELECT_MAX = 1024
 """FD_SETSIZE: select(2) knows no higher descriptor."""
 
 
-class Waiter:
+class Poller:
     """Waits for one guest, which often waits for the same again: what was registered for the last wait is kept."""
 
-    __slots__ = ("_deadline", "_poller", "_wake", "_wanted")
+    __slots__ = ("_poller", "_scope", "_wake", "_wanted")
 
-    def __init__(self, deadline: Deadline) -> None:
-        self._deadline = deadline
-        self._wanted: Bits = {}
+    def __init__(self, scope: CancelScope) -> None:
+        self._scope = scope
+        self._wanted: Events = {}
         self._poller = _new_poll()
-        self._wake = -1  # the deadline's, once it is registered too
+        self._wake = -1  # the scope's `wake_fd`, once it is registered too
 
-    def wait(self, wanted: Bits, timeout: int | None) -> Bits:
+    def wait(self, wanted: Events, timeout: int | None) -> Events:
         """Wait until one is ready, or for `timeout` ns; None waits as long as it takes. What is ready.
 
-        Raises the deadline's reason if that comes before.
+        Raises the scope's reason if it expires or is cancelled before.
         """
         if wanted != self._wanted:
             self._wanted, self._poller, self._wake = wanted, _new_poll(), -1
@@ -55,38 +55,38 @@ class Waiter:
             found.pop(self._wake, 0)
             if found or timeout == 0:
                 return found
-            if self._deadline.active:
+            if self._scope.active:
                 return self._wait(timeout)
             return dict(_poll(self._poller, wanted, timeout))
         except OSError as error:
-            raise_of_signals(error)
+            raise_wait_error(error)
 
-    def _wait(self, timeout: int | None) -> Bits:
-        """By the deadline's descriptor, whoever ends the guest ends the wait too."""
-        deadline = self._deadline
+    def _wait(self, timeout: int | None) -> Events:
+        """Wait for the scope's `wake_fd` as well, so that cancelling the guest ends the wait."""
+        scope = self._scope
         if self._wake < 0:
-            self._wake = deadline.wake_fd()
-            self._poller.register(self._wake, TO_READ)
-        watched = {**self._wanted, self._wake: TO_READ}
+            self._wake = scope.wake_fd()
+            self._poller.register(self._wake, READABLE)
+        watched = {**self._wanted, self._wake: READABLE}
         until = None if timeout is None else time.monotonic_ns() + timeout
         while True:
             left = None if until is None else max(0, until - time.monotonic_ns())
-            if deadline.expires is not None:
-                end = deadline.left()
+            if scope.expires is not None:
+                end = scope.remaining()
                 left = end if left is None or (end is not None and end < left) else left
             found = dict(_poll(self._poller, watched, left))
             if found.pop(self._wake, 0):
-                deadline.woken()
+                scope.drain_wakeup()
             elif not found:
-                deadline.check()
+                scope.check()
             if found or (until is not None and time.monotonic_ns() >= until):
                 return found
 
 
-def _poll(poller: select.poll, wanted: Bits, timeout: int | None) -> list[tuple[int, int]]:
+def _poll(poller: select.poll, wanted: Events, timeout: int | None) -> list[tuple[int, int]]:
     """`poller.poll`, whose timeout has whole milliseconds, to the ns: what is left of one is select(2)'s, which has
     microseconds. A guest's sleep of 1.2 ms would take 2."""
-    most = piece()
+    most = longest_wait()
     if timeout is None:
         while not (found := poller.poll(milliseconds(most))):
             pass
@@ -100,8 +100,8 @@ def _poll(poller: select.poll, wanted: Bits, timeout: int | None) -> list[tuple[
     if found := poller.poll(min(timeout // _MILLISECOND, milliseconds(timeout) or 0)):
         return found
     low = max(wanted) < _SELECT_MAX
-    reads = [fd for fd, mask in wanted.items() if mask & TO_READ]
-    writes = [fd for fd, mask in wanted.items() if mask & TO_WRITE]
+    reads = [fd for fd, mask in wanted.items() if mask & READABLE]
+    writes = [fd for fd, mask in wanted.items() if mask & WRITABLE]
     while (left := until - time.monotonic_ns()) > 0:
         rest = min(left, _MILLISECOND) / 1_000_000_000
         if low:

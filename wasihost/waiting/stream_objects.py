@@ -143,7 +143,7 @@ def _can(stream: Any, use: str) -> bool:
 _BUFFERED = (io.BufferedReader, io.BufferedWriter, io.BufferedRandom)
 
 
-def plain_fd(stream: Any) -> int | None:
+def underlying_fd(stream: Any) -> int | None:
     """The descriptor of a binary stream of Python's own that does nothing but read or write it, with a buffer or not.
 
     None for every other: one that has a `fileno` may still hold data that it unpacked, decrypted or got from elsewhere.
@@ -157,7 +157,7 @@ def plain_fd(stream: Any) -> int | None:
     return None
 
 
-def owner_of(reader: Any) -> Any:
+def stream_identity(reader: Any) -> Any:
     """The embedder's object that a reader stands for: the same for each run that it is given to."""
     if isinstance(reader, TextReader):
         return reader.stream
