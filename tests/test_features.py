@@ -56,7 +56,7 @@ def test_every_way_to_run(way: Callable[..., int]) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_the_engine_has_off_is_on(way: Callable[..., int]) -> None:
+def test_features_off_by_default_can_be_switched_on(way: Callable[..., int]) -> None:
     """Which an engine in another process would not run, if it did not know."""
     assert way(ONE_BYTE, features="+custom-page-sizes") == 0
     with pytest.raises(ModuleError, match="needs the WebAssembly feature 'custom-page-sizes'"):
@@ -70,7 +70,9 @@ def test_an_instance() -> None:
         instantiate(SIMD, features={"simd": False})
 
 
-def test_what_was_compiled_with_a_feature_is_not_run_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modules_compiled_with_a_feature_are_not_run_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WASIHOST_CACHE_DIR", str(tmp_path / "cache"))
     file = tmp_path / "simd.wat"
     file.write_text(SIMD)
@@ -81,7 +83,7 @@ def test_what_was_compiled_with_a_feature_is_not_run_without(tmp_path: Path, mon
         assert run(source).returncode == 7
 
 
-def test_what_is_compiled_with_features_is_kept_too() -> None:
+def test_modules_compiled_with_features_are_cached_too() -> None:
     events: list[Compilation] = []
     for _ in range(2):
         run(SIMD, features="-gc,-tail-call", on_compile=events.append)

@@ -47,7 +47,7 @@ def how(text: str, name: str = "x.wasm") -> str:
          "wasihost run --invoke f x.wasm, or wasihost.instantiate('x.wasm')"),
     ],
 )  # fmt: skip
-def test_what_works_is_recommended(text: str, command: str) -> None:
+def test_inspect_recommends_a_command_that_works(text: str, command: str) -> None:
     assert how(text).startswith(command)
 
 
@@ -56,7 +56,7 @@ def test_what_works_is_recommended(text: str, command: str) -> None:
     [f"(module {WASI} {MEMORY} {START})", f'(module (import "up" "f" (func)) {MEMORY} {START})',
      '(module (func (export "add") (param i32 i64 f32) (result f64) (f64.const 1)))'],
 )  # fmt: skip
-def test_and_works(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_recommended_command_works(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from wasihost.cli.launch import launch
 
     monkeypatch.chdir(tmp_path)
@@ -81,7 +81,7 @@ def test_and_works(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ('(module (func (export "f") (param externref)))', "exports no function that takes and returns numbers", ""),
     ],
 )  # fmt: skip
-def test_what_cannot_work_is_not(text: str, reason: str, problem: str) -> None:
+def test_inspect_does_not_recommend_what_cannot_work(text: str, reason: str, problem: str) -> None:
     report = inspect(text.encode(), "x.wasm")
     assert reason in report.how
     assert "wasihost run" not in report.text()
@@ -95,7 +95,7 @@ def test_every_guest_of_ours_is_recommended() -> None:
         assert (report.how, report.problems) == (f"wasihost run {path.name}", [])
 
 
-def test_one_from_standard_input() -> None:
+def test_inspect_reads_standard_input() -> None:
     done = CliRunner().invoke(main, ["inspect", "-"], input=wat("exit").read_bytes())
     assert (done.exit_code, done.output.splitlines()[0]) == (0, "standard input: a command")
 

@@ -132,7 +132,7 @@ def test_an_exception_of_anothers_keeps_what_there_was(ends: Module, reason: Bas
         assert reason.__notes__ == ["the guest's last words on standard error:\n  started"]
 
 
-def test_one_object_that_is_raised_again_and_again_stays_small(ends: Module) -> None:
+def test_an_exception_object_raised_repeatedly_stays_small(ends: Module) -> None:
     reason = Own("stop")
 
     def read(_size: int) -> bytes:
@@ -180,7 +180,7 @@ def test_bytes_that_are_no_text_replace_no_exception(ends: Module) -> None:
     assert kept.stderr == "started\n\ufffd\ufffd\n"
 
 
-def test_what_is_shown_is_short_and_printable(ends: Module) -> None:
+def test_messages_are_short_and_printable(ends: Module) -> None:
     with pytest.raises(wasihost.TrapError) as caught:
         run(ends, args=["terminal", "trap"], capture_output=True)
     assert "\\x1b]0;title\\x07" in str(caught.value)
@@ -196,7 +196,7 @@ def test_what_is_shown_is_short_and_printable(ends: Module) -> None:
     assert caught.value.stats.limits == ("output",)
 
 
-def test_what_is_kept_pickles(ends: Module) -> None:
+def test_outcomes_of_exceptions_pickle(ends: Module) -> None:
     def read(_size: int) -> bytes:
         raise Own("stop")
 

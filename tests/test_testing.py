@@ -85,7 +85,7 @@ def test_files_have_its_time() -> None:
 # -- randomness --------------------------------------------------------------------------------------------------------
 
 
-def test_one_seed_is_one_stream_however_it_is_cut() -> None:
+def test_a_seed_gives_the_same_bytes_in_pieces_of_any_size() -> None:
     whole = random_bytes(1).read(20_000)
     pieces = random_bytes(1)
     assert b"".join(pieces.read(size) for size in (0, 1, 2, 3, 4090, 1, 4097, 8000, 3806)) == whole
@@ -136,7 +136,7 @@ def raw(fs: FaultyFS) -> Iterator[Raw]:
         yield made
 
 
-def test_what_is_not_told_to_fail_goes_through(inner: MemoryFS, raw: Raw) -> None:
+def test_faulty_fs_passes_other_operations_through(inner: MemoryFS, raw: Raw) -> None:
     fd = raw.open("d/new", oflags=CREAT)
     assert raw.write(fd, b"one ", b"two") == 7
     assert raw.call("fd_filestat_set_size", fd, 5) == 0
@@ -266,7 +266,7 @@ def test_two_trees_are_told_apart(fs: FaultyFS) -> None:
         assert raw.read(raw.open("f"), 2) == b"01"
 
 
-def test_it_wraps_whatever_can_be_mounted() -> None:
+def test_faulty_fs_wraps_everything_that_can_be_mounted() -> None:
     faulty = FaultyFS({"f": b"from a dict"})
     with Raw(ModuleConfig().with_mount("/", faulty)) as raw:
         assert raw.read(raw.open("f"), 99) == b"from a dict"

@@ -58,6 +58,6 @@ def test_section(ran: dict[str, Ran], tree: str, section: str) -> None:
     assert seconds < SLOW
 
 
-def test_both_trees_hold_the_same_files_afterwards(ran: dict[str, Ran]) -> None:
+def test_both_hosts_leave_the_same_files(ran: dict[str, Ran]) -> None:
     assert ran["host"].left == ran["memory"].left
     assert len(ran["host"].left) > 50

@@ -123,7 +123,7 @@ def test_a_stream_is_held_against_plain_python() -> None:
     assert sockets.verdicts({"ours": {}, "python": {"stream_poll": 1000.0}}) == []
 
 
-def test_what_was_not_measured_is_not_told() -> None:
+def test_tables_leave_out_what_was_not_measured() -> None:
     assert report.table({"ours": {}}) == sleeping.table({"ours": {}}) == sockets.table({"ours": {}}) == ""
 
 

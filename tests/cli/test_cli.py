@@ -93,7 +93,7 @@ BAD_USAGE: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD_USAGE)
-def test_what_cannot_be_run_is_2_with_a_reason(command: Any, tmp_path: Path, case: str) -> None:
+def test_bad_usage_is_2_with_a_reason(command: Any, tmp_path: Path, case: str) -> None:
     (tmp_path / "library.wat").write_text('(module (memory (export "memory") 1) (func (export "f")))')
     (tmp_path / "unknown.wat").write_text(
         '(module (import "env" "nothing" (func)) (memory (export "memory") 1) (func (export "_start")))'

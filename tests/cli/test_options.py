@@ -54,7 +54,7 @@ def test_a_timeout_ends_a_read_from_a_terminal() -> None:
         os.close(theirs)
 
 
-def test_in_time_is_in_time() -> None:
+def test_a_guest_that_ends_in_time_keeps_its_status() -> None:
     assert wasihost("run", "--timeout", "30", TOOL, "exit", "5").returncode == 5
 
 
@@ -100,7 +100,7 @@ def test_a_timeout_is_for_the_whole_run(options: tuple[str, ...], tmp_path: Path
     assert wasihost("run", *options, "--timeout", "30", str(tmp_path / "two.wat")).returncode == 0
 
 
-def test_numbers_that_are_too_long_are_told() -> None:
+def test_numbers_that_are_too_long_are_reported() -> None:
     for option, value in (("--tcplisten", "127.0.0.1:" + "1" * 5000), ("--fuel", "9" * 5000)):
         done = wasihost("run", option, value, TOOL)
         assert done.returncode == 2

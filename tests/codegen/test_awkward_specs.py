@@ -86,7 +86,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.mark.parametrize("tool", ["mypy --strict --no-incremental --config-file", "ruff check --no-cache --config",
                                   "ruff format --check --diff --no-cache --config"])  # fmt: skip
-def test_all_are_clean(folder: Path, tool: str) -> None:
+def test_generated_packages_pass_ruff_and_mypy(folder: Path, tool: str) -> None:
     command = [sys.executable, "-m", *tool.split(), str(ROOT / "pyproject.toml"), *SPECS]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr

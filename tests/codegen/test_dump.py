@@ -79,7 +79,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("text", KINDS)
-def test_one_type(tmp_path: Path, text: str) -> None:
+def test_dump_of_each_kind_of_type(tmp_path: Path, text: str) -> None:
     before = "(typename $tag (enum (@witx tag u8) $x $y)) (typename $pair (tuple u64 u8))"
     types = dumped(tmp_path, f"{before} (typename $it {text})")["types"]
     assert isinstance(types, dict)

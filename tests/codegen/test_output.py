@@ -30,7 +30,7 @@ def test_a_new_package(tmp_path: Path) -> None:
     assert check(FILES, directory) == ""
 
 
-def test_what_is_equal_is_left_alone(package: Path) -> None:
+def test_equal_files_are_not_written(package: Path) -> None:
     os.utime(package / "types.py", ns=(1, 1))
     changed = {**FILES, "__init__.py": f"{BANNER}A = 3\n", "abi.json": "[]\n"}
     assert write(changed, package) == [f"wrote {package / '__init__.py'}", f"wrote {package / 'abi.json'}"]
@@ -74,7 +74,7 @@ def test_a_file_without_room_for_the_mark_is_not_replaced_outside_of_a_package(t
     assert names(tmp_path) == ["abi.json"]
 
 
-def test_what_python_and_tools_leave_does_not_matter(package: Path) -> None:
+def test_files_of_python_and_tools_do_not_matter(package: Path) -> None:
     for folder in ("__pycache__", ".mypy_cache"):
         (package / folder).mkdir()
         (package / folder / "x.py").write_text("x")

@@ -29,7 +29,7 @@ def module(text: str) -> syntax.Module:
     return item
 
 
-def test_nothing_at_all() -> None:
+def test_empty_text_and_comments() -> None:
     assert items("") == ()
     assert items(" \t\r\n;; only a comment\n(; and ;) (; another ;)") == ()
 

@@ -51,7 +51,7 @@ def specs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list
     ],
     ids=lambda tool: " ".join(tool[:2]),
 )
-def test_they_are_clean(specs: tuple[Path, list[Spec]], tool: list[str]) -> None:
+def test_random_packages_pass_ruff_and_mypy(specs: tuple[Path, list[Spec]], tool: list[str]) -> None:
     folder, _ = specs
     config = ["--config-file" if tool[0] == "mypy" else "--config", str(ROOT / "pyproject.toml")]
     packages = [f"random_{seed}" for seed in SEEDS]

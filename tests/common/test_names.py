@@ -117,7 +117,7 @@ def test_names_of_files(
     check(CliRunner().invoke(click_app.main, ["inspect", file]).output)
 
 
-def test_what_a_damaged_archive_says(caplog: pytest.LogCaptureFixture) -> None:
+def test_messages_of_a_damaged_archive(caplog: pytest.LogCaptureFixture) -> None:
     from wasihost.vfs.foreign import _log_cause
 
     _log_cause(ValueError(EVIL), EVIL)

@@ -107,7 +107,7 @@ READ_ONLY = ["args", "environ", "name", "stdin", "stdout", "stderr", "clock_wall
 
 
 @pytest.mark.parametrize("attribute", READ_ONLY)
-def test_nothing_can_be_assigned(attribute: str) -> None:
+def test_config_attributes_cannot_be_assigned(attribute: str) -> None:
     config = ModuleConfig()
     with pytest.raises(AttributeError):
         setattr(config, attribute, None)
@@ -193,7 +193,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_work_is_refused_with_a_reason(name: str) -> None:
+def test_bad_config_values_are_refused_with_a_reason(name: str) -> None:
     attempt, reason = REFUSED[name]
     with pytest.raises(ConfigError, match=reason) as caught:
         attempt()

@@ -68,7 +68,7 @@ def test_taken(name: str, value: object) -> None:
     give(name, value)
 
 
-def test_all_of_the_fuel_is_there() -> None:
+def test_the_largest_fuel_can_be_used() -> None:
     assert run(EMPTY, fuel=(1 << 64) - 1).stats.fuel in range(1, 100)
 
 

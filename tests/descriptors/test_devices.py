@@ -72,7 +72,7 @@ def test_a_device_that_is_no_terminal_has_the_rights_of_a_file(devices: Raw, nam
         ("fd_datasync", (), os.fdatasync),
     ],
 )
-def test_what_devices_refuse_is_refused_by_the_system(
+def test_devices_refuse_by_the_system_s_errors(
     devices: Raw, name: str, call: str, args: tuple[int, ...], native: object
 ) -> None:
     fd = os.open(f"/dev/{name}", os.O_RDWR)

@@ -226,7 +226,7 @@ def test_a_directory_is_no_file(raw: Raw) -> None:
     assert raw.call("fd_tell", 3, 0x80) == Errno.BADF
 
 
-def test_what_a_directory_can_do(raw: Raw, folder: Path) -> None:
+def test_calls_that_work_on_a_directory(raw: Raw, folder: Path) -> None:
     assert raw.call("fd_sync", 3) == raw.call("fd_datasync", 3) == raw.call("fd_fdstat_set_flags", 3, 4) == 0
     assert raw.call("fd_filestat_set_times", 3, 5, 6, 1 | 4) == 0
     assert (folder.stat().st_atime_ns, folder.stat().st_mtime_ns) == (5, 6)

@@ -269,7 +269,7 @@ def test_rights_only_shrink(raw: Raw) -> None:
     assert raw.read(fd, 1) == b"0"
 
 
-def test_what_a_directory_does_not_pass_on_is_not_given(raw: Raw, file: Path) -> None:
+def test_rights_that_a_directory_does_not_pass_on(raw: Raw, file: Path) -> None:
     base = raw.fdstat(3)["fs_rights_base"]
     assert raw.call("fd_fdstat_set_rights", 3, base, rights("fd_read", "path_open")) == 0
     fd = raw.open("f")

@@ -46,5 +46,5 @@ def test_an_error_that_says_nothing_is_io() -> None:
     assert errno_of(OSError(99999, "unheard of")) == Errno.IO
 
 
-def test_nothing_is_called_success() -> None:
+def test_no_os_error_becomes_success() -> None:
     assert Errno.SUCCESS not in TABLE.values()

@@ -44,11 +44,11 @@ def test_a_read_only_mount_in_a_writable_one_is_refused(tree: Path, inner: str, 
 @pytest.mark.parametrize(("inner", "outer"), [
     ("top", "top/data"), ("top", "beside"), ("top/to_beside", "top"), ("top/data", "top/other"), (".", "top"),
 ])  # fmt: skip
-def test_others_are_taken(tree: Path, inner: str, outer: str) -> None:
+def test_mounts_that_do_not_overlap_are_accepted(tree: Path, inner: str, outer: str) -> None:
     assert run(EMPTY, cache=False, dirs={"/rw": tree / outer}, ro_dirs={"/ro": tree / inner}).returncode == 0
 
 
-def test_one_tree_of_python_s_is_read_only_or_not() -> None:
+def test_a_virtual_tree_cannot_be_mounted_both_ways() -> None:
     tree = MemoryFS({"a": b""})
     config = ModuleConfig().with_mount("/rw", tree).with_read_only_fs("/ro", tree)
     with pytest.raises(ConfigError, match="read-only as '/ro'"):

@@ -179,7 +179,7 @@ def test_codecs_from_bytes_to_bytes() -> None:
     assert out.getvalue().decode("utf-16") == TEXT
 
 
-def test_what_stands_for_sys_stdout_is_for_text() -> None:
+def test_a_replacement_of_sys_stdout_gets_text() -> None:
     class Notebook:
         def __init__(self) -> None:
             self.parts: list[str] = []
@@ -252,7 +252,7 @@ def test_newlines_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("returned", [None, 0, 3, 99, -1, True, False, "text", object()])
-def test_what_is_returned_is_ignored(returned: Any) -> None:
+def test_what_write_returns_is_ignored(returned: Any) -> None:
     given: list[bytes] = []
 
     class Writer:

@@ -91,7 +91,7 @@ def test_a_default_timeout_of_the_process_means_nothing(listener: socket.socket)
         socket.setdefaulttimeout(before)
 
 
-def test_what_the_embedder_set_to_nonblock_begins_so(listener: socket.socket) -> None:
+def test_a_nonblocking_socket_stays_nonblocking_for_the_guest(listener: socket.socket) -> None:
     listener.setblocking(False)
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
@@ -123,7 +123,7 @@ def test_giving_a_socket_does_not_touch_its_flags() -> None:
     assert seen == {False}
 
 
-def test_what_comes_with_a_part_is_told_after_it(listener: socket.socket) -> None:
+def test_an_error_after_a_partial_receive_is_reported_next(listener: socket.socket) -> None:
     """A reset must not look like an end: what was received is not all."""
     with accepted(listener) as (raw, peer):
         peer.sendall(b"abc")

@@ -278,7 +278,7 @@ def test_a_reset_is_told(listener: socket.socket) -> None:
         assert raw.call("sock_send", 4, *raw.data(b"x"), 0, 0x80) == Errno.PIPE
 
 
-def test_what_is_no_socket_is_told() -> None:
+def test_socket_calls_on_other_descriptors_fail() -> None:
     with Raw() as raw:
         for fd, errno in ((0, Errno.NOTSOCK), (1, Errno.NOTSOCK), (77, Errno.BADF)):
             assert raw.call("sock_accept", fd, 0, 0x80) == errno
@@ -337,7 +337,7 @@ def test_the_embedder_s_socket_stays_as_it_is() -> None:
         assert ours.recv(9) == b"open"
 
 
-def test_they_follow_the_directories_and_have_names(tmp_path: str) -> None:
+def test_sockets_follow_the_directories_and_have_names(tmp_path: str) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         config = ModuleConfig().with_socket("a", theirs).with_host_directory_preopen("/", tmp_path)
@@ -350,7 +350,7 @@ def test_they_follow_the_directories_and_have_names(tmp_path: str) -> None:
         Raw(config)
 
 
-def test_what_cannot_be_given_is_refused() -> None:
+def test_sockets_that_cannot_be_passed_are_refused() -> None:
     config = ModuleConfig()
     with socket.socket() as idle, socket.create_server(("127.0.0.1", 0)) as listens:
         for give, name, given, message in (

@@ -74,7 +74,7 @@ def test_standard_input_from_a_file_object(tmp_path: Path) -> None:
         assert all_of(raw) == b"from a file"
 
 
-def test_one_read_gives_what_is_there_and_does_not_wait_for_more() -> None:
+def test_a_read_returns_what_is_there_and_does_not_wait_for_more() -> None:
     reader, writer = os.pipe()
     with (
         open(writer, "wb", buffering=0) as out,
@@ -122,7 +122,7 @@ def test_standard_output_and_error_to_a_callable_and_an_object() -> None:
     assert not kept.closed
 
 
-def test_what_is_written_is_there_at_once(tmp_path: Path) -> None:
+def test_writes_are_not_buffered(tmp_path: Path) -> None:
     with (tmp_path / "f").open("wb") as file, Raw(ModuleConfig().with_stdout(file)) as raw:
         raw.write(1, b"now")
         assert (tmp_path / "f").read_bytes() == b"now"
@@ -272,13 +272,13 @@ class Refusing(io.RawIOBase):
         return self.answers.pop(0)
 
 
-def test_what_a_raw_stream_does_not_take_is_not_said_to_be_written() -> None:
+def test_a_raw_stream_s_short_write_is_reported() -> None:
     with Raw(ModuleConfig().with_stdout(Refusing(3, None))) as raw:
         assert raw.write(1, b"12345") == 3
         assert raw.call("fd_write", 1, *raw.data(b"45"), 0x80) == Errno.AGAIN
 
 
-def test_what_a_buffered_stream_took_before_it_could_not_is_told() -> None:
+def test_a_short_write_before_blocking_is_reported() -> None:
     class Full:
         def write(self, data: bytes) -> int:
             raise BlockingIOError(11, "full", 2 if len(data) > 2 else 0)

@@ -105,7 +105,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors i
 
 
 @LINUX
-def test_nothing_leaks_whatever_is_called(folder: Path) -> None:
+def test_no_call_leaks_a_descriptor(folder: Path) -> None:
     (folder / "d").mkdir()
     (folder / "f").write_bytes(b"x")
     os.symlink("../out", folder / "out")

@@ -96,7 +96,7 @@ def test_a_read_only_mount_itself(place: Path, itself: str) -> None:
         assert raw.call("path_create_directory", 3, *raw.text("new")) == Errno.ACCES
 
 
-def test_what_may_not_be_read_is_not_listed(place: Path) -> None:
+def test_unreadable_directories_are_not_listed(place: Path) -> None:
     inner = place / "outer" / "inner"
     with Raw(ModuleConfig().with_host_directory_preopen("/", place / "outer")) as raw:
         inner.chmod(0o111)

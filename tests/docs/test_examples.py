@@ -63,7 +63,7 @@ def type_in(console: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("page", [README, *(page for page in PAGES if any(blocks(page)))], ids=lambda page: page.stem)
-def test_a_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_of_a_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     if page == README:
         make_words(folder)

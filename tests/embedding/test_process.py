@@ -155,7 +155,7 @@ def test_input_that_cannot_be_given(given: dict[str, Any], error: type[Exception
         process.communicate(b"bytes" if given else "text")
 
 
-def test_who_writes_more_than_is_read_waits() -> None:
+def test_a_guest_that_writes_more_than_is_read_waits() -> None:
     with start(TALKER, args=["flood"]) as process:
         wrote = [0]
 
@@ -267,14 +267,14 @@ def test_a_trap_comes_out_once() -> None:
         pytest.param(lambda process: [process.stdout.read1() for _ in range(9)], id="read1"),
     ],
 )
-def test_whatever_asks_first_hears_of_it(ask: Callable[[Process[Any, Any, Any]], object]) -> None:
+def test_the_first_method_called_after_a_trap_raises_it(ask: Callable[[Process[Any, Any, Any]], object]) -> None:
     with start(TALKER, args=["trap"]) as process:
         with pytest.raises(TrapError):
             ask(process)
         assert process.wait() == 134
 
 
-def test_what_communicate_raises_has_what_was_read() -> None:
+def test_an_exception_of_communicate_has_the_output_so_far() -> None:
     with start(TALKER, args=["trap"], text=True, stderr=PIPE) as process:
         with pytest.raises(TrapError) as caught:
             process.communicate()
@@ -294,7 +294,7 @@ def test_the_end_of_the_block_raises_what_nobody_heard_of() -> None:
             process.wait()
 
 
-def test_what_a_function_raises_comes_out() -> None:
+def test_an_exception_of_a_host_function_reaches_the_caller() -> None:
     error = KeyError("mine")
     host = Imports("host")
 
@@ -310,7 +310,7 @@ def test_what_a_function_raises_comes_out() -> None:
     assert process.returncode == 1
 
 
-def test_what_keeps_a_guest_from_beginning_comes_out_of_start() -> None:
+def test_errors_before_the_guest_begins_are_raised_by_start() -> None:
     unknown = '(module (import "a" "b" (func)) (memory (export "memory") 1) (func (export "_start")))'
     for source, error in (("nothing.wasm", FileNotFoundError), (b"junk", ModuleError), (unknown, LinkError)):
         with pytest.raises(error):
@@ -328,7 +328,7 @@ def test_an_exception_in_the_block_ends_the_guest(kind: str) -> None:
     assert time.monotonic() - begun < 10
 
 
-def test_who_writes_to_a_guest_that_trapped_hears_why() -> None:
+def test_writing_to_a_trapped_guest_raises_its_trap() -> None:
     process = start(TRAP, bufsize=0)
     wait_for(process)
     with pytest.raises(TrapError) as caught, process:
@@ -379,7 +379,7 @@ def test_a_forgotten_guest_is_ended_with_a_warning() -> None:
     assert guest.code == -15
 
 
-def test_its_output_keeps_a_guest_running() -> None:
+def test_reading_its_stdout_keeps_a_dropped_guest_running() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         lines = list(start(TALKER, args=["progress", "20"], text=True, stdin=DEVNULL).stdout)
@@ -398,7 +398,7 @@ def test_many_at_once() -> None:
             assert process.returncode == 0
 
 
-def test_it_cannot_be_pickled() -> None:
+def test_a_process_cannot_be_pickled() -> None:
     with begin("reads") as process, pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(process)
     assert "returncode: 0" in repr(process)

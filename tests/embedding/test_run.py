@@ -95,14 +95,14 @@ def test_input(given: dict[str, Any]) -> None:
     assert run(ECHO, args=["cat"], stdout=PIPE, **given).stdout == b"abc"
 
 
-def test_nothing_is_read_or_kept_unless_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
+def test_streams_are_empty_and_discarded_by_default(capfd: pytest.CaptureFixture[str]) -> None:
     done = run(ECHO, args=["cat"])
     assert outputs(done) == (None, None)
     run(ECHO, args=["both"])
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_is_given_wins_over_the_config() -> None:
+def test_options_override_the_config() -> None:
     kept: list[bytes] = []
     config = ModuleConfig().with_stdin(b"config").with_stdout(kept.append)
     run(ECHO, config, args=["cat"])
@@ -155,7 +155,7 @@ def test_inheriting(capfd: pytest.CaptureFixture[str]) -> None:
         ({"args": ["a\0b"]}, "NUL"),
     ],
 )
-def test_what_does_not_go_together_is_refused(given: dict[str, Any], reason: str) -> None:
+def test_options_that_contradict_each_other_are_refused(given: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         run(ECHO, **given)
 
@@ -224,7 +224,7 @@ def test_a_bad_pointer_is_a_trap_that_names_it() -> None:
         ),
     ],
 )
-def test_what_is_no_command_is_refused(module: bytes, error: type[Exception], reason: str) -> None:
+def test_modules_that_are_not_commands_are_refused(module: bytes, error: type[Exception], reason: str) -> None:
     with pytest.raises(error, match=reason):
         run(module)
 
@@ -244,11 +244,11 @@ class Reader:
 
 @pytest.mark.parametrize("given", [{"args": ["both"], "stdout": broken}, {"args": ["both"], "stderr": broken},
                                    {"args": ["cat"], "stdin": Reader()}])  # fmt: skip
-def test_what_a_stream_raises_comes_out_with_its_traceback(given: dict[str, Any]) -> None:
+def test_an_exception_of_a_stream_reaches_the_caller_with_its_traceback(given: dict[str, Any]) -> None:
     with pytest.raises(ZeroDivisionError, match="in the embedder's stream") as caught:
         run(ECHO, **given)
     frames = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
-    assert frames[0] == "test_what_a_stream_raises_comes_out_with_its_traceback"
+    assert frames[0] == "test_an_exception_of_a_stream_reaches_the_caller_with_its_traceback"
     assert frames[-1] == "broken"
 
 

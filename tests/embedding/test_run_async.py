@@ -121,7 +121,7 @@ def test_cancelling_ends_what_a_stream_awaits() -> None:
     asyncio.run(main())
 
 
-def test_what_a_stream_raises_comes_out_as_it_is() -> None:
+def test_an_exception_of_a_stream_reaches_the_caller_unchanged() -> None:
     error = KeyError("mine")
 
     async def broken(_data: bytes) -> None:

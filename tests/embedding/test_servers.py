@@ -190,7 +190,7 @@ def test_a_chat_over_a_terminal() -> None:
         os.close(theirs)
 
 
-def test_what_is_a_terminal_is_told(tmp_path: Path) -> None:
+def test_a_terminal_is_a_terminal_to_the_guest(tmp_path: Path) -> None:
     ours, theirs = terminal()
     with open(tmp_path / "f", "wb") as file:
         config = (

@@ -83,7 +83,7 @@ def test_the_cache_of_another_program_is_not_ours(folder: Path) -> None:
     assert (folder / "wasihost" / "CACHEDIR.TAG").read_bytes() == cache_folder.CONTENT
 
 
-def test_one_from_before_there_was_a_tag_goes_on(folder: Path) -> None:
+def test_a_cache_folder_without_a_tag_is_still_used(folder: Path) -> None:
     use("empty")
     (folder / "CACHEDIR.TAG").unlink()
     use("exit")
@@ -128,7 +128,7 @@ def test_an_entry_that_is_a_link_is_not_followed(folder: Path, tmp_path: Path) -
     assert not entry.is_symlink()
 
 
-def test_what_a_guest_can_make_is_no_entry(folder: Path, tmp_path: Path) -> None:
+def test_files_that_a_guest_can_make_are_not_cache_entries(folder: Path, tmp_path: Path) -> None:
     """No call of WASI's makes an executable file, and a renamed or linked entry says another key."""
     use("empty", "exit")
     one, two = folder.glob("*.cwasm")

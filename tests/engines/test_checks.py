@@ -87,7 +87,7 @@ def test_no_module_is_somebody_s_because_of_a_name_alone(imported: str) -> None:
     assert "made for" not in refusal(f"(import {imported})" + COMMAND)
 
 
-def test_one_line_for_a_module_and_no_text_twice() -> None:
+def test_link_errors_have_one_line_per_module_and_no_text_twice() -> None:
     text = refusal('(import "a" "one" (func)) (import "b" "two" (func))')
     assert [name in text for name in ("a.one", "b.two", "export memory")] == [True] * 3
     imports = [f'(import "m{number % 9}" "f{number}" (func))' for number in range(200)]

@@ -82,7 +82,7 @@ def test_processes_compile_a_module_once(folder: Path) -> None:
     assert not list(folder.glob("*.lock"))
 
 
-def test_one_that_was_killed_is_not_waited_for(folder: Path) -> None:
+def test_a_lock_of_a_killed_process_is_not_waited_for(folder: Path) -> None:
     with wants(text(3), 60) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "compiling\n"
@@ -95,7 +95,7 @@ def test_one_that_was_killed_is_not_waited_for(folder: Path) -> None:
     assert not list(folder.glob("*.lock"))
 
 
-def test_one_that_stands_still_is_not_waited_for_long(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_of_a_stopped_process_is_not_waited_for_long(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compile_lock, "_LONGEST", 0.3)
     with wants(text(4), 60) as first:
         assert first.stdout is not None
@@ -133,7 +133,7 @@ def test_a_child_does_not_wait_for_its_parent(folder: Path) -> None:
     assert not list(folder.glob("*.lock"))
 
 
-def test_what_on_compile_raises_leaves_nothing_locked(folder: Path) -> None:
+def test_an_exception_of_on_compile_leaves_nothing_locked(folder: Path) -> None:
     def refuse(_event: object) -> None:
         raise LookupError
 

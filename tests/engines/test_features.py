@@ -77,13 +77,13 @@ def test_a_feature_on_and_off(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NEEDS)
-def test_what_the_engine_does_by_itself_is_no_kind_of_its_own(name: str) -> None:
+def test_switching_to_the_engine_s_default_needs_no_new_engine(name: str) -> None:
     assert of_engine.canonical(f"{'+' if of_engine._has(engine(), name) else '-'}{name}") == ""
     assert engine(CompileMode(features=of_engine.canonical({}))).mode == engine().mode
 
 
 @pytest.mark.parametrize("version", SETS)
-def test_what_is_in_no_set_is_off(version: str) -> None:
+def test_features_outside_a_set_are_off(version: str) -> None:
     kind = CompileMode(features=of_engine.canonical(version))
     on = {name for name in NEEDS if of_engine._has(engine(kind), name)}
     assert on == {name for name in SETS[version] if of_engine._has(engine(), name)}
@@ -91,7 +91,7 @@ def test_what_is_in_no_set_is_off(version: str) -> None:
     assert kind.features or version == "wasm-3.0"  # which the oldest engine has no more than
 
 
-def test_all_that_a_module_lacks_is_named() -> None:
+def test_every_feature_that_a_module_needs_is_named() -> None:
     text = "(module (memory 1) (memory 1) (func (param v128) (result i32 i32) (i32.const 0) (i32.const 0)))"
     with pytest.raises(ModuleError, match="features 'multi-value' and 'simd' and 'multi-memory', switched off"):
         wasihost.Module(text, features="wasm-1.0")
@@ -100,7 +100,7 @@ def test_all_that_a_module_lacks_is_named() -> None:
     wasihost.Module(text, features="wasm-2.0,+multi-memory")
 
 
-def test_what_is_wrong_else_is_said_as_before() -> None:
+def test_other_errors_of_modules_are_unchanged() -> None:
     with pytest.raises(ModuleError, match="not a valid module"):
         wasihost.Module(b"\0asm\1\0\0\0\1\1\7", features="-simd")
     for features in ("-threads", "-simd"):

@@ -100,7 +100,7 @@ def test_a_guest_that_computes_ends_at_its_deadline(guest: Opened) -> None:
 
 
 @few_tries
-def test_one_deadline_is_not_the_others() -> None:
+def test_deadlines_of_two_guests_are_independent() -> None:
     """All interruptible guests of the process are called back; only the one that was meant ends."""
     ends: dict[float, float] = {}
 
@@ -171,7 +171,7 @@ def test_a_call_within_a_call() -> None:
     opened[0].instance.close()
 
 
-def test_it_is_for_one_thread_at_a_time() -> None:
+def test_an_instance_is_for_one_thread_at_a_time() -> None:
     refused: list[BaseException] = []
 
     def other() -> None:

@@ -106,7 +106,9 @@ def test_an_exit_of_the_inner_call_ends_the_outer_one(binding: str, way: str) ->
 @BOTH
 @WAYS
 @pytest.mark.parametrize(("inner", "error"), [("exit", ExitError), ("bad", TrapError)])
-def test_what_a_host_function_deals_with_is_over(binding: str, way: str, inner: str, error: type[Exception]) -> None:
+def test_an_exception_that_a_host_function_handles_is_over(
+    binding: str, way: str, inner: str, error: type[Exception]
+) -> None:
     def ask(guest: Guest, _: int) -> int:
         try:
             getattr(guest, way)(inner, *([3] if inner == "exit" else []))
@@ -125,7 +127,7 @@ def test_what_a_host_function_deals_with_is_over(binding: str, way: str, inner: 
 
 @BOTH
 @WAYS
-def test_what_a_host_function_makes_of_an_end_comes_out(binding: str, way: str) -> None:
+def test_an_exception_made_of_a_guest_s_end_reaches_the_caller(binding: str, way: str) -> None:
     def ask(guest: Guest, number: int) -> int:
         try:
             return int(getattr(guest, way)("exit", 3))
@@ -139,7 +141,7 @@ def test_what_a_host_function_makes_of_an_end_comes_out(binding: str, way: str) 
 
 
 @BOTH
-def test_what_a_host_function_raises_after_it_went_on(binding: str) -> None:
+def test_a_host_function_that_raises_after_a_guest_s_end(binding: str) -> None:
     def ask(guest: Guest, _: int) -> int:
         with pytest.raises(ExitError):
             guest.again("exit", 3)

@@ -44,7 +44,7 @@ def grown(memories: str, tables: str = "", start: str = "") -> int:
         return total + sum(int(guest.call(f"t{i}")) * 8 for i in range(table))
 
 
-def test_one_memory_has_all_of_it() -> None:
+def test_a_single_memory_gets_the_whole_limit() -> None:
     assert grown(MAIN) == LIMIT
     assert grown(MAIN, "(table 10 10 funcref)") == LIMIT + 80
     assert grown('(memory (export "memory") 1 20)') == 20 * PAGE
@@ -70,7 +70,7 @@ def test_several_share_it_while_they_are_made() -> None:
         grown(MAIN + "(memory 200)", start="(start $grow)")
 
 
-def test_what_is_declared_is_not_made() -> None:
+def test_memories_beyond_the_limit_are_not_made() -> None:
     for begins in ("(memory 255) (memory 1)", "(table 2100000 funcref)", "(table 1100000 funcref)" * 2):
         with pytest.raises(LimitExceeded, match=r"begins with [\d.]+ MiB, and may have 16 MiB: give more") as caught:
             run(f'(module {MAIN} {begins} (func (export "_start")))', max_memory=LIMIT)
@@ -153,7 +153,7 @@ def test_exceptions_are_traps_also_while_an_instance_is_made(where: str) -> None
     assert len(error.backtrace) == 1
 
 
-def test_what_a_module_declares() -> None:
+def test_memories_and_tables_that_a_module_declares() -> None:
     def storage(text: str) -> object:
         return outline(io.BytesIO(assemble(f"(module {text})".encode(), "it"))).storage[:3]
 

@@ -28,7 +28,7 @@ EMPTY = bytes.fromhex("0061736d01000000")
         (b"(module (memory 1)", "not valid WebAssembly text"),
     ],
 )
-def test_what_is_no_module(tmp_path: Path, content: bytes, words: str) -> None:
+def test_files_that_are_not_modules(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "guest.wasm"
     path.write_bytes(content)
     for cache in (True, False):
@@ -43,7 +43,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         module.load(tmp_path / "none.wasm")
 
 
-def test_sources() -> None:
+def test_module_sources() -> None:
     text = Path(wat("empty")).read_bytes()
     for source in (text, bytearray(text), memoryview(text), wat("empty"), Path(wat("empty"))):
         execute(module.load(source), Host())

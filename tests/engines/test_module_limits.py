@@ -113,7 +113,7 @@ def test_too_many(code: bytes, what: str) -> None:
     refused(code, what)
 
 
-def test_what_is_allowed_is_compiled() -> None:
+def test_modules_within_the_limits_are_compiled() -> None:
     code = module(wide(b"\2\1\x0b" * 20), types=(NOTHING, WIDE), local=locals_of(1000))
     assert run(code, cache=False).returncode == 0
 
@@ -123,7 +123,7 @@ def test_a_compilation_with_limits_of_its_own_has_no_others() -> None:
     assert Module(code, cache=False, compile_timeout=200, compile_memory="8GiB").exports
 
 
-def test_what_the_cache_has_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_modules_are_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     code = module(b"", b"")
     Module(code)
     monkeypatch.setitem(module_limits._COUNTS, 3, ("functions", 1))

@@ -28,15 +28,15 @@ def test_random_inputs(target: Target[Any]) -> None:
 
 
 @pytest.mark.parametrize(("target", "path"), KEPT)
-def test_what_has_failed_once(target: Target[Any], path: Path) -> None:
+def test_inputs_that_failed_once(target: Target[Any], path: Path) -> None:
     target.check(target.parse(path.read_text("utf-8")))
 
 
-def test_everything_kept_is_run() -> None:
+def test_every_kept_input_is_run() -> None:
     assert set(CORPUS.iterdir()) == {param.values[1] for param in KEPT}
 
 
 @pytest.mark.parametrize(("target", "path"), KEPT)
-def test_what_is_kept_can_be_read_and_written(target: Target[Any], path: Path) -> None:
+def test_kept_inputs_can_be_read_and_written(target: Target[Any], path: Path) -> None:
     one = target.parse(path.read_text("utf-8"))
     assert target.parse(target.text(one)) == one

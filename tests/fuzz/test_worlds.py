@@ -71,7 +71,7 @@ def test_everything_of_these_calls_is_written() -> None:
     assert worlds.run(CALL, "memory") == ["SUCCESS", "SUCCESS"]
 
 
-def test_what_a_call_may_write_is_the_specs() -> None:
+def test_buffers_that_a_call_may_write_are_those_of_the_spec() -> None:
     memory = bytes(16) + b"".join(number.to_bytes(4, "little") for number in (0x100, 4, 0x200, 8)) + bytes(0x400)
     read = spec.writable("fd_read", (0, 0x10, 2, 0x300), memory, {})
     assert read == spec.Writable([spec.Region(0x300, 4)], [spec.Region(0x100, 4), spec.Region(0x200, 8)], 1, True)

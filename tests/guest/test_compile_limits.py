@@ -60,7 +60,7 @@ def test_more_loops_than_can_be_compiled_are_refused(body: bytes, options: dict[
         run(program(b"", body), cache=False, **options)  # type: ignore[call-overload]  # any options
 
 
-def test_without_an_end_they_are_compiled() -> None:
+def test_many_loops_are_compiled_if_nothing_can_interrupt() -> None:
     module = Module(program(NESTED), cache=False, interruptible=False)
     with ThreadPoolExecutor(1) as other:
         assert other.submit(run, module).result().returncode == 0
@@ -102,7 +102,7 @@ def test_every_form_of_instruction_is_stepped_over(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("name", ["tool", "files", "escape"])
-def test_programs_have_few(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_have_few_loops(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "_FEW", 0)
     code = build_c(name).read_bytes()
     counts = [loops._loops(code, start, end) for start, end in loops.bodies(code)]
@@ -159,7 +159,7 @@ def test_ctrl_c_ends_the_wait_for_the_compiler(monkeypatch: pytest.MonkeyPatch) 
     assert run(code, cache=False).returncode == 0
 
 
-def test_guests_of_other_languages_have_few() -> None:
+def test_guests_of_other_languages_have_few_loops() -> None:
     build_go("waits")
     found = [path for path in cache_dir().glob("*.wasm") if path.stat().st_size > 1_000_000]
     assert found
@@ -174,7 +174,7 @@ SLOW = program(b"", *[b"\x41\0\x28\2\0\x1a" * 20_000] * 60)
 FINE = b'(module (memory (export "memory") 1) (func (export "_start")) (func (export "v") (result i32) (i32.const 7)))'
 
 
-def test_what_is_compiled_apart_runs() -> None:
+def test_a_module_compiled_in_a_process_runs() -> None:
     events: list[compiling.Compilation] = []
     done = run(FINE, on_compile=events.append, compile_timeout=60, compile_memory="1GiB", cache=False)
     assert done.returncode == 0
@@ -185,7 +185,7 @@ def test_what_is_compiled_apart_runs() -> None:
     assert run(pickle.loads(pickle.dumps(module))).returncode == 0
 
 
-def test_and_is_kept_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_module_compiled_in_a_process_is_cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WASIHOST_CACHE_DIR", str(tmp_path / "cache"))
     code = FINE.replace(b"(module", b'(module (func (export "kept"))')
     run(code, compile_timeout=60)
@@ -225,7 +225,7 @@ def test_ctrl_c_ends_the_process_that_compiles() -> None:
     assert time.monotonic() - begun < 20
 
 
-def test_the_command_has_the_same(tmp_path: Path) -> None:
+def test_the_command_has_a_compile_timeout(tmp_path: Path) -> None:
     (tmp_path / "slow.wasm").write_bytes(SLOW)
     command = [sys.executable, "-m", "wasihost", "run", "--no-cache", "--compile-timeout", "400ms", "slow.wasm"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

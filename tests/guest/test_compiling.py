@@ -67,7 +67,7 @@ def test_without_the_cache_it_is_told_too() -> None:
     assert len(events) == 4
 
 
-def test_what_it_raises_comes_out_and_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_of_on_compile_prevents_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(c, "wasmtime_module_new", None, raising=False)
 
     def refuse(event: Compilation) -> None:
@@ -77,7 +77,7 @@ def test_what_it_raises_comes_out_and_nothing_is_compiled(monkeypatch: pytest.Mo
         run(fresh(), on_compile=refuse)
 
 
-def test_it_may_look_at_the_module() -> None:
+def test_on_compile_may_look_at_the_module() -> None:
     module = Module(FINE)
     seen: list[object] = []
     run(module, fuel=1000, cache=False, on_compile=lambda _: seen.append(module.exports["f"].kind))
@@ -123,7 +123,7 @@ def test_a_module_is_validated_before_it_is_compiled(monkeypatch: pytest.MonkeyP
     assert "\n" not in text
 
 
-def test_one_that_the_cache_has_is_not_validated_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_module_is_not_validated_again(monkeypatch: pytest.MonkeyPatch) -> None:
     module = Module(fresh())
     monkeypatch.setattr(c, "wasmtime_module_validate", None, raising=False)
     assert run(Module(module)).returncode == 0
@@ -139,14 +139,14 @@ def test_one_that_the_cache_has_is_not_validated_again(monkeypatch: pytest.Monke
         ("type mismatch:\n  expected i32", "guest: not a valid module: type mismatch: expected i32"),
     ],
 )
-def test_what_the_engine_lacks_is_told_from_what_is_wrong(text: str, words: str) -> None:
+def test_unsupported_modules_are_told_from_invalid_ones(text: str, words: str) -> None:
     assert words in str(compiling.refused(text, "guest"))
 
 
 # -- once --------------------------------------------------------------------------------------------------------------
 
 
-def test_what_can_be_interrupted_serves_every_run() -> None:
+def test_an_interruptible_module_serves_every_run() -> None:
     events: list[Compilation] = []
     module = Module(fresh(), on_compile=events.append)
     run(module)
@@ -156,7 +156,7 @@ def test_what_can_be_interrupted_serves_every_run() -> None:
     assert len(events) == 2
 
 
-def test_one_that_cannot_be_interrupted_is_compiled_once_more_for_a_timeout() -> None:
+def test_an_uninterruptible_module_is_compiled_again_for_a_timeout() -> None:
     events: list[Compilation] = []
     module = Module(fresh(), interruptible=False, on_compile=events.append)
     elsewhere(lambda: run(module))

@@ -47,7 +47,7 @@ def gone(drop: Callable[[ModuleConfig], None], config: ModuleConfig) -> None:
 
 
 @pytest.mark.parametrize("drop", [dropped, trapped, in_a_circle, state])
-def test_what_is_dropped_is_given_back(drop: Callable[[ModuleConfig], None], tmp_path: Path) -> None:
+def test_a_dropped_guest_closes_its_descriptors(drop: Callable[[ModuleConfig], None], tmp_path: Path) -> None:
     config = ModuleConfig().with_host_directory_preopen("/", str(tmp_path))
     with pytest.warns(ResourceWarning, match="not closed"):
         gone(drop, config)  # the first guest of a process opens what all of them share
@@ -66,7 +66,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_never_made_leaves_nothing(name: str, tmp_path: Path) -> None:
+def test_a_refused_guest_leaves_no_descriptors(name: str, tmp_path: Path) -> None:
     config = ModuleConfig().with_host_directory_preopen("/", str(tmp_path))
     with pytest.raises(WasihostError):
         run(REFUSED[name], config)

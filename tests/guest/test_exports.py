@@ -101,7 +101,7 @@ def test_results_that_are_numbers() -> None:
         ("less", (None,), {}, "takes 0 numbers"),
     ],
 )
-def test_what_does_not_fit(name: str, arguments: Any, options: Any, words: str) -> None:
+def test_calls_of_exports_with_arguments_that_do_not_fit(name: str, arguments: Any, options: Any, words: str) -> None:
     with instantiate(PROVA) as guest, pytest.raises(TypeError, match=words):
         guest.exports[name](*arguments, **options)
 

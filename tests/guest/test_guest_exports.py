@@ -117,7 +117,7 @@ def test_the_calling_guest_s_time_is_the_called_one_s(what: str) -> None:
         shelf.exports.rest(20)  # its own time is its own again
 
 
-def test_what_cannot_be_ended_in_time_is_told() -> None:
+def test_an_uninterruptible_guest_with_a_timeout_is_refused() -> None:
     """In another thread, a guest made without a timeout computes without looking, if it was compiled so."""
     told: list[BaseException] = []
     plain = Module(SHELF, interruptible=False)
@@ -135,7 +135,7 @@ def test_what_cannot_be_ended_in_time_is_told() -> None:
     assert "instantiate it with a timeout" in str(told[0])
 
 
-def test_what_does_not_fit_is_told(shelf: Instance) -> None:
+def test_imports_that_do_not_fit_the_other_guest(shelf: Instance) -> None:
     imports = shelf.as_imports("shelf")
     with shelf:
         with pytest.raises(LinkError, match=r"shelf\.drop: .*exports no such function, but _initialize, fall, get"):

@@ -193,7 +193,7 @@ def test_a_memory_of_64_bits_is_refused() -> None:
         instantiate('(module (memory (export "memory") i64 1) (func (export "f")))')
 
 
-def test_what_cannot_be_run_is_told_also_in_two_steps() -> None:
+def test_a_module_without_start_is_reported_by_run_too() -> None:
     for text in ('(func (export "add"))', '(memory (export "memory") 1) (func (export "_initialize"))'):
         with instantiate(f"(module {text})") as guest, pytest.raises(LinkError, match="export _start: missing"):
             guest.run()

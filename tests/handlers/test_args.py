@@ -7,7 +7,7 @@ from wasihost import GuestFault, ModuleConfig
 
 
 @pytest.mark.parametrize("group", ["args", "environ"])
-def test_nothing_given_is_nothing(group: str) -> None:
+def test_args_and_environ_are_empty_by_default(group: str) -> None:
     with Raw() as raw:
         raw.expect(f"{group}_sizes_get", 0x100, 0x104, writes={0x100: bytes(8)})
         raw.expect(f"{group}_get", 0x100, 0x200)

@@ -47,7 +47,7 @@ def test_a_time_that_cannot_be_said_is_overflow(time: int) -> None:
         raw.expect("clock_time_get", REALTIME, 0, 0x100, errno=Errno.OVERFLOW)
 
 
-def test_what_a_clock_raises_comes_out_as_it_is() -> None:
+def test_an_exception_of_a_clock_reaches_the_caller_unchanged() -> None:
     def broken() -> int:
         raise ZeroDivisionError("mine")
 

@@ -194,7 +194,7 @@ def test_an_empty_pipe_waits_with_the_embedder_s_sleep(pipe: tuple[int, int]) ->
         assert took < 10**9
 
 
-def test_what_comes_during_the_embedder_s_sleep_is_found(pipe: tuple[int, int]) -> None:
+def test_poll_finds_input_that_came_during_the_embedder_s_sleep(pipe: tuple[int, int]) -> None:
     def sleep(_duration: int) -> None:
         os.write(pipe[1], b"xy")
 
@@ -230,7 +230,7 @@ def test_a_descriptor_that_was_closed_behind_its_back_is_badf() -> None:
     os.close(writer)
 
 
-def test_what_goes_wrong_with_one_is_said_of_it() -> None:
+def test_poll_reports_an_error_of_one_subscription_in_its_event() -> None:
     class Broken:
         def read(self, _size: int) -> bytes:
             return b""
@@ -311,7 +311,7 @@ def test_high_descriptors_are_waited_for_as_precisely(pipe: tuple[int, int]) -> 
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_what_was_ended_before_it_waits_does_not_wait(pipe: tuple[int, int]) -> None:
+def test_poll_does_not_wait_if_the_guest_was_ended_before(pipe: tuple[int, int]) -> None:
     """Also if the reason is one that handlers make an errno of."""
     for reason in (RuntimeError("enough"), TimeoutError("enough"), OSError(5, "enough")):
         with Raw(ModuleConfig().with_stdin(Inherit(pipe[0]))) as raw:
@@ -324,7 +324,7 @@ def test_what_was_ended_before_it_waits_does_not_wait(pipe: tuple[int, int]) -> 
                 assert caught.value is reason
 
 
-def test_what_is_kept_of_polls_is_bounded() -> None:
+def test_the_cache_of_polls_is_bounded() -> None:
     with Raw() as raw:
         for number in range(100):
             raw.poll(writable(number, 1), writable(2, 1))

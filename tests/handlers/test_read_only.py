@@ -140,7 +140,7 @@ def test_a_change_is_rofs(raw: Raw, trees: tuple[Path, Path], change: str) -> No
 
 
 @pytest.mark.parametrize("change", ACROSS)
-def test_nothing_goes_from_one_mount_to_the_other(
+def test_rename_and_link_do_not_cross_mounts(
     raw: Raw, trees: tuple[Path, Path], change: str, request: pytest.FixtureRequest
 ) -> None:
     before = [snapshot(tree) for tree in trees]
@@ -159,7 +159,7 @@ def test_a_file_that_was_opened_to_be_read_is_only_read(raw: Raw, trees: tuple[P
 
 @pytest.mark.parametrize("oflags", [CREAT, TRUNC, CREAT | TRUNC, CREAT | EXCL, CREAT | EXCL | TRUNC])
 @pytest.mark.parametrize("path", ["f", "new", "l", "d/new"])
-def test_what_comes_or_goes_after_the_look_at_the_path_is_not_changed(
+def test_files_swapped_after_the_lookup_are_not_changed(
     raw: Raw, trees: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, path: str, oflags: int
 ) -> None:
     """As if somebody had swapped all between the look and the opening: the look finds nothing to refuse."""

@@ -193,7 +193,7 @@ def test_a_file_of_a_read_only_mount(raw: Raw) -> None:
 
 
 @pytest.mark.parametrize("call", [call for call in FILES if not modes(call)[1]], ids=str)
-def test_who_reads_is_not_taken_for_a_writer(call: Open, tmp_path: Path) -> None:
+def test_open_for_reading_does_not_ask_to_write(call: Open, tmp_path: Path) -> None:
     text = Text()
     with Raw(ModuleConfig().with_mount("/", Tree({"f": text}))) as raw:
         assert path_open(raw, call, "f")[0] == OK
@@ -226,7 +226,7 @@ BELOW = [call for call in FILES if not call.oflags & EXCL]
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda call: call.library)
 @pytest.mark.parametrize("mount", WRITABLE)
-def test_what_is_opened_through_a_folder(raw: Raw, folder: Open) -> None:
+def test_rights_of_files_opened_through_a_folder(raw: Raw, folder: Open) -> None:
     errno, fd = path_open(raw, folder, "d")
     assert errno == OK
     assert {name for _, _, _, name in raw.readdir(fd)[0]} == {b".", b"..", b"g"}
@@ -251,7 +251,7 @@ def test_what_is_opened_through_a_folder(raw: Raw, folder: Open) -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda call: call.library)
 @pytest.mark.parametrize("mount", READ_ONLY)
-def test_what_is_opened_through_a_folder_of_a_read_only_mount(raw: Raw, folder: Open) -> None:
+def test_rights_of_files_opened_through_a_read_only_folder(raw: Raw, folder: Open) -> None:
     errno, fd = path_open(raw, folder, "d")
     assert errno == OK
     assert {name for _, _, _, name in raw.readdir(fd)[0]} == {b".", b"..", b"g"}
@@ -279,7 +279,7 @@ def test_a_folder_is_not_written(raw: Raw) -> None:
 
 @pytest.mark.parametrize("call", BELOW, ids=str)
 @pytest.mark.parametrize("mount", WRITABLE)
-def test_what_a_guest_gave_up_does_not_come_back(raw: Raw, call: Open) -> None:
+def test_rights_that_a_guest_dropped_stay_dropped(raw: Raw, call: Open) -> None:
     """The folder no longer passes on writing, seeking and removing; whatever is asked for, nothing brings them back."""
     gone = 1 << 6 | 1 << 2 | 1 << 26
     folder = raw.open("d", oflags=2)

@@ -111,6 +111,6 @@ def test_a_bad_pointer_traps() -> None:
     assert caught.value.kind == "guest fault"
 
 
-def test_what_the_older_spec_does_not_have_is_unknown() -> None:
+def test_functions_that_preview0_lacks_are_unknown() -> None:
     with pytest.raises(LinkError, match="no such function"):
         run(BAD.format(name="sock_accept", params="i32 i32 i32", numbers="(i32.const 0) " * 3))

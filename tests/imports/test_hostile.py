@@ -48,7 +48,7 @@ GOOD = {("data", 8), ("read", 8), ("cstr", 8), ("cstr", 0), ("cstr", 65535), ("a
 
 @pytest.mark.parametrize("name", ["text", "data", "read", "cstr", "alloc"])
 @pytest.mark.parametrize(("first", "second"), [(8, 2), (-1, 5), (65535, 2), (0, -1), (65536, 0)])
-def test_what_a_guest_passes(name: str, first: int, second: int) -> None:
+def test_bad_arguments_from_a_guest(name: str, first: int, second: int) -> None:
     module = f"""(module (import "env" "{name}" (func $it (param i32 i32))) {DATA}
       (func (export "malloc") (param i32) (result i32) (i32.const 65530))
       (func (export "_start") (call $it (i32.const {first}) (i32.const {second}))))"""

@@ -90,7 +90,7 @@ def test_a_pointer_out_of_bounds_is_the_guest_s_fault() -> None:
                 guest.call("log", 0, pointer, size)
 
 
-def test_what_a_function_raises_comes_out() -> None:
+def test_an_exception_of_a_host_function_reaches_the_caller() -> None:
     host, _ = provided()
 
     @host.function(name="add")

@@ -84,7 +84,7 @@ def test_streams_that_are_files(tmp_path: Path) -> None:
         assert os.read(reader.fileno(), 100) == b"before to output\n"
 
 
-def test_what_a_stream_raises_comes_out() -> None:
+def test_an_exception_of_a_stream_reaches_the_caller() -> None:
     reason = KeyError("mine")
 
     def fail(_data: bytes) -> None:
@@ -179,7 +179,7 @@ def test_ends_of_all_kinds() -> None:
     assert (len(spoken.stdout), spoken.truncated, spoken.stats.limits) == (10, ("stdout",), ("output",))
 
 
-def test_what_cannot_go_to_another_process_is_named() -> None:
+def test_options_that_cannot_go_to_another_process_are_named() -> None:
     config = ModuleConfig()
     for bad in (config.with_walltime(lambda: 0, 1), config.with_osyield(lambda: None),
                 config.with_rand_source(io.BytesIO())):  # fmt: skip

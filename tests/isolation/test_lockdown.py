@@ -53,14 +53,14 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return json.loads(done.stdout)
 
 
-def test_all_means_are_taken_up_that_the_report_names(tried: Any) -> None:
+def test_lockdown_uses_every_means_that_the_report_names(tried: Any) -> None:
     """Where the kernel lacks one, the tests below that need it are skipped, and say so."""
     assert tuple(tried["held"]) == isolation_report().held
     assert tried["missing"] == isolation_report().missing
 
 
 @pytest.mark.parametrize("attempt", ALLOWED)
-def test_what_guests_need_is_left(tried: Any, attempt: str) -> None:
+def test_lockdown_leaves_what_guests_need(tried: Any, attempt: str) -> None:
     assert tried["ends"][attempt] == "done"
 
 
@@ -161,7 +161,7 @@ def test_a_worker_seen_from_outside(tmp_path: Path) -> None:
     assert gone(lambda: not locked())
 
 
-def test_what_the_kernel_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_names_what_the_kernel_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The zygote is another process: it gets a module of ours in which the kernel has neither."""
     monkeypatch.setattr(landlock, "LEAST", 1000)
     assert "version" in isolation_report().missing["landlock"]

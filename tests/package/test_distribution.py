@@ -91,7 +91,7 @@ def test_the_metadata_says_what_people_look_for(dist: Path) -> None:
     assert "Operating System :: POSIX :: Linux" in metadata.get_all("Classifier", [])
 
 
-def test_what_strangers_look_for_is_there() -> None:
+def test_files_of_an_open_source_project_are_there() -> None:
     assert (ROOT / "LICENSE").read_text().startswith(" " * 33 + "Apache License")
     assert "## Report a hole" in (ROOT / "SECURITY.md").read_text()
     for name in ("CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "CHANGELOG.md"):

@@ -163,7 +163,7 @@ def test_user_code_passes_mypy_strict_against_the_wheel(python: Path, tmp_path: 
     assert run(python, "user.py", cwd=tmp_path).returncode == 0
 
 
-def test_both_type_checkers_know_what_a_run_answers(python: Path, tmp_path: Path) -> None:
+def test_both_type_checkers_know_what_a_run_returns(python: Path, tmp_path: Path) -> None:
     """Overloads for text, the decorator, the extras: by mypy --strict, and by pyright's engine."""
     (tmp_path / "typed.py").write_text(TYPED_CODE)
     done = mypy(python, "typed.py", cwd=tmp_path)

@@ -96,7 +96,7 @@ thread.join()
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
-def test_it_may_be_called_again() -> None:
+def test_preload_may_be_called_again() -> None:
     preload()
     preload(Module(build_c("tool")))
     assert run(build_c("tool")).returncode == 0

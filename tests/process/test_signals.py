@@ -100,7 +100,7 @@ def test_a_handler_runs_at_once_and_the_guest_goes_on(kind: str) -> None:
         in_time(took, 0.3 * turn, 0.3 * turn + 0.2)
 
 
-def test_what_is_raised_within_the_callback_of_a_weak_reference_is_not_lost() -> None:
+def test_an_exception_in_a_weak_reference_callback_is_not_lost() -> None:
     class Interrupts(set[object]):
         def discard(self, member: object) -> None:
             signal.raise_signal(signal.SIGUSR1)
@@ -159,7 +159,7 @@ def test_a_handler_that_a_host_function_installs(install: Callable[..., object],
     assert before == [signal.SIG_DFL] * 30
 
 
-def test_everybody_sees_the_real_handlers() -> None:
+def test_getsignal_returns_the_real_handlers() -> None:
     def other(_number: int, _frame: object) -> None:
         pass
 

@@ -250,7 +250,7 @@ def test_a_tracer_that_is_set_by_a_host_function_or_around_a_users_linker(where:
     assert int(done.stdout.split()[-1]) > 3
 
 
-def test_who_asks_sees_the_tracer_that_was_set() -> None:
+def test_gettrace_returns_the_tracer_that_was_set() -> None:
     imports, seen = Imports("env"), []
 
     def trace(*_: Any) -> Any:

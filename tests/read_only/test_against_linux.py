@@ -215,7 +215,7 @@ def test_operations_on_two_paths(raw: Raw, back_end: str, name: str) -> None:
     assert not wrong
 
 
-def test_what_leads_out_is_refused_as_ever(raw: Raw, back_end: str) -> None:
+def test_paths_that_lead_out_are_still_refused(raw: Raw, back_end: str) -> None:
     wrong = []
     for path in LEADING_OUT:
         if back_end not in WITH_LINKS and path.split("/")[0] in ESCAPES:

@@ -173,7 +173,7 @@ def test_devices_that_hold_something_are_for_nobody() -> None:
 
 
 @pytest.mark.usefixtures("strategy")
-def test_one_file_system_is_one() -> None:
+def test_one_file_system_hides_other_mounts() -> None:
     root = open_host_directory("/", "/", False, one_file_system=True)
     try:
         for path in ("proc", "proc/self/maps", "dev/shm", "dev/shm/nothing", "./proc/../etc/passwd", "dev/null"):

@@ -115,7 +115,7 @@ def beside(script: str, place: Path) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("strategy")
-def test_what_always_exists_is_always_found(tree: Tree) -> None:
+def test_files_that_always_exist_are_always_found(tree: Tree) -> None:
     """`here` is a directory or a link outwards, never nothing: both answers have to come, and no third."""
     os.mkdir(tree.base / "here")
     (tree.base / "here" / "secret").write_text("harmless")

@@ -46,7 +46,7 @@ def test_no_test_is_lost(expected: tuple[Program, Verdicts], host: str) -> None:
 
 
 @pytest.mark.parametrize("host", [WASMTIME, "memory"])
-def test_one_that_crashes_and_one_that_hangs_lose_themselves_alone(host: str) -> None:
+def test_a_crash_or_a_hang_loses_only_that_test(host: str) -> None:
     program = GoPackage("io/fs", module=build_c("verdicts"))
     expected = {"TestPasses": PASSED, "TestTraps": CRASHED, "TestHangs": HUNG, "TestIsSkipped": SKIPPED}
     assert program.verdicts(host, 6) == expected
@@ -72,7 +72,7 @@ def test_lost_and_gained() -> None:
     assert (compared.accepted, compared.needless) == (["f"], ["g"])
 
 
-def test_what_is_accepted_is_of_these_suites() -> None:
+def test_accepted_differences_name_existing_suites() -> None:
     assert {one.suite for one in ACCEPTED} <= SUITES.keys()
     assert {one.program for one in ACCEPTED if one.suite == "go"} <= set(PACKAGES)
     assert all(set(one.hosts) <= set(OURS) and one.reason for one in ACCEPTED)

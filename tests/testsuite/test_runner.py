@@ -81,7 +81,7 @@ def told(done: subprocess.CompletedProcess[str]) -> list[str]:
     return done.stdout.replace("tests/ours/wasm32-wasip1/", "").splitlines()
 
 
-def test_what_is_as_expected_passes(suite: Suite) -> None:
+def test_expected_results_pass(suite: Suite) -> None:
     suite.add("ends", ENDS_WITH.format(status=0))
     suite.add("ends with 33", ENDS_WITH.format(status=33), exit_code=33)
     suite.add("says", SAYS, stdout="hello")
@@ -114,7 +114,7 @@ def test_a_wrong_output(suite: Suite) -> None:
     ]
 
 
-def test_one_that_hangs_is_one_failure(suite: Suite) -> None:
+def test_a_hanging_program_is_one_failure(suite: Suite) -> None:
     suite.add("hangs", HANGS)
     suite.add("says", SAYS, stdout="hello")
     assert told(suite.run("--timeout", "3")) == [

@@ -25,7 +25,7 @@ def waits() -> Module:
     return Module(build_rust("waits"))
 
 
-def test_its_timers(waits: Module) -> None:
+def test_rust_timers(waits: Module) -> None:
     begin = time.perf_counter()
     done = run(waits, args=["timers"], capture_output=True, timeout=30)
     took = time.perf_counter() - begin
@@ -65,10 +65,10 @@ def test_a_server_that_nobody_asks_ends_in_time(waits: Module, listener: socket.
     assert 0.1 <= ends_unasked(waits, listener, [way, "1"], clients, 0.1) < 0.5
 
 
-def test_it_asks_again(waits: Module, tmp_path: Path) -> None:
+def test_rust_requests_over_a_socket(waits: Module, tmp_path: Path) -> None:
     check_asked(waits, tmp_path)
 
 
-def test_it_reads_lines(waits: Module) -> None:
+def test_rust_reads_lines(waits: Module) -> None:
     done = run(waits, args=["lines"], input=b"one\ntwo", capture_output=True, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"you said: one\nyou said: two\nbye\n", b"")

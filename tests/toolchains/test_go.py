@@ -33,7 +33,7 @@ def waits() -> Module:
 
 
 @few_tries
-def test_its_timers(waits: Module) -> None:
+def test_go_timers(waits: Module) -> None:
     begin = time.perf_counter()
     done = run(waits, args=["timers"], capture_output=True, timeout=30)
     took = time.perf_counter() - begin
@@ -123,11 +123,11 @@ def test_the_command_serves_http(options: tuple[str, ...]) -> None:
         assert server.returncode == 0
 
 
-def test_it_asks_with_a_deadline(waits: Module, tmp_path: Path) -> None:
+def test_go_request_with_a_deadline(waits: Module, tmp_path: Path) -> None:
     check_asked(waits, tmp_path)
 
 
-def test_it_goes_on_while_nobody_types() -> None:
+def test_go_timers_run_while_stdin_is_silent() -> None:
     command = [*COMMAND, str(build_go("waits")), "lines"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as guest:
         assert guest.stdin is not None
@@ -145,12 +145,12 @@ def test_it_goes_on_while_nobody_types() -> None:
         assert guest.wait(timeout=30) == 0
 
 
-def test_it_reads_lines_that_are_given(waits: Module) -> None:
+def test_go_reads_lines(waits: Module) -> None:
     done = run(waits, args=["lines"], input=b"one\ntwo", capture_output=True, timeout=30)
     said = [line for line in done.stdout.splitlines() if not line.startswith(b"alive ")]
     assert (done.returncode, said, done.stderr) == (0, [b"you said: one", b"you said: two", b"bye"], b"")
 
 
-def test_its_source_is_tidy() -> None:
+def test_go_sources_are_formatted() -> None:
     done = subprocess.run([go_root() / "bin" / "gofmt", "-d", GUESTS / "go"], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -108,7 +108,7 @@ def test_paths_keep_the_rules(raw: Raw, path: str, code: Errno) -> None:
     assert raw.call("path_filestat_get", 3, 1, *raw.text(path), 0x80) == code
 
 
-def test_nothing_can_be_changed(raw: Raw) -> None:
+def test_an_fsspec_tree_is_read_only(raw: Raw) -> None:
     assert try_open(raw, "new", CREAT) == Errno.ROFS
     assert try_open(raw, "a.txt", TRUNC) == Errno.ROFS
     assert try_open(raw, "a.txt", rights=1 << 6) == Errno.ROFS

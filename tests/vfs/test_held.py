@@ -78,7 +78,7 @@ def test_links_count_what_they_take() -> None:
     assert fs.quota.bytes == 3 * name_size(target) + 100
 
 
-def test_one_content_for_all_names() -> None:
+def test_content_is_kept_once_for_all_names() -> None:
     fs = MemoryFS({"kept": b"k" * MIB})
     fs.link("kept", "kept-too")
     before = Baseline(fs)
@@ -107,7 +107,7 @@ def deep(fs: MemoryFS, levels: int) -> Raw:
     return raw
 
 
-def test_what_lies_too_deep_for_a_path_is_not_spelled_out() -> None:
+def test_paths_that_are_too_deep_are_left_out() -> None:
     fs = MemoryFS()
     before = Baseline(fs)
     deep(fs, 200)

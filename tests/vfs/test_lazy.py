@@ -46,7 +46,7 @@ def try_open(raw: Raw, path: str, oflags: int = 0) -> int:
     return raw.call("path_open", 3, 1, *raw.text(path), oflags, (1 << 30) - 1, 0, 0, 0x80)
 
 
-def test_nothing_but_opening_loads_it(fs: MemoryFS, raw: Raw, source: Source) -> None:
+def test_only_opening_loads_a_lazy_file(fs: MemoryFS, raw: Raw, source: Source) -> None:
     assert raw.filestat("path_filestat_get", 3, 0, *raw.text("d/late"))["size"] == 10
     assert len(raw.readdir(raw.open("d", oflags=2))[0]) == 3
     assert raw.call("path_rename", 3, *raw.text("d/late"), 3, *raw.text("later")) == 0
@@ -60,7 +60,7 @@ def test_nothing_but_opening_loads_it(fs: MemoryFS, raw: Raw, source: Source) ->
     assert source.asked == 1
 
 
-def test_it_can_be_written_like_any_other(fs: MemoryFS, raw: Raw, source: Source) -> None:
+def test_a_lazy_file_can_be_written(fs: MemoryFS, raw: Raw, source: Source) -> None:
     fd = raw.open("d/late", flags=1)
     assert raw.write(fd, b"more") == 4
     assert (fs["d/late"], fs.quota.bytes, source.content) == (b"0123456789more", 14, b"0123456789")
@@ -75,7 +75,7 @@ def test_replacing_it_asks_for_nothing(fs: MemoryFS, source: Source) -> None:
     assert fs.quota.bytes == 0
 
 
-def test_its_size_counts_before_it_is_loaded(source: Source) -> None:
+def test_a_lazy_file_counts_before_it_is_loaded(source: Source) -> None:
     with pytest.raises(OSError, match="No space"):
         MemoryFS({"big": Lazy(2**40, source)})
     with pytest.raises(OSError, match="too large"):

@@ -62,7 +62,7 @@ def test_a_write_takes_the_part_that_fits(fs: MemoryFS, raw: Raw) -> None:
     assert fs["f"] == b"y" * 100
 
 
-def test_what_fits_of_several_buffers_is_written_and_told(fs: MemoryFS, raw: Raw) -> None:
+def test_buffers_that_fit_are_written_and_counted(fs: MemoryFS, raw: Raw) -> None:
     fd = raw.open("new", oflags=CREAT)
     assert write(raw, fd, b"", b"a" * 60, b"b" * 31, b"c") == (0, 90)
     assert write(raw, fd, b"c") == (Errno.NOSPC, 0)

@@ -36,7 +36,7 @@ def number_of(error: pytest.ExceptionInfo[OSError]) -> str:
 # -- a dict of files ---------------------------------------------------------------------------------------------------
 
 
-def test_it_is_the_dict_that_it_was_made_from(fs: MemoryFS) -> None:
+def test_a_memory_fs_is_a_mapping(fs: MemoryFS) -> None:
     assert dict(fs) == {"a.txt": b"first", "d/b.txt": b"second", "d/e/c.txt": b"third"}
     assert len(fs) == 3
     assert fs["d/b.txt"] == fs["/d/b.txt"] == fs["d/./e/../b.txt"] == b"second"
@@ -51,7 +51,7 @@ def test_files_come_in_the_order_they_were_made_one_level_after_the_other() -> N
 
 
 @pytest.mark.parametrize("path", ["none", "d", "d/", "", "/", ".", "a.txt/x", "a.txt/", "none/x", "d/e/.."])
-def test_what_is_no_file_is_a_key_error(fs: MemoryFS, path: str) -> None:
+def test_paths_without_a_file_are_a_key_error(fs: MemoryFS, path: str) -> None:
     assert path not in fs
     with pytest.raises(KeyError):
         fs[path]
@@ -82,7 +82,7 @@ def test_setting_makes_directories_and_replaces_content(fs: MemoryFS) -> None:
     assert fs.quota.bytes == 3 + len("third")
 
 
-def test_what_is_set_is_a_copy(fs: MemoryFS) -> None:
+def test_content_that_is_set_is_copied(fs: MemoryFS) -> None:
     content = bytearray(b"mine")
     fs["a.txt"] = content
     content[:] = b"else"
@@ -161,12 +161,12 @@ def test_equality_is_identity_and_a_config_holds_it(fs: MemoryFS) -> None:
     assert len({config, ModuleConfig().with_mount("/", fs)}) == 1
 
 
-def test_its_repr_says_how_much_is_in_it_and_not_what(fs: MemoryFS) -> None:
+def test_repr_shows_the_size_and_not_the_content(fs: MemoryFS) -> None:
     assert repr(fs) == "<MemoryFS of 3 files, 16 bytes>"
     assert "first" not in repr(ModuleConfig().with_mount("/", fs))
 
 
-def test_the_package_offers_it() -> None:
+def test_memory_fs_is_a_public_name() -> None:
     assert wasihost.MemoryFS is MemoryFS
 
 

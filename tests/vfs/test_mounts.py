@@ -74,7 +74,7 @@ def test_paths_that_no_file_can_have_are_a_config_error(path: str) -> None:
 
 
 @pytest.mark.parametrize("source", [5, None, object(), [b"x"]])
-def test_what_is_no_file_system_is_a_config_error(source: object) -> None:
+def test_mounting_something_else_is_a_config_error(source: object) -> None:
     with pytest.raises(ConfigError, match="not a MemoryFS, dict, Traversable"):
         Raw(ModuleConfig().with_mount("/", source))  # type: ignore[arg-type]  # what users get wrong
 
@@ -189,7 +189,7 @@ def four(tmp_path: Path, archive: zipfile.ZipFile) -> Iterator[Raw]:
 WRITABLE, READABLE = (3, 5, 6), (4, 7, 8)
 
 
-def test_nothing_is_moved_or_linked_between_mounts(four: Raw) -> None:
+def test_rename_and_link_between_mounts_fail(four: Raw) -> None:
     for source in (*WRITABLE, *READABLE):
         for target in (*WRITABLE, *READABLE):
             if source == target:
@@ -214,7 +214,7 @@ def test_inodes_tell_the_files_of_all_mounts_apart(four: Raw) -> None:
     assert len({(stat["dev"], stat["ino"]) for stat in stats}) == 6
 
 
-def test_one_guest_reads_them_all(tmp_path: Path, archive: zipfile.ZipFile) -> None:
+def test_a_guest_reads_mounts_of_all_kinds(tmp_path: Path, archive: zipfile.ZipFile) -> None:
     for name in ("rw", "ro"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "f").write_bytes(b"host")

@@ -125,7 +125,7 @@ def test_a_size_that_cannot_be_is_overflow(size: int, caplog: pytest.LogCaptureF
         (Stat(1, 0, 0, None), "Own.stat().ctime_ns is None"),  # type: ignore[arg-type]  # likewise
     ],
 )  # fmt: skip
-def test_what_is_no_number_is_a_mistake_that_is_named(told: Stat, named: str) -> None:
+def test_values_that_are_not_numbers_are_a_named_mistake(told: Stat, named: str) -> None:
     with mounted(Tree(a=Own(told))) as raw, pytest.raises(TypeError) as raised:
         stat(raw, "a")
     assert named in str(raised.value)
@@ -214,7 +214,7 @@ def test_a_mistake_in_a_library_s_place_comes_out() -> None:
         content(raw, "f")
 
 
-def test_what_a_guest_does_not_see_needs_no_logging() -> None:
+def test_errors_that_the_guest_does_not_see_are_not_logged() -> None:
     code = """
 import sys
 from wasihost import MemoryFS, ModuleConfig, State

@@ -56,7 +56,7 @@ def test_the_longest_name_wins_in_any_order() -> None:
         assert lines(config, "read", *expected) == expected
 
 
-def test_what_no_mount_holds_is_not_there() -> None:
+def test_paths_outside_all_mounts_do_not_exist() -> None:
     config = ModuleConfig().with_mount("/data", MemoryFS({"f": b"data"}))
     for path, said in lines(config, "read", "/f", "f", "/dat/f", "/data2/f", "/", "..").items():
         assert "data" not in said, path
@@ -128,7 +128,7 @@ def test_the_host_s_root_is_never_reached(run: Callable[[Path, list[str]], str],
     assert said[-1] == "f: inside"
 
 
-def test_it_would_be_seen_if_it_were() -> None:
+def test_a_host_file_would_be_seen_if_it_were_mounted() -> None:
     config = ModuleConfig().with_read_only_fs("/", "/")
     done = wasihost.run(build_c("files"), config, args=["read", HOST_ONLY], capture_output=True)
     assert done.stdout is not None

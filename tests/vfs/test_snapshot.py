@@ -68,7 +68,7 @@ def tree(directory: Directory, at: str = "") -> dict[str, object]:
 
 
 @each_way
-def test_it_holds_the_same(fs: MemoryFS, duplicate: Duplicate) -> None:
+def test_a_snapshot_has_the_same_files(fs: MemoryFS, duplicate: Duplicate) -> None:
     twin = duplicate(fs)
     assert tree(twin.root) == tree(fs.root)
     assert list(tree(twin.root)) == list(tree(fs.root))  # in the same order
@@ -79,7 +79,7 @@ def test_it_holds_the_same(fs: MemoryFS, duplicate: Duplicate) -> None:
 
 
 @each_way
-def test_it_is_a_file_system_of_its_own(fs: MemoryFS, duplicate: Duplicate) -> None:
+def test_a_snapshot_is_independent(fs: MemoryFS, duplicate: Duplicate) -> None:
     twin = duplicate(fs)
     assert twin != fs
     assert twin.stat("a.txt").device != fs.stat("a.txt").device
@@ -119,7 +119,7 @@ def test_lazy_content_stays_lazy(duplicate: Duplicate) -> None:
         twin["wrong"]
 
 
-def test_what_is_open_without_a_name_is_not_in_it() -> None:
+def test_open_files_without_a_name_are_not_in_a_snapshot() -> None:
     fs = MemoryFS({"gone": b"1234", "stays": b"12"})
     with Raw(ModuleConfig().with_mount("/", fs)) as raw:
         raw.open("gone")

@@ -193,7 +193,7 @@ def test_a_snapshot_keeps_holes(again: object) -> None:
     assert len(pickle.dumps(fs)) < 1 << 20
 
 
-def test_what_was_given_is_never_changed_nor_copied() -> None:
+def test_bytes_of_the_caller_are_not_changed_nor_copied() -> None:
     given = bytes(2 * WHOLE)
     fs = MemoryFS({"f": given})
     node = file_of(fs)

@@ -87,7 +87,7 @@ def config(request: pytest.FixtureRequest) -> Iterator[ModuleConfig]:
 
 
 @few_tries
-def test_a_deadline_ends_it(config: ModuleConfig) -> None:
+def test_a_timeout_ends_a_wait(config: ModuleConfig) -> None:
     begin = time.perf_counter()
     with pytest.raises(TimeoutExpired):
         run(TOOL, config, timeout=0.15)
@@ -95,7 +95,7 @@ def test_a_deadline_ends_it(config: ModuleConfig) -> None:
 
 
 @few_tries
-def test_another_thread_ends_it(config: ModuleConfig) -> None:
+def test_another_thread_ends_a_wait(config: ModuleConfig) -> None:
     with instantiate(TOOL, config, timeout=30) as guest:
         ended: list[float] = []
 
@@ -111,7 +111,7 @@ def test_another_thread_ends_it(config: ModuleConfig) -> None:
         in_time(time.perf_counter() - ended[0], 0, SLACK)
 
 
-def test_what_ended_one_call_does_not_wake_the_next() -> None:
+def test_the_end_of_one_call_does_not_wake_the_next() -> None:
     """A reactor is ended while it polls two things, so by its pipe; then it polls again."""
     poll = """(module (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
       (memory (export "memory") 1)
@@ -218,7 +218,7 @@ def test_an_end_that_is_an_oserror_is_no_errno(config: ModuleConfig, reason: OSE
         timer.join()
 
 
-def test_an_end_for_good_that_is_an_oserror_comes_out_as_it_is(config: ModuleConfig) -> None:
+def test_a_permanent_end_by_an_oserror_reaches_the_caller_unchanged(config: ModuleConfig) -> None:
     reason = TimeoutError("enough")
     with instantiate(TOOL, config, timeout=30) as guest:
         guest.end(reason, permanently=True)
@@ -227,7 +227,7 @@ def test_an_end_for_good_that_is_an_oserror_comes_out_as_it_is(config: ModuleCon
         assert caught.value is reason
 
 
-def test_the_timeout_error_of_an_alarm_ends_it(config: ModuleConfig) -> None:
+def test_the_timeout_error_of_an_alarm_ends_a_wait(config: ModuleConfig) -> None:
     def ring(_number: int, _frame: object) -> None:
         raise TimeoutError("the alarm went off")
 
@@ -242,7 +242,7 @@ def test_the_timeout_error_of_an_alarm_ends_it(config: ModuleConfig) -> None:
 
 
 @few_tries
-def test_an_end_for_good_ends_what_begins_later(config: ModuleConfig) -> None:
+def test_a_permanent_end_also_ends_later_calls(config: ModuleConfig) -> None:
     with instantiate(TOOL, config, timeout=30) as guest:
         guest.end(RuntimeError("once"))
         guest.end(RuntimeError("for good"), permanently=True)
@@ -373,7 +373,7 @@ def test_an_end_counts_also_if_a_nearer_one_is_set_after_it() -> None:
 
 
 @few_tries
-def test_ctrl_c_ends_it(config: ModuleConfig) -> None:
+def test_ctrl_c_ends_a_wait(config: ModuleConfig) -> None:
     sent: list[float] = []
 
     def send() -> None:
@@ -389,7 +389,7 @@ def test_ctrl_c_ends_it(config: ModuleConfig) -> None:
     in_time(ended - sent[0], 0, SLACK)
 
 
-def test_what_comes_in_time_is_not_disturbed() -> None:
+def test_a_deadline_does_not_disturb_input_in_time() -> None:
     reads, writes = os.pipe()
     pieces = [b"one ", b"two ", b"three"]
 

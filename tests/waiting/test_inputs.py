@@ -115,7 +115,7 @@ def line(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Callable[[bytes]
     assert open_files() == before
 
 
-def test_it_is_waited_for(line: tuple[Any, Callable[[bytes], None]]) -> None:
+def test_poll_waits_for_input(line: tuple[Any, Callable[[bytes], None]]) -> None:
     stream, send = line
     with Raw(ModuleConfig().with_stdin(stream)) as raw:
         begin = time.monotonic_ns()
@@ -134,7 +134,7 @@ def test_it_is_waited_for(line: tuple[Any, Callable[[bytes], None]]) -> None:
             late.join()
 
 
-def test_what_was_not_waited_for_is_read_too(line: tuple[Any, Callable[[bytes], None]]) -> None:
+def test_input_is_read_without_a_poll_too(line: tuple[Any, Callable[[bytes], None]]) -> None:
     stream, send = line
     with Raw(ModuleConfig().with_stdin(stream)) as raw:
         send(b"first")
@@ -146,7 +146,7 @@ def test_what_was_not_waited_for_is_read_too(line: tuple[Any, Callable[[bytes], 
             assert raw.read(0, 9) == b"ond"
 
 
-def test_its_end_is_ready(line: tuple[Any, Callable[[bytes], None]]) -> None:
+def test_poll_reports_the_end_of_input(line: tuple[Any, Callable[[bytes], None]]) -> None:
     stream, send = line
     with Raw(ModuleConfig().with_stdin(stream)) as raw:
         assert raw.poll(readable(1, 0), clock(2, 1, TICK)) == [event(2, 0)]
@@ -172,7 +172,7 @@ def test_nonblock_does_not_wait(line: tuple[Any, Callable[[bytes], None]]) -> No
         assert raw.call("fd_fdstat_set_flags", 0, 1) == Errno.NOTSUP
 
 
-def test_waiting_for_it_ends_with_the_guest(line: tuple[Any, Callable[[bytes], None]]) -> None:
+def test_poll_for_input_ends_with_the_guest(line: tuple[Any, Callable[[bytes], None]]) -> None:
     stream, _ = line
     with Raw(ModuleConfig().with_stdin(stream)) as raw:
         raw.state.handlers.scope.start(time.monotonic_ns() + 30_000_000, RuntimeError("enough"))
@@ -180,7 +180,7 @@ def test_waiting_for_it_ends_with_the_guest(line: tuple[Any, Callable[[bytes], N
             raw.poll(readable(1, 0))
 
 
-def test_what_a_buffered_stream_holds_is_counted() -> None:
+def test_poll_counts_bytes_in_the_buffer_of_a_stream() -> None:
     pipe = OnPipe(-1)
     pipe.send(b"0123456789")
     assert pipe.stream.read(3) == b"012"
@@ -195,7 +195,7 @@ def test_what_a_buffered_stream_holds_is_counted() -> None:
     pipe.close()
 
 
-def test_what_never_waits_is_ready_and_says_how_much_it_has(tmp_path: Path) -> None:
+def test_poll_reports_files_as_ready_with_their_size(tmp_path: Path) -> None:
     data = io.BytesIO(b"12345")
     data.read(2)
     (tmp_path / "f").write_bytes(bytes(1000))
@@ -211,7 +211,7 @@ def test_what_never_waits_is_ready_and_says_how_much_it_has(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("stream", [gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(b"unpacked"))),
                                     io.TextIOWrapper(io.BytesIO(b"unpacked"))], ids=["gzip", "text"])  # fmt: skip
-def test_what_cannot_be_asked_is_read_ahead(stream: Any) -> None:
+def test_streams_without_a_hook_are_read_ahead(stream: Any) -> None:
     with Raw(ModuleConfig().with_stdin(stream)) as raw:
         assert raw.poll(readable(1, 0), clock(2, 1, LONG)) == [event(1, 1, nbytes=8)]
         assert raw.read(0, 9) == b"unpacked"
@@ -299,7 +299,7 @@ def test_a_hook_that_does_not_wait_is_not_asked_all_the_time() -> None:
 
 
 @pytest.mark.parametrize("answer", [None, "yes", -1, 2**70])
-def test_a_hook_that_answers_nonsense_is_told_so(answer: object) -> None:
+def test_a_hook_that_returns_nonsense_is_an_error(answer: object) -> None:
     class Odd(Line):
         def readable(self, _timeout: float) -> object:
             return answer
@@ -360,7 +360,7 @@ def test_a_thread_of_the_run_before_that_ends_later_leaves_the_object_to_the_nex
         assert raw.read(0, 9) == b"data"
 
 
-def test_what_was_read_ahead_is_for_that_method_of_that_object_alone() -> None:
+def test_input_read_ahead_is_kept_for_one_method_of_one_object() -> None:
     class Two(Line):
         def other(self, _size: int) -> bytes:
             return b"other"
@@ -381,7 +381,7 @@ def test_what_was_read_ahead_is_for_that_method_of_that_object_alone() -> None:
             assert raw.read(0, 9) == content
 
 
-def test_what_was_read_ahead_does_not_keep_the_object() -> None:
+def test_input_read_ahead_does_not_keep_the_object_alive() -> None:
     line = Line()
     with Raw(ModuleConfig().with_stdin(line)) as raw:
         assert raw.poll(readable(1, 0), clock(2, 1, TICK)) == [event(2, 0)]
@@ -407,7 +407,7 @@ def test_a_thread_that_waits_does_not_keep_the_process() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "over\n", "")
 
 
-def test_what_its_read_raises_reaches_the_embedder() -> None:
+def test_an_exception_of_read_reaches_the_caller() -> None:
     def read(_size: int) -> bytes:
         time.sleep(SOON)
         raise RuntimeError("the line is cut")

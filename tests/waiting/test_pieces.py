@@ -110,7 +110,7 @@ class Own(nodes.Directory):
         return self.files[name]
 
 
-def test_what_is_larger_than_a_piece_is_moved_whole(mounted: ModuleConfig) -> None:
+def test_data_larger_than_a_piece_is_moved_whole(mounted: ModuleConfig) -> None:
     with guest(SIZE, mounted) as one:
         one.memory[65536:] = CONTENT
         fd = one.open("a", WRITE)
@@ -142,7 +142,7 @@ def test_standard_streams_are_moved_whole() -> None:
 
 
 @pytest.mark.parametrize("call", ["fd_write", "fd_pwrite", "fd_pread", "fd_read"])
-def test_what_is_large_ends_in_time(mounted: ModuleConfig, call: str) -> None:
+def test_large_transfers_end_in_time(mounted: ModuleConfig, call: str) -> None:
     with guest(LARGE, mounted) as one:
         fd = one.open("a", WRITE)
         if call in ("fd_read", "fd_pread"):
