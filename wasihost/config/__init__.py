@@ -1,15 +1,16 @@
-"""What a guest is given, as values: nothing is opened here.
+"""What a guest is given, as values.
 
-Rules of this package: what is given is checked at once, and never changes.
+Rules of this package: nothing is opened here; what a caller passes is checked at once, and never changes.
 
-    module       `ModuleConfig`
-    streams      what can be given as a stream
-    mounts       directories and file systems
-    sockets      sockets, and the environment that tells of them
+    module       `ModuleConfig`, with the methods that change it
+    values       its fields
+    streams      the types of streams and of random sources
+    mounts       directories and file systems: `FSConfig`
+    sockets      sockets, and the environment variables that name them
     limits       what a guest may use
     features     which features of WebAssembly a module may use
-    entries      an environment that grows at its end
-    mistakes     what to say to a caller who gave something that cannot be meant
+    entries      an immutable sequence that is cheap to append to, for the environment
+    mistakes     errors for arguments that cannot be meant, with advice
 """
 
 from wasihost.config.module import (

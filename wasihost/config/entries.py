@@ -1,7 +1,7 @@
-"""A sequence that grows at its end only, as an environment does, and that nobody can change.
+"""An immutable sequence that is cheap to append to, as the environment of a config is.
 
-A longer one shares what it holds with the one that it was made from, so making one of n entries, entry by entry, takes
-time in proportion to n.
+A longer sequence shares its storage with the one that it was made from. So appending n entries one by one takes time
+proportional to n.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from typing import Final
 
 
 class Entries:
-    """Immutable; `plus` makes a longer one. Threads may do so at the same time: `setdefault` is one step."""
+    """Immutable; `plus` returns a longer one. Safe to call from several threads, because `setdefault` is atomic."""
 
     __slots__ = ("_held", "_size")
 
     def __init__(self, entries: tuple[bytes, ...] = ()) -> None:
-        self._held = dict(enumerate(entries))  # by position; also what longer ones have added
+        self._held = dict(enumerate(entries))  # by position; longer sequences add theirs
         self._size = len(entries)
 
     def plus(self, entry: bytes) -> Entries:
-        """With one entry more at the end."""
+        """Return a sequence with `entry` added at the end."""
         longer = Entries()
         longer._held, longer._size = self._held, self._size + 1
-        if self._held.setdefault(self._size, entry) is not entry:  # another one has grown from this
+        if self._held.setdefault(self._size, entry) is not entry:  # another sequence was made from this one before
             longer._held = dict(enumerate((*self.as_tuple(), entry)))
         return longer
 

@@ -1,8 +1,8 @@
-"""WebAssembly features as users choose them: their names, what needs what, and the named sets.
+"""WebAssembly features as users choose them: their names, their dependencies, and the named sets.
 
-Rules of this file: a choice in, one text out that says the same for each choice that means the same, and that is
-consistent: the engine ends the process over a set that is not. What an engine can do of it is no matter of this file.
-Features have the names of their proposals. Imported only where somebody chooses.
+Rules of this file: a choice becomes one text, the same for all choices that mean the same. The text is consistent: the
+engine would end the process for a set that is not. Whether an engine supports a feature is not checked here. Features
+have the names of their proposals. Imported only when features are chosen.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Feature: TypeAlias = Literal[
 """A feature of WebAssembly that can be switched off, or on."""
 
 FeatureChoice: TypeAlias = Mapping[Feature, bool] | str
-"""Which are on and off: a mapping, or a text such as "-simd,+wide-arithmetic" or "wasm-2.0,+tail-call"."""
+"""Which features are on and off: a mapping, or a text such as "-simd,+wide-arithmetic" or "wasm-2.0,+tail-call"."""
 
 NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "bulk-memory": (),
@@ -50,17 +50,20 @@ NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "wide-arithmetic": (),
     "custom-page-sizes": (),
 }
-"""Every feature, after those that it cannot be without."""
+"""Feature -> the features that it requires."""
 
 _OF_2: Final = {"bulk-memory", "multi-value", "reference-types", "simd"}
-_OF_3: Final = {*_OF_2, "exceptions", "function-references", "gc", "memory64", "multi-memory", "relaxed-simd",
-                "tail-call"}  # fmt: skip
-SETS: Final[dict[str, set[str]]] = {"wasm-1.0": set(), "wasm-2.0": _OF_2, "wasm-3.0": _OF_3}
-"""Versions of the specification: what is not in them is off."""
+_NEW_IN_3: Final = {"exceptions", "function-references", "gc", "memory64", "multi-memory", "relaxed-simd", "tail-call"}
+SETS: Final[dict[str, set[str]]] = {"wasm-1.0": set(), "wasm-2.0": _OF_2, "wasm-3.0": _OF_2 | _NEW_IN_3}
+"""Versions of the specification -> the features that are on; all others are off."""
 
 
 def chosen(choice: FeatureChoice) -> str:
-    """What is switched, with all that follows from it: "-relaxed-simd,-simd". ConfigError for what cannot be meant."""
+    """Return the text for a choice, with all that follows from it: "-simd" becomes "-relaxed-simd,-simd".
+
+    Raises:
+        ConfigError: There is no such feature or set, or a feature is on that requires one that is off.
+    """
     if isinstance(choice, str):
         off, wanted = _read(choice)
     elif isinstance(choice, Mapping):
@@ -82,12 +85,12 @@ def chosen(choice: FeatureChoice) -> str:
 
 
 def text_of(features: Mapping[str, bool]) -> str:
-    """The text for what is on and off."""
+    """Return the text for a mapping of features that are on and off."""
     return ",".join(sorted(f"{'+' if on else '-'}{name}" for name, on in features.items()))
 
 
 def switched(features: str) -> Iterator[tuple[str, bool]]:
-    """Each feature of a text of `text_of`, and whether it is on."""
+    """Yield each feature of a text made by `text_of`, and whether it is on."""
     for item in filter(None, features.split(",")):
         yield item[1:], item[0] == "+"
 
@@ -97,7 +100,7 @@ def _needed(name: str) -> set[str]:
 
 
 def _read(text: str) -> tuple[set[str], dict[str, bool]]:
-    """What a named set leaves out, and what is switched by name; of two words for one feature the last counts."""
+    """Return what the named set leaves out, and what is switched by name: the last word for a feature counts."""
     off: set[str] = set()
     wanted: dict[str, bool] = {}
     for number, item in enumerate(filter(None, (part.strip() for part in text.split(",")))):

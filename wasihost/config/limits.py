@@ -1,7 +1,7 @@
 """What a guest may use of its host, with safe defaults.
 
-A guest that goes beyond gets the errno or the refusal that the spec has for it where it has one; what it has none for
-ends the run with `LimitExceeded`, which names the limit.
+A guest that exceeds a limit gets the spec's errno (or a failing `memory.grow`) if there is one; otherwise the run ends
+with `LimitExceeded`, which names the limit.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ if TYPE_CHECKING:
 
 
 STACK: Final = 512 << 10
-"""Of a guest that may have what its thread has, if that is less."""
+"""Bytes of stack for a guest's calls by default; less if the thread has less."""
 
 
 class Limits(NamedTuple):
-    """None lifts a limit.
+    """The limits of one guest. None means that there is no limit.
 
-    | limit | unit | beyond it |
-    | --- | --- | --- |
-    | `memory` | bytes of all memories and tables | `memory.grow` fails; one that begins with more is LimitExceeded |
-    | `fuel` | units of work, about one per wasm instruction | LimitExceeded |
-    | `output` | bytes kept of each captured stream | the rest is dropped and the result says so |
-    | `open_files` | descriptors, the standard streams and preopens included | MFILE |
-    | `path` | bytes of a path | NAMETOOLONG |
-    | `sleep` | seconds of one wait | LimitExceeded |
-    | `subscriptions` | of one `poll_oneoff` | INVAL |
-    | `stack` | bytes of its thread's stack for a guest's calls; None is all there is | TrapError |
-    | `compile_timeout` | seconds of compiling its module | LimitExceeded |
-    | `compile_memory` | bytes of memory for that | LimitExceeded |
+    | limit | unit | default | beyond it |
+    | --- | --- | --- | --- |
+    | `memory` | bytes of all memories and tables | 1 GiB | `memory.grow` fails; LimitExceeded at the start |
+    | `fuel` | units of work, about one per wasm instruction | None | LimitExceeded |
+    | `output` | bytes kept of each captured stream | 16 MiB | the rest is dropped and the result says so |
+    | `open_files` | descriptors, the standard streams and preopens included | 1,024 | MFILE |
+    | `path` | bytes of a path | 4,095 | NAMETOOLONG |
+    | `sleep` | seconds of one wait | None | LimitExceeded |
+    | `subscriptions` | subscriptions of one `poll_oneoff` | 4,096 | INVAL |
+    | `stack` | bytes of the thread's stack for a guest's calls; None: all of it | 512 KiB | TrapError |
+    | `compile_timeout` | seconds to compile the module | None | LimitExceeded |
+    | `compile_memory` | bytes of memory to compile the module | None | LimitExceeded |
 
-    With one of the last two, the module is compiled in a process of its own, which takes a tenth of a second more.
+    With `compile_timeout` or `compile_memory` the module is compiled in a process of its own, which adds a tenth of a
+    second.
     """
 
     memory: int | None = 1 << 30
@@ -67,15 +68,29 @@ class LimitChanges(TypedDict, total=False):
     compile_memory: int | str | None
 
 
-_LEAST = Limits(memory=0, fuel=0, output=0, open_files=3, path=1, sleep=0, subscriptions=1, stack=16 << 10,
-                compile_timeout=0, compile_memory=64 << 20)  # fmt: skip
+_LEAST = Limits(
+    memory=0,
+    fuel=0,
+    output=0,
+    open_files=3,
+    path=1,
+    sleep=0,
+    subscriptions=1,
+    stack=16 << 10,
+    compile_timeout=0,
+    compile_memory=64 << 20,
+)
 
 _MOST: Final = {"memory": (1 << 63) - 1, "fuel": (1 << 64) - 1, "stack": (1 << 40) - 1}
-"""As far as the engine counts."""
+"""The largest values that the engine can count to."""
 
 
 def changed(limits: Limits, changes: Mapping[str, object]) -> Limits:
-    """`limits` with some of them changed. ConfigError for an unknown one, and for one that nothing could run in."""
+    """Return `limits` with `changes` applied.
+
+    Raises:
+        ConfigError: There is no such limit, the value has the wrong type, or no guest could run within it.
+    """
     new: dict[str, object] = {}
     for name, value in changes.items():
         if name not in Limits._fields:

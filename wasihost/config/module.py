@@ -1,20 +1,21 @@
-"""What a guest is given: arguments, environment, streams, clocks, randomness, directories.
+"""`ModuleConfig`: what a guest is given, from arguments and streams to directories, sockets and limits.
 
-Rules of this file: a config is immutable; every `with_*` answers a changed copy. Nothing is opened here, so a config
-can be made before its directories exist, kept, shared between threads and pickled. No ambient authority: a bare config
-gives no files, empty input, discarded output, no environment.
+Rules of this file: a config is immutable; every `with_*` method returns a changed copy. Nothing is opened here, so a
+config can be made before its directories exist, kept, shared between threads and pickled. No ambient authority: a bare
+config has no files, no environment and empty input, and discards output.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from wasihost.config.entries import NO_ENTRIES
-from wasihost.config.limits import DEFAULT_LIMITS, LimitChanges, Limits, changed
-from wasihost.config.mounts import FSConfig, Mount
+from wasihost.config.limits import LimitChanges, changed
+from wasihost.config.mounts import FSConfig
 from wasihost.config.streams import Inherit, RandomSource, Stdin, Stdout
+from wasihost.config.values import Clock, ConfigValues, Sleep
 from wasihost.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,68 +33,61 @@ STDERR_FD: Final = 2
 """The descriptors that every guest starts with."""
 
 SYS_CLOCK_RESOLUTION_WALLTIME: Final = 1000
-"""Resolution of the system's wall clock in ns, as `clock_res_get` answers it."""
+"""Resolution of the system's wall clock in ns, as `clock_res_get` returns it."""
 SYS_CLOCK_RESOLUTION_NANOTIME: Final = 1
 """Resolution of the system's monotonic clock in ns."""
 
-
 Text: TypeAlias = str | bytes
-Clock: TypeAlias = Callable[[], int]
-Sleep: TypeAlias = Callable[[int], object]
 
 
-class ModuleConfig:
-    """Everything one guest is given. Start from `ModuleConfig()` and chain `with_*`."""
+class ModuleConfig(ConfigValues):
+    """Everything one guest is given. Start from `ModuleConfig()` and chain `with_*` methods.
 
-    __slots__ = ("_args", "_environ", "_fs", "_limits", "_name", "_nanosleep", "_nanotime", "_osyield", "_rand",
-                 "_sockets", "_stderr", "_stdin", "_stdout", "_walltime")  # fmt: skip
+    A config does not change: each `with_*` method returns a copy with one thing changed or added. Text is encoded with
+    the file system's encoding, which is UTF-8 nearly everywhere; `bytes` are passed on as they are.
+    """
 
-    def __init__(self) -> None:
-        self._args: tuple[bytes, ...] = ()
-        self._environ = NO_ENTRIES
-        self._fs = FSConfig()
-        self._limits = DEFAULT_LIMITS
-        self._name = ""
-        self._nanosleep: Sleep | None = None
-        self._nanotime: tuple[Clock, int] | None = None
-        self._osyield: Callable[[], object] | None = None
-        self._rand: RandomSource | None = None
-        self._sockets: tuple[NamedSocket, ...] = ()
-        self._stdin: Stdin | None = None
-        self._stdout: Stdout | None = None
-        self._stderr: Stdout | None = None
-        self._walltime: tuple[Clock, int] | None = None
-
-    def _with(self, name: str, value: Any) -> Self:
-        copy = object.__new__(type(self))
-        for slot in ModuleConfig.__slots__:
-            object.__setattr__(copy, slot, getattr(self, slot))
-        object.__setattr__(copy, name, value)
-        return copy
+    __slots__ = ()
 
     # -- arguments and environment ---------------------------------------------------------------------------------
 
     def with_args(self, *args: Text) -> Self:
-        """The whole argument vector, `argv[0]` included. ConfigError for a NUL."""
+        """Set the whole argument vector, `argv[0]` included. Default: the name alone, if there is one (`with_name`).
+
+        Raises:
+            ConfigError: An argument is neither str nor bytes, or has a NUL.
+        """
         return self._with("_args", tuple(_bytes(arg, "an argument") for arg in args))
 
     def with_env(self, key: Text, value: Text) -> Self:
-        """Append one variable. ConfigError for a NUL, or a key that is empty or holds `=`."""
+        """Append one environment variable. Default: no variables.
+
+        Raises:
+            ConfigError: The key is empty or has a `=`; key or value is neither str nor bytes, or has a NUL.
+        """
         name = _bytes(key, "an environment variable")
         if not name or b"=" in name:
             raise ConfigError(f"an environment variable cannot be called {key!r}: a name is not empty and holds no '='")
         return self._with("_environ", self._environ.plus(name + b"=" + _value(name, value)))
 
     def with_env_raw(self, entry: Text) -> Self:
-        """Append one entry as it stands, usually `KEY=VALUE`."""
+        """Append one environment entry as it is, usually `KEY=VALUE`.
+
+        Raises:
+            ConfigError: It is neither str nor bytes, or has a NUL.
+        """
         return self._with("_environ", self._environ.plus(_bytes(entry, "an environment entry", secret=True)))
 
     def without_env(self) -> Self:
-        """No variable at all."""
+        """Remove all environment variables."""
         return self._with("_environ", NO_ENTRIES)
 
     def with_name(self, name: str) -> Self:
-        """The module's name, for messages, and `argv[0]` where no arguments are given."""
+        """Set the module's name, used in messages, and as `argv[0]` if there are no arguments. Default: empty.
+
+        Raises:
+            ConfigError: The name has a NUL.
+        """
         if "\0" in name:
             raise ConfigError(f"a name cannot hold a NUL: {name!r}")
         return self._with("_name", name)
@@ -101,10 +95,15 @@ class ModuleConfig:
     # -- streams ---------------------------------------------------------------------------------------------------
 
     def with_stdin(self, stdin: Stdin | None) -> Self:
-        """Any bytes-like object, one with `read` (of bytes or text), a callable that takes a size, or `INHERIT`; None
-        is empty.
+        """Set standard input. Default: None, which is empty.
 
-        An object may have `readable(timeout)` too, by which a guest that polls learns whether it has something.
+        Args:
+            stdin: A bytes-like object, which is copied; an object with `read(size)` that returns bytes or str; a
+                callable that takes a size and returns bytes; or `INHERIT`. An object may also have
+                `readable(timeout)`: see `Reader`.
+
+        Raises:
+            ConfigError: It is none of these.
         """
         if not (stdin is None or isinstance(stdin, (bytes, Inherit)) or hasattr(stdin, "read") or callable(stdin)):
             try:
@@ -116,45 +115,76 @@ class ModuleConfig:
         return self._with("_stdin", stdin)
 
     def with_stdout(self, stdout: Stdout | None) -> Self:
-        """An object with `write` (of bytes or text), a callable that takes bytes, or `INHERIT`; None discards."""
+        """Set standard output. Default: None, which discards it.
+
+        Args:
+            stdout: An object with `write` that takes bytes or str; a callable that takes bytes; or `INHERIT`.
+
+        Raises:
+            ConfigError: It is none of these.
+        """
         return self._with("_stdout", _output(stdout, "standard output"))
 
     def with_stderr(self, stderr: Stdout | None) -> Self:
-        """As `with_stdout`."""
+        """Set standard error, with the same types as `with_stdout`. Default: None, which discards it.
+
+        Raises:
+            ConfigError: It is nothing that can be written to.
+        """
         return self._with("_stderr", _output(stderr, "standard error"))
 
     # -- clocks, sleeping, randomness ------------------------------------------------------------------------------
 
     def with_walltime(self, walltime: Clock, resolution: int) -> Self:
-        """The real-time clock: a function that answers ns since 1970, and its resolution in ns."""
+        """Set the real-time clock. Default: the system's, with `SYS_CLOCK_RESOLUTION_WALLTIME`.
+
+        Args:
+            walltime: Called without arguments; returns nanoseconds since 1970.
+            resolution: Nanoseconds, which `clock_res_get` returns: 1 to 2**64 - 1.
+
+        Raises:
+            ConfigError: `resolution` is out of range.
+        """
         return self._with("_walltime", (walltime, _resolution(resolution)))
 
     def with_sys_walltime(self) -> Self:
-        """The system's wall clock, which is also the default."""
+        """Set the real-time clock to the system's, which is the default."""
         return self._with("_walltime", None)
 
     def with_nanotime(self, nanotime: Clock, resolution: int) -> Self:
-        """The monotonic clock: a function that answers ns since any start, and its resolution in ns."""
+        """Set the monotonic clock. Default: the system's, with `SYS_CLOCK_RESOLUTION_NANOTIME`.
+
+        Args:
+            nanotime: Called without arguments; returns nanoseconds since any fixed moment.
+            resolution: Nanoseconds, which `clock_res_get` returns: 1 to 2**64 - 1.
+
+        Raises:
+            ConfigError: `resolution` is out of range.
+        """
         return self._with("_nanotime", (nanotime, _resolution(resolution)))
 
     def with_sys_nanotime(self) -> Self:
-        """The system's monotonic clock, which is also the default."""
+        """Set the monotonic clock to the system's, which is the default."""
         return self._with("_nanotime", None)
 
     def with_nanosleep(self, nanosleep: Sleep) -> Self:
-        """How a guest sleeps: a function that takes ns."""
+        """Set how a guest sleeps: `nanosleep` is called with the nanoseconds. Default: the thread really sleeps."""
         return self._with("_nanosleep", nanosleep)
 
     def with_sys_nanosleep(self) -> Self:
-        """Really sleep, which is also the default."""
+        """Let the thread really sleep, which is the default."""
         return self._with("_nanosleep", None)
 
     def with_osyield(self, osyield: Callable[[], object]) -> Self:
-        """What `sched_yield` does; nothing by default, as every call lets other threads of the process run."""
+        """Set what `sched_yield` calls. Default: nothing, because every call lets other threads of the process run."""
         return self._with("_osyield", osyield)
 
     def with_rand_source(self, source: RandomSource | None) -> Self:
-        """Where `random_get` takes its bytes from; None is the system's generator."""
+        """Set where `random_get` takes its bytes from. Default: None, which is the system's generator.
+
+        Raises:
+            ConfigError: The source has no `read`.
+        """
         if source is not None and not hasattr(source, "read"):
             raise ConfigError(f"a source of randomness cannot be {source!r}: give an object with read()")
         return self._with("_rand", source)
@@ -162,24 +192,40 @@ class ModuleConfig:
     # -- files -----------------------------------------------------------------------------------------------------
 
     def with_fs(self, fs_config: FSConfig) -> Self:
-        """Replace all preopened directories."""
+        """Replace all preopened directories. Default: there are none."""
         return self._with("_fs", fs_config)
 
     def with_host_directory_preopen(
         self, guest_path: str, host_path: str | os.PathLike[str], **options: Unpack[MountOptions]
     ) -> Self:
-        """Add a writable host directory, as `FSConfig.with_dir_mount` does."""
+        """Add a writable host directory, as `FSConfig.with_dir_mount` does.
+
+        Raises:
+            ConfigError: As `FSConfig.with_dir_mount`.
+        """
         return self._with("_fs", self._fs.with_dir_mount(guest_path, host_path, **options))
 
     def with_mount(self, guest_path: str, source: VirtualSource) -> Self:
-        """Add a file system of Python's, as `FSConfig.with_fs_mount` describes them."""
+        """Add a file system that is a Python object, as `FSConfig.with_fs_mount` does.
+
+        Raises:
+            ConfigError: As `FSConfig.with_fs_mount`.
+        """
         return self._with("_fs", self._fs.with_fs_mount(guest_path, source))
 
     def with_read_only_fs(
         self, guest_path: str, root: str | os.PathLike[str] | VirtualSource, **options: Unpack[MountOptions]
     ) -> Self:
-        """Add a host directory, with the options of `FSConfig.with_dir_mount`, or a file system of Python's, that the
-        guest cannot change: ROFS."""
+        """Add a directory that the guest cannot change: its attempts fail with `Errno.ROFS`.
+
+        Args:
+            guest_path: The guest's path of the directory.
+            root: A host directory, or a file system as for `FSConfig.with_fs_mount`.
+            **options: For host directories only: see `FSConfig.with_dir_mount`.
+
+        Raises:
+            ConfigError: As `FSConfig.with_dir_mount` and `with_fs_mount`; options for what is not a host directory.
+        """
         if isinstance(root, (str, os.PathLike)):
             return self._with("_fs", self._fs.with_read_only_dir_mount(guest_path, root, **options))
         if options:
@@ -189,19 +235,26 @@ class ModuleConfig:
     # -- sockets ---------------------------------------------------------------------------------------------------
 
     def with_listener(self, guest_fd_name: str, socket: socket.socket) -> Self:
-        """Add a listening socket: TCP or Unix. It stays yours, but does not wait in `accept` while a guest has it.
+        """Add a listening TCP or Unix socket. Default: there are no sockets.
 
-        Sockets have the descriptors after the directories, which LISTEN_FDS and LISTEN_FDNAMES tell the guest of.
-        ConfigError for a socket that does not listen, and for a name that is empty or holds `:`.
+        The socket stays yours, but is non-blocking as long as a guest has it. The descriptors of sockets follow those
+        of the directories; the guest finds them by LISTEN_FDS and LISTEN_FDNAMES in its environment.
+
+        Raises:
+            ConfigError: The socket does not listen, is closed or uses TLS, or the name is empty or has a `:` or a NUL.
         """
         return self._with_socket(guest_fd_name, socket, True)
 
     def with_socket(self, guest_fd_name: str, socket: socket.socket) -> Self:
-        """Add a connected socket of any family, of a stream or of datagrams. ConfigError as for `with_listener`."""
+        """Add a connected stream or datagram socket of any family, with a descriptor as for `with_listener`.
+
+        Raises:
+            ConfigError: The socket is not connected, is closed or uses TLS, or the name is empty or has a `:` or a NUL.
+        """
         return self._with_socket(guest_fd_name, socket, False)
 
     def with_sockets(self, sockets: tuple[NamedSocket, ...]) -> Self:
-        """Replace all sockets by some that another config had."""
+        """Replace all sockets by those of another config, `config.sockets`."""
         return self._with("_sockets", sockets)
 
     def _with_socket(self, name: str, socket: socket.socket, listens: bool) -> Self:
@@ -212,119 +265,16 @@ class ModuleConfig:
     # -- limits ----------------------------------------------------------------------------------------------------
 
     def with_limits(self, **limits: Unpack[LimitChanges]) -> Self:
-        """Change what the guest may use, as `Limits` names it: `with_limits(memory=64 << 20, output=None)`.
+        """Change what the guest may use: `with_limits(memory=64 << 20, output=None)`.
 
-        None lifts a limit, what is not named stays. ConfigError for a limit that nothing could run in.
+        Args:
+            **limits: Fields of `Limits`, which lists units and defaults. None lifts a limit; a limit that is not named
+                keeps its value.
+
+        Raises:
+            ConfigError: There is no such limit, or no guest could run within it.
         """
         return self._with("_limits", changed(self._limits, limits))
-
-    # -- what was given --------------------------------------------------------------------------------------------
-
-    @property
-    def args(self) -> tuple[bytes, ...]:
-        """The argument vector."""
-        return self._args
-
-    @property
-    def environ(self) -> tuple[bytes, ...]:
-        """The environment as `KEY=VALUE` entries."""
-        return self._environ.as_tuple()
-
-    @property
-    def limits(self) -> Limits:
-        """What the guest may use."""
-        return self._limits
-
-    @property
-    def name(self) -> str:
-        """The module's name, or an empty string."""
-        return self._name
-
-    @property
-    def stdin(self) -> Stdin | None:
-        """Standard input as it was given."""
-        return self._stdin
-
-    @property
-    def stdout(self) -> Stdout | None:
-        """Standard output as it was given."""
-        return self._stdout
-
-    @property
-    def stderr(self) -> Stdout | None:
-        """Standard error as it was given."""
-        return self._stderr
-
-    @property
-    def clock_walltime(self) -> tuple[Clock, int] | None:
-        """The wall clock and its resolution in ns; None is the system's."""
-        return self._walltime
-
-    @property
-    def clock_nanotime(self) -> tuple[Clock, int] | None:
-        """The monotonic clock and its resolution in ns; None is the system's."""
-        return self._nanotime
-
-    @property
-    def clock_nanosleep(self) -> Sleep | None:
-        """How a guest sleeps; None is really."""
-        return self._nanosleep
-
-    @property
-    def clock_osyield(self) -> Callable[[], object] | None:
-        """What `sched_yield` does; None is nothing."""
-        return self._osyield
-
-    @property
-    def rand_source(self) -> RandomSource | None:
-        """The source of randomness; None is the system's."""
-        return self._rand
-
-    @property
-    def fs_config(self) -> FSConfig:
-        """The preopened directories."""
-        return self._fs
-
-    @property
-    def fs_preopens(self) -> tuple[Mount, ...]:
-        """The preopened directories, in the order of their descriptors from 3 on."""
-        return self._fs.mounts
-
-    @property
-    def sockets(self) -> tuple[NamedSocket, ...]:
-        """The sockets and their names, in the order of their descriptors, which follow the directories'."""
-        return self._sockets
-
-    def _key(self) -> tuple[object, ...]:
-        return tuple(getattr(self, slot) for slot in ModuleConfig.__slots__)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ModuleConfig) and self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash((self._args, self._environ, self._name, self._fs))
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if hasattr(self, name):
-            raise AttributeError(f"a {type(self).__name__} does not change: its with_ methods answer changed copies")
-        object.__setattr__(self, name, value)
-
-    def __getstate__(self) -> tuple[object, ...]:
-        return self._key()
-
-    def __setstate__(self, state: tuple[object, ...]) -> None:
-        for slot, value in zip(ModuleConfig.__slots__, state, strict=True):
-            object.__setattr__(self, slot, value)
-
-    def __repr__(self) -> str:
-        """What differs from a bare config. Of the environment only the names: values are often secrets."""
-        fresh = ModuleConfig()
-        shown = {slot[1:]: repr(value) for slot in ModuleConfig.__slots__
-                 if (value := getattr(self, slot)) != getattr(fresh, slot)}  # fmt: skip
-        if self.environ:
-            names = (os.fsdecode(entry.partition(b"=")[0]) for entry in self.environ)
-            shown["environ"] = f"<{len(self.environ)} variables: {', '.join(names)}>"
-        return f"ModuleConfig({', '.join(f'{name}={value}' for name, value in shown.items())})"
 
 
 def _bytes(text: Text, what: str, *, secret: bool = False) -> bytes:

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 
 class Mount(NamedTuple):
-    """A preopened directory: the guest's path of it, and a host directory or a file system of Python's.
+    """A preopened directory: the guest's path for it, and a host directory or a file system that is a Python object.
 
-    For a host directory: whether files of the kernel's and devices in it are given, and whether what is mounted in it
-    is left out.
+    `kernel_files` and `one_file_system` are for host directories only: see `FSConfig.with_dir_mount`.
     """
 
     guest_path: str
@@ -35,14 +34,17 @@ class Mount(NamedTuple):
 
 
 class MountOptions(TypedDict, total=False):
-    """How a host directory is mounted, as `FSConfig.with_dir_mount` has it."""
+    """How a host directory is mounted: see `FSConfig.with_dir_mount`."""
 
     kernel_files: bool
     one_file_system: bool
 
 
 class FSConfig:
-    """The preopened directories, in order: the first becomes descriptor 3."""
+    """The preopened directories in order: the first becomes descriptor 3, the next 4, ...
+
+    Immutable: each `with_*` method returns a copy with one directory added.
+    """
 
     __slots__ = ("_mounts",)
 
@@ -51,7 +53,7 @@ class FSConfig:
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
-        """What is mounted."""
+        """The directories, in the order of their descriptors."""
         return self._mounts
 
     def with_dir_mount(
@@ -62,11 +64,19 @@ class FSConfig:
         kernel_files: bool = False,
         one_file_system: bool = False,
     ) -> FSConfig:
-        """Add a writable host directory, with all that is in it and may be used by this process.
+        """Add a writable host directory, with everything in it that this process may use.
 
-        `one_file_system` leaves out what is mounted in it, as `find -xdev` does: XDEV. `kernel_files` gives file
-        systems of the kernel's too, such as /proc and /sys, and devices, which are ACCES otherwise: whoever has these
-        can read and write this process' memory. ConfigError if a guest would have the cache of compiled modules.
+        Args:
+            guest_path: The guest's path for it, such as "/" or "/data".
+            host_path: The host directory; it need not exist before a guest starts.
+            kernel_files: Also allow the kernel's file systems in it, such as /proc and /sys, and devices. Otherwise
+                they fail with `Errno.ACCES`: a guest that has them can read and write this process's memory.
+            one_file_system: Leave out other file systems that are mounted in it, as `find -xdev` does: they fail with
+                `Errno.XDEV`.
+
+        Raises:
+            ConfigError: A path is not text, is empty or has a NUL, or `guest_path` is already in use. When the guest
+                starts: the host directory cannot be opened, or has the cache of compiled modules in it.
         """
         return self._add(guest_path, _host(host_path), False, kernel_files, one_file_system)
 
@@ -78,20 +88,31 @@ class FSConfig:
         kernel_files: bool = False,
         one_file_system: bool = False,
     ) -> FSConfig:
-        """Add a host directory that the guest cannot change: ROFS. The options are those of `with_dir_mount`.
+        """Add a host directory that the guest cannot change: its attempts fail with `Errno.ROFS`.
 
-        It may not lie in a writable one of the same guest: ConfigError when the guest starts.
+        Args:
+            guest_path, host_path, kernel_files, one_file_system: As for `with_dir_mount`.
+
+        Raises:
+            ConfigError: As `with_dir_mount`; also when the guest starts, if the directory lies in a writable one of the
+                same guest.
         """
         return self._add(guest_path, _host(host_path), True, kernel_files, one_file_system)
 
     def with_fs_mount(
         self, guest_path: str, source: VirtualSource | os.PathLike[str], *, read_only: bool = False
     ) -> FSConfig:
-        """Add a file system of Python's: a `MemoryFS` or a `wasihost.vfs.Directory`, writable as far as it can be, or
-        to be read only: a dict of path -> bytes, an `importlib.resources` Traversable, a `zipfile.Path`, any fsspec
-        file system.
+        """Add a file system that is a Python object.
 
-        A path of the host, as a `pathlib.Path` is, is mounted as a read-only directory.
+        Args:
+            guest_path: The guest's path for it, such as "/" or "/data".
+            source: A `MemoryFS` or a `wasihost.vfs.Directory`, which are writable as far as they support it. Always
+                read-only: a dict of path -> bytes, an `importlib.resources` Traversable, a `zipfile.Path`, any fsspec
+                file system, or a host path such as a `pathlib.Path`.
+            read_only: Let no guest change it: its attempts fail with `Errno.ROFS`.
+
+        Raises:
+            ConfigError: `source` is none of these; `guest_path` as for `with_dir_mount`.
         """
         if isinstance(source, os.PathLike):
             return self._add(guest_path, os.fspath(source), True)

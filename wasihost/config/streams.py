@@ -1,4 +1,4 @@
-"""What can be given to a guest as a stream, or as its randomness."""
+"""The types of what can be a guest's stream, or its source of random bytes."""
 
 from __future__ import annotations
 
@@ -14,41 +14,44 @@ if TYPE_CHECKING:
 class Reader(Protocol):
     """What can be standard input.
 
-    It may also have `readable(timeout)`: wait up to so many seconds, and answer whether there is something to read, or
-    how many bytes. Without it, a guest that polls is told what a thread finds that reads ahead; see `docs/input.md`.
+    It may also have `readable(timeout)`, which waits up to `timeout` seconds and returns whether there is something to
+    read, or how many bytes. Without it, a thread reads ahead for a guest that polls; see `docs/input.md`.
     """
 
     def read(self, size: int, /) -> bytes | str | None:
-        """Up to `size` bytes or characters; empty at the end, None if there is nothing now."""
+        """Return up to `size` bytes or characters: empty at the end, None if there is nothing now."""
 
 
 class Writer(Protocol):
-    """What can be standard output or standard error.
+    """What can be standard output or standard error, and wants bytes.
 
-    Only an `io.RawIOBase` may take less than it was given; what any other returns is ignored.
+    Only an `io.RawIOBase` may write less than all of `data`; what any other object returns is ignored.
     """
 
     def write(self, data: bytes, /) -> object:
-        """Take all of `data`."""
+        """Write all of `data`."""
 
 
 class TextStream(Protocol):
-    """The same for an object that wants str."""
+    """What can be standard output or standard error, and wants str."""
 
     def write(self, data: str, /) -> object:
-        """Take all of `data`."""
+        """Write all of `data`."""
 
 
 class RandomSource(Protocol):
-    """Where random bytes come from: anything with `read`, such as an open file or `io.BytesIO`."""
+    """A source of random bytes: anything with `read`, such as an open file or `io.BytesIO`."""
 
     def read(self, size: int, /) -> bytes:
-        """Exactly `size` bytes, or fewer, and the rest is asked for again; b"" is an error."""
+        """Return up to `size` bytes, at least one; b"" is an error. If there are fewer, `read` is called again."""
 
 
 class Inherit:
-    """The type of `INHERIT`: `fd` is a descriptor of this process, or None for the one of the same number; `budget` is
-    what may be written to it, if there is a limit."""
+    """The type of `INHERIT`.
+
+    `fd` is a descriptor of this process; None is the one with the guest's number (0, 1 or 2). `budget` limits how many
+    bytes may be written to it; None is no limit.
+    """
 
     __slots__ = ("budget", "fd")
 
@@ -67,7 +70,7 @@ class Inherit:
 
 
 INHERIT: Final = Inherit()
-"""As a stream: this process' own standard input, output or error, by its file descriptor."""
+"""As a stream: this process's own standard input, output or error, by its file descriptor."""
 
 Stdin: TypeAlias = "Buffer | Reader | Callable[[int], bytes | None] | Inherit"
 Stdout: TypeAlias = "Writer | TextStream | Callable[[bytes], object] | Inherit"
