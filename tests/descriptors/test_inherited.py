@@ -40,7 +40,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """How a call does not wait: by the system's own flag for it, or asked before, where there is none."""
     way: str = request.param
     if way == "poll":
-        monkeypatch.setattr(host_stream, "_NOW", 0)
+        monkeypatch.setattr(host_stream, "_NOWAIT", 0)
     return way
 
 

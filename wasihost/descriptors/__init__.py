@@ -1,21 +1,25 @@
 """What an open descriptor is, one file per kind, and the table that numbers them.
 
-Rules of this package: those of `base` hold for every kind; kinds know neither each other nor the table.
+Rules of this package: those of `base` hold for every kind. No kind knows the table or, except for directories, which
+open the others, another kind.
 
-    base            the base class of every kind
-    host_file       a file of the host
-    host_directory  a directory of the host
-    host_stream     a pipe, a terminal, a device, or standard streams as they are
-    python_stream   standard streams that are Python objects
-    sockets         sockets that a guest was given
-    virtual         files and directories of a virtual tree
-    pipe_end        the guest's end of a pipe to its caller
-    opening         from what a config has to an open descriptor
-    overlaps        mounts that would undo one another
-    table           the numbers a guest knows its descriptors by
-    reserve         the numbers of this process that guests do not get
-    rights          which rights each kind has
-    hoststat        between what a host says of a file and the spec's records
-    reported        what file systems report, made to fit these records
-    oserrno         from host errors to WASI errnos
+    base             the base class of every kind
+    file_calls       system calls on an open file, with the checks that kinds share
+    timestamps       from the guest's time flags to the two times of utimensat(2)
+    positioned_file  what host files and virtual files share: a position, seek, tell
+    host_file        a file of the host
+    host_directory   a directory of the host
+    host_stream      a pipe, a terminal, a device, or an inherited standard stream
+    python_stream    standard streams that are Python objects
+    sockets          sockets passed to the guest
+    virtual          files and directories of a virtual tree
+    pipe_end         the guest's end of a pipe to its caller
+    opening          from an entry of a config to an open descriptor
+    overlaps         refuses mounts that would defeat a read-only mount
+    table            descriptors by the guest's numbers
+    reserve          keeps fds of this process free for the program around the guests
+    rights           the rights of each kind
+    hoststat         from a stat result of the host to the spec's records
+    reported         what file systems report, made to fit these records
+    oserrno          from host errors to WASI errnos
 """

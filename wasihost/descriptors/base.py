@@ -1,8 +1,9 @@
 """What an open descriptor is: the base class of every kind.
 
-Rules of this folder: a descriptor knows its own object (a host fd, a stream, a node) and nothing of the table, of guest
-memory or of other kinds. Every method answers in host terms and raises `WasiError` or `OSError`. A kind overrides what
-it can do; the rest answers the errno of `unsupported`. Rights are checked by the handlers, before a method is called.
+Rules of this folder: a descriptor knows its own object (a host fd, a stream, a node) and nothing of the table or of
+guest memory; only a directory knows other kinds: those that it opens. Methods take and return host values and raise
+`WasiError` or `OSError`. A kind overrides what it can do; every other method raises the errno in `unsupported`. The
+handlers check rights before they call a method. An override has a docstring only if it adds something.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights, Sdflags, Whence
 
 from wasihost.descriptors import rights as kinds
+from wasihost.descriptors.timestamps import stamps
 from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.pieces import PIECE
 
@@ -26,17 +28,17 @@ MAX_OFFSET = 2**63 - 1
 class Descriptor:
     """An open file, directory, stream or socket.
 
-    `rights` apply to itself, `inheriting` bounds what is opened through it; both are bits of `Rights` and only ever
-    shrink. `given_up` are those that it could have, had the guest not given them up for it or for what it was opened
-    through. `KIND_RIGHTS` are the rights that make sense for the kind: a call that needs another raises
-    `unsupported`.
+    `rights` apply to the descriptor itself, `inheriting` limits the rights of what is opened through it; both are bits
+    of `Rights` and only ever shrink. `given_up` are rights that the guest gave up, for this descriptor or for the one
+    through which it was opened. `KIND_RIGHTS` are the rights that make sense for the kind: a call that needs another
+    right fails with `unsupported`.
     """
 
     __slots__ = ("flags", "given_up", "inheriting", "rights")
 
     KIND_RIGHTS: ClassVar[int] = 0
     OWNS: ClassVar[bool] = False
-    """Whether it has an `fd` of this process that is closed with it."""
+    """True if it has an `fd` of this process that is closed with it."""
     unsupported: ClassVar[Errno] = Errno.NOTSUP
 
     def __init__(self, rights: int, inheriting: int = 0, flags: Fdflags = NO_FLAGS) -> None:
@@ -46,7 +48,7 @@ class Descriptor:
         self.given_up = 0
 
     def keep(self, rights: int, inheriting: int) -> None:
-        """Give up all other rights."""
+        """Give up all rights but these."""
         self.given_up |= self.rights & ~rights
         self.rights &= rights
         self.inheriting &= inheriting
@@ -61,85 +63,85 @@ class Descriptor:
         return WasiError(Errno.INVAL if right & _SET_SIZE else Errno.BADF)
 
     def set_scope(self, scope: CancelScope) -> None:
-        """Called when a guest gets it: what waits, waits no longer than that."""
+        """Called when the descriptor enters a table. Calls that block must give up when `scope` ends."""
 
     def filetype(self) -> Filetype:
-        """What `fd_fdstat_get` calls it."""
+        """The type that `fd_fdstat_get` reports."""
         return Filetype.UNKNOWN
 
     def close(self) -> None:
-        """Give back what the host holds for it; called once."""
+        """Release what the host holds for the descriptor. Called once."""
 
     def host_fd(self) -> int | None:
-        """The host fd to wait on, or None for what is ready: always, or now."""
+        """The host fd to wait for in poll(2), or None if the descriptor is ready now."""
         return None
 
     def available(self) -> int:
-        """How many bytes a read would find at once, as far as it is known without reading."""
+        """The number of bytes that a read would return at once, as far as is known without reading."""
         return 0
 
     def at_eof(self) -> bool:
-        """Whether what it reads is known to have come to its end, where `host_fd` would not tell."""
+        """True if end of input is known although `host_fd` does not show it (read-ahead)."""
         return False
 
     # -- reading and writing ---------------------------------------------------------------------------------------
 
     def read(self, buffers: list[memoryview]) -> int:
-        """readv: fill the buffers from the current position; 0 is the end."""
+        """readv(2): fill the buffers from the current position. Returns the number of bytes; 0 at the end."""
         raise WasiError(self.unsupported)
 
     def write(self, buffers: list[memoryview]) -> int:
-        """writev at the current position."""
+        """writev(2) at the current position. Returns the number of bytes written."""
         raise WasiError(self.unsupported)
 
     def pread(self, buffers: list[memoryview], offset: int) -> int:
-        """preadv: the position stays."""
+        """preadv(2): read at `offset` without moving the position."""
         raise WasiError(self.unsupported)
 
     def pwrite(self, buffers: list[memoryview], offset: int) -> int:
-        """pwritev: the position stays."""
+        """pwritev(2): write at `offset` without moving the position."""
         raise WasiError(self.unsupported)
 
     def seek(self, offset: int, whence: Whence) -> int:
-        """lseek: the new position."""
+        """lseek(2). Returns the new position."""
         raise WasiError(self.unsupported)
 
     def tell(self) -> int:
-        """The position."""
+        """Return the current position."""
         raise WasiError(self.unsupported)
 
     # -- attributes ------------------------------------------------------------------------------------------------
 
     def stat(self) -> Filestat:
-        """fstat."""
+        """fstat(2)."""
         raise WasiError(self.unsupported)
 
     def set_flags(self, flags: Fdflags) -> None:
-        """fcntl(F_SETFL)."""
+        """fcntl(F_SETFL): replace the flags."""
         raise WasiError(self.unsupported)
 
     def set_size(self, size: int) -> None:
-        """ftruncate."""
+        """ftruncate(2): `size` in bytes."""
         raise WasiError(self.unsupported)
 
     def set_times(self, atim: int, mtim: int, which: Fstflags) -> None:
-        """futimens; times in ns since 1970."""
+        """futimens(2); times in ns since 1970."""
         raise WasiError(self.unsupported)
 
     def advise(self, offset: int, size: int, advice: Advice) -> None:
-        """posix_fadvise."""
+        """posix_fadvise(2)."""
         raise WasiError(self.unsupported)
 
     def allocate(self, offset: int, size: int) -> None:
-        """posix_fallocate."""
+        """posix_fallocate(2)."""
         raise WasiError(self.unsupported)
 
     def sync(self) -> None:
-        """fsync."""
+        """fsync(2)."""
         raise WasiError(self.unsupported)
 
     def datasync(self) -> None:
-        """fdatasync."""
+        """fdatasync(2)."""
         raise WasiError(self.unsupported)
 
 
@@ -147,7 +149,8 @@ _POSITION = Rights.FD_SEEK | Rights.FD_TELL | Rights.FD_ADVISE | Rights.FD_ALLOC
 
 
 class Stream(Descriptor):
-    """What has no position, of any back end: SPIPE for what is about one, INVAL for the rest that it cannot do."""
+    """A descriptor without a position, of any back end. Calls about a position raise SPIPE, other unsupported ones
+    INVAL."""
 
     __slots__ = ()
 
@@ -155,7 +158,7 @@ class Stream(Descriptor):
     unsupported: ClassVar[Errno] = Errno.INVAL
 
     def missing_right(self, right: Rights) -> WasiError:
-        """As POSIX tells lseek from fsync and ftruncate."""
+        """SPIPE for calls about a position, as POSIX has it for lseek."""
         return WasiError(Errno.SPIPE) if right & _POSITION & ~self.given_up else super().missing_right(right)
 
 
@@ -165,39 +168,39 @@ class Socket(Stream):
     __slots__ = ()
 
     def accept(self, flags: Fdflags) -> Socket:
-        """accept: a connection, with `flags`."""
+        """accept(2): wait for a connection. `flags` are those of the new socket."""
         raise WasiError(self.unsupported)
 
     def receive(self, buffers: list[memoryview], peek: bool, wait_all: bool) -> tuple[int, bool]:
-        """recvmsg: how many bytes, and whether a message was longer than the buffers."""
+        """recvmsg(2). Returns the number of bytes, and True if a message was longer than the buffers."""
         raise WasiError(self.unsupported)
 
     def send(self, buffers: list[memoryview]) -> int:
-        """sendmsg."""
+        """sendmsg(2). Returns the number of bytes sent."""
         raise WasiError(self.unsupported)
 
     def shutdown(self, how: Sdflags) -> None:
-        """shutdown, of one direction or both."""
+        """shutdown(2) of one direction or both."""
         raise WasiError(self.unsupported)
 
 
 _NOT_OF_DIRECTORIES = Rights.FD_SEEK | Rights.FD_TELL | kinds.WRITE
 DirectoryEntry: TypeAlias = tuple[bytes, int, Filetype]
-"""One name of a listing, its inode number and its type, as far as they are known without a stat. No class of its own:
-that would be a sixth of what an entry costs."""
+"""A name in a listing, its inode number and its type, as far as they are known without a stat. A plain tuple: a class
+would add a sixth to the cost of an entry."""
 
 Listing: TypeAlias = tuple[memoryview, list[int]]
-"""A directory's entries as a guest gets them, and where each begins."""
+"""A directory's entries as bytes for the guest, and the offset of each entry."""
 
 
 class Directory(Descriptor):
     """An open directory of any back end. Paths are guest text, relative to it, not yet resolved.
 
-    `preopen` is the guest path under which it was mounted; None for one that the guest opened itself. `listing` is
-    `fd_readdir`'s, kept from one call to the next: the bytes as the guest gets them, and where each entry begins.
+    `preopen` is the guest path of the mount; None for a directory that the guest opened itself. `listing` is kept
+    from one `fd_readdir` to the next. Opening and listing stop when the scope ends.
     """
 
-    __slots__ = ("listing", "preopen", "read_only")
+    __slots__ = ("listing", "preopen", "read_only", "scope")
 
     KIND_RIGHTS: ClassVar[int] = int(kinds.DIRECTORY)
     unsupported: ClassVar[Errno] = Errno.ISDIR
@@ -207,68 +210,80 @@ class Directory(Descriptor):
         self.preopen = preopen
         self.read_only = read_only
         self.listing: Listing | None = None
+        self.scope: CancelScope | None = None
+
+    def set_scope(self, scope: CancelScope) -> None:
+        self.scope = scope
 
     def missing_right(self, right: Rights) -> WasiError:
-        """BADF for a position, as wasmtime answers, and for writing, as directories are opened to be read only."""
+        """BADF for calls about a position, as in wasmtime, and for writing: directories are opened for reading."""
         if right & _NOT_OF_DIRECTORIES:
             return WasiError(Errno.INVAL if right & _SET_SIZE else Errno.BADF)
         return super().missing_right(right)
 
     def filetype(self) -> Filetype:
-        """Always a directory."""
         return Filetype.DIRECTORY
 
     def entries(self) -> list[DirectoryEntry]:
-        """A fresh listing, `.` and `..` first."""
+        """A new listing, `.` and `..` first."""
+        raise WasiError(Errno.NOTSUP)
+
+    def set_times(self, atim: int, mtim: int, which: Fstflags) -> None:
+        if self.read_only:
+            raise WasiError(Errno.ROFS)
+        self._set_times(stamps(atim, mtim, which))
+
+    def _set_times(self, times: tuple[int, int]) -> None:
+        """futimens(2) with the result of `stamps`."""
         raise WasiError(Errno.NOTSUP)
 
     def open(self, path: str, follow: bool, oflags: Oflags, rights: int, flags: Fdflags, held: list[int]) -> Descriptor:
-        """openat: a new descriptor of whatever kind the path leads to, which has what `rights.opened` makes of the
-        rights asked for. What the host has opened for it is in `held`, which the caller closes if it gets no
-        further."""
+        """openat(2). Returns a new descriptor of the kind that the path leads to; `rights.opened` makes its rights from
+        the `rights` requested. Host fds opened for it are appended to `held`: the caller closes them if the descriptor
+        does not reach the table."""
         raise WasiError(Errno.NOTSUP)
 
     def stat_path(self, path: str, follow: bool) -> Filestat:
-        """fstatat."""
+        """fstatat(2)."""
         raise WasiError(Errno.NOTSUP)
 
     def create_directory(self, path: str) -> None:
-        """mkdirat."""
+        """mkdirat(2)."""
         raise WasiError(Errno.NOTSUP)
 
     def remove_directory(self, path: str) -> None:
-        """unlinkat(AT_REMOVEDIR)."""
+        """unlinkat(2) with AT_REMOVEDIR."""
         raise WasiError(Errno.NOTSUP)
 
     def unlink(self, path: str) -> None:
-        """unlinkat."""
+        """unlinkat(2)."""
         raise WasiError(Errno.NOTSUP)
 
     def rename(self, path: str, target: Directory, target_path: str) -> None:
-        """renameat; XDEV where the two are of different back ends."""
+        """renameat(2). Raises XDEV for directories of different back ends."""
         raise WasiError(Errno.NOTSUP)
 
     def set_times_path(self, path: str, follow: bool, atim: int, mtim: int, which: Fstflags) -> None:
-        """utimensat."""
+        """utimensat(2)."""
         raise WasiError(Errno.NOTSUP)
 
     def link(self, path: str, follow: bool, target: Directory, target_path: str) -> None:
-        """linkat; XDEV where the two are of different back ends."""
+        """linkat(2). Raises XDEV for directories of different back ends."""
         raise WasiError(Errno.NOTSUP)
 
     def symlink(self, content: str, path: str) -> None:
-        """symlinkat."""
+        """symlinkat(2)."""
         raise WasiError(Errno.NOTSUP)
 
     def readlink(self, path: str) -> str:
-        """readlinkat."""
+        """readlinkat(2)."""
         raise WasiError(Errno.NOTSUP)
 
 
 def joined(buffers: list[memoryview]) -> memoryview:
-    """The buffers joined, or as many of the first as are not too much: the guest asks for the rest again.
+    """Join the buffers, or only the first ones if all would exceed `PIECE` bytes: the guest calls again for the rest.
 
-    They may overlap, so a small guest could name any amount.
+    The limit is needed because buffers may overlap, so a small guest could name any amount.
     """
     total = 0
     filled = [buffer for buffer in buffers if len(buffer)]

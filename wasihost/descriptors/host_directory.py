@@ -1,7 +1,7 @@
-"""A directory of the host, held as an open fd. Where a path leads is the sandbox's business alone.
+"""A directory of the host, held as an open fd. Only the sandbox decides where a path leads.
 
-A read-only mount is a flag that every directory opened through it inherits: it answers ROFS to whatever would change
-something, whatever rights the guest asks for (GHSA-2r75-cxrj-cmph: TRUNC without a write right; GHSA-4ch3-9j33-3pmj:
+A read-only mount is a flag that every directory opened through it inherits: every call that would change something
+raises ROFS, whatever rights the guest requests (GHSA-2r75-cxrj-cmph: TRUNC without a write right; GHSA-4ch3-9j33-3pmj:
 link and rename out of it).
 """
 
@@ -21,10 +21,12 @@ from wasihost.common.cache_folder import SEALED
 from wasihost.common.interrupts import FRAGILE, WHEN_TRACED
 from wasihost.descriptors import rights as kinds
 from wasihost.descriptors.base import Descriptor, Directory, DirectoryEntry
-from wasihost.descriptors.host_file import HostFile, change_status_flags, fdatasync
+from wasihost.descriptors.file_calls import change_status_flags, fdatasync
+from wasihost.descriptors.host_file import HostFile
 from wasihost.descriptors.host_stream import Fifo, HostDevice, HostStream
-from wasihost.descriptors.hoststat import filestat_of, filetype_of, stamps
+from wasihost.descriptors.hoststat import filestat_of, filetype_of
 from wasihost.descriptors.reported import CHECKED
+from wasihost.descriptors.timestamps import stamps
 from wasihost.sandbox import operations, read_only, resolve
 from wasihost.sandbox.bounds import Bounds, is_harmless, kernel_file_system, mount_number
 from wasihost.sandbox.names import is_itself
@@ -38,7 +40,7 @@ _A_FILE, _A_FOLDER, _A_BLOCK_DEVICE = Filetype.REGULAR_FILE, Filetype.DIRECTORY,
 _A_DEVICE = Filetype.CHARACTER_DEVICE
 _AT_ONCE = os.O_NONBLOCK | os.O_NOCTTY
 _LEASE_PAUSE = 20_000_000
-"""ns between two attempts to open a file that another process has a lease of."""
+"""ns between two attempts to open a file on which another process holds a lease."""
 FRAGILE.add(resolve.open_beneath.__code__)
 WHEN_TRACED.append(resolve.expect_tracers)
 _HOST_FLAGS = {
@@ -53,22 +55,17 @@ _HOST_FLAGS = {
 class HostDirectory(Directory):
     """An open host directory. The fd is owned and closed by this object.
 
-    `bounds` are those of the mount it was reached through.
+    `bounds` are those of the mount through which it was opened.
     """
 
-    __slots__ = ("bounds", "fd", "scope")
+    __slots__ = ("bounds", "fd")
 
     OWNS: ClassVar[bool] = True
 
     def __init__(self, fd: int, read_only: bool, bounds: Bounds, preopen: str | None = None) -> None:
         super().__init__(preopen, read_only)
-        self.scope: CancelScope | None = None
         self.fd = fd
         self.bounds = bounds
-
-    def set_scope(self, scope: CancelScope) -> None:
-        """Opening waits no longer than that, and listing takes no longer."""
-        self.scope = scope
 
     def close(self) -> None:
         """close(2), once."""
@@ -77,12 +74,12 @@ class HostDirectory(Directory):
             os.close(fd)
 
     def open(self, path: str, follow: bool, oflags: Oflags, rights: int, flags: Fdflags, held: list[int]) -> Descriptor:
-        """openat(2) through the sandbox. The access mode follows FD_READ and FD_WRITE.
+        """openat(2) through the sandbox. FD_READ and FD_WRITE are the access mode.
 
-        It never waits. POSIX has a FIFO's first end wait in open for the other, and a terminal for its carrier: one
-        file of that kind in a mount would hold the host for as long as nobody comes. So a FIFO opens for reading at
-        once, and the first read waits for a writer; for writing it is NXIO while it has no reader. Reading and writing
-        then wait as ever, unless the guest asked for NONBLOCK.
+        Never blocks. In POSIX opening a FIFO blocks until the other end is opened, and opening a terminal until it has
+        a carrier: one such file in a mount could block the host without limit. Here opening a FIFO for reading succeeds
+        at once, and the first read waits for a writer; opening it for writing raises NXIO while it has no reader.
+        Later reads and writes block as usual, unless the guest asked for NONBLOCK.
         """
         how = 0
         if rights & _WRITE:
@@ -95,7 +92,7 @@ class HostDirectory(Directory):
         if self.read_only and how & ~os.O_DIRECTORY:
             if refused := read_only.opening(self.fd, path, how, follow, self.bounds):
                 raise refused
-            how &= os.O_DIRECTORY  # whatever is there by now, opening it changes nothing
+            how &= os.O_DIRECTORY  # whatever the path names by now, opening it so changes nothing
             rights &= ~_WRITE
         if flags:
             for flag, host in _HOST_FLAGS.items():
@@ -107,9 +104,9 @@ class HostDirectory(Directory):
         except PermissionError:
             if not is_itself(path) or how & (os.O_ACCMODE | os.O_CREAT | os.O_TRUNC):
                 raise
-            held += map(os.dup, (self.fd,))  # a directory that may be read but not searched has no `.` to be opened by
+            held += map(os.dup, (self.fd,))  # without search permission `.` cannot be opened: duplicate this fd
             fd = held[-1]
-        except BlockingIOError:  # a regular file with a lease of another process, which it is now asked to give back
+        except BlockingIOError:  # another process holds a lease on the file and was now asked to release it
             if flags & Fdflags.NONBLOCK:
                 raise
             fd = self._open_leased(path, how, follow, held)
@@ -119,7 +116,7 @@ class HostDirectory(Directory):
         if st.st_dev not in self.bounds.known:
             self.bounds.admit(fd, st.st_dev, path)
         if kind is _A_FILE:
-            if how & os.O_ACCMODE and mode & 0o7777 == SEALED:  # a compiled module, which root could write to
+            if how & os.O_ACCMODE and mode & 0o7777 == SEALED:  # a compiled module in the cache; root could write to it
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
             return HostFile(fd, kinds.opened(_FILE, rights), flags, kind, read_only=self.read_only)
         if kind is _A_FOLDER:
@@ -128,14 +125,14 @@ class HostDirectory(Directory):
             _refuse_device(kind, st.st_rdev)
         if kind is _A_BLOCK_DEVICE:
             return HostFile(fd, kinds.opened(_FILE, rights), flags, kind, read_only=self.read_only)
-        change_status_flags(fd, flags)  # O_NONBLOCK changes nothing for the other kinds, and stays
+        change_status_flags(fd, flags)  # regular files keep O_NONBLOCK, which has no effect on them
         if kind is _A_DEVICE and not os.isatty(fd):
             return HostDevice(fd, kinds.opened(_FILE, rights), kind, flags, read_only=self.read_only)
         stream = Fifo if stat.S_ISFIFO(mode) else HostStream
         return stream(fd, kinds.opened(_STREAM, rights), kind, flags)
 
     def _open_leased(self, path: str, how: int, follow: bool, held: list[int]) -> int:
-        """Try until the other process has given its lease back, or the system has taken it, a minute later."""
+        """Retry until the other process has released its lease, or the OS has revoked it, which takes a minute."""
         scope = self.scope if self.scope is not None else CancelScope()
         while True:
             scope.sleep(_LEASE_PAUSE)
@@ -143,17 +140,17 @@ class HostDirectory(Directory):
                 return resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow, self.bounds, held)
 
     def entries(self) -> list[DirectoryEntry]:
-        """scandir(3): the kernel's own inode numbers and types, no stat per entry.
+        """scandir(3), with inode numbers and types from the kernel and no stat per entry.
 
-        `..` of a mount names the mount itself: what lies above it is not the guest's to know. So does that of a
-        directory that may be read but not searched, whose `..` cannot be found.
+        `..` of a mount has the inode number of the mount itself: the guest must not learn about its parent. So has `..`
+        of a directory without search permission, where it cannot be looked up.
         """
         st = os.fstat(self.fd)
-        above = here = st.st_ino
+        parent = here = st.st_ino
         if (st.st_dev, here) != self.bounds.root:
             with contextlib.suppress(PermissionError):
-                above = os.stat("..", dir_fd=self.fd).st_ino
-        out = [(b".", here, Filetype.DIRECTORY), (b"..", above, Filetype.DIRECTORY)]
+                parent = os.stat("..", dir_fd=self.fd).st_ino
+        out = [(b".", here, Filetype.DIRECTORY), (b"..", parent, Filetype.DIRECTORY)]
         with os.scandir(self.fd) as found:
             for entry in found:
                 out.append((os.fsencode(entry.name), entry.inode(), _entry_type(entry)))
@@ -162,30 +159,22 @@ class HostDirectory(Directory):
         return out
 
     def stat(self) -> Filestat:
-        """fstat(2)."""
         return filestat_of(os.fstat(self.fd))
 
     def set_flags(self, flags: Fdflags) -> None:
-        """fcntl(F_SETFL)."""
         change_status_flags(self.fd, flags)
         self.flags = flags
 
-    def set_times(self, atim: int, mtim: int, which: Fstflags) -> None:
-        """futimens(2)."""
-        if self.read_only:
-            raise WasiError(Errno.ROFS)
-        set_times(self.fd, None, *stamps(atim, mtim, which))
+    def _set_times(self, times: tuple[int, int]) -> None:
+        set_times(self.fd, None, *times)
 
     def sync(self) -> None:
-        """fsync(2)."""
         os.fsync(self.fd)
 
     def datasync(self) -> None:
-        """fdatasync(2)."""
         fdatasync(self.fd)
 
     def stat_path(self, path: str, follow: bool) -> Filestat:
-        """fstatat(2)."""
         try:
             return filestat_of(resolve.stat_beneath(self.fd, path, follow, self.bounds))
         except PermissionError:
@@ -194,7 +183,6 @@ class HostDirectory(Directory):
             return self.stat()
 
     def set_times_path(self, path: str, follow: bool, atim: int, mtim: int, which: Fstflags) -> None:
-        """utimensat(2)."""
         times = stamps(atim, mtim, which)
         if self.read_only:
             raise read_only.utime(self.fd, path, follow, self.bounds)
@@ -206,80 +194,75 @@ class HostDirectory(Directory):
             self.set_times(atim, mtim, which)
 
     def create_directory(self, path: str) -> None:
-        """mkdirat(2)."""
         if self.read_only:
             raise read_only.mkdir(self.fd, path, self.bounds)
         operations.mkdir_beneath(self.fd, path, 0o777, self.bounds)
 
     def remove_directory(self, path: str) -> None:
-        """unlinkat(2) with AT_REMOVEDIR."""
         if self.read_only:
             raise read_only.rmdir(self.fd, path, self.bounds)
         operations.rmdir_beneath(self.fd, path, self.bounds)
 
     def unlink(self, path: str) -> None:
-        """unlinkat(2)."""
         if self.read_only:
             raise read_only.unlink(self.fd, path, self.bounds)
         operations.unlink_beneath(self.fd, path, self.bounds)
 
     def rename(self, path: str, target: Directory, target_path: str) -> None:
-        """renameat(2)."""
-        other = self._partner(target)
+        other = self._same_kind(target)
         if self.read_only or other.read_only:
             raise read_only.rename(self.fd, path, other.fd, target_path, self.bounds, other.bounds)
         operations.rename_beneath(self.fd, path, other.fd, target_path, self.bounds, other.bounds)
 
     def link(self, path: str, follow: bool, target: Directory, target_path: str) -> None:
-        """linkat(2)."""
-        other = self._partner(target)
+        other = self._same_kind(target)
         if self.read_only or other.read_only:
             raise read_only.link(self.fd, path, follow, other.fd, target_path, self.bounds, other.bounds)
         operations.link_beneath(self.fd, path, follow, other.fd, target_path, self.bounds, other.bounds)
 
     def symlink(self, content: str, path: str) -> None:
-        """symlinkat(2)."""
         if self.read_only:
             raise read_only.symlink(self.fd, path, self.bounds)
         operations.symlink_beneath(content, self.fd, path, self.bounds)
 
     def readlink(self, path: str) -> str:
-        """readlinkat(2)."""
         return operations.readlink_beneath(self.fd, path, self.bounds)
 
-    def _partner(self, target: Directory) -> HostDirectory:
-        """The other end of a link or rename: a host directory too."""
+    def _same_kind(self, target: Directory) -> HostDirectory:
         if not isinstance(target, HostDirectory):
             raise WasiError(Errno.XDEV)
         return target
 
 
 class NotForGuests(PermissionError):
-    """A file system of the kernel's, which a guest is given only if somebody asks for it."""
+    """The directory is on a file system of the kernel's (such as /proc), which a mount must ask for."""
 
 
 def open_host_directory(
     path: str, guest_path: str, read_only: bool, *, kernel_files: bool = False, one_file_system: bool = False
 ) -> HostDirectory:
-    """The preopen of a host directory; OSError if it is not there or is no directory, NotForGuests if it is on a file
-    system of the kernel's and `kernel_files` does not ask for that."""
+    """Open a host directory as a preopen.
+
+    Raises OSError if there is no such directory, NotForGuests if it is on a file system of the kernel's and not
+    `kernel_files`.
+    """
     return _Preopen(path, guest_path, read_only, kernel_files, one_file_system)
 
 
 class _Preopen(HostDirectory):
-    """Closes itself when it is dropped: a signal handler may raise at any step on the way to the guest's table."""
+    """Closes its fd when it is deleted: a signal handler may raise before it has reached the guest's table."""
 
     __slots__ = ()
 
     def __init__(self, path: str, guest_path: str, read_only: bool, kernel_files: bool, one_file_system: bool) -> None:
         super().__init__(-1, read_only, Bounds((0, 0)), guest_path)
-        # An iterator written in C is unpacked without an occasion for a signal handler.
+        # Unpacking an iterator written in C leaves no point where a signal handler could run before `fd` is set.
         [self.fd] = map(os.open, (path,), (os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC,))
         st = os.fstat(self.fd)
         if not kernel_files and (name := kernel_file_system(self.fd, st.st_dev)):
             raise NotForGuests(
                 errno.EACCES,
-                f"it is on {name}, by which a guest gets at this process; that is given if it is asked for",
+                f"it is on {name}, through which a guest could reach this process; to allow that, ask for it",
             )
         self.bounds = Bounds(
             (st.st_dev, st.st_ino),
@@ -294,7 +277,7 @@ class _Preopen(HostDirectory):
 
 
 def _refuse_device(kind: Filetype, device: int) -> None:
-    """EACCES for a device that is a terminal, a disk, or a part of the machine."""
+    """Raise EACCES for a device that is a terminal, a disk, or a part of the machine."""
     if kind is _A_BLOCK_DEVICE or (kind is _A_DEVICE and not is_harmless(device)):
         raise WasiError(Errno.ACCES)
 
@@ -308,5 +291,5 @@ def _entry_type(entry: os.DirEntry[str]) -> Filetype:
         if entry.is_symlink():
             return Filetype.SYMBOLIC_LINK
         return filetype_of(entry.stat(follow_symlinks=False).st_mode)
-    except OSError:  # removed since it was listed, or in a directory that cannot be searched
+    except OSError:  # removed since it was listed, or no search permission
         return Filetype.UNKNOWN

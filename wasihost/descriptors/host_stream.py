@@ -1,7 +1,7 @@
-"""A host fd whose position is the host's: a pipe, a terminal, a FIFO, a device, or standard streams as they are.
+"""A host fd whose position is kept by the host: a pipe, a terminal, a FIFO, a device, or an inherited standard stream.
 
-Reads and writes go by the host's own offset, because it is shared with whoever else holds the file, and because a
-device decides by itself what its position means. Seeking and reading at offsets is the system's to do or to refuse.
+Reads and writes use the host's own offset, because other processes may share it, and because a device defines what its
+position means. Seeking and reading at an offset are left to the OS, which may refuse them.
 """
 
 from __future__ import annotations
@@ -17,16 +17,20 @@ from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstf
 from wasihost.common.unpatched import select
 from wasihost.descriptors import rights as kinds
 from wasihost.descriptors.base import Descriptor, Stream
-from wasihost.descriptors.host_file import (
+from wasihost.descriptors.file_calls import (
+    APPEND,
+    NONBLOCK,
     SYNCHRONOUS,
     advise,
     allocate,
     change_status_flags,
+    check_synchronous,
     fdatasync,
     file_offset,
     status_flags,
 )
-from wasihost.descriptors.hoststat import filestat_of, filetype_of, stamps
+from wasihost.descriptors.hoststat import filestat_of, filetype_of
+from wasihost.descriptors.timestamps import stamps
 from wasihost.sandbox.times import set_times
 from wasihost.waiting.cancel_scope import CancelScope, ready_now
 from wasihost.waiting.pieces import are_large, each
@@ -36,21 +40,20 @@ if TYPE_CHECKING:
     from wasihost.config.limits import OutputLimit
     from wasihost.descriptors.pipe_end import PipeEnd
 
-_APPEND, _NONBLOCK = int(Fdflags.APPEND), int(Fdflags.NONBLOCK)
-_NOW = getattr(os, "RWF_NOWAIT", 0)
-"""Of Linux' preadv2 and pwritev2: this call does not wait. 0 where there is none."""
-_CANNOT_NOW = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS, errno.ESPIPE)
-"""What they answer for a kind of file that does not know it, as terminals do not."""
+_NOWAIT = getattr(os, "RWF_NOWAIT", 0)
+"""Flag of preadv2(2) and pwritev2(2) in Linux: this call does not block. 0 elsewhere."""
+_NOWAIT_UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS, errno.ESPIPE)
+"""Errnos of these calls for a kind of file that does not support the flag, such as a terminal."""
 
 
 class HostStream(Stream):
     """readv and writev on a host fd, which is owned and closed by this object.
 
-    Where a guest can be ended, calls do not wait in the system, but are tried first and then waited for here. A poll
-    before a call that waits would not do: somebody else may take what there was.
+    If the guest can be cancelled, calls do not block in the OS: they are tried without blocking, and if that fails the
+    wait happens here. Polling before a blocking call would not be enough: another process may take the data first.
     """
 
-    __slots__ = ("_now", "_of_file", "fd", "kind", "scope")
+    __slots__ = ("_file_scope", "_nowait", "fd", "kind", "scope")
 
     OWNS: ClassVar[bool] = True
 
@@ -59,15 +62,16 @@ class HostStream(Stream):
         self.fd = fd
         self.kind = kind
         self.scope: CancelScope | None = None
-        self._of_file: CancelScope | None = None
-        self._now = bool(_NOW)
+        self._file_scope: CancelScope | None = None
+        self._nowait = bool(_NOWAIT)
 
     def set_scope(self, scope: CancelScope) -> None:
-        """Reads and writes wait no longer than that. A regular file is always ready, and moved in pieces."""
-        self.scope, self._of_file = (None, scope) if self.kind == Filetype.REGULAR_FILE else (scope, None)
+        """Reads and writes stop waiting when `scope` ends. A regular file never waits, so it has only the check between
+        two pieces of a large call."""
+        self.scope, self._file_scope = (None, scope) if self.kind == Filetype.REGULAR_FILE else (scope, None)
 
     def filetype(self) -> Filetype:
-        """As it was when it was opened."""
+        """The type found when it was opened."""
         return self.kind
 
     def close(self) -> None:
@@ -77,23 +81,22 @@ class HostStream(Stream):
             os.close(fd)
 
     def host_fd(self) -> int | None:
-        """The fd, unless it is a regular file, which is always ready."""
+        """The fd; None for a regular file, which is always ready."""
         return None if self.kind == Filetype.REGULAR_FILE else self.fd
 
     def available(self) -> int:
-        """FIONREAD, or what of a regular file is left."""
+        """FIONREAD; for a regular file the bytes up to its end."""
         if self.kind == Filetype.REGULAR_FILE:
             return max(0, os.fstat(self.fd).st_size - os.lseek(self.fd, 0, os.SEEK_CUR))
         return bytes_to_read(self.fd)
 
     def read(self, buffers: list[memoryview]) -> int:
-        """readv(2)."""
         if self.scope is None or not self.scope.active:
             return os.readv(self.fd, buffers)
         return self._retry_when_ready(select.POLLIN, os.readv, os.preadv, buffers)
 
     def write(self, buffers: list[memoryview]) -> int:
-        """writev(2); where the guest can be ended, as much as goes without waiting."""
+        """writev(2). If the guest can be cancelled, writes as much as is possible without blocking."""
         if self.scope is None or not self.scope.active:
             return os.write(self.fd, buffers[0]) if len(buffers) == 1 else os.writev(self.fd, buffers)
         return self._retry_when_ready(select.POLLOUT, os.writev, os.pwritev, buffers)
@@ -101,28 +104,28 @@ class HostStream(Stream):
     def _retry_when_ready(
         self,
         event: int,
-        plain: Callable[[int, list[memoryview]], int],
-        at: Callable[..., int],
+        call: Callable[[int, list[memoryview]], int],
+        call_nowait: Callable[..., int],
         buffers: list[memoryview],
     ) -> int:
-        """Read or write once it does not have to be waited for; with NONBLOCK, AGAIN if it has to."""
-        waits = not self.flags & _NONBLOCK
+        """Read or write as soon as that does not block; with NONBLOCK, raise AGAIN if it would."""
+        waits = not self.flags & NONBLOCK
         while True:
             try:
-                if self._now:
-                    return at(self.fd, buffers, -1, _NOW)  # -1: where the file stands
+                if self._nowait:
+                    return call_nowait(self.fd, buffers, -1, _NOWAIT)  # -1: at the current position
                 if waits:
                     self._wait(event)
                 elif not ready_now(self.fd, event):
                     raise WasiError(Errno.AGAIN)
-                return plain(self.fd, buffers if event == select.POLLIN else _one_pipe_write(buffers))
+                return call(self.fd, buffers if event == select.POLLIN else _one_pipe_write(buffers))
             except BlockingIOError:
                 if not waits:
                     raise
             except OSError as error:
-                if not self._now or error.errno not in _CANNOT_NOW:
+                if not self._nowait or error.errno not in _NOWAIT_UNSUPPORTED:
                     raise
-                self._now = False
+                self._nowait = False
                 continue
             self._wait(event)
 
@@ -131,69 +134,60 @@ class HostStream(Stream):
             self.scope.wait(self.fd, event)
 
     def stat(self) -> Filestat:
-        """fstat(2)."""
         return filestat_of(os.fstat(self.fd))
 
     def set_flags(self, flags: Fdflags) -> None:
-        """fcntl(F_SETFL); NOTSUP to change the synchronous flags, as for a file."""
-        if (flags ^ self.flags) & SYNCHRONOUS:
-            raise WasiError(Errno.NOTSUP)
+        """fcntl(F_SETFL). Raises NOTSUP if a synchronous flag would change, as for a file."""
+        check_synchronous(self.flags, flags)
         change_status_flags(self.fd, flags)
         self.flags = flags
 
-    # -- what only some have: their rights say which ----------------------------------------------------------------
+    # -- calls that only some streams support: the rights say which --------------------------------------------------
 
     def seek(self, offset: int, whence: Whence) -> int:
-        """lseek(2): SPIPE for a pipe or a terminal."""
+        """lseek(2). The OS raises SPIPE for a pipe or a terminal."""
         return os.lseek(self.fd, offset, (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END)[whence])
 
     def tell(self) -> int:
-        """lseek(2) by 0."""
         return os.lseek(self.fd, 0, os.SEEK_CUR)
 
     def pread(self, buffers: list[memoryview], offset: int) -> int:
-        """preadv(2)."""
         start = file_offset(offset)
-        if self._of_file is not None and are_large(buffers):
-            return each(buffers, self._of_file, lambda piece, done: os.preadv(self.fd, [piece], start + done))
+        if self._file_scope is not None and are_large(buffers):
+            return each(buffers, self._file_scope, lambda piece, done: os.preadv(self.fd, [piece], start + done))
         return os.preadv(self.fd, buffers, start)
 
     def pwrite(self, buffers: list[memoryview], offset: int) -> int:
-        """pwritev(2)."""
         start = file_offset(offset)
-        if self._of_file is not None and are_large(buffers):
-            return each(buffers, self._of_file, lambda piece, done: os.pwrite(self.fd, piece, start + done))
+        if self._file_scope is not None and are_large(buffers):
+            return each(buffers, self._file_scope, lambda piece, done: os.pwrite(self.fd, piece, start + done))
         return os.pwritev(self.fd, buffers, start)
 
     def advise(self, offset: int, size: int, advice: Advice) -> None:
-        """posix_fadvise(2)."""
         advise(self.fd, offset, size, advice)
 
     def allocate(self, offset: int, size: int) -> None:
-        """posix_fallocate(2): NODEV for a device."""
-        allocate(self.fd, offset, size, self._of_file)
+        """posix_fallocate(2). The OS raises NODEV for a device."""
+        allocate(self.fd, offset, size, self._file_scope)
 
     def set_size(self, size: int) -> None:
-        """ftruncate(2): INVAL for a device."""
+        """ftruncate(2). The OS raises INVAL for a device."""
         os.ftruncate(self.fd, file_offset(size))
 
     def set_times(self, atim: int, mtim: int, which: Fstflags) -> None:
-        """futimens(2)."""
         set_times(self.fd, None, *stamps(atim, mtim, which))
 
     def sync(self) -> None:
-        """fsync(2)."""
         os.fsync(self.fd)
 
     def datasync(self) -> None:
-        """fdatasync(2)."""
         fdatasync(self.fd)
 
 
 class HostDevice(HostStream):
-    """A character device that is no terminal: it has every right of a file, so that a guest's isatty tells the truth.
+    """A character device that is not a terminal. It has every right of a file, so that isatty returns false in guests.
 
-    `read_only` says that it lies below a read-only mount.
+    `read_only`: it lies below a read-only mount.
     """
 
     __slots__ = ("read_only",)
@@ -205,11 +199,10 @@ class HostDevice(HostStream):
         self.read_only = read_only
 
     def missing_right(self, right: Rights) -> WasiError:
-        """As for a file."""
+        """The same errno as for a file."""
         return Descriptor.missing_right(self, right)
 
     def set_times(self, atim: int, mtim: int, which: Fstflags) -> None:
-        """futimens(2)."""
         if self.read_only:
             raise WasiError(Errno.ROFS)
         super().set_times(atim, mtim, which)
@@ -218,8 +211,8 @@ class HostDevice(HostStream):
 class Fifo(HostStream):
     """A FIFO that the guest opened by its path.
 
-    Opening did not wait for the first writer, so reading does: poll(2) says that the other end has gone only once there
-    has been one. With NONBLOCK it is at its end, as POSIX has it.
+    Opening did not wait for the first writer, so the first read does: poll(2) reports a hangup only after there has
+    been a writer. With NONBLOCK a FIFO without a writer is at its end, as in POSIX.
     """
 
     __slots__ = ("_begun",)
@@ -229,19 +222,19 @@ class Fifo(HostStream):
         self._begun = False
 
     def read(self, buffers: list[memoryview]) -> int:
-        """readv(2), once there has been a writer."""
-        if not self._begun and not self.flags & _NONBLOCK:
+        """readv(2), after there has been a writer."""
+        if not self._begun and not self.flags & NONBLOCK:
             self._wait(select.POLLIN)
             self._begun = True
         return super().read(buffers)
 
 
 class InheritedStream(HostStream):
-    """A stream of this process, which stays open, and as it is, when the guest closes it.
+    """A stream of this process. It stays open and unchanged when the guest closes it.
 
-    Its status flags belong to everyone who has it open: a shell whose terminal is left with NONBLOCK fails to read it.
-    So they are never changed. What a guest sets is done here, call by call. APPEND that is there stays: a `>>` of the
-    user's is to protect a file.
+    Its status flags are shared with every process that has it open: a shell whose terminal is left with NONBLOCK fails
+    to read from it. So they are never changed; flags that the guest sets are applied here, call by call. An APPEND that
+    is set already stays: the user's `>>` protects a file.
     """
 
     __slots__ = ("_appends",)
@@ -250,31 +243,31 @@ class InheritedStream(HostStream):
 
     def __init__(self, fd: int, rights: int, kind: Filetype) -> None:
         super().__init__(fd, rights, kind, status_flags(fd))
-        self._appends = Fdflags(self.flags & _APPEND)
+        self._appends = Fdflags(self.flags & APPEND)
 
     def close(self) -> None:
-        """Nothing: it is not ours."""
+        """Does nothing: the fd belongs to this process."""
 
     def read(self, buffers: list[memoryview]) -> int:
-        """readv(2); with NONBLOCK, AGAIN where it would wait."""
+        """readv(2). With NONBLOCK, raises AGAIN if it would block."""
         if self.kind == Filetype.REGULAR_FILE:
             if are_large(buffers):
-                return each(buffers, self._of_file, lambda piece, _: os.readv(self.fd, [piece]))
+                return each(buffers, self._file_scope, lambda piece, _: os.readv(self.fd, [piece]))
             return os.readv(self.fd, buffers)
         if not self.flags and (self.scope is None or not self.scope.active):
             try:
                 return os.readv(self.fd, buffers)
             except BlockingIOError:
-                pass  # others who have it open made it so
+                pass  # another process that has it open set O_NONBLOCK
         return self._retry_when_ready(select.POLLIN, os.readv, os.preadv, buffers)
 
     def write(self, buffers: list[memoryview]) -> int:
-        """writev(2); with NONBLOCK, AGAIN where it would wait, else as much as goes without waiting."""
+        """writev(2). With NONBLOCK, raises AGAIN if it would block."""
         if self.kind == Filetype.REGULAR_FILE:
-            if self.flags & _APPEND and not self._appends:
+            if self.flags & APPEND and not self._appends:
                 os.lseek(self.fd, 0, os.SEEK_END)
             if are_large(buffers):
-                return each(buffers, self._of_file, lambda piece, _: os.write(self.fd, piece))
+                return each(buffers, self._file_scope, lambda piece, _: os.write(self.fd, piece))
             return os.writev(self.fd, buffers)
         if not self.flags and (self.scope is None or not self.scope.active):
             try:
@@ -284,19 +277,19 @@ class InheritedStream(HostStream):
         return self._retry_when_ready(select.POLLOUT, os.writev, os.pwritev, buffers)
 
     def set_flags(self, flags: Fdflags) -> None:
-        """Kept here; NOTSUP for the synchronous flags."""
+        """Keep the flags here. Raises NOTSUP for a synchronous flag."""
         if flags & SYNCHRONOUS:
             raise WasiError(Errno.NOTSUP)
         self.flags = flags | self._appends
 
 
 def _one_pipe_write(buffers: list[memoryview]) -> list[memoryview]:
-    """As much as a pipe that is ready takes for certain without waiting."""
+    """The first PIPE_BUF bytes: all that poll(2) promises a ready pipe will take without blocking."""
     return [next((buffer for buffer in buffers if len(buffer)), memoryview(b""))[: select.PIPE_BUF]]
 
 
 class FileStream(InheritedStream):
-    """A file object of Python's that writes to a pipe, a terminal or a socket: what it holds first, then the fd."""
+    """The fd of a Python file object over a pipe, a terminal or a socket; output that it holds is flushed first."""
 
     __slots__ = ("_file",)
 
@@ -305,13 +298,13 @@ class FileStream(InheritedStream):
         self._file = file
 
     def write(self, buffers: list[memoryview]) -> int:
-        """As of the fd. ValueError if the object is closed."""
+        """Flush the object, then write to the fd. Raises ValueError if the object is closed."""
         self._file.flush()
         return super().write(buffers)
 
 
 class BudgetStream(InheritedStream):
-    """One to which only so much may be written."""
+    """A stream to which only a limited number of bytes may be written."""
 
     __slots__ = ("_budget",)
 
@@ -320,12 +313,12 @@ class BudgetStream(InheritedStream):
         self._budget = budget
 
     def write(self, buffers: list[memoryview]) -> int:
-        """As of the fd. LimitExceeded for what is too much."""
+        """Write up to the remaining budget. Raises LimitExceeded for the bytes beyond it."""
         return self._budget.write(buffers, super().write)
 
 
 class PipeStream(InheritedStream):
-    """The guest's end of a pipe of its own: closed with the last descriptor of it."""
+    """The guest's end of a pipe to its caller. The end is closed with the last descriptor that uses it."""
 
     __slots__ = ("_end",)
 
@@ -335,7 +328,7 @@ class PipeStream(InheritedStream):
         end.take()
 
     def write(self, buffers: list[memoryview]) -> int:
-        """As of any stream; PIPE once nobody reads it any more, which is noted."""
+        """Write as to any stream. Records in `broken` that the other end was closed."""
         try:
             return super().write(buffers)
         except BrokenPipeError:
@@ -343,18 +336,23 @@ class PipeStream(InheritedStream):
             raise
 
     def close(self) -> None:
-        """One descriptor less."""
+        """Release this descriptor's use of the end."""
         self._end.release()
 
 
 def inherit(
     fd: int, direction: Rights, file: Any = None, budget: OutputLimit | None = None, end: PipeEnd | None = None
 ) -> InheritedStream:
-    """A host fd of this process, such as 0, 1 or 2, for reading or writing.
+    """Make a stream of a host fd of this process, such as 0, 1 or 2.
 
-    `file` is an object that holds some of the output, `budget` what may be written, `end` whose the fd is.
+    A character device that is not a terminal gets FD_SEEK and FD_TELL, so that isatty returns false in guests.
 
-    A character device that is no terminal gets SEEK and TELL, so that a guest's isatty tells the truth.
+    Args:
+        fd: The host fd. It stays open.
+        direction: FD_READ or FD_WRITE.
+        file: A Python file object over `fd` that may hold output still to be written.
+        budget: Limits how many bytes may be written.
+        end: The pipe end that owns `fd`.
     """
     kind = filetype_of(os.fstat(fd).st_mode)
     rights = kinds.STREAM & ~(Rights.FD_READ | Rights.FD_WRITE) | direction
