@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.support.binary import HEADER, leb, section
 from tests.support.guests import build_c, wat
 from wasihost import ModuleError
 from wasihost.cli.click_app import main
@@ -179,22 +180,10 @@ def test_names_cannot_write_to_the_terminal() -> None:
     assert "\x1b" not in report.text()
 
 
-def leb(number: int) -> bytes:
-    out = b""
-    while number > 0x7F:
-        out, number = out + bytes([number & 0x7F | 0x80]), number >> 7
-    return out + bytes([number])
-
-
-def section(number: int, *items: bytes) -> bytes:
-    content = leb(len(items)) + b"".join(items)
-    return bytes([number]) + leb(len(content)) + content
-
-
 @pytest.mark.parametrize("what", ["imports", "exports"])
 def test_many_of_one_long_type_make_no_long_report(what: str) -> None:
     """Names that are not told make some lines of each; a type of 20,000 parameters does not."""
-    code = b"\0asm\1\0\0\0" + section(1, b"\x60" + leb(20_000) + b"\x7f" * 20_000 + b"\0")
+    code = HEADER + section(1, b"\x60" + leb(20_000) + b"\x7f" * 20_000 + b"\0")
     if what == "imports":
         code += section(2, *([b"\1e\0\0\0"] * 5_000))
     else:
@@ -206,7 +195,7 @@ def test_many_of_one_long_type_make_no_long_report(what: str) -> None:
 
 
 def test_as_many_import_modules_as_imports_are_no_square() -> None:
-    code = b"\0asm\1\0\0\0" + section(1, b"\x60\0\0")
+    code = HEADER + section(1, b"\x60\0\0")
     code += section(2, *(leb(5) + b"%05d" % number + b"\1f\0\0" for number in range(50_000)))
     begun = time.process_time()
     text = inspect(code, "m").text()

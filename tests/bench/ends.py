@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from tests.apps.test_applications import CPYTHON
-from tests.waiting.test_cancel_scope import TOOL, WAITS
+from tests.waiting.waits import TOOL, WAITS
 from wasihost import Module, ModuleConfig, TimeoutExpired, run
 
 AFTER = 0.1

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.binary import SLOW_TO_COMPILE
 from tests.support.guests import GUESTS, build_c
 from tests.support.terminals import terminal
 
@@ -67,6 +68,17 @@ def test_limits() -> None:
     done = wasihost("run", "--max-output", "5", TOOL, "both")
     assert (done.returncode, done.stdout, "(limit: output)" in done.stderr) == (125, "to ou", True)
     assert wasihost("run", "--max-output", "1k", TOOL, "both").stdout == "to output\n"
+
+
+def test_limits_of_compiling(tmp_path: Path) -> None:
+    (tmp_path / "slow.wasm").write_bytes(SLOW_TO_COMPILE)
+    done = wasihost("run", "--no-cache", "--compile-timeout", "400ms", str(tmp_path / "slow.wasm"))
+    assert (done.returncode, done.stderr.count("\n")) == (125, 1)
+    assert "its compile_timeout" in done.stderr
+    if sys.platform == "linux":
+        done = wasihost("run", "--no-cache", "--compile-memory", "16MiB", str(tmp_path / "slow.wasm"))
+        assert (done.returncode, done.stderr.count("\n")) == (125, 1)
+        assert "its compile_memory" in done.stderr
 
 
 def test_a_limit_of_output_and_a_reader_that_does_not_read() -> None:

@@ -1,15 +1,19 @@
-"""Numbers that somebody gives as limits: taken as they are, or refused; they never wrap around."""
+"""Limits: numbers are taken as they are or refused, and never wrap around; limits of sleeps and paths."""
 
 from __future__ import annotations
 
 import decimal
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import wasihost
+from tests.support.guests import build_c
 from wasihost import ConfigError, LimitExceeded, MemoryFS, ModuleConfig, TimeoutExpired, run, start
 
+TOOL = build_c("tool")
 EMPTY = '(module (memory (export "memory") 1) (func (export "_start")))'
 VALUES: dict[str, Any] = {
     "2**63": 1 << 63, "2**64": 1 << 64, "2**64 - 1": (1 << 64) - 1, "10**400": 10**400, "negative": -1,
@@ -89,3 +93,20 @@ def test_waits_that_are_none(value: Any) -> None:
             guest.communicate(timeout=value)
         with pytest.raises(ConfigError):
             guest.wait(timeout=value)
+
+
+def test_a_sleep_has_a_limit() -> None:
+    config = ModuleConfig().with_limits(sleep=2)
+    with pytest.raises(LimitExceeded) as caught:
+        run(TOOL, config, args=["sleep", "60"])
+    assert caught.value.limit == "sleep"
+    begin = time.perf_counter()
+    assert run(TOOL, config, args=["sleep", "1"]).returncode == 0
+    assert time.perf_counter() - begin >= 1
+
+
+def test_a_path_has_a_limit(tmp_path: Path) -> None:
+    config = ModuleConfig().with_limits(path=20).with_host_directory_preopen("/", tmp_path)
+    assert run(TOOL, config, args=["files", "/" + "x" * 20]).returncode == 0
+    done = run(TOOL, config, args=["files", "/" + "é" * 11], capture_output=True)
+    assert b"File name too long" in done.stderr or b"Filename too long" in done.stderr

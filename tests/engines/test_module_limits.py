@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.binary import command, leb
 from tests.support.guests import build_c
 from wasihost import Module, ModuleError, run
 from wasihost.engines.wasmtime import compiling, loops, module_limits
@@ -18,38 +19,14 @@ from wasihost.engines.wasmtime.module import assemble
 from wasihost.inspection import inspect
 
 
-def leb(number: int) -> bytes:
-    out = b""
-    while number > 0x7F:
-        out, number = out + bytes([number & 0x7F | 0x80]), number >> 7
-    return out + bytes([number])
-
-
 def longer(number: int) -> bytes:
     """The same number in one byte more."""
     short = leb(number)
     return short[:-1] + bytes([short[-1] | 0x80, 0])
 
 
-def section(number: int, items: list[bytes]) -> bytes:
-    content = leb(len(items)) + b"".join(items)
-    return bytes([number]) + leb(len(content)) + content
-
-
 NOTHING = b"\x60\0\0"
 WIDE = b"\x60" + leb(1000) + b"\x7f" * 1000 + leb(1000) + b"\x7f" * 1000
-
-
-def module(
-    *bodies: bytes, types: tuple[bytes, ...] = (NOTHING,), exports: tuple[bytes, ...] = (), local: bytes = b"\0",
-    of: tuple[int, ...] = (),
-) -> bytes:  # fmt: skip
-    """A command whose functions, the first of which is `_start`, have these bodies."""
-    return b"".join((
-        b"\0asm\1\0\0\0", section(1, [*types]), section(3, [leb(one) for one in of or [0] * len(bodies)]),
-        section(5, [b"\0\1"]), section(7, [b"\6memory\2\0", b"\6_start\0\0", *exports]),
-        section(10, [leb(len(local) + len(body) + 1) + local + body + b"\x0b" for body in bodies]),
-    ))  # fmt: skip
 
 
 def wide(uses: bytes, before: bytes = b"") -> bytes:
@@ -81,7 +58,7 @@ BLOCKS = {
 @pytest.mark.parametrize("name", BLOCKS)
 def test_nesting(name: str) -> None:
     body = BLOCKS[name]
-    code = module(body + b"\x0b" * DEEP)
+    code = command(body + b"\x0b" * DEEP)
     if name == "try_table":  # which the oldest engine does not have
         with pytest.raises(ModuleError, match="nested too deeply"):
             module_limits.check_code(code, "")
@@ -90,7 +67,7 @@ def test_nesting(name: str) -> None:
 
 
 def test_blocks_in_a_row_are_not_nested() -> None:
-    code = module(b"\2\x40\x0b" * DEEP)
+    code = command(b"\2\x40\x0b" * DEEP)
     module_limits.check_code(code, "")
     assert module_limits._depth(code, len(code) - 3 * DEEP - 1, len(code)) == 1
 
@@ -98,14 +75,17 @@ def test_blocks_in_a_row_are_not_nested() -> None:
 @pytest.mark.parametrize(
     ("code", "what"),
     [
-        (module(*[b""] * 500_001), "500,001 functions"),
-        (module(b"", types=(NOTHING,) * 100_001), "100,001 types"),
-        (module(b"", exports=tuple(b"\6%06d\0\0" % one for one in range(99_999))), "100,001 exports"),
-        (module(*[b""] * 410, local=locals_of(49_990)), "20,495,900 local variables in its functions"),
-        (module(wide(b"\2\1\x0b" * 201), types=(NOTHING, WIDE)), "calls and blocks with some 201,000 results"),
-        (module(wide(b"\2\x81\0\x0b" * 201), types=(NOTHING, WIDE)), "calls and blocks with some 201,000 results"),
-        (module(wide(b"\x10\1" * 201), b"\x20\0" * 1000, types=(NOTHING, WIDE), of=(0, 1)), "calls and blocks .*"),
-        (module(wide((b"\x10" + longer(1)) * 201), b"\x20\0" * 1000, types=(NOTHING, WIDE), of=(0, 1)), "calls and .*"),
+        (command(*[b""] * 500_001), "500,001 functions"),
+        (command(b"", types=(NOTHING,) * 100_001), "100,001 types"),
+        (command(b"", exports=tuple(b"\6%06d\0\0" % one for one in range(99_999))), "100,001 exports"),
+        (command(*[b""] * 410, local=locals_of(49_990)), "20,495,900 local variables in its functions"),
+        (command(wide(b"\2\1\x0b" * 201), types=(NOTHING, WIDE)), "calls and blocks with some 201,000 results"),
+        (command(wide(b"\2\x81\0\x0b" * 201), types=(NOTHING, WIDE)), "calls and blocks with some 201,000 results"),
+        (command(wide(b"\x10\1" * 201), b"\x20\0" * 1000, types=(NOTHING, WIDE), of=(0, 1)), "calls and blocks .*"),
+        (
+            command(wide((b"\x10" + longer(1)) * 201), b"\x20\0" * 1000, types=(NOTHING, WIDE), of=(0, 1)),
+            "calls and .*",
+        ),
     ],
     ids=["functions", "types", "exports", "locals", "blocks", "blocks, longer", "calls", "calls, longer"],
 )
@@ -114,17 +94,17 @@ def test_too_many(code: bytes, what: str) -> None:
 
 
 def test_modules_within_the_limits_are_compiled() -> None:
-    code = module(wide(b"\2\1\x0b" * 20), types=(NOTHING, WIDE), local=locals_of(1000))
+    code = command(wide(b"\2\1\x0b" * 20), types=(NOTHING, WIDE), local=locals_of(1000))
     assert run(code, cache=False).returncode == 0
 
 
 def test_a_compilation_with_limits_of_its_own_has_no_others() -> None:
-    code = module(*[b""] * 410, local=locals_of(49_990))
+    code = command(*[b""] * 410, local=locals_of(49_990))
     assert Module(code, cache=False, compile_timeout=200, compile_memory="8GiB").exports
 
 
 def test_cached_modules_are_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    code = module(b"", b"")
+    code = command(b"", b"")
     Module(code)
     monkeypatch.setitem(module_limits._COUNTS, 3, ("functions", 1))
     Module(code)
@@ -133,7 +113,7 @@ def test_cached_modules_are_not_checked_again(monkeypatch: pytest.MonkeyPatch) -
 
 def test_inspect_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(module_limits._COUNTS, 3, ("functions", 1))
-    assert "has 2 functions: at most 1 are compiled" in inspect(module(b"", b""), "m.wasm").text()
+    assert "has 2 functions: at most 1 are compiled" in inspect(command(b"", b""), "m.wasm").text()
 
 
 def test_sizes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -146,7 +126,7 @@ def test_sizes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             run(large, cache=cache)
     monkeypatch.setattr(compiling, "SIZE", 30)
     with pytest.raises(ModuleError, match=r"guest: has .* bytes, and a module may have 30"):
-        run(module(b""), cache=False)
+        run(command(b""), cache=False)
     monkeypatch.setattr(compiling, "TEXT", 10)
     with pytest.raises(ModuleError, match=r"guest: has 17 bytes of text, at most 10 are assembled: give the binary"):
         run("(module (memory))", cache=False)
@@ -196,7 +176,7 @@ def test_any_bytes_are_read_to_the_end() -> None:
     for _ in range(300):
         module_limits.check(b"\0asm\1\0\0\0" + bytes(chance.choices(range(256), k=60)), "")
         at = chance.randrange(8, 60)
-        code = module(bytes(chance.choices(range(256), k=400)) + b"\2\x40" * 10)
+        code = command(bytes(chance.choices(range(256), k=400)) + b"\2\x40" * 10)
         module_limits.check(code[:at], "")
         ((start, end),) = loops.bodies(code)
         module_limits._depth(code, start, end)

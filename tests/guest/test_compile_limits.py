@@ -7,7 +7,6 @@ import os
 import pickle
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.binary import SLOW_TO_COMPILE, command
 from tests.support.guests import build_c, cache_dir
 from tests.support.toolchains import build_go
 from wasihost import LimitExceeded, Module, ModuleConfig, ModuleError, run
@@ -25,27 +25,6 @@ from wasihost.engines.wasmtime.ffi import c
 from wasihost.engines.wasmtime.module import assemble
 
 MANY = 14_000
-
-
-def leb(number: int) -> bytes:
-    out = b""
-    while number > 0x7F:
-        out, number = out + bytes([number & 0x7F | 0x80]), number >> 7
-    return out + bytes([number])
-
-
-def section(number: int, *items: bytes) -> bytes:
-    content = leb(len(items)) + b"".join(items)
-    return bytes([number]) + leb(len(content)) + content
-
-
-def program(*bodies: bytes) -> bytes:
-    """A command whose functions, the first of which is `_start`, have these bodies."""
-    return b"".join((
-        b"\0asm\1\0\0\0", section(1, b"\x60\0\0"), section(3, *([b"\0"] * len(bodies))), section(5, b"\0\1"),
-        section(7, b"\6memory\2\0", b"\6_start\0\0"),
-        section(10, *(leb(len(body) + 2) + b"\0" + body + b"\x0b" for body in bodies)),
-    ))  # fmt: skip
 
 
 NESTED, IN_ROW = b"\3\x40" * MANY + b"\x0b" * MANY, b"\3\x40\x0b" * MANY
@@ -57,21 +36,21 @@ OF_A_TYPE = b"\3\0\x0b" * MANY  # the type by its number
 @pytest.mark.parametrize("options", [{}, {"timeout": 5}, {"fuel": 10**9}], ids=str)
 def test_more_loops_than_can_be_compiled_are_refused(body: bytes, options: dict[str, float]) -> None:
     with pytest.raises(ModuleError, match=r"more loops in one function .* at most 2,000; .*interruptible=False"):
-        run(program(b"", body), cache=False, **options)  # type: ignore[call-overload]  # any options
+        run(command(b"", body), cache=False, **options)  # type: ignore[call-overload]  # any options
 
 
 def test_many_loops_are_compiled_if_nothing_can_interrupt() -> None:
-    module = Module(program(NESTED), cache=False, interruptible=False)
+    module = Module(command(NESTED), cache=False, interruptible=False)
     with ThreadPoolExecutor(1) as other:
         assert other.submit(run, module).result().returncode == 0
 
 
 def test_many_functions_with_some_loops_each_are_counted_together() -> None:
     some = b"\3\x40\x0b" * 1000
-    assert loops.squares(program(*[some] * 3)) == 3_000_000
-    Module(program(some), cache=False)
+    assert loops.squares(command(*[some] * 3)) == 3_000_000
+    Module(command(some), cache=False)
     with pytest.raises(ModuleError, match="more loops"):
-        Module(program(*[some] * 5), cache=False)
+        Module(command(*[some] * 5), cache=False)
 
 
 INSTRUCTIONS = """(module (memory 1) (table 2 funcref) (tag $t) (type $f (func)) (data $d "x") (elem $e func 0)
@@ -115,11 +94,11 @@ def test_any_bytes_are_counted_to_the_end() -> None:
     chance = random.Random(7)
     for _ in range(300):
         body = bytes(chance.choices(range(256), k=400)) + b"\3" * 600
-        assert loops.squares(program(body)) >= 0
+        assert loops.squares(command(body)) >= 0
 
 
 def test_ctrl_c_ends_the_wait_for_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    code = program(b"", b"\x41\0\x28\2\0\x1a" * 10_000)
+    code = command(b"", b"\x41\0\x28\2\0\x1a" * 10_000)
     inside, go = threading.Event(), threading.Event()
     compile_ = compiling._Work.do
 
@@ -169,8 +148,6 @@ def test_guests_of_other_languages_have_few_loops() -> None:
 
 # -- in a process of its own -------------------------------------------------------------------------------------------
 
-SLOW = program(b"", *[b"\x41\0\x28\2\0\x1a" * 20_000] * 60)
-"""Seconds of compiling."""
 FINE = b'(module (memory (export "memory") 1) (func (export "_start")) (func (export "v") (result i32) (i32.const 7)))'
 
 
@@ -197,9 +174,9 @@ def test_a_module_compiled_in_a_process_is_cached(monkeypatch: pytest.MonkeyPatc
 def test_a_compilation_has_a_time(give: str) -> None:
     begun = time.monotonic()
     calls: dict[str, Callable[[], object]] = {
-        "option": lambda: run(SLOW, cache=False, compile_timeout=0.4),
-        "Module": lambda: Module(SLOW, cache=False, compile_timeout=0.4),
-        "config": lambda: run(SLOW, ModuleConfig().with_limits(compile_timeout=0.4), cache=False),
+        "option": lambda: run(SLOW_TO_COMPILE, cache=False, compile_timeout=0.4),
+        "Module": lambda: Module(SLOW_TO_COMPILE, cache=False, compile_timeout=0.4),
+        "config": lambda: run(SLOW_TO_COMPILE, ModuleConfig().with_limits(compile_timeout=0.4), cache=False),
     }
     with pytest.raises(LimitExceeded, match=r"not compiled within 0\.4 s, its compile_timeout") as caught:
         calls[give]()
@@ -210,7 +187,7 @@ def test_a_compilation_has_a_time(give: str) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux'")
 def test_a_compilation_has_a_memory() -> None:
     with pytest.raises(LimitExceeded, match=r"more than 67,108,864 bytes, its compile_memory") as caught:
-        Module(program(b"", b"\x41\0\x28\2\0\x1a" * 700_000), cache=False, compile_memory="64MiB")
+        Module(command(b"", b"\x41\0\x28\2\0\x1a" * 700_000), cache=False, compile_memory="64MiB")
     assert caught.value.limit == "compile_memory"
 
 
@@ -221,13 +198,5 @@ def test_ctrl_c_ends_the_process_that_compiles() -> None:
 
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        run(SLOW, cache=False, compile_timeout=60, on_compile=interrupt)
+        run(SLOW_TO_COMPILE, cache=False, compile_timeout=60, on_compile=interrupt)
     assert time.monotonic() - begun < 20
-
-
-def test_the_command_has_a_compile_timeout(tmp_path: Path) -> None:
-    (tmp_path / "slow.wasm").write_bytes(SLOW)
-    command = [sys.executable, "-m", "wasihost", "run", "--no-cache", "--compile-timeout", "400ms", "slow.wasm"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stderr.count("\n")) == (125, 1)
-    assert "its compile_timeout" in done.stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import wasmtime
 
+from tests.support.binary import leb
 from tests.support.guests import build_c, wat
 from wasihost import ExitError, LinkError, MemoryFS, ModuleConfig, State, TrapError, run
 from wasihost.engines.wasmtime.linker import define
@@ -36,9 +37,6 @@ def test_a_program_of_both_specs(tmp_path: Path) -> None:
 
 def renamed(code: bytes) -> bytes:
     """A module with all that it imports from preview1 imported from preview0."""
-
-    def leb(value: int) -> bytes:
-        return bytes([value]) if value < 0x80 else bytes([value & 0x7F | 0x80]) + leb(value >> 7)
 
     def number(at: int) -> tuple[int, int]:
         value = shift = 0

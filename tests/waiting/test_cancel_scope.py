@@ -1,28 +1,23 @@
-"""Whatever a guest waits for, its time comes: sleeping, reading, writing; by deadline, from a thread, by signal."""
+"""Which call a deadline or an end belongs to: calls within calls, later calls, other threads, signal handlers."""
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import signal
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.descriptors import open_files
 from tests.support.guests import build_c
 from tests.support.timing import few_tries, in_time
 from wasihost import (
     ConfigError,
     Imports,
     Instance,
-    LimitExceeded,
     Module,
     ModuleConfig,
     TimeoutExpired,
@@ -33,82 +28,6 @@ from wasihost.config import Inherit
 
 TOOL = Module(build_c("tool"))
 SLACK = 0.1
-
-
-@contextlib.contextmanager
-def empty_pipe() -> Iterator[ModuleConfig]:
-    reads, writes = os.pipe()
-    try:
-        yield ModuleConfig().with_args("tool", "cat").with_stdin(Inherit(reads))
-    finally:
-        os.close(reads)
-        os.close(writes)
-
-
-@contextlib.contextmanager
-def full_pipe() -> Iterator[ModuleConfig]:
-    """Standard output that nobody takes, and endless input."""
-    reads, writes = os.pipe()
-    with open("/dev/zero", "rb", buffering=0) as zeros:
-        try:
-            yield ModuleConfig().with_args("tool", "cat").with_stdin(zeros).with_stdout(Inherit(writes))
-        finally:
-            os.close(reads)
-            os.close(writes)
-
-
-@contextlib.contextmanager
-def silent_socket() -> Iterator[ModuleConfig]:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        yield ModuleConfig().with_args("tool", "cat").with_stdin(Inherit(ours.fileno()))
-
-
-@contextlib.contextmanager
-def plain(*args: str) -> Iterator[ModuleConfig]:
-    yield ModuleConfig().with_args("tool", *args)
-
-
-WAITS: dict[str, Callable[[], contextlib.AbstractContextManager[ModuleConfig]]] = {
-    "computing": lambda: plain("spin"),
-    "sleeping": lambda: plain("sleep", "60"),
-    "reading a pipe": empty_pipe,
-    "reading a socket": silent_socket,
-    "writing to a full pipe": full_pipe,
-}
-
-
-@pytest.fixture(params=WAITS)
-def config(request: pytest.FixtureRequest) -> Iterator[ModuleConfig]:
-    before = open_files()
-    with WAITS[request.param]() as made:
-        yield made
-    assert open_files() == before
-
-
-@few_tries
-def test_a_timeout_ends_a_wait(config: ModuleConfig) -> None:
-    begin = time.perf_counter()
-    with pytest.raises(TimeoutExpired):
-        run(TOOL, config, timeout=0.15)
-    in_time(time.perf_counter() - begin, 0.15, 0.15 + SLACK)
-
-
-@few_tries
-def test_another_thread_ends_a_wait(config: ModuleConfig) -> None:
-    with instantiate(TOOL, config, timeout=30) as guest:
-        ended: list[float] = []
-
-        def end() -> None:
-            ended.append(time.perf_counter())
-            guest.end(RuntimeError("enough"))
-
-        timer = threading.Timer(0.1, end)
-        timer.start()
-        with pytest.raises(RuntimeError, match="enough"):
-            guest.run()
-        timer.join()
-        in_time(time.perf_counter() - ended[0], 0, SLACK)
 
 
 def test_the_end_of_one_call_does_not_wake_the_next() -> None:
@@ -205,51 +124,6 @@ def test_a_call_within_a_call_has_the_nearer_end() -> None:
     assert len(over) == 2
     for took in over:
         in_time(took, 0.2, 0.2 + SLACK)
-
-
-@pytest.mark.parametrize("reason", [TimeoutError("enough"), OSError(5, "enough"), BlockingIOError()], ids=repr)
-def test_an_end_that_is_an_oserror_is_no_errno(config: ModuleConfig, reason: OSError) -> None:
-    with instantiate(TOOL, config, timeout=30) as guest:
-        timer = threading.Timer(0.05, guest.end, (reason,))
-        timer.start()
-        with pytest.raises(type(reason)) as caught:
-            guest.run()
-        assert caught.value is reason
-        timer.join()
-
-
-def test_a_permanent_end_by_an_oserror_reaches_the_caller_unchanged(config: ModuleConfig) -> None:
-    reason = TimeoutError("enough")
-    with instantiate(TOOL, config, timeout=30) as guest:
-        guest.end(reason, permanently=True)
-        with pytest.raises(TimeoutError) as caught:
-            guest.run()
-        assert caught.value is reason
-
-
-def test_the_timeout_error_of_an_alarm_ends_a_wait(config: ModuleConfig) -> None:
-    def ring(_number: int, _frame: object) -> None:
-        raise TimeoutError("the alarm went off")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
-        with pytest.raises(TimeoutError, match="the alarm went off"):
-            run(TOOL, config)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-@few_tries
-def test_a_permanent_end_also_ends_later_calls(config: ModuleConfig) -> None:
-    with instantiate(TOOL, config, timeout=30) as guest:
-        guest.end(RuntimeError("once"))
-        guest.end(RuntimeError("for good"), permanently=True)
-        begin = time.perf_counter()
-        with pytest.raises(RuntimeError, match="for good"):
-            guest.run()
-        in_time(time.perf_counter() - begin, 0, SLACK)
 
 
 def test_a_guest_that_cannot_be_ended_is_no_success() -> None:
@@ -372,23 +246,6 @@ def test_an_end_counts_also_if_a_nearer_one_is_set_after_it() -> None:
         guest.exports.outer()
 
 
-@few_tries
-def test_ctrl_c_ends_a_wait(config: ModuleConfig) -> None:
-    sent: list[float] = []
-
-    def send() -> None:
-        sent.append(time.perf_counter())
-        os.kill(os.getpid(), signal.SIGINT)
-
-    timer = threading.Timer(0.1, send)
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        run(TOOL, config)
-    ended = time.perf_counter()
-    timer.join()
-    in_time(ended - sent[0], 0, SLACK)
-
-
 def test_a_deadline_does_not_disturb_input_in_time() -> None:
     reads, writes = os.pipe()
     pieces = [b"one ", b"two ", b"three"]
@@ -405,20 +262,3 @@ def test_a_deadline_does_not_disturb_input_in_time() -> None:
     feeder.join()
     os.close(reads)
     assert done.stdout == b"one two three"
-
-
-def test_a_sleep_has_a_limit() -> None:
-    config = ModuleConfig().with_limits(sleep=2)
-    with pytest.raises(LimitExceeded) as caught:
-        run(TOOL, config, args=["sleep", "60"])
-    assert caught.value.limit == "sleep"
-    begin = time.perf_counter()
-    assert run(TOOL, config, args=["sleep", "1"]).returncode == 0
-    assert time.perf_counter() - begin >= 1
-
-
-def test_a_path_has_a_limit(tmp_path: Path) -> None:
-    config = ModuleConfig().with_limits(path=20).with_host_directory_preopen("/", tmp_path)
-    assert run(TOOL, config, args=["files", "/" + "x" * 20]).returncode == 0
-    done = run(TOOL, config, args=["files", "/" + "é" * 11], capture_output=True)
-    assert b"File name too long" in done.stderr or b"Filename too long" in done.stderr
