@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.binary import SLOW_TO_COMPILE
+from tests.support.binary import SLOW_TO_COMPILE, command
 from tests.support.guests import GUESTS, build_c
 from tests.support.terminals import terminal
 
@@ -76,7 +76,8 @@ def test_limits_of_compiling(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (125, 1)
     assert "its compile_timeout" in done.stderr
     if sys.platform == "linux":
-        done = wasihost("run", "--no-cache", "--compile-memory", "16MiB", str(tmp_path / "slow.wasm"))
+        (tmp_path / "large.wasm").write_bytes(command(b"", b"\x41\0\x28\2\0\x1a" * 700_000))
+        done = wasihost("run", "--no-cache", "--compile-memory", "64MiB", str(tmp_path / "large.wasm"))
         assert (done.returncode, done.stderr.count("\n")) == (125, 1)
         assert "its compile_memory" in done.stderr
 
