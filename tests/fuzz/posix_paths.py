@@ -167,14 +167,17 @@ class Paths(Tree):
             raise Failed(Errno.PERM)
         return node
 
+    def _renamed_there(self, fd: int, path: str) -> None:
+        if self._renamed(fd, path).node is None:
+            raise Failed(Errno.NOENT)
+
     def path_rename(self, fd: int, old: str, new_fd: int, new: str) -> bytes:
         self._folder(fd)
         self._folder(new_fd)
-        self._all(lambda: self._renamed(fd, old), lambda: self._renamed(new_fd, new))
+        self._all(lambda: self._renamed_there(fd, old), lambda: self._renamed(new_fd, new))
         source, target = self._renamed(fd, old), self._renamed(new_fd, new)
         moved, there = source.node, target.node
-        if moved is None:
-            raise Failed(Errno.NOENT)
+        assert moved is not None
         if not isinstance(moved, Folder) and (source.slash or target.slash):
             raise Failed(Errno.NOTDIR)
         if isinstance(moved, Folder) and _holds(moved, target.folder):
