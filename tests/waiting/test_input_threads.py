@@ -83,7 +83,7 @@ def test_a_hook_that_returns_nonsense_is_an_error(answer: object) -> None:
         def readable(self, _timeout: float) -> object:
             return answer
 
-    with Raw(ModuleConfig().with_stdin(Odd())) as raw, pytest.raises(TypeError, match=r"readable\(0\) of .* answered"):
+    with Raw(ModuleConfig().with_stdin(Odd())) as raw, pytest.raises(TypeError, match=r"readable\(0\) of .* returned"):
         raw.poll(readable(1, 0))
 
 

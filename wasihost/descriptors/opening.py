@@ -1,6 +1,6 @@
-"""From what a config has (a stream, a mount, a socket) to an open descriptor; what cannot be is a ConfigError.
+"""From an entry of a config (a stream, a mount, a socket) to an open descriptor. Raises ConfigError if that fails.
 
-Rules of this file: nothing is given that was not named, and what would give a guest more than it was given is
+Rules of this file: a guest gets nothing that the config does not name; a combination that would give it more is
 refused.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def open_mount(mount: Mount) -> Directory:
-    """The directory that a guest starts from."""
+    """Open a mount as a preopened directory."""
     auditing.mounted(mount.guest_path, mount.source, mount.read_only)
     try:
         if isinstance(mount.source, str):
@@ -55,14 +55,14 @@ def open_mount(mount: Mount) -> Directory:
 
 
 def check_read_only(opened: Sequence[tuple[Mount, Directory]]) -> None:
-    """Refuse a read-only mount that could be changed by another one."""
+    """Raise ConfigError for a read-only mount that the guest could change through another mount."""
     from wasihost.descriptors import overlaps
 
     overlaps.check_read_only(opened)
 
 
 def input_of(stdin: Stdin | None) -> Descriptor:
-    """The descriptor of a standard input. ConfigError for an object that cannot be read."""
+    """Make the descriptor of standard input. Raises ConfigError for an object that cannot be read."""
     if stdin is None:
         return NullStream(Rights.FD_READ)
     if isinstance(stdin, Inherit):
@@ -77,7 +77,7 @@ def input_of(stdin: Stdin | None) -> Descriptor:
 
 
 def output_of(stdout: Stdout | None, fd: int) -> Descriptor:
-    """The descriptor of an output, which is `fd` by its number. ConfigError for an object that cannot be written to."""
+    """Make the descriptor of an output; `fd` is 1 or 2. Raises ConfigError for an object that cannot be written to."""
     if stdout is None:
         return NullStream(Rights.FD_WRITE)
     if isinstance(stdout, Inherit):
@@ -90,13 +90,13 @@ def output_of(stdout: Stdout | None, fd: int) -> Descriptor:
 
 
 def _refuse(stream: object, name: str, use: Literal["read", "write"]) -> None:
-    """ConfigError for an object that cannot be used so, before the guest has done anything."""
+    """Raise ConfigError for an object that cannot be read or written, before the guest has started."""
     if reason := why_not(stream, use):
         raise ConfigError(f"standard {name} cannot be {stream!r}: {reason}")
 
 
 def _waits(fd: int) -> bool:
-    """Whether writing to it may wait: not for a regular file, or one that was closed behind its object's back."""
+    """True if writing to `fd` may block: not for a regular file, nor for an fd that was closed meanwhile."""
     try:
         return not stat.S_ISREG(os.fstat(fd).st_mode)
     except OSError:
@@ -109,12 +109,12 @@ def _inherited(stream: Inherit, own: int, direction: Rights) -> Descriptor:
         if stream.budget is None and stat.S_ISSOCK(os.fstat(fd).st_mode):
             return _inherited_socket(fd, direction)
         return inherit(fd, direction, budget=stream.budget, end=cast("PipeEnd", stream) if stream.owned else None)
-    except OSError:  # this process was started with it closed
+    except OSError:  # this process was started with the fd closed
         return NullStream(direction)
 
 
 def _inherited_socket(fd: int, direction: Rights) -> Descriptor:
-    """A server that is started for each connection has the peer as its streams."""
+    """Make a descriptor of a standard stream that is a socket, as in a server that is started for each connection."""
     from wasihost.descriptors.sockets import inherited
 
     made = inherited(fd)
@@ -123,7 +123,7 @@ def _inherited_socket(fd: int, direction: Rights) -> Descriptor:
 
 
 def open_socket(one: NamedSocket) -> Descriptor:
-    """The descriptor of a socket that a config has."""
+    """Make the descriptor of a socket in a config."""
     from wasihost.descriptors.sockets import duplicate_of
 
     try:

@@ -1,7 +1,7 @@
-"""The one place where a host error becomes a WASI errno.
+"""From a host error to a WASI errno: the only place.
 
-Errors are matched by *name*, never by number, so a code keeps its meaning on every system: NOSPC stays NOSPC. What has
-no name in the spec becomes IO.
+Errors are matched by *name*, never by number, so a code keeps its meaning on every system: NOSPC stays NOSPC. An error
+without a counterpart in the spec becomes IO.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RENAMED = {
     "ESHUTDOWN": "PIPE",
     "ETIME": "TIMEDOUT",
 }
-"""Names of hosts that differ from the spec's, beyond the leading E."""
+"""Host names that differ from the spec's by more than the leading E."""
 
 
 def _table() -> dict[int, int]:
@@ -59,9 +59,9 @@ _BY_CLASS: tuple[tuple[type[OSError], Errno], ...] = (
 
 
 def errno_of(error: OSError) -> int:
-    """The number that tells the guest what `error` says; IO for one without a counterpart.
+    """Return the WASI errno for `error`; IO for one without a counterpart.
 
-    Raises EndRun for one that is not about the call: a signal handler raised it.
+    Raises EndRun if a signal handler raised the error: then it is not about the call.
     """
     if BY_SIGNAL_HANDLER in error.__dict__:
         raise EndRun(error) from None

@@ -1,8 +1,9 @@
-"""Mounts that would undo one another: ConfigError.
+"""Refuses mounts that would defeat one another, with ConfigError.
 
-Rules of this file: it looks at directories that are open already, and changes nothing. What is promised of a read-only
-mount is that its guest cannot change it by any of its mounts; so one that lies in a writable one is refused, since no
-call on the outer could be told from others at little cost. A writable mount within a read-only one is as it says.
+Rules of this file: it looks at directories that are already open, and changes nothing. The promise of a read-only mount
+is that the guest cannot change it through any of its mounts. So a read-only mount inside a writable one is refused: it
+would cost too much to find the calls on the outer mount that reach the inner one. A writable mount inside a read-only
+one is allowed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Opened = tuple[Mount, Directory]
 
 
 def check_read_only(opened: Sequence[Opened]) -> None:
-    """ConfigError for a read-only mount that its guest could change through a writable one."""
+    """Raise ConfigError for a read-only mount that the guest could change through a writable one."""
     for mount, directory in opened:
         if not mount.read_only:
             continue
@@ -36,10 +37,10 @@ def check_read_only(opened: Sequence[Opened]) -> None:
 
 
 def _reaches(other: Mount, writable: Directory, mount: Mount, directory: Directory) -> bool:
-    """Whether what is read-only lies in what can be written, by their paths or by a bind mount."""
+    """True if the read-only directory lies inside the writable one, by its path or through a bind mount."""
     if not (isinstance(writable, HostDirectory) and isinstance(directory, HostDirectory)):
         return other.source is mount.source
-    if writable.bounds.root in _above(directory.fd):
+    if writable.bounds.root in _with_parents(directory.fd):
         return True
     mounts = _mounts()
     inner, outer = _located(directory.fd, mounts), _located(writable.fd, mounts)
@@ -49,8 +50,8 @@ def _reaches(other: Mount, writable: Directory, mount: Mount, directory: Directo
     return any(one.device == inner.device and _lies_in(inner.path, one.path) for one in (outer, *below))
 
 
-def _above(fd: int) -> Iterator[tuple[int, int]]:
-    """Device and inode number of a directory and of all that it lies in."""
+def _with_parents(fd: int) -> Iterator[tuple[int, int]]:
+    """Yield device and inode number of a directory and of each of its parents."""
     about = os.fstat(fd)
     with ExitStack() as stack:
         while True:
@@ -58,7 +59,7 @@ def _above(fd: int) -> Iterator[tuple[int, int]]:
             yield here
             try:
                 fd = os.open("..", _ON_THE_WAY, dir_fd=fd)
-            except OSError:  # it may not be searched
+            except OSError:  # no search permission
                 return
             stack.callback(os.close, fd)
             about = os.fstat(fd)
@@ -70,7 +71,7 @@ _ON_THE_WAY: int = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CL
 
 
 class _Located(NamedTuple):
-    """A directory: where this process sees it, and what its file system calls it, wherever that is mounted."""
+    """A directory: its path in this process, and its device and path within its file system."""
 
     point: str
     device: str
@@ -78,8 +79,8 @@ class _Located(NamedTuple):
 
 
 def _mounts() -> dict[str, _Located]:
-    """All mounts of this process' view by their number, as Linux lists them; empty elsewhere. Only this tells of bind
-    mounts."""
+    """Return all mounts that this process sees, by mount number, as Linux lists them; empty elsewhere. Bind mounts show
+    nowhere else."""
     found = {}
     with suppress(OSError), open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:

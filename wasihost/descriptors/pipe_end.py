@@ -1,8 +1,8 @@
-"""The guest's end of a pipe, whose other end its caller has.
+"""The guest's end of a pipe to its caller.
 
-Rules of this file: each end has one owner and is closed once. A forked child has copies of both ends, which would
-keep them open: there they are replaced by /dev/null, so that the guest's end is the end of what is read in the
-parent.
+Rules of this file: each end has one owner and is closed once. A forked child inherits copies of both ends, which would
+keep the pipe open: in the child they are replaced by /dev/null, so that the reader in the parent sees the end of the
+stream when the guest closes its end.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from wasihost.config.streams import Inherit
 
 
 class PipeEnd(Inherit):
-    """The guest's end: closed when the guest has closed all its descriptors of it, or has ended.
+    """The guest's end. It is closed when the guest has closed all its descriptors for it, or has ended.
 
-    `broken`: the guest wrote to it when nobody read any more.
+    `broken`: the guest wrote to it after the other end was closed.
     """
 
     __slots__ = ("__weakref__", "_lock", "_users", "broken", "closed")
@@ -35,17 +35,17 @@ class PipeEnd(Inherit):
         _ends.add(self)
 
     def take(self) -> None:
-        """One more descriptor of the guest's stands for it."""
+        """Count one more descriptor of the guest for this end."""
         self._users += 1
 
     def release(self) -> None:
-        """One less."""
+        """Count one descriptor less; the last one closes the end."""
         self._users -= 1
         if not self._users:
             self.close()
 
     def close(self) -> None:
-        """The guest does not read or write any more."""
+        """Close the end, once."""
         with self._lock:
             closed, self.closed = self.closed, True
         if not closed and self.fd is not None:
@@ -56,7 +56,7 @@ _ends: WeakSet[PipeEnd] = WeakSet()
 
 
 def replace_by_null(fds: Sequence[int]) -> None:
-    """In a forked child: these descriptors are /dev/null there."""
+    """Replace these fds by /dev/null, in a forked child."""
     if fds:
         null = os.open(os.devnull, os.O_RDWR)
         for fd in fds:

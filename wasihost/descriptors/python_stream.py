@@ -1,6 +1,7 @@
-"""Standard streams that are Python objects: bytes, anything with `read` or `write`, a callable, or nothing at all.
+"""Standard streams that are Python objects: bytes, an object with `read` or `write`, a callable, or nothing.
 
-A user's object never gets a view of guest memory, which it could keep past the guest's end: it gets and gives `bytes`.
+An object of the embedder's gets and returns `bytes`, never a view of guest memory, which it could keep after the guest
+has ended.
 """
 
 from __future__ import annotations
@@ -26,25 +27,24 @@ from wasihost.waiting.stream_objects import LONGEST, TextWriter, counts_bytes, e
 if TYPE_CHECKING:
     from wasihost.waiting.input_ready import Ready
 
-_AHEAD = "wasihost.waiting.input_thread"
+_INPUT_THREAD = "wasihost.waiting.input_thread"
 _OTHERS = kinds.STREAM & ~(Rights.FD_READ | Rights.FD_WRITE)
 
 
 class PythonStream(Stream):
-    """What both directions share. To the guest it is something without a position: not a terminal, not a file."""
+    """What both directions share. To the guest it has no position, and is neither a terminal nor a file."""
 
     __slots__ = ()
 
     def set_flags(self, flags: Fdflags) -> None:
-        """NOTSUP."""
+        """Raise NOTSUP: no flag can be set."""
         raise WasiError(Errno.NOTSUP)
 
     def filetype(self) -> Filetype:
-        """Unknown: neither a terminal nor a file."""
         return Filetype.UNKNOWN
 
     def stat(self) -> Filestat:
-        """Nothing but the type."""
+        """A `filestat` in which only the type means something."""
         return Filestat(0, 0, self.filetype(), 1, 0, 0, 0, 0)
 
 
@@ -60,15 +60,14 @@ class BytesInput(PythonStream):
         self._position = 0
 
     def set_scope(self, scope: CancelScope) -> None:
-        """Copying what is large ends with it."""
+        """Copying a large amount stops when `scope` ends."""
         self.scope = scope
 
     def available(self) -> int:
-        """What is left."""
+        """The bytes that are left."""
         return len(self._data) - self._position
 
     def read(self, buffers: list[memoryview]) -> int:
-        """The next bytes, copied once."""
         total = 0
         for buffer in buffers:
             chunk = self._data[self._position : self._position + len(buffer)]
@@ -87,7 +86,7 @@ class BytesInput(PythonStream):
 class ReaderInput(PythonStream):
     """Standard input from an object with `read`.
 
-    How to know that it has something is found out when the guest first wants to: `waiting.inputs` is loaded then.
+    How to wait for the object is decided when the guest first polls it: `waiting.inputs` is imported then.
     """
 
     __slots__ = ("_gives_text", "_read", "_reader", "_readiness", "_rest", "scope")
@@ -98,24 +97,25 @@ class ReaderInput(PythonStream):
         self._reader = reader
         self._readiness: Ready | None = None
         self._gives_text = False
-        self._rest = b""  # of a text that was longer as bytes than the guest had asked for
+        self._rest = b""  # bytes of a text that was longer, encoded, than the guest had asked for
         # A buffered reader's read(n) waits for n bytes; read1 returns what a pipe or a terminal has. But a wrapper with
         # a `read` of its own may pass on the read1 of what it wraps, as the readers of `codecs` do.
         own = type(reader)
         direct = getattr(reader, "read1", None) if hasattr(own, "read1") or not hasattr(own, "read") else None
         self._read: Callable[[int], Any] = direct or reader.read
-        if _AHEAD in sys.modules:  # else no run has read anything ahead
+        if _INPUT_THREAD in sys.modules:  # otherwise no run has read anything ahead
             from wasihost.waiting.input_thread import unpark
 
             if (left := unpark(reader)) is not None:
                 self._readiness, self._read = left, left.wrap_read(self._read)
 
     def set_scope(self, scope: CancelScope) -> None:
-        """Where the object says how to wait for it, no longer than that; else looked at when its `read` returns."""
+        """Waiting for the object stops when `scope` ends. If there is no way to wait for it, the scope is checked after
+        each `read`."""
         self.scope = scope
 
     def close(self) -> None:
-        """The object stays open: it is the embedder's. Nobody waits for it any more."""
+        """Stop waiting for the object. It stays open: it belongs to the embedder."""
         if self._readiness is not None:
             from wasihost.waiting.input_thread import park
 
@@ -123,7 +123,7 @@ class ReaderInput(PythonStream):
 
     @property
     def readiness(self) -> Ready:
-        """How to wait for the object."""
+        """How to wait for the object; decided at first use."""
         if self._readiness is None:
             from wasihost.waiting.inputs import readiness_of
 
@@ -132,26 +132,28 @@ class ReaderInput(PythonStream):
         return self._readiness
 
     def host_fd(self) -> int | None:
-        """What becomes readable when the object has something; None if it has, or gives no way to ask."""
+        """An fd that becomes readable when the object has input; None if it has some, or cannot be asked."""
         return None if self._rest else self.readiness.fd()
 
     def available(self) -> int:
-        """As far as the object tells."""
+        """The bytes that the object is known to have."""
         return len(self._rest) or self.readiness.available()
 
     def at_eof(self) -> bool:
-        """If the end was read ahead."""
+        """True if the end of input was read ahead."""
         return not self._rest and self.readiness.at_eof()
 
     def set_flags(self, flags: Fdflags) -> None:
-        """NONBLOCK: a read answers AGAIN where the object is known to have nothing. NOTSUP for any other."""
+        """With NONBLOCK a read raises AGAIN if the object is known to have no input. Raises NOTSUP for other flags."""
         if flags & ~Fdflags.NONBLOCK:
             raise WasiError(Errno.NOTSUP)
         self.flags = flags
 
     def read(self, buffers: list[memoryview]) -> int:
-        """One `read` of the object for the first buffer that is not empty, or a piece of it; AGAIN where it has nothing
-        now."""
+        """Call the object's `read` once, for the first buffer that is not empty, and for at most `PIECE` bytes.
+
+        Raises AGAIN if the object returns None.
+        """
         for buffer in buffers:
             if size := min(len(buffer), PIECE):
                 data = self._rest or self._bytes(
@@ -164,7 +166,7 @@ class ReaderInput(PythonStream):
         return 0
 
     def _bytes(self, data: Any, size: int) -> bytes:
-        """What the object gave, as bytes; an object that gives str may give characters of several bytes."""
+        """Convert what `read` returned to bytes. A str may have characters of several bytes."""
         if data is None:
             raise WasiError(Errno.AGAIN)
         if isinstance(data, str):
@@ -201,8 +203,8 @@ class ReaderInput(PythonStream):
 class WriterOutput(PythonStream):
     """Output to an object with `write`, or to a callable that takes bytes.
 
-    An object of which nothing says whether it wants bytes or str is given bytes; if it refuses the first of them as
-    being of the wrong type, it is given the same as str, and all that follows. Nothing is written to try.
+    If nothing shows whether an object takes bytes or str, the first output is passed as bytes. If the object rejects it
+    as the wrong type, the same output, and all that follows, is passed as str. Nothing is written as a test.
     """
 
     __slots__ = ("_flush", "_may_refuse", "_other", "_stream", "_text", "_write", "scope")
@@ -213,7 +215,7 @@ class WriterOutput(PythonStream):
         own: Any = getattr(stream, "write", None)
         function: Any = stream if own is None else own
         if own is None and getattr(stream, "__name__", "") == "write":
-            own, stream = stream, getattr(stream, "__self__", stream)  # `sys.stdout.write` is as good as `sys.stdout`
+            own, stream = stream, getattr(stream, "__self__", stream)  # treat `sys.stdout.write` like `sys.stdout`
         self._stream = stream
         self._may_refuse = counts_bytes(stream)
         self._flush: Callable[[], object] | None = getattr(stream, "flush", None)
@@ -231,12 +233,12 @@ class WriterOutput(PythonStream):
             self._text = text
 
     def set_scope(self, scope: CancelScope) -> None:
-        """Writing what is large ends with it."""
+        """Writing a large amount stops when `scope` ends."""
         self.scope = scope
 
     def write(self, buffers: list[memoryview]) -> int:
-        """One `write` of the object, or one for each piece; its flush, if it has one, so that the bytes are there when
-        the call returns."""
+        """Call the object's `write` once for each `PIECE` bytes, and its `flush`, if it has one, so that the output has
+        arrived when the call returns."""
         all_ = buffers[0] if len(buffers) == 1 else joined(buffers)
         if len(all_) > PIECE:
             return each([all_], self.scope, lambda piece, _: self.write([piece]))
@@ -261,31 +263,31 @@ class WriterOutput(PythonStream):
         return size
 
     def _change(self, data: bytes, refusal: Exception) -> object:
-        """Write as str what was refused as bytes, or the other way round."""
+        """Write as str what was rejected as bytes, or the reverse."""
         assert self._other is not None
         self._write = self._other
         try:
             return self._write(data)
         except (TypeError, AttributeError):
-            raise refusal from None  # it was for something else
+            raise refusal from None  # rejected for another reason
 
     def _taken(self, taken: Any, size: int) -> int:
-        """What a raw stream took."""
+        """Check the number of bytes that a raw stream reports. Raises AGAIN for none."""
         if taken is None or (taken == 0 and size):
-            raise WasiError(Errno.AGAIN)  # a guest that is told 0 writes the same for ever
+            raise WasiError(Errno.AGAIN)  # a guest that gets 0 would retry without end
         if not isinstance(taken, int) or not 0 <= taken <= size:
             raise ValueError(f"write() of {self._stream!r} returned {taken!r} when given {size} bytes")
         return taken
 
     def close(self) -> None:
-        """The object stays open: it is the embedder's. A text stream is given the half of a character that is left."""
+        """Pass the rest of an incomplete character to a text stream. The object stays open: it is the embedder's."""
         if self._text is not None:
-            with suppress(Exception):  # such as that it was closed in the meantime
+            with suppress(Exception):  # for example, the stream was closed in the meantime
                 self._text.finish()
 
 
 def _wrong_type(error: TypeError | AttributeError) -> bool:
-    """Whether a `write` may have failed because it was given bytes, not str, or str, not bytes."""
+    """True if a `write` may have failed because it got bytes instead of str, or the reverse."""
     return isinstance(error, TypeError) or isinstance(error.obj, (bytes, str))
 
 
@@ -294,7 +296,7 @@ def _misused(stream: object, name: str, use: Literal["read", "write"], error: Ex
 
 
 class NullStream(PythonStream):
-    """Empty input and discarded output: what a guest gets when nothing was given."""
+    """Empty input and discarded output: the default for streams that the config does not set."""
 
     __slots__ = ()
 
@@ -302,9 +304,9 @@ class NullStream(PythonStream):
         super().__init__(_OTHERS | direction)
 
     def read(self, buffers: list[memoryview]) -> int:
-        """The end."""
+        """Return 0, the end of input."""
         return 0
 
     def write(self, buffers: list[memoryview]) -> int:
-        """All of it, gone."""
+        """Discard the bytes."""
         return sum(len(buffer) for buffer in buffers)

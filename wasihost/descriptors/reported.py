@@ -1,13 +1,13 @@
-"""What a file system reports of its files, made to fit the spec's records: the only place where these are filled.
+"""From what a file system reports of its files to the spec's records: the only place that fills these.
 
-A host's file system, an archive, a listing that came over a network and a class of a user's can report any number. None
-ends a run:
+A host file system, an archive, a remote listing or a class of the embedder's may report any number. No number ends a
+run:
 
-- a time before 1970 is 0, which the spec allows for an unknown one; one after 2554 is the last that the record can say
-- a device or inode number is taken modulo 2^64, a link count that does not fit is the nearest that does
-- a size that is no `off_t`, below 0 or beyond 2^63-1, is OVERFLOW
+- a time before 1970 becomes 0, which the spec allows for an unknown time; one after 2554 becomes the last possible time
+- device and inode numbers are taken modulo 2^64; a link count that does not fit becomes the nearest one that does
+- a size that is not an `off_t` (below 0 or beyond 2^63-1) raises OVERFLOW
 
-What is no number is a bug of whoever reported it: TypeError.
+A value that is not a number is a bug of the file system: TypeError.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _U64 = 0xFFFFFFFFFFFFFFFF
 
 
 def filestat(reporter: object, stat: Sequence[Any], inode: int, kind: Filetype) -> Filestat:
-    """All fields; `stat` has what `vfs.Stat` has. `reporter` is whose it is, for the message of a TypeError.
+    """Make a `filestat`. `stat` has the fields of `vfs.Stat`; the message of a TypeError names the class of `reporter`.
 
-    Raises: OVERFLOW for a size that cannot be said.
+    Raises: OVERFLOW for a size that is not an `off_t`.
     """
     size, mtim, atim, ctim, links, device = stat
     try:
@@ -36,19 +36,19 @@ def filestat(reporter: object, stat: Sequence[Any], inode: int, kind: Filetype) 
     except TypeError:
         fits = False
     if not fits:
-        who = type(reporter).__name__
+        name_of = type(reporter).__name__
         size = file_size(reporter, size)
         mtim, atim, ctim, links = (
-            min(max(_number(value, f"{who}.stat().{name}"), 0), _U64)
+            min(max(_number(value, f"{name_of}.stat().{name}"), 0), _U64)
             for name, value in (("mtime_ns", mtim), ("atime_ns", atim), ("ctime_ns", ctim), ("links", links))
         )
-        device = _number(device, f"{who}.stat().device") & _U64
-        inode = _number(inode, f"{who}.inode") & _U64
+        device = _number(device, f"{name_of}.stat().device") & _U64
+        inode = _number(inode, f"{name_of}.inode") & _U64
     return make(Filestat, (device, inode, kind, links, size, atim, mtim, ctim))
 
 
 def file_size(reporter: object, size: Any) -> int:
-    """A size in bytes. Raises: OVERFLOW for one that cannot be."""
+    """Return a size in bytes. Raises: OVERFLOW for one that is not an `off_t`."""
     number = _number(size, f"{type(reporter).__name__}.stat().size")
     if not 0 <= number <= MAX_OFFSET:
         from wasihost.common.logs import warn
@@ -59,11 +59,14 @@ def file_size(reporter: object, size: Any) -> int:
 
 
 CHECKED: Final = 4096
-"""Entries of a listing between two looks at the deadline."""
+"""Entries of a listing between two checks of the scope."""
 
 
 def packed(entries: list[DirectoryEntry], check: Callable[[], None]) -> tuple[memoryview, list[int]]:
-    """A listing as the guest gets it, end to end, and where each entry begins. `check` raises if there is no time."""
+    """Pack entries into `dirent` records, each followed by its name. Returns the bytes and the offset of each entry.
+
+    `check` is called after each `CHECKED` entries and raises if the guest has to end.
+    """
     pack, head = DIRENT_LAYOUT.pack, DIRENT_LAYOUT.size
     pieces: list[bytes] = []
     starts: list[int] = []

@@ -1,10 +1,10 @@
-"""The descriptors of this process that guests do not get: the program around them, and other guests, need some too.
+"""Keeps some fds of this process free for the program around the guests, and for other guests.
 
-POSIX gives the lowest free number to whatever is opened. So a number near the process' limit (RLIMIT_NOFILE) says that
-the process is short of them, whoever has the others.
+POSIX returns the lowest free fd. So an fd near the process limit (RLIMIT_NOFILE) shows that the process is running out
+of fds, whatever part of the program holds the others.
 
-Rules of this file: nothing here costs anything before the numbers get high, and nothing is refused that the system
-would not refuse soon.
+Rules of this file: nothing here costs time until fds get high, and nothing is refused that the OS would not refuse
+soon.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Final
 _MOST: Final = 64
 _LEAST: Final = 4
 _PART: Final = 8
-"""A process of few descriptors keeps such a part of them, one of many `_MOST`."""
+"""One part in `_PART` of the limit is kept free, but at least `_LEAST` and at most `_MOST` fds."""
 
 
 class Reserve:
-    """What is known of this process' descriptors. `high` is the highest number that a guest got; `tight` says that
-    there are few left, so that each open has to look."""
+    """What is known of this process' fds. `high` is the highest fd that a guest got; `tight`: few are left, so each
+    open has to check."""
 
     __slots__ = ("high", "tight")
 
@@ -30,13 +30,15 @@ class Reserve:
         self.tight = False
 
     def note(self, fd: int) -> None:
-        """A guest got a higher number than any before."""
+        """Record that a guest got a higher fd than any before."""
         self.high = fd
         self.tight = fd + 1 >= _own_share(_limit())
 
     def leaves_one(self, held: Callable[[], int]) -> bool:
-        """Whether a guest may open one more, that has so many. It may not where the rest is the program's, nor where
-        few are left and it has more than half of all."""
+        """True if a guest that holds `held()` fds may open one more.
+
+        Not if only the reserved fds are left, nor if few are left and this guest holds half of the limit or more.
+        """
         limit = _limit()
         try:
             fd = os.open("/", os.O_RDONLY)
@@ -50,13 +52,13 @@ class Reserve:
 
 
 def _own_share(limit: int) -> int:
-    """Below, nothing is looked at."""
+    """Below this fd nothing is checked."""
     return limit // 4 * 3
 
 
 def _limit() -> int:
     try:
-        from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit  # which few runs need
+        from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit  # few runs need it
     except ImportError:  # no such limits on this system
         return 1 << 30
     soft = getrlimit(RLIMIT_NOFILE)[0]

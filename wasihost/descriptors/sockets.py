@@ -1,8 +1,8 @@
-"""Sockets that a guest was given: listening ones, and connected ones of any family.
+"""Sockets passed to a guest: listening ones, and connected ones of any family.
 
-Rules of this file: the host's file is a duplicate of the embedder's, whose own object stays open. A connected socket's
-status flags are never changed, as the embedder shares them: every call says itself that it must not wait
-(`MSG_DONTWAIT`), tries first, and waits where it can be ended. No call raises SIGPIPE.
+Rules of this file: each fd is a duplicate of the embedder's, whose own object stays open. The status flags of a
+connected socket are never changed, because the embedder shares them: every call is made with MSG_DONTWAIT, and if it
+would block, the wait happens in the scope, where it can be cancelled. No call raises SIGPIPE.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _NO_WAIT = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
 _PEEK, _TRUNC = socket.MSG_PEEK, socket.MSG_TRUNC
 _GONE = select.POLLHUP | getattr(select, "POLLRDHUP", 0)
 _IOV_MAX = 1024
-_AGAIN_SOON = 1_000_000
-"""ns between two looks at what a PEEK with WAITALL waits for, which poll(2) cannot be asked for."""
+_PEEK_INTERVAL = 1_000_000
+"""ns between two checks for the bytes that a PEEK with WAITALL waits for: poll(2) cannot wait for a number of bytes."""
 _DIRECTIONS = {1: socket.SHUT_RD, 2: socket.SHUT_WR, 3: socket.SHUT_RDWR}
 _NO_LINGER = struct.pack("ii", 0, 0)
 
 
 class HostSocket(Socket):
-    """What both kinds share. `socket` is a duplicate, owned and closed by this object."""
+    """What listening and connected sockets share. `socket` is a duplicate, owned and closed by this object."""
 
     __slots__ = ("fd", "scope", "socket")
 
@@ -54,23 +54,20 @@ class HostSocket(Socket):
         self.scope = CancelScope()
 
     def set_scope(self, scope: CancelScope) -> None:
-        """No call waits longer than that."""
         self.scope = scope
 
     def filetype(self) -> Filetype:
-        """A stream, or datagrams."""
         return Filetype.SOCKET_STREAM if self.socket.type == socket.SOCK_STREAM else Filetype.SOCKET_DGRAM
 
     def stat(self) -> Filestat:
-        """fstat(2)."""
+        """fstat(2), with the type of the socket."""
         return filestat_of(os.fstat(self.fd))._replace(filetype=self.filetype())
 
     def host_fd(self) -> int | None:
-        """The fd."""
         return self.fd
 
     def set_flags(self, flags: Fdflags) -> None:
-        """NONBLOCK, which is kept here. NOTSUP for any other."""
+        """Keep NONBLOCK here. Raises NOTSUP for any other flag."""
         if flags & ~_NONBLOCK:
             raise WasiError(Errno.NOTSUP)
         self.flags = flags
@@ -80,7 +77,7 @@ class HostSocket(Socket):
         self.socket.close()
 
     def _retry_when_ready(self, event: int, call: Callable[[], T]) -> T:
-        """What `call` answers once it does not have to wait; with NONBLOCK, AGAIN if it has to."""
+        """Return what `call` returns as soon as it does not block; with NONBLOCK, raise AGAIN if it would."""
         while True:
             try:
                 return call()
@@ -101,29 +98,29 @@ class Connected(HostSocket):
     def __init__(self, sock: _socket.socket, flags: Fdflags) -> None:
         super().__init__(sock, kinds.SOCKET, 0, flags)
         self._stream = sock.type == socket.SOCK_STREAM
-        self._pending_error: OSError | None = None  # an error after a part, which the system tells only once
+        self._pending_error: OSError | None = (
+            None  # error that ended a partial transfer: the OS reports it once, the next call raises it
+        )
 
     def available(self) -> int:
-        """FIONREAD: of datagrams, the first."""
+        """FIONREAD; for datagrams the size of the first."""
         return bytes_to_read(self.fd)
 
     def host_fd(self) -> int | None:
-        """The fd; None if there is an error to be told."""
+        """The fd; None if an error is pending."""
         return self.fd if self._pending_error is None else None
 
     def read(self, buffers: list[memoryview]) -> int:
-        """recv(2)."""
         return self.receive(buffers, False, False)[0]
 
     def write(self, buffers: list[memoryview]) -> int:
-        """send(2)."""
         return self.send(buffers)
 
     def receive(self, buffers: list[memoryview], peek: bool, wait_all: bool) -> tuple[int, bool]:
-        """recvmsg(2). WAITALL is for streams, and not for NONBLOCK, as POSIX has it."""
+        """recvmsg(2). WAITALL has an effect for streams without NONBLOCK only, as in POSIX."""
         if self._pending_error is not None:
             raise self._take_pending_error()
-        if self._stream and len(buffers) == 1 and not (peek or wait_all):  # a server's usual way
+        if self._stream and len(buffers) == 1 and not (peek or wait_all):  # the usual call of a server
             try:
                 return self.socket.recv_into(buffers[0], 0, _NO_WAIT), False
             except BlockingIOError:
@@ -146,7 +143,7 @@ class Connected(HostSocket):
         return error
 
     def _all(self, buffers: list[memoryview], size: int) -> int:
-        """Fill them; less if the end or an error comes before, which the next call meets again."""
+        """Fill the buffers. Returns less at the end of the stream or after an error, which the next call raises."""
         rest = buffers_after(buffers, size)
         while rest:
             try:
@@ -169,7 +166,7 @@ class Connected(HostSocket):
             elif over:
                 break
             else:
-                self.scope.sleep(_AGAIN_SOON)
+                self.scope.sleep(_PEEK_INTERVAL)
         return size
 
     def _no_more(self) -> bool:
@@ -178,9 +175,9 @@ class Connected(HostSocket):
         return bool(poller.poll(0))
 
     def send(self, buffers: list[memoryview]) -> int:
-        """send(2): all of a piece, unless with NONBLOCK; PIPE, or CONNRESET, where nobody receives any more.
+        """send(2). On a stream sends all bytes of the joined buffers, unless NONBLOCK is set; else one datagram.
 
-        Of datagrams, one as a whole: MSGSIZE if it is too long.
+        Raises PIPE or CONNRESET if the peer no longer receives, MSGSIZE for a datagram that is too long.
         """
         if not self._stream:
             return self._retry_when_ready(
@@ -198,21 +195,20 @@ class Connected(HostSocket):
             except OSError as error:
                 if not sent:
                     raise
-                if not isinstance(error, BrokenPipeError):  # which the next send meets again by itself
+                if not isinstance(error, BrokenPipeError):  # which the OS reports again at the next send
                     self._pending_error = error
                 return sent
             self.scope.wait(self.fd, select.POLLOUT)
 
     def shutdown(self, how: Sdflags) -> None:
-        """shutdown(2)."""
         self.socket.shutdown(_DIRECTIONS[how])
 
 
 class Listener(HostSocket):
     """A socket that accepts.
 
-    While guests have it, it does not wait by itself (O_NONBLOCK, shared with whoever has it open): a peer that went
-    away between poll(2) and accept(2) would leave a guest where nothing can end it.
+    While guests use it, O_NONBLOCK is set, also for every other process that shares the socket: if a peer went away
+    between poll(2) and accept(2), a blocking accept would hold the guest where it cannot be cancelled.
     """
 
     __slots__ = ("_key", "_lingers")
@@ -226,16 +222,16 @@ class Listener(HostSocket):
         self._key: _Key | None = _acquire_nonblocking(self.fd)
 
     def close(self) -> None:
-        """close(2); it waits again if it did, after the last guest of this process that had it."""
+        """close(2). O_NONBLOCK is restored when no guest of this process uses the socket any more."""
         key, self._key = self._key, None
         if key is not None:
             _release_nonblocking(key, self.fd)
         super().close()
 
     def accept(self, flags: Fdflags) -> Connected:
-        """accept(2). AGAIN with NONBLOCK if nobody has come; `flags` are the new socket's.
+        """accept(2). With NONBLOCK, raises AGAIN if no connection is waiting. `flags` are those of the new socket.
 
-        It lingers not, whatever the listener does: closing it would keep a guest past its end.
+        SO_LINGER is turned off for the new socket: close() could block after the guest's time is over.
         """
         if flags & ~_NONBLOCK:
             raise WasiError(Errno.INVAL)
@@ -245,16 +241,16 @@ class Listener(HostSocket):
         return Connected(sock, flags)
 
     def _accept(self) -> _socket.socket:
-        if os.get_blocking(self.fd):  # somebody who shares it has set it since
+        if os.get_blocking(self.fd):  # another process that shares the socket has reset the flag
             os.set_blocking(self.fd, False)
         sock = _owning(self.socket, map(_fd_of, map(_accept, (self.socket,))))
-        sock.settimeout(None)  # whatever Python's default is
+        sock.settimeout(None)  # whatever `socket.setdefaulttimeout` says
         return sock
 
 
 _Key = tuple[int, int]
 _shared: dict[_Key, tuple[int, bool]] = {}
-"""Listening sockets that guests of this process have: how many guests each, and whether it waited before."""
+"""Listening sockets in use, by device and inode: the number of guests, and whether the socket was blocking before."""
 _sharing = threading.Lock()
 
 
@@ -284,7 +280,7 @@ def _release_nonblocking(key: _Key, fd: int) -> None:
 
 
 def buffers_after(buffers: list[memoryview], size: int) -> list[memoryview]:
-    """What of the buffers is left after `size` bytes."""
+    """The parts of the buffers after the first `size` bytes."""
     rest = []
     for buffer in buffers:
         if size < len(buffer):
@@ -294,9 +290,10 @@ def buffers_after(buffers: list[memoryview], size: int) -> list[memoryview]:
 
 
 def _owning(like: _socket.socket, fds: Iterator[int]) -> _socket.socket:
-    """The descriptor as a socket like another, which closes it if it is dropped.
+    """Make a socket like another one that owns the next of `fds`, so that deleting it closes the fd.
 
-    Made by what is written in C, in one step from the system's call on: a signal handler may raise after any other.
+    Only C code runs between the system call and the new object, so no signal handler can raise in between and lose the
+    fd.
     """
     [sock] = map(partial(_socket.socket, like.family, like.type, like.proto), fds)
     return sock
@@ -307,7 +304,7 @@ _fd_of = itemgetter(0)
 
 
 def inherited(fd: int) -> HostSocket:
-    """A duplicate of this process' own descriptor, which is a socket."""
+    """Make a descriptor of a duplicate of `fd`, a socket of this process."""
     [sock] = map(partial(_socket.socket, -1, -1, -1), map(os.dup, (fd,)))
     try:
         return duplicate_of(sock)
@@ -316,12 +313,13 @@ def inherited(fd: int) -> HostSocket:
 
 
 def duplicate_of(sock: _socket.socket) -> HostSocket:
-    """The embedder's socket as a guest's, which begins with NONBLOCK if the embedder has said `setblocking(False)`."""
+    """Make a descriptor of a duplicate of the embedder's socket. It has NONBLOCK if the embedder has called
+    `setblocking(False)`."""
     waits = os.get_blocking(sock.fileno())
     own = _owning(sock, map(os.dup, (sock.fileno(),)))
     try:
         if socket.getdefaulttimeout() is not None:
-            own.settimeout(None)  # which sets the flag of the file as well
+            own.settimeout(None)  # this changes the flag of the open file, too
             os.set_blocking(own.fileno(), waits)
     except BaseException:
         own.close()

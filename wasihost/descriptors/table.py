@@ -1,7 +1,7 @@
-"""The numbers a guest knows its descriptors by.
+"""A guest's descriptors by their numbers.
 
-Numbers are given out lowest first, as POSIX does. The table holds at most `limit` descriptors, if there is a
-limit, and answers MFILE beyond; so it does where this process has few descriptors left (see `reserve`).
+The lowest free number is used first, as in POSIX. The table holds at most `limit` descriptors, if there is a limit, and
+raises MFILE beyond it, and also if this process has few fds left (see `reserve`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from wasihost.waiting.cancel_scope import CancelScope
 
 DEFAULT_LIMIT = 1024
 _LISTINGS = 16 << 20
-"""Bytes of the listings that a guest's directories keep, but for the last one."""
-_FEW = 16  # directories, of which nobody counts what they keep
+"""Bytes that the kept listings of a guest may take together, without the last one."""
+_FEW = 16  # with so few descriptors the size of kept listings is not checked
 
 
 def _size(listing: Listing) -> int:
@@ -30,7 +30,7 @@ def _size(listing: Listing) -> int:
 
 
 class _Open(dict[int, Descriptor]):
-    """What is open, by number; looking up any other number is BADF."""
+    """Open descriptors by number; looking up any other number raises BADF."""
 
     __slots__ = ()
 
@@ -39,7 +39,7 @@ class _Open(dict[int, Descriptor]):
 
 
 class FdTable:
-    """Descriptor numbers -> descriptors. The hot path reads `open` directly, which spares it a call."""
+    """Numbers to descriptors. The hot path reads `open` directly, which saves a call."""
 
     __slots__ = ("_freed", "_met", "_next", "limit", "open", "scope")
 
@@ -48,30 +48,30 @@ class FdTable:
     ) -> None:
         self.open = _Open()
         self.limit = sys.maxsize if limit is None else limit
-        self._met = met if met is not None else set()  # gets the name of the limit when a guest meets it
+        self._met = met if met is not None else set()  # names of limits that the guest has reached
         self._freed: list[int] = []
         self._next = 0
         self.scope = scope if scope is not None else CancelScope()
 
     def get(self, fd: int) -> Descriptor:
-        """The descriptor; BADF if the number is not open."""
+        """Return the descriptor. Raises BADF if the number is not open."""
         return self.open[fd]
 
     def directory(self, fd: int) -> Directory:
-        """The descriptor as a directory; BADF if it is not open, NOTDIR if it is something else."""
+        """Return the directory. Raises BADF if the number is not open, NOTDIR if it is not a directory."""
         descriptor = self.open[fd]
         if not isinstance(descriptor, Directory):
             raise WasiError(Errno.NOTDIR)
         return descriptor
 
     def check_room(self, beside: Descriptor) -> None:
-        """MFILE if no more can be opened of what `beside` is: asked before the host opens anything."""
+        """Raise MFILE if no other descriptor like `beside` can be opened. Called before the host opens anything."""
         if len(self.open) >= self.limit or (reserve.tight and beside.OWNS and not reserve.leaves_one(self._held)):
             self._met.add("open_files")
             raise WasiError(Errno.MFILE)
 
     def insert(self, descriptor: Descriptor) -> int:
-        """Give it the lowest free number."""
+        """Add a descriptor. Returns its number, the lowest free one."""
         while self._freed:
             fd = heappop(self._freed)
             if fd not in self.open:
@@ -86,18 +86,18 @@ class FdTable:
         return fd
 
     def forget(self, fds: list[int]) -> None:
-        """Descriptors of the host that are about to be closed: no number is theirs, if one has been given."""
+        """Remove the descriptors that own these host fds, which the caller is about to close."""
         for number, descriptor in list(self.open.items()):
             if descriptor.OWNS and descriptor.fd in fds:  # type: ignore[attr-defined]  # see OWNS
                 del self.open[number]
                 heappush(self._freed, number)
 
     def _held(self) -> int:
-        """How many descriptors of this process there are in it."""
+        """The number of fds of this process in the table."""
         return sum(descriptor.OWNS for descriptor in self.open.values())
 
     def keep_listing(self, directory: Directory, listing: Listing) -> None:
-        """Keep one with the directory, and forget others where all would be too much: they are asked for again."""
+        """Keep a listing with its directory. Drops others if all would take too much memory: they are made again."""
         directory.listing = listing
         if len(self.open) <= _FEW:
             return
@@ -109,9 +109,9 @@ class FdTable:
                     other.listing = None
 
     def close(self, fd: int) -> None:
-        """Free the number and close the descriptor; the number is free even if closing fails.
+        """Close the descriptor and free its number, also if closing fails.
 
-        What has a descriptor of this process stays here until that is closed, wherever a signal handler raises.
+        A descriptor that owns an fd stays in the table until the fd is closed, wherever a signal handler raises.
         """
         descriptor = self.open[fd]
         if descriptor.OWNS:
@@ -129,20 +129,23 @@ class FdTable:
             descriptor.close()
 
     def renumber(self, source: int, target: int) -> None:
-        """Move `source` to the open number `target`: check both, equal is nothing, close, move (CVE-2025-53901)."""
+        """Move `source` to the open number `target`, which is closed before.
+
+        Both are checked first, and equal numbers change nothing (CVE-2025-53901). Raises BADF if one is not open.
+        """
         moved, _ = self.get(source), self.get(target)
         if source == target:
             return
         try:
             self.close(target)
         finally:
-            if target not in self.open:  # else a signal handler raised before it was closed
+            if target not in self.open:  # otherwise a signal handler raised before it was closed
                 self.open[target] = moved
                 del self.open[source]
                 heappush(self._freed, source)
 
     def close_all(self) -> None:
-        """Close everything, whatever single closes answer."""
+        """Close everything, also if closing one descriptor fails."""
         while self.open:
             try:
                 self.close(next(reversed(self.open)))
@@ -150,7 +153,7 @@ class FdTable:
                 continue
 
     def __del__(self, _warn: Callable[..., None] = warn, _ending: Callable[[], bool] = sys.is_finalizing) -> None:
-        """Nobody closed it: what the guest had is given back. At Python's end, the system does that."""
+        """Close what the owner of the table did not close. When the interpreter ends, the OS does that."""
         held = getattr(self, "open", None)
         if not held or _ending():
             return

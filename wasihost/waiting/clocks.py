@@ -1,4 +1,4 @@
-"""A guest's clocks and its way of sleeping, from a config or from the system. Times are in ns."""
+"""A guest's clocks, and how it sleeps: as its config says, or as the system does. Times are in ns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wasihost.waiting.cancel_scope import CancelScope
 class Clocks:
     """`now` and `resolutions` by clock id: realtime, monotonic, process and thread CPU time.
 
-    `wall_is_set`: the wall clock is the system's, which somebody may set while a guest waits for a time of it.
+    `wall_is_set`: the wall clock is the system's, which may be set while a guest waits for a time of it.
     """
 
     __slots__ = ("now", "resolutions", "sleep", "sleeps_really", "wall_is_set")

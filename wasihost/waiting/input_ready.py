@@ -1,7 +1,7 @@
-"""How one waits for a Python object that a guest reads, where the object itself or its file says.
+"""Waits for a Python object that a guest reads, if the object or the file behind it shows when it has input.
 
-Rules of this file: each way has `fd`, which is readable when the object has something (None: it has),
-`wait_before_read`, which is called before a read, and `available`. Nothing is read from an object ahead of the guest.
+Rules of this file: each class has `fd`, which becomes readable when the object has input (None: it has some now),
+`wait_before_read`, which is called before each read, and `available`. Nothing is read before the guest reads.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Read: TypeAlias = Callable[[int], Any]
 
 
 class Ready:
-    """Always ready: what never waits. `size` says how much there is."""
+    """An object that never blocks. `size` returns the number of bytes that it has."""
 
     __slots__ = ("_size",)
 
@@ -25,30 +25,30 @@ class Ready:
         self._size = size
 
     def fd(self) -> int | None:
-        """None."""
+        """The fd to wait for, or None if the object is ready now."""
         return None
 
     def wait_before_read(self, scope: CancelScope | None) -> None:
-        """Nothing."""
+        """Called before each read: wait here, where the scope can end the wait, and not in the object's `read`."""
 
     def available(self) -> int:
-        """As far as it is known."""
+        """The number of bytes that can be read, as far as it is known."""
         return self._size()
 
     def at_eof(self) -> bool:
-        """Whether the end was seen already."""
+        """True if the end of input is known."""
         return False
 
     def wrap_read(self, read: Read) -> Read:
-        """What the guest's reads call: the object's `read`, or what stands before it."""
+        """Return the function that guest reads must call: `read` itself, or one that returns buffered input first."""
         return read
 
     def close(self) -> None:
-        """Nothing."""
+        """The run is over: stop waiting."""
 
 
 class ReadyByFd(Ready):
-    """By the file behind the object, and what the object has read of it and not given yet."""
+    """Waits for the file behind a buffered object, unless the object still holds bytes that it has read from it."""
 
     __slots__ = ("_fd", "_held", "_stream")
 
@@ -56,7 +56,7 @@ class ReadyByFd(Ready):
         super().__init__()
         self._fd = fd
         self._stream = stream
-        self._held = True  # perhaps; a guest's reads leave nothing behind
+        self._held = True  # not known yet; once empty it stays so, since guest reads leave nothing in the buffer
 
     def _holds(self) -> int:
         if self._held:
@@ -66,26 +66,24 @@ class ReadyByFd(Ready):
         return 0
 
     def fd(self) -> int | None:
-        """The file's, unless the object has something itself."""
         return None if self._holds() else self._fd
 
     def wait_before_read(self, scope: CancelScope | None) -> None:
-        """Wait here, where it can be ended, and not in the object."""
         if scope is not None and scope.active and not self._holds():
             scope.wait(self._fd, select.POLLIN)
 
     def available(self) -> int:
-        """FIONREAD and what the object holds."""
+        """The bytes that the object holds, and FIONREAD of the file."""
         return self._holds() + bytes_to_read(self._fd)
 
 
 def held(stream: Any) -> int:
-    """How many bytes a buffered stream has read from its raw one and not given yet. It is not made to read more."""
+    """Return the number of bytes in the buffer of a buffered stream. Does not make it read more."""
     raw, peek = getattr(stream, "raw", None), getattr(stream, "peek", None)
     if raw is None or peek is None:
         return 0
     try:
-        raw.readinto = _nothing_now  # in front of the class's own: `peek` reads if the buffer is empty
+        raw.readinto = _nothing_now  # hides the method of the class, because `peek` reads if the buffer is empty
     except (AttributeError, TypeError):
         return 0
     try:

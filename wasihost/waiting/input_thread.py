@@ -1,7 +1,7 @@
-"""How one waits for a Python object that a guest reads, by a thread: in the object's hook, or by reading ahead.
+"""Waits for a Python object that a guest reads in a helper thread: in the object's hook, or by reading ahead.
 
-Rules of this file: nobody calls an object while a thread of ours is in it, and no thread is left waiting in one with a
-file behind it: Python cannot end while one is. Nothing is read from an object ahead of the guest before it has asked.
+Rules of this file: never call the object while the helper thread is inside it. Never leave the thread blocked in an
+object with a file behind it: the interpreter could not shut down. Nothing is read ahead before the guest polls.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from wasihost.waiting.poller import READABLE, Poller
 from wasihost.waiting.stream_objects import CallableReader, stream_identity
 
 _SLICE = 0.05
-"""Seconds that a hook is asked to wait at once: how long a thread may outlive its run."""
+"""Seconds for which a hook is asked to wait in one call: how long a thread may outlive its run."""
 _PAUSE = 0.005
-"""Seconds before what does not wait by itself is asked again."""
+"""Seconds before an object that does not block is called again."""
 _GRACE = 0.001
-"""Seconds that a thread is given to show what is there already."""
+"""Seconds to wait for a new thread, which may find input at once."""
 _PIECE = 1 << 16
 
 
 class InputThread(Ready):
-    """A thread waits for the object while the guest does other things, and writes to a pipe when something has come.
+    """A thread waits for the object while the guest does other things, and writes to a pipe when input has arrived.
 
-    While there is such a thread, the object is its own; before and after, it is the guest's. It may outlive its run,
-    and is taken over by the next run of the same object.
+    While the thread runs, only it may call the object; before and after, only the guest's reads may. The thread may
+    outlive its run; then the next run of the same object takes it over.
     """
 
     __slots__ = ("__weakref__", "_arrived", "_held", "_lock", "_over", "_pipe", "_raised", "_thread", "_wanted")
 
     def __init__(self) -> None:
         super().__init__()
-        self._arrived = False  # something has, and was not used up: there is no thread then
-        self._held = True  # a run reads the object
+        self._arrived = False  # input has arrived and was not used yet: then no thread runs
+        self._held = True  # a run uses the object
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._pipe: tuple[int, int] | None = None
@@ -48,11 +48,11 @@ class InputThread(Ready):
         self._wanted = False
 
     def wait(self) -> bool:
-        """In the thread: wait for the object. True once something has come, False when nobody wants it any more."""
+        """In the thread: wait for the object. Returns True when input has arrived, False when none is wanted."""
         raise NotImplementedError
 
     def _begin(self) -> int:
-        """Have the thread waiting. What is readable once something has come."""
+        """Start the thread unless it runs. Returns an fd that becomes readable when input has arrived."""
         with self._lock:
             if self._pipe is None:
                 self._pipe = os.pipe()
@@ -63,7 +63,7 @@ class InputThread(Ready):
             if started:
                 self._over.clear()
                 thread = threading.Thread(target=self._run, name="wasihost input", daemon=True)
-                thread.start()  # it waits for the lock before it says that it is over
+                thread.start()  # it takes the lock before it sets `_over`
                 self._thread = thread
             out = self._pipe[0]
         if started:
@@ -75,7 +75,7 @@ class InputThread(Ready):
         while True:
             try:
                 came = self.wait()
-            except BaseException as error:  # the guest's thread raises it
+            except BaseException as error:  # raised in the guest's thread
                 self._raised, came = error, True
             with self._lock:
                 if came or not self._wanted:
@@ -88,12 +88,12 @@ class InputThread(Ready):
         self._over.set()
 
     def _join(self, scope: CancelScope | None) -> None:
-        """Wait for the thread, if there is one, until something has come."""
+        """If the thread runs, wait until input has arrived."""
         if self._thread is not None:
             Poller(scope or CancelScope()).wait({self._begin(): READABLE}, None)
 
     def _reset(self) -> None:
-        """What has come is being used up."""
+        """The input is being used: empty the pipe, and raise what the thread raised."""
         with self._lock:
             self._arrived = False
             if self._pipe is not None and ready_now(self._pipe[0], select.POLLIN):
@@ -103,7 +103,6 @@ class InputThread(Ready):
             raise raised
 
     def close(self) -> None:
-        """Nobody waits any more."""
         with self._lock:
             self._wanted = self._held = False
             pipe, self._pipe = self._pipe, None
@@ -113,21 +112,22 @@ class InputThread(Ready):
             os.close(fd)
 
     def _let_go(self) -> None:
-        """Of the object: the run is over, and no thread is in it. Who may be gone by the next one."""
+        """Drop the reference to the object: the run is over, no thread is inside it, and the object may not live until
+        the next run."""
 
     def adopt(self, reader: Any) -> None:
-        """Another run goes on with it; see `Ready.reading` too."""
+        """Continue in another run of the same object; `wrap_read` is called after this."""
         with self._lock:
-            self._held = True  # a thread that ends from now on leaves the object to this run
+            self._held = True  # if the thread ends from now on, the object belongs to this run
 
     @property
     def holds(self) -> bool:
-        """Whether the next run of the object has to know of this."""
+        """True if the next run of the object has to take this over."""
         return self._thread is not None or self._arrived
 
 
 class ReadableHook(InputThread):
-    """By the object's own `readable(timeout)`."""
+    """Waits in the object's own hook, `readable(timeout)`."""
 
     __slots__ = ("_readable",)
 
@@ -137,32 +137,31 @@ class ReadableHook(InputThread):
 
     def _let_go(self) -> None:
         self._readable = _read_after_close
-        self._arrived = False  # it can be asked again
+        self._arrived = False  # the next run asks the hook again
 
     def adopt(self, reader: Any) -> None:
-        """Its hook."""
         super().adopt(reader)
         self._readable = reader.readable
 
     def _ask(self, timeout: float) -> int:
-        answer = self._readable(timeout)
-        if not isinstance(answer, int) or not 0 <= answer < 1 << 63:
+        size = self._readable(timeout)
+        if not isinstance(size, int) or not 0 <= size < 1 << 63:
             raise TypeError(
-                f"readable({timeout:g}) of {self._readable!r} answered {answer!r}: it is to say whether there is "
+                f"readable({timeout:g}) of {self._readable!r} returned {size!r}: it has to return whether there is "
                 "something to read, or how many bytes"
             )
-        return answer
+        return size
 
     def _ask_for_a_while(self, pause: Callable[[float], object]) -> int:
-        """One that answers sooner than it was told to is asked again soon, but not all the time."""
+        """Call the hook with `_SLICE`. If it returns too early, pause, so that it is not called in a busy loop."""
         begin = time.monotonic()
-        answer = self._ask(_SLICE)
-        if not answer and time.monotonic() - begin < _PAUSE:
+        size = self._ask(_SLICE)
+        if not size and time.monotonic() - begin < _PAUSE:
             pause(_PAUSE)
-        return answer
+        return size
 
     def fd(self) -> int | None:
-        """Asked here first; the thread is for what is not there yet."""
+        """Calls the hook here first; the thread waits for input that is not there yet."""
         if self._thread is None:
             self._reset()
             if self._ask(0.0):
@@ -170,14 +169,13 @@ class ReadableHook(InputThread):
         return self._begin()
 
     def wait(self) -> bool:
-        """Until it says yes."""
         while self._wanted:
             if self._ask_for_a_while(self._over.wait):
                 return True
         return False
 
     def wait_before_read(self, scope: CancelScope | None) -> None:
-        """The guest reads, whether it was told to or not. Where it can be ended, it waits here."""
+        """Called even if the guest did not poll before. If the guest can be cancelled, waits here."""
         self._join(scope)
         self._reset()
         if scope is not None and scope.active and not self._ask(0.0):
@@ -185,22 +183,21 @@ class ReadableHook(InputThread):
                 scope.check()
 
     def available(self) -> int:
-        """What the hook says: a number of bytes, or only that there are some."""
+        """What the hook returns: a number of bytes, or 1 for True."""
         return self._ask(0.0)
 
 
 class ReadAhead(InputThread):
-    """By reading, from a thread: what comes is kept for the guest. Only once the guest has asked."""
+    """Reads ahead in a thread, after the guest has polled, and keeps what was read for the guest."""
 
     __slots__ = ("_piece", "_read")
 
     def __init__(self) -> None:
         super().__init__()
         self._read: Read = _read_after_close
-        self._piece: Any = None  # the thread's while there is one, else the guest's
+        self._piece: Any = None  # belongs to the thread while it runs, otherwise to the guest
 
     def wrap_read(self, read: Read) -> Read:
-        """`take`."""
         with self._lock:
             self._read = read
         return self.take
@@ -209,33 +206,31 @@ class ReadAhead(InputThread):
         self._read = _read_after_close
 
     def fd(self) -> int | None:
-        """None where a piece is kept, or the end was reached, or an error is to be told."""
+        """None if a piece, the end of input or an error is waiting."""
         return None if self._arrived else self._begin()
 
     def wait(self) -> bool:
-        """Read a piece."""
         while self._wanted:
             piece = self._read(_PIECE)
             if piece is not None:
                 self._piece = piece
                 return True
-            self._over.wait(_PAUSE)  # it has nothing now, and does not wait by itself
+            self._over.wait(_PAUSE)  # the object has no input now, and does not block
         return False
 
     def available(self) -> int:
-        """Of the piece."""
+        """The size of the piece that was read ahead."""
         return len(self._piece or b"")
 
     def at_eof(self) -> bool:
-        """The piece is the end."""
+        """True if the piece is empty: the end of input."""
         return self._arrived and self._piece is not None and not self._piece
 
     def wait_before_read(self, scope: CancelScope | None) -> None:
-        """Wait for what is being read."""
         self._join(scope)
 
     def take(self, size: int) -> Any:
-        """The object's `read`, unless a piece was read ahead."""
+        """Return bytes of the piece that was read ahead, otherwise call the object's `read`."""
         if not self._arrived:
             return self._read(size)
         piece = self._piece
@@ -251,27 +246,27 @@ def _read_after_close(_number: float) -> NoReturn:
 
 
 _left: WeakKeyDictionary[Any, tuple[Any, InputThread]] = WeakKeyDictionary()
-"""What stands before objects whose run is over: a piece that was read ahead and not taken, or a thread that is still in
-the object. The next run of the same object goes on with it, so that nothing is lost and nothing read twice at once."""
+"""By input object: what a finished run left behind, a piece that was read ahead and not used, or a thread that is still
+inside the object. The next run of the same object takes it over, so nothing is lost and no two threads read at once."""
 
 
 def park(reader: Any, ready: Ready) -> None:
-    """The run is over."""
+    """At the end of a run: close, and keep what the next run of the same object has to take over."""
     ready.close()
     if isinstance(ready, InputThread) and ready.holds:
         try:
             _left[stream_identity(reader)] = _which(reader), ready
-        except TypeError:  # it has no weak references, or no hash: nobody could tell it again
+        except TypeError:  # no weak references or no hash: it could not be recognized again
             return
 
 
 def unpark(reader: Any) -> Ready | None:
-    """What another run has left of the same object."""
+    """Return what a finished run left behind for the same object, or None."""
     try:
         owner = stream_identity(reader)
         which, left = _left.get(owner) or (None, None)
         if left is None or which != _which(reader):
-            return None  # an equal object, or another method of the same: what was read is not for this one
+            return None  # an equal object, or another method of the same one: the input is not for this reader
         del _left[owner]
     except TypeError:
         return None
@@ -280,6 +275,6 @@ def unpark(reader: Any) -> Ready | None:
 
 
 def _which(reader: Any) -> tuple[int, Any]:
-    """The very object, and which of its methods."""
+    """Identify the very object and the method that reads from it."""
     function = reader.read if isinstance(reader, CallableReader) else None
     return id(stream_identity(reader)), getattr(function, "__func__", getattr(function, "__name__", None))

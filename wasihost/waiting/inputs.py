@@ -1,4 +1,4 @@
-"""Which way of waiting fits a Python object that a guest reads. Loaded when a guest first wants to wait for one."""
+"""Chooses how to wait for a Python object that a guest reads. Imported when a guest first waits for one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _VARARGS: Final = 0x04  # CO_VARARGS
 
 
 def readiness_of(reader: Any) -> Ready:
-    """How to wait for it; by reading ahead if there is no other way."""
+    """Return how to wait for `reader`: by reading ahead if there is no other way."""
     hook = getattr(reader, "readable", None)
     if hook is not None and _takes_a_timeout(hook):
         return ReadableHook(hook)
@@ -29,16 +29,16 @@ def readiness_of(reader: Any) -> Ready:
     if fd is None:
         return ReadAhead()
     if stat.S_ISREG(os.fstat(fd).st_mode):
-        return Ready(functools.partial(_rest_of, fd, reader))
+        return Ready(functools.partial(_bytes_left, fd, reader))
     return ReadyByFd(fd, reader)
 
 
-def _rest_of(fd: int, file: Any) -> int:
+def _bytes_left(fd: int, file: Any) -> int:
     return max(0, os.fstat(fd).st_size - int(file.tell()))
 
 
 def _takes_a_timeout(hook: Any) -> bool:
-    """Python's own `readable()` takes nothing, and says whether a stream is for reading at all."""
+    """True for a hook `readable(timeout)`. `io`'s own `readable()` takes no argument and has another meaning."""
     if type(hook) is BuiltinMethodType:  # of io and its like
         return False
     function = getattr(hook, "__func__", hook)
@@ -48,7 +48,7 @@ def _takes_a_timeout(hook: Any) -> bool:
         least = most - len(function.__defaults__ or ())
         named = code.co_kwonlyargcount > len(function.__kwdefaults__ or ())
         return least <= 1 and (most >= 1 or bool(code.co_flags & _VARARGS)) and not named
-    import inspect  # takes as long as all of ours together
+    import inspect  # importing it takes as long as importing all of wasihost
 
     try:
         inspect.signature(hook).bind(0.0)

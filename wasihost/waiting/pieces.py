@@ -1,7 +1,7 @@
-"""Large amounts of bytes, moved in pieces.
+"""Moves large amounts of bytes in pieces.
 
 A copy holds the GIL until it is done: half a second for 700 MiB, in which no other thread of the process runs. Between
-two pieces others get their turn, and the guest is ended if its time has come. What fits one piece does not come here.
+two pieces other threads can run, and the guest ends if its time is over. Callers handle what fits one piece themselves.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from wasi_preview1.errors import WasiError
 from wasihost.waiting.cancel_scope import CancelScope
 
 PIECE: Final = 1 << 20
-"""Bytes that are moved at once: a tenth of a millisecond for a copy, a few for what the system makes or writes."""
+"""Bytes per piece: 0.1 ms for a copy, a few ms for what the OS has to make or write."""
 
 
 def copy(target: memoryview, source: memoryview, scope: CancelScope | None = None) -> None:
@@ -27,17 +27,17 @@ def copy(target: memoryview, source: memoryview, scope: CancelScope | None = Non
 
 
 def are_large(buffers: list[memoryview]) -> bool:
-    """Whether these are more than one piece together."""
-    if len(buffers) == 2:  # what C libraries give
+    """True if the buffers together are larger than one piece."""
+    if len(buffers) == 2:  # as C libraries pass them
         return len(buffers[0]) + len(buffers[1]) > PIECE
     return sum(map(len, buffers)) > PIECE
 
 
 def each(buffers: list[memoryview], scope: CancelScope | None, move: Callable[[memoryview, int], int]) -> int:
-    """`move(piece, moved)` for one piece after the other; `moved` are the bytes before it. How many bytes were moved.
+    """Call `move(piece, moved)` for each piece in turn; `moved` is the number of bytes before it. Returns the total.
 
-    A piece of which less is moved is the last. An error after the first piece is not raised: the guest gets it with its
-    next call, as from the system.
+    Stops after a piece of which not all bytes were moved. An error after the first piece is not raised: the guest's
+    next call meets it again, as with a system call.
     """
     total = 0
     for buffer in buffers:
@@ -58,11 +58,11 @@ def each(buffers: list[memoryview], scope: CancelScope | None, move: Callable[[m
 
 
 def whole(content: io.BytesIO) -> bytes:
-    """A copy of it, which no later write has to make."""
+    """Return a copy of the content that no later write has to copy again."""
     size = content.seek(0, io.SEEK_END)
     if size <= PIECE:
         return content.getvalue()
-    made = io.BytesIO(bytes(size))  # zeros that the system makes when they are touched; nobody else has a reference
+    made = io.BytesIO(bytes(size))  # the OS makes the zeros when they are touched; no other reference exists
     with content.getbuffer() as source:
         for at in range(0, size, PIECE):
             made.write(source[at : at + PIECE])

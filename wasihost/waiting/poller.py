@@ -1,8 +1,8 @@
-"""Waiting for host descriptors: `poll(2)` with what the guest wants to know of each.
+"""Waits for host fds with poll(2).
 
-Rules of this file: what is wanted, and what comes back, is a mapping from descriptors to bits of poll(2): `READABLE`
-and `WRITABLE` are wanted; these, `HANGUP` and `CLOSED` come back. Names of `select` are bound once: a server polls
-before every piece that it moves.
+Rules of this file: both the request and the result are a mapping from fds to event bits of poll(2). `READABLE` and
+`WRITABLE` can be requested; these, `HANGUP` and `CLOSED` are reported. Names of `select` are bound once, because a
+server polls before every piece that it moves.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from wasihost.waiting.cancel_scope import CancelScope, longest_wait, millisecond
 READABLE: Final = select.POLLIN
 WRITABLE: Final = select.POLLOUT
 CLOSED: Final = select.POLLNVAL
-"""The descriptor is not open."""
+"""The fd is not open."""
 HANGUP: Final = select.POLLHUP | select.POLLERR
-"""The other end has gone, or there is an error."""
+"""The other end was closed, or there is an error."""
 ALWAYS_REPORTED: Final = HANGUP | CLOSED
-"""What comes back whether it was wanted or not."""
+"""Events that are reported whether they were requested or not."""
 
 Events: TypeAlias = dict[int, int]
 
 _new_poll = select.poll
 _MILLISECOND = 1_000_000
 _SELECT_MAX = 1024
-"""FD_SETSIZE: select(2) knows no higher descriptor."""
+"""FD_SETSIZE: select(2) takes no higher fd."""
 
 
 class Poller:
-    """Waits for one guest, which often waits for the same again: what was registered for the last wait is kept."""
+    """Waits for one guest. A guest often waits for the same fds again, so the registration of the last wait is kept."""
 
     __slots__ = ("_poller", "_scope", "_wake", "_wanted")
 
@@ -42,7 +42,7 @@ class Poller:
         self._wake = -1  # the scope's `wake_fd`, once it is registered too
 
     def wait(self, wanted: Events, timeout: int | None) -> Events:
-        """Wait until one is ready, or for `timeout` ns; None waits as long as it takes. What is ready.
+        """Wait until an fd is ready, or for `timeout` ns; None for no limit. Returns the events of the ready fds.
 
         Raises the scope's reason if it expires or is cancelled before.
         """
@@ -51,7 +51,7 @@ class Poller:
             for fd, mask in wanted.items():
                 self._poller.register(fd, mask)
         try:
-            found = dict(self._poller.poll(0))  # who is busy finds something, and needs no more than this
+            found = dict(self._poller.poll(0))  # a busy server finds something here, and needs nothing more
             found.pop(self._wake, 0)
             if found or timeout == 0:
                 return found
@@ -84,8 +84,8 @@ class Poller:
 
 
 def _poll(poller: select.poll, wanted: Events, timeout: int | None) -> list[tuple[int, int]]:
-    """`poller.poll`, whose timeout has whole milliseconds, to the ns: what is left of one is select(2)'s, which has
-    microseconds. A guest's sleep of 1.2 ms would take 2."""
+    """poll(2) with a timeout in ns. poll rounds up to whole ms, so a guest's sleep of 1.2 ms would take 2: the last
+    fraction is waited for with select(2), which counts in µs."""
     most = longest_wait()
     if timeout is None:
         while not (found := poller.poll(milliseconds(most))):
@@ -107,14 +107,14 @@ def _poll(poller: select.poll, wanted: Events, timeout: int | None) -> list[tupl
         if low:
             select.select(reads, writes, [], rest)
         else:
-            time.sleep(rest)  # so what comes now is seen up to a millisecond late
+            time.sleep(rest)  # so an event may be seen up to 1 ms late
         if found := poller.poll(0):
             return found
     return []
 
 
 def bytes_to_read(fd: int) -> int:
-    """ioctl(FIONREAD): how much a pipe, a terminal or a socket has; 0 for what cannot say."""
+    """ioctl(FIONREAD): the number of bytes that can be read from a pipe, a terminal or a socket; 0 if it is unknown."""
     global _fionread
     if _fionread is None:
         _fionread = _load_fionread()
@@ -125,7 +125,7 @@ _fionread: Callable[[int], int] | None = None
 
 
 def _load_fionread() -> Callable[[int], int]:
-    """Only when something is polled, which most guests never do."""
+    """Make the function when it is first needed: most guests never poll."""
     import array
     from fcntl import ioctl
     from termios import FIONREAD
@@ -133,7 +133,7 @@ def _load_fionread() -> Callable[[int], int]:
     new, zero = array.array, (0,)
 
     def fionread(fd: int) -> int:
-        size = new("i", zero)  # one of its own: other threads ask too. Half of what ioctl costs with bytes
+        size = new("i", zero)  # one per call, because threads call this; half the cost of ioctl with bytes
         try:
             ioctl(fd, FIONREAD, size)
         except OSError:

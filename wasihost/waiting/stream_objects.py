@@ -1,7 +1,7 @@
-"""Other shapes of streams as readers and writers of bytes: text streams, with UTF-8 in between, and callables.
+"""Text streams and callables as readers and writers of bytes; text is UTF-8.
 
-Here too is what can be known of a stream object from outside: whether it is for text, what it stands on, and who it is
-from run to run.
+Also what can be found out about a stream object from outside: whether it is for text, which fd it wraps, and its
+identity across runs.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import Any, Literal
 
 
 class CallableReader:
-    """A callable that takes how many bytes are wanted and answers them."""
+    """Reads from a callable that takes the number of bytes wanted and returns them."""
 
     def __init__(self, function: Callable[[int], bytes | None]) -> None:
         self.read = function
 
 
 class TextReader:
-    """The bytes of a text stream, such as `io.StringIO` or a file opened for text."""
+    """Reads bytes from a text stream, such as `io.StringIO` or a file opened for text."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
-        # A file's read(n) waits for n characters; a terminal gives a line.
+        # read(n) of a text file blocks until it has n characters; a terminal returns a line.
         by_line = None if isinstance(stream, io.StringIO) else getattr(stream, "readline", None)
         self._next: Callable[[int], str | bytes | None] = by_line or stream.read
         self._rest = b""
 
     def read(self, size: int, /) -> bytes | None:
-        """Up to `size` bytes. No more characters are taken than surely fit; what one has more is for the next call."""
+        """Return up to `size` bytes. Reads only as many characters as are sure to fit; the rest of one is kept."""
         if not self._rest:
             data = self._next(max(size // LONGEST, 1))
             if data is None:
@@ -45,7 +45,7 @@ class TextReader:
 class TextWriter:
     """Writes bytes to a text stream, such as `sys.stdout` or `io.StringIO`.
 
-    A character that is cut in two waits for its other half; what is not UTF-8 becomes U+FFFD.
+    An incomplete character is kept until its other bytes arrive; bytes that are not UTF-8 become U+FFFD.
     """
 
     def __init__(self, write: Callable[[str], object]) -> None:
@@ -53,26 +53,26 @@ class TextWriter:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
 
     def write(self, data: bytes, /) -> None:
-        """All of it."""
+        """Write all bytes."""
         self._write(self._decode(data))
 
     def finish(self) -> None:
-        """Nothing comes any more: half a character that still waits is U+FFFD too."""
+        """No more bytes will come: an incomplete character is written as U+FFFD."""
         if rest := self._decode(b"", True):
             self._write(rest)
 
 
 LONGEST = 4
-"""Bytes of a character in UTF-8, at most."""
+"""The most bytes of a character in UTF-8."""
 
 
 def encoded(text: str) -> bytes:
-    """As a guest reads it."""
+    """Encode text as the guest reads it."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def unwrapped(stream: Any) -> Any:
-    """The file of Python's own that a named temporary file stands for; any other object itself."""
+    """Return the file inside a named temporary file of `tempfile`; any other object itself."""
     tempfile: Any = sys.modules.get("tempfile")
     if tempfile is not None and isinstance(stream, tempfile._TemporaryFileWrapper):
         return stream.file
@@ -80,10 +80,10 @@ def unwrapped(stream: Any) -> Any:
 
 
 def is_text(stream: Any) -> bool | None:
-    """Whether a stream is for str. None where only its use can show that: it has no `encoding`, and is none of `io`'s.
+    """True if a stream is for str, False if it is for bytes, None if only its use can show that.
 
-    Python's own text streams are; so is what stands for `sys.stdout`, which everybody prints to, and, by its
-    `encoding`, most of what is made like a text file: `codecs`' files, temporary files, wrappers of `sys.stdout`.
+    Text streams of `io` are for str, and so are replacements of `sys.stdout`. A stream with an `encoding` is for str:
+    files of `codecs`, temporary files, wrappers of `sys.stdout`. None means: no `encoding`, and not a class of `io`.
     """
     stream = unwrapped(stream)
     if isinstance(stream, io.TextIOBase):
@@ -99,12 +99,12 @@ def is_text(stream: Any) -> bool | None:
 
 
 def counts_bytes(stream: Any) -> bool:
-    """Whether its `write` may take a part, and returns how many bytes that was, or None for nothing now."""
+    """True if `write` may write only a part, and returns how many bytes it wrote, or None for none."""
     return isinstance(unwrapped(stream), io.RawIOBase)
 
 
 def is_async(function: Any) -> bool:
-    """Whether a function is a coroutine function, or an object is called by one."""
+    """True for a coroutine function, and for an object whose `__call__` is one."""
     for one in (function, getattr(type(function), "__call__", None)):  # noqa: B004  # not whether it can be called
         code = getattr(getattr(one, "__func__", one), "__code__", None)
         if code is not None and code.co_flags & _CO_COROUTINE:
@@ -113,11 +113,11 @@ def is_async(function: Any) -> bool:
 
 
 _CO_COROUTINE = 0x80
-"""As `inspect` has it, which takes long to import."""
+"""From `inspect`, which takes long to import."""
 
 
 def why_not(stream: Any, use: Literal["read", "write"]) -> str | None:
-    """Why a stream cannot be used so: it is closed, say, or was opened for the other direction. None if it can."""
+    """Return why a stream cannot be read or written, for example because it is closed; None if it can."""
     if is_async(getattr(stream, use, stream)):
         return "it is to be awaited, which only run_async does"
     stream = unwrapped(stream)
@@ -129,14 +129,16 @@ def why_not(stream: Any, use: Literal["read", "write"]) -> str | None:
 
 
 def _can(stream: Any, use: str) -> bool:
-    tell = "readable" if use == "read" else "writable"
+    method = "readable" if use == "read" else "writable"
     own = type(stream)
-    if getattr(own, tell, None) is getattr(io.IOBase, tell):  # which always says no: the class may not have said
+    if getattr(own, method, None) is getattr(
+        io.IOBase, method
+    ):  # the default, always False: the class may not have overridden it
         refusing = (io.BufferedIOBase, io.TextIOBase)
         return all(getattr(own, use, None) is not getattr(base, use) for base in refusing)
     try:
-        return getattr(stream, tell)() is not False
-    except TypeError:  # a hook of ours, which takes a timeout
+        return getattr(stream, method)() is not False
+    except TypeError:  # the hook `readable(timeout)` of an input object
         return True
 
 
@@ -144,9 +146,10 @@ _BUFFERED = (io.BufferedReader, io.BufferedWriter, io.BufferedRandom)
 
 
 def underlying_fd(stream: Any) -> int | None:
-    """The descriptor of a binary stream of Python's own that does nothing but read or write it, with a buffer or not.
+    """Return the fd of a binary stream of `io` or `socket` that only reads or writes that fd, buffered or not.
 
-    None for every other: one that has a `fileno` may still hold data that it unpacked, decrypted or got from elsewhere.
+    None for every other object: even one with `fileno` may hold data that it decompressed, decrypted or got from
+    elsewhere.
     """
     raw = stream.raw if type(stream) in _BUFFERED else stream
     sockets: Any = sys.modules.get("socket")
@@ -158,7 +161,7 @@ def underlying_fd(stream: Any) -> int | None:
 
 
 def stream_identity(reader: Any) -> Any:
-    """The embedder's object that a reader stands for: the same for each run that it is given to."""
+    """Return the embedder's object behind a reader: the same for each run to which the object is passed."""
     if isinstance(reader, TextReader):
         return reader.stream
     if isinstance(reader, CallableReader):
