@@ -1,7 +1,19 @@
 """wasihost: a WASI snapshot-preview1 host for Python.
 
 `run(module, ...)` runs a WebAssembly command as `subprocess.run` runs a process; `instantiate` keeps a guest to call;
-`ModuleConfig` says what a guest is given; `State` is the host side alone, for an engine of your own.
+`ModuleConfig` says what a guest gets; `State` is the host side alone, for an engine of your own.
+
+The names of `__all__` are the public ones. Beside them there are modules to import from:
+
+- `wasihost.config`, `wasihost.errors`, `wasihost.outcomes`, `wasihost.stats`: types of what is passed and returned
+- `wasihost.imports`, `wasihost.memory`: host functions, and a guest's memory
+- `wasihost.vfs`: file systems of your own
+- `wasihost.inspection`: what a module is, without running it
+- `wasihost.testing`: clocks, faults and seeds for your tests
+- `wasihost.engines.wasmtime.linker`: a `wasmtime.Linker` of your own
+
+Every other package is internal and may change; ARCHITECTURE.md has the map. The lists below name the same things three
+times, because type checkers, `import *` and the import on first use each read one; tests hold them together.
 """
 
 from __future__ import annotations
@@ -56,6 +68,7 @@ from wasihost.outcomes import Outcome, outcome
 
 if TYPE_CHECKING:
     from wasihost.config.features import Feature
+    from wasihost.config.streams import RandomSource, Reader, Writer
     from wasihost.embedding.instantiate import instantiate
     from wasihost.embedding.process import Process
     from wasihost.embedding.run import CompletedProcess, run
@@ -67,10 +80,14 @@ if TYPE_CHECKING:
     from wasihost.guest.options import DEVNULL, PIPE, STDOUT, Options
     from wasihost.guest.preloading import preload
     from wasihost.host.state import State
-    from wasihost.imports import Imports
+    from wasihost.imports import Imports, Unsigned
     from wasihost.isolation.lockdown import isolation_report
+    from wasihost.memory import Memory
     from wasihost.stats import Stats
     from wasihost.vfs import Lazy, MemoryFS
+    from wasihost.vfs.changes import Changes
+
+    __version__: str
 
 __all__ = [
     "DEVNULL",
@@ -83,6 +100,7 @@ __all__ = [
     "SYS_CLOCK_RESOLUTION_NANOTIME",
     "SYS_CLOCK_RESOLUTION_WALLTIME",
     "CalledProcessError",
+    "Changes",
     "Compilation",
     "CompletedProcess",
     "ConfigError",
@@ -100,6 +118,7 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "LinkError",
+    "Memory",
     "MemoryFS",
     "Module",
     "ModuleConfig",
@@ -109,13 +128,18 @@ __all__ = [
     "Outcome",
     "OutputError",
     "Process",
+    "RandomSource",
+    "Reader",
     "SignalExit",
     "State",
     "Stats",
     "TimeoutExpired",
     "TrapError",
+    "Unsigned",
     "WasiError",
     "WasihostError",
+    "Writer",
+    "__version__",
     "instantiate",
     "isolation_report",
     "outcome",
@@ -125,23 +149,29 @@ __all__ = [
     "start",
 ]
 
-# Imported when they are first asked for, so that the command starts without them.
-_LATER = {
-    "DEVNULL": "guest.options",
-    "Options": "guest.options",
-    "PIPE": "guest.options",
-    "STDOUT": "guest.options",
+# Imported on first use, so that the command starts without them.
+_ON_FIRST_USE = {
+    "Changes": "vfs.changes",
     "Compilation": "engines.wasmtime.compiling",
     "CompletedProcess": "embedding.run",
+    "DEVNULL": "guest.options",
     "Feature": "config.features",
     "Imports": "imports",
     "Instance": "guest.instance",
     "Lazy": "vfs",
+    "Memory": "memory",
     "MemoryFS": "vfs",
     "Module": "guest.module",
+    "Options": "guest.options",
+    "PIPE": "guest.options",
     "Process": "embedding.process",
+    "RandomSource": "config.streams",
+    "Reader": "config.streams",
+    "STDOUT": "guest.options",
     "State": "host.state",
     "Stats": "stats",
+    "Unsigned": "imports",
+    "Writer": "config.streams",
     "instantiate": "embedding.instantiate",
     "isolation_report": "isolation.lockdown",
     "preload": "guest.preloading",
@@ -152,9 +182,14 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LATER:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        found: object = version(__name__)
+    elif name in _ON_FIRST_USE:
+        found = getattr(importlib.import_module(f"{__name__}.{_ON_FIRST_USE[name]}"), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
     globals()[name] = found
     return found
 

@@ -105,7 +105,7 @@ def test_folders(tmp_path: Path) -> None:
 
 def test_an_option_that_does_not_exist() -> None:
     with pytest.raises(TypeError, match="unknown option: outputs"):
-        run(ECHO, outputs=3)  # type: ignore[call-overload]  # that it is refused is the point
+        run(ECHO, outputs=3)  # type: ignore[arg-type]  # that it is refused is the point
 
 
 # -- limits ------------------------------------------------------------------------------------------------------------

@@ -9,4 +9,5 @@ Rules of this package: each module is one way to have a guest run; what a guest 
     pipes        the caller's ends of its pipes
     background   the thread
     instantiate  a guest that stays, to be called
+    signatures   the options that they share, for `help()` and type checkers
 """

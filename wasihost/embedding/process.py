@@ -15,7 +15,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from wasihost.common.unpatched import threading
-from wasihost.descriptors.pipe_end import PipeEnd
 from wasihost.embedding.background import GuestThread
 from wasihost.embedding.pipes import Communication
 from wasihost.embedding.run import make_guest
@@ -25,6 +24,7 @@ from wasihost.guest.options import RunSetup, check_seconds
 from wasihost.outcomes import outcome
 
 if TYPE_CHECKING:
+    from wasihost.descriptors.pipe_end import PipeEnd
     from wasihost.stats import Stats
     from wasihost.vfs.changes import Changes
     from wasihost.waiting.cancel_scope import Endable
@@ -62,21 +62,21 @@ class StillRunning(TimeoutExpired):
 class Guest:
     """The guest that a `Process` stands for; known to its thread, which does not know the `Process`."""
 
-    def __init__(self, module: ModuleSource, options: Any, setup: RunSetup, timeout: float | None, ends: Any) -> None:
+    def __init__(self, module: ModuleSource, options: Any, setup: RunSetup, ends: list[PipeEnd]) -> None:
         self.args = [os.fsdecode(arg) for arg in setup.config.args]
         self.pid = os.getpid()
         self.setup = setup
         self.stats: Stats | None = None
-        self._ends: list[PipeEnd] = ends
+        self._ends = ends
         self._lock = threading.Lock()
         self._returned = False
         self._raised = False
 
-        def work(made: Callable[[Endable], None]) -> int:
+        def work(on_made: Callable[[Endable], None]) -> int:
             try:
-                with make_guest(as_module(module, options), setup, timeout, made) as guest:
+                with make_guest(as_module(module, options), setup, on_made) as guest:
                     try:
-                        return guest.run_to_end(timeout)
+                        return guest.run_to_end(setup.timeout)
                     finally:
                         self._returned = True
                         self.stats = guest.stats

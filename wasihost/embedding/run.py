@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, Generic, Literal, overload
+from typing import TYPE_CHECKING, Any, Generic, overload
 
 from wasihost.config import ModuleConfig
+from wasihost.embedding.signatures import describe
 from wasihost.errors import CalledProcessError
 from wasihost.guest.instance import Instance
 from wasihost.guest.module import Module, ModuleSource, as_module
-from wasihost.guest.options import CommonOptions, Options, RunSetup
+from wasihost.guest.options import RunSetup
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer, Unpack
+    from typing_extensions import Unpack
 
-    from wasihost.config import Stdin, Stdout
+    from wasihost.embedding import signatures
     from wasihost.isolation.guest import IsolatedGuest
     from wasihost.stats import Stats
-    from wasihost.vfs import Lazy
     from wasihost.vfs.changes import Changes
     from wasihost.waiting.cancel_scope import Endable
 
@@ -89,176 +89,91 @@ class CompletedProcess(Generic[Out, Err, Files]):
         return f"CompletedProcess({', '.join(parts)})"
 
 
-@overload
-def run(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    timeout: float | None = None,
-    check: bool = False,
-    input: Buffer | str | None = None,
-    stdin: Stdin | int | None = None,
-    text: bool | None = None,
-    encoding: str | None = None,
-    errors: str | None = None,
-    capture_output: Literal[False] = False,
-    stdout: Stdout | Literal[-3] | None = None,
-    stderr: Stdout | Literal[-2, -3] | None = None,
-    files: None = None,
-    fs: None = None,
-    **options: Unpack[CommonOptions],
-) -> CompletedProcess[None, None, None]: ...
-@overload
-def run(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    timeout: float | None = None,
-    check: bool = False,
-    input: Buffer | str | None = None,
-    stdin: Stdin | int | None = None,
-    text: Literal[False] | None = None,
-    encoding: None = None,
-    errors: None = None,
-    capture_output: Literal[True],
-    files: None = None,
-    fs: None = None,
-    **options: Unpack[CommonOptions],
-) -> CompletedProcess[bytes, bytes, None]: ...
-@overload
-def run(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    timeout: float | None = None,
-    check: bool = False,
-    input: Buffer | str | None = None,
-    stdin: Stdin | int | None = None,
-    text: Literal[True],
-    encoding: str | None = None,
-    errors: str | None = None,
-    capture_output: Literal[True],
-    files: None = None,
-    fs: None = None,
-    **options: Unpack[CommonOptions],
-) -> CompletedProcess[str, str, None]: ...
-@overload
-def run(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    timeout: float | None = None,
-    check: bool = False,
-    input: Buffer | str | None = None,
-    stdin: Stdin | int | None = None,
-    text: Literal[False] | None = None,
-    encoding: None = None,
-    errors: None = None,
-    capture_output: Literal[False] = False,
-    stdout: Literal[-1],
-    stderr: Stdout | Literal[-2, -3] | None = None,
-    files: None = None,
-    fs: None = None,
-    **options: Unpack[CommonOptions],
-) -> CompletedProcess[bytes, None, None]: ...
-@overload
-def run(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    timeout: float | None = None,
-    check: bool = False,
-    input: Buffer | str | None = None,
-    stdin: Stdin | int | None = None,
-    text: Literal[True],
-    encoding: str | None = None,
-    errors: str | None = None,
-    capture_output: Literal[False] = False,
-    stdout: Literal[-1],
-    stderr: Stdout | Literal[-2, -3] | None = None,
-    files: None = None,
-    fs: None = None,
-    **options: Unpack[CommonOptions],
-) -> CompletedProcess[str, None, None]: ...
-@overload
-def run(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    timeout: float | None = None,
-    check: bool = False,
-    text: bool | None = None,
-    encoding: str | None = None,
-    errors: str | None = None,
-    input: Buffer | str | None = None,
-    stdin: Stdin | int | None = None,
-    stdout: Stdout | int | None = None,
-    stderr: Stdout | int | None = None,
-    capture_output: bool = False,
-    files: Mapping[str, bytes | Lazy],
-    fs: None = None,
-    **options: Unpack[CommonOptions],
-) -> CompletedProcess[Any, Any, Changes]: ...
-@overload
-def run(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    timeout: float | None = None,
-    check: bool = False,
-    text: bool | None = None,
-    encoding: str | None = None,
-    **options: Unpack[Options],
-) -> CompletedProcess[Any, Any, Any]: ...
+if TYPE_CHECKING:
+
+    @overload
+    def run(
+        module: ModuleSource, config: ModuleConfig | None = None, **options: Unpack[signatures.KeepNothing]
+    ) -> CompletedProcess[None, None, None]: ...
+
+    @overload
+    def run(
+        module: ModuleSource, config: ModuleConfig | None = None, **options: Unpack[signatures.CaptureBytes]
+    ) -> CompletedProcess[bytes, bytes, None]: ...
+
+    @overload
+    def run(
+        module: ModuleSource, config: ModuleConfig | None = None, **options: Unpack[signatures.CaptureText]
+    ) -> CompletedProcess[str, str, None]: ...
+
+    @overload
+    def run(
+        module: ModuleSource, config: ModuleConfig | None = None, **options: Unpack[signatures.PipeBytes]
+    ) -> CompletedProcess[bytes, None, None]: ...
+
+    @overload
+    def run(
+        module: ModuleSource, config: ModuleConfig | None = None, **options: Unpack[signatures.PipeText]
+    ) -> CompletedProcess[str, None, None]: ...
+
+    @overload
+    def run(
+        module: ModuleSource, config: ModuleConfig | None = None, **options: Unpack[signatures.GiveFiles]
+    ) -> CompletedProcess[Any, Any, Changes]: ...
+
+    @overload
+    @signatures.with_parameters_of(signatures.OF_RUN)
+    def run() -> CompletedProcess[Any, Any, Any]: ...
 
 
+@describe
 def run(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    text: bool | None = None,
-    encoding: str | None = None,
-    timeout: float | None = None,
-    check: bool = False,
-    **options: Unpack[Options],
+    module: ModuleSource, config: ModuleConfig | None = None, *, check: bool = False, **options: Any
 ) -> CompletedProcess[Any, Any, Any]:
-    """Run a command module (one with `_start`) to its end.
+    """Run a WASI command (a module that exports `_start`) to completion, as `subprocess.run` runs a program.
 
-    `module` is a path, the module's bytes or text, a file of a package, or a compiled `Module`. `timeout` is in seconds
-    from the moment that the module is compiled; it ends a guest that computes, sleeps or waits. `check` raises
-    CalledProcessError for a status that is not 0. `text` and `encoding` ask for str instead of bytes. All the other
-    options are those of `wasihost.Options`: `help(wasihost.Options)`.
+    Args:
+        module: A path, the module's bytes or text, a file of a package, or a compiled `Module`.
+        config: What the guest gets. Options override it.
+        check: Raise CalledProcessError for an exit status that is not 0.
+        **options: See `wasihost.Options`; `help(wasihost.run)` lists their names.
 
-    Raises TimeoutExpired, CalledProcessError, TrapError, LimitExceeded, LinkError, ModuleError, ConfigError, OSError
-    for a module file that cannot be read, KeyboardInterrupt, and whatever an object given as a stream raised, but for
-    an OSError: that becomes the errno the guest gets.
+    Returns:
+        The exit status, the output that was kept, changed files and what the guest used.
+
+    Raises:
+        TimeoutExpired: `timeout` seconds passed. The output so far is attached, as to every GuestError.
+        CalledProcessError: With `check`, the exit status was not 0.
+        TrapError: The guest trapped, or passed a bad pointer.
+        LimitExceeded: The guest, or compiling its module, needed more than a limit allows.
+        OutputError: With `text`, the output is not text in that encoding.
+        LinkError: The module imports something that nothing provides, or exports no `_start`.
+        ModuleError: The module is not valid, or not a core module.
+        ConfigError: An option or the config cannot work.
+        IsolationError: The process of an isolated guest failed.
+        OSError: The module's file cannot be read.
+        Exception: Whatever a host function or a stream object raised. An OSError of a stream object is an errno for
+            the guest instead.
     """
-    setup = RunSetup(module, config, options, text, encoding, timeout)
-    return finish(as_module(module, options), setup, timeout, check)
+    return finish(as_module(module, options), RunSetup(module, config, options), check)
 
 
-def make_guest(
-    module: Module, setup: RunSetup, timeout: float | None, made: Callable[[Endable], None] | None
-) -> Instance | IsolatedGuest:
-    """The guest of one run: here, or in a process of its own."""
+def make_guest(module: Module, setup: RunSetup, on_made: Callable[[Endable], None] | None) -> Instance | IsolatedGuest:
+    """Make the guest of one run: in this process, or in one of its own."""
     if setup.isolation is None:
-        return Instance(module, setup, "_start", timeout, made)
+        return Instance(module, setup, "_start", setup.timeout, on_made)
     from wasihost.isolation.guest import IsolatedGuest
 
-    return IsolatedGuest(module, setup, timeout, made)
+    return IsolatedGuest(module, setup, setup.timeout, on_made)
 
 
 def finish(
-    module: Module,
-    setup: RunSetup,
-    timeout: float | None,
-    check: bool,
-    made: Callable[[Endable], None] | None = None,
+    module: Module, setup: RunSetup, check: bool, on_made: Callable[[Endable], None] | None = None
 ) -> CompletedProcess[Any, Any, Any]:
-    """Run what is prepared; `made`, if given, is called with the instance before it begins, and can end it."""
+    """Make a guest and run it. `on_made` is called with it before it begins, and can end it."""
     args = [os.fsdecode(arg) for arg in setup.config.args]
-    with make_guest(module, setup, timeout, made) as guest:
-        code = guest.run_to_end(timeout)
+    with make_guest(module, setup, on_made) as guest:
+        code = guest.run_to_end(setup.timeout)
         if check and code:
             error = CalledProcessError(code, args)
             guest.attach_outcome(error)
@@ -267,6 +182,6 @@ def finish(
         return CompletedProcess(
             args, code, guest.stdout, guest.stderr, files=guest.files, truncated=guest.truncated, stats=guest.stats
         )
-    except UnicodeError as reason:  # the output is no text
+    except UnicodeError as reason:  # the output is not text
         guest.attach_outcome(reason)
         raise

@@ -6,23 +6,23 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from wasihost.common.unpatched import threading
 from wasihost.config import ModuleConfig
 from wasihost.embedding.background import GuestThread
 from wasihost.embedding.run import CompletedProcess, finish
+from wasihost.embedding.signatures import describe
 from wasihost.errors import WasihostError
 from wasihost.guest.module import ModuleSource, as_module
-from wasihost.guest.options import CommonOptions, Options, RunSetup
+from wasihost.guest.options import RunSetup
 from wasihost.outcomes import attach, outcome
 from wasihost.waiting.stream_objects import is_async
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer, Unpack
+    from typing_extensions import Unpack
 
-    from wasihost.config import Stdin, Stdout
-    from wasihost.vfs import Lazy
+    from wasihost.embedding import signatures
     from wasihost.vfs.changes import Changes
     from wasihost.waiting.cancel_scope import Endable
 
@@ -31,146 +31,68 @@ class Cancelled(WasihostError):
     """Ends the guest of a task that was cancelled; the task itself gets asyncio's CancelledError."""
 
 
-@overload
-async def run_async(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    timeout: float | None = None,
-    check: bool = False,
-    input: Buffer | str | None = None,
-    stdin: Stdin | int | None = None,
-    text: bool | None = None,
-    encoding: str | None = None,
-    errors: str | None = None,
-    capture_output: Literal[False] = False,
-    stdout: Stdout | Literal[-3] | None = None,
-    stderr: Stdout | Literal[-2, -3] | None = None,
-    files: None = None,
-    fs: None = None,
-    **options: Unpack[CommonOptions],
-) -> CompletedProcess[None, None, None]: ...
-@overload
-async def run_async(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    timeout: float | None = None,
-    check: bool = False,
-    input: Buffer | str | None = None,
-    stdin: Stdin | int | None = None,
-    text: Literal[False] | None = None,
-    encoding: None = None,
-    errors: None = None,
-    capture_output: Literal[True],
-    files: None = None,
-    fs: None = None,
-    **options: Unpack[CommonOptions],
-) -> CompletedProcess[bytes, bytes, None]: ...
-@overload
-async def run_async(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    timeout: float | None = None,
-    check: bool = False,
-    input: Buffer | str | None = None,
-    stdin: Stdin | int | None = None,
-    text: Literal[True],
-    encoding: str | None = None,
-    errors: str | None = None,
-    capture_output: Literal[True],
-    files: None = None,
-    fs: None = None,
-    **options: Unpack[CommonOptions],
-) -> CompletedProcess[str, str, None]: ...
-@overload
-async def run_async(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    timeout: float | None = None,
-    check: bool = False,
-    input: Buffer | str | None = None,
-    stdin: Stdin | int | None = None,
-    text: Literal[False] | None = None,
-    encoding: None = None,
-    errors: None = None,
-    capture_output: Literal[False] = False,
-    stdout: Literal[-1],
-    stderr: Stdout | Literal[-2, -3] | None = None,
-    files: None = None,
-    fs: None = None,
-    **options: Unpack[CommonOptions],
-) -> CompletedProcess[bytes, None, None]: ...
-@overload
-async def run_async(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    timeout: float | None = None,
-    check: bool = False,
-    input: Buffer | str | None = None,
-    stdin: Stdin | int | None = None,
-    text: Literal[True],
-    encoding: str | None = None,
-    errors: str | None = None,
-    capture_output: Literal[False] = False,
-    stdout: Literal[-1],
-    stderr: Stdout | Literal[-2, -3] | None = None,
-    files: None = None,
-    fs: None = None,
-    **options: Unpack[CommonOptions],
-) -> CompletedProcess[str, None, None]: ...
-@overload
-async def run_async(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    timeout: float | None = None,
-    check: bool = False,
-    text: bool | None = None,
-    encoding: str | None = None,
-    errors: str | None = None,
-    input: Buffer | str | None = None,
-    stdin: Stdin | int | None = None,
-    stdout: Stdout | int | None = None,
-    stderr: Stdout | int | None = None,
-    capture_output: bool = False,
-    files: Mapping[str, bytes | Lazy],
-    fs: None = None,
-    **options: Unpack[CommonOptions],
-) -> CompletedProcess[Any, Any, Changes]: ...
-@overload
-async def run_async(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    timeout: float | None = None,
-    check: bool = False,
-    text: bool | None = None,
-    encoding: str | None = None,
-    **options: Unpack[Options],
-) -> CompletedProcess[Any, Any, Any]: ...
+if TYPE_CHECKING:
+
+    @overload
+    async def run_async(
+        module: ModuleSource, config: ModuleConfig | None = None, **options: Unpack[signatures.KeepNothing]
+    ) -> CompletedProcess[None, None, None]: ...
+
+    @overload
+    async def run_async(
+        module: ModuleSource, config: ModuleConfig | None = None, **options: Unpack[signatures.CaptureBytes]
+    ) -> CompletedProcess[bytes, bytes, None]: ...
+
+    @overload
+    async def run_async(
+        module: ModuleSource, config: ModuleConfig | None = None, **options: Unpack[signatures.CaptureText]
+    ) -> CompletedProcess[str, str, None]: ...
+
+    @overload
+    async def run_async(
+        module: ModuleSource, config: ModuleConfig | None = None, **options: Unpack[signatures.PipeBytes]
+    ) -> CompletedProcess[bytes, None, None]: ...
+
+    @overload
+    async def run_async(
+        module: ModuleSource, config: ModuleConfig | None = None, **options: Unpack[signatures.PipeText]
+    ) -> CompletedProcess[str, None, None]: ...
+
+    @overload
+    async def run_async(
+        module: ModuleSource, config: ModuleConfig | None = None, **options: Unpack[signatures.GiveFiles]
+    ) -> CompletedProcess[Any, Any, Changes]: ...
+
+    @overload
+    @signatures.with_parameters_of(signatures.OF_RUN)
+    async def run_async() -> CompletedProcess[Any, Any, Any]: ...
 
 
+@describe
 async def run_async(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    text: bool | None = None,
-    encoding: str | None = None,
-    timeout: float | None = None,
-    check: bool = False,
-    **options: Unpack[Options],
+    module: ModuleSource, config: ModuleConfig | None = None, *, check: bool = False, **options: Any
 ) -> CompletedProcess[Any, Any, Any]:
     """`run` for asyncio: the guest runs in a thread of its own, and cancelling the task ends it, wherever it is.
 
-    Nothing of asyncio's own pool of threads is used. Objects given as streams are called in the guest's thread, which
-    has a copy of the task's context variables; but coroutine functions, objects whose `read` or `write` is one, and
-    asyncio's `StreamReader` and `StreamWriter` are awaited in the event loop, while the guest waits.
+    asyncio's own pool of threads is not used. Objects passed as streams are called in the guest's thread, which has a
+    copy of the task's context variables. Coroutine functions, objects whose `read` or `write` is one, and asyncio's
+    `StreamReader` and `StreamWriter` are awaited in the event loop, while the guest waits.
 
-    A task that is cancelled waits for the guest's end; it does not wait for a module that is being compiled.
+    A task that is cancelled waits for the guest's end, but not for a module that is being compiled.
+
+    Args:
+        module: As for `run`.
+        config: As for `run`.
+        check: As for `run`.
+        **options: See `wasihost.Options`; `help(wasihost.run_async)` lists their names.
+
+    Returns:
+        What `run` returns.
+
+    Raises:
+        asyncio.CancelledError: The task was cancelled. What there was of the guest is attached, see `outcome`.
+        RuntimeError: No event loop of asyncio is running.
+        Exception: What `run` raises.
     """
     try:
         loop = asyncio.get_running_loop()
@@ -179,11 +101,11 @@ async def run_async(
             "run_async needs the event loop of asyncio: with another one, call run in a thread of it"
         ) from None
     calls = _Calls(loop)
-    setup = RunSetup(module, config, calls.wrapped(options), text, encoding, timeout)
+    setup = RunSetup(module, config, calls.wrapped(options))
     over = loop.create_future()
 
-    def work(made: Callable[[Endable], None]) -> CompletedProcess[Any, Any, Any]:
-        return finish(as_module(module, options), setup, timeout, check, made)
+    def work(on_made: Callable[[Endable], None]) -> CompletedProcess[Any, Any, Any]:
+        return finish(as_module(module, options), setup, check, on_made)
 
     def settle() -> None:
         if not over.done():

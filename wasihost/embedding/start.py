@@ -3,96 +3,67 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
-from typing import IO, TYPE_CHECKING, Any, Literal, overload
+from typing import IO, TYPE_CHECKING, Any, overload
 
 from wasihost.config import ModuleConfig
 from wasihost.descriptors.pipe_end import PipeEnd
 from wasihost.embedding.pipes import from_guest, to_guest
 from wasihost.embedding.process import Guest, Killed, Process
+from wasihost.embedding.signatures import describe
 from wasihost.errors import ConfigError
 from wasihost.guest.capture import TextMode
 from wasihost.guest.module import ModuleSource
-from wasihost.guest.options import PIPE, CommonOptions, Options, RunSetup
+from wasihost.guest.options import PIPE, RunSetup
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from wasihost.config import Stdout
-    from wasihost.vfs import Lazy
-    from wasihost.vfs.mounting import VirtualSource
+    from wasihost.embedding import signatures
 
 
-@overload
-def start(
-    module: ModuleSource,
-    config: None = None,
-    *,
-    text: Literal[False] | None = None,
-    encoding: None = None,
-    errors: None = None,
-    timeout: float | None = None,
-    bufsize: int = -1,
-    input: None = None,
-    stdin: None = None,
-    stdout: None = None,
-    stderr: Stdout | None = None,
-    capture_output: Literal[False] = False,
-    files: Mapping[str, bytes | Lazy] | None = None,
-    fs: VirtualSource | None = None,
-    **options: Unpack[CommonOptions],
-) -> Process[IO[bytes], IO[bytes], None]: ...
-@overload
-def start(
-    module: ModuleSource,
-    config: None = None,
-    *,
-    text: Literal[True],
-    encoding: str | None = None,
-    errors: str | None = None,
-    timeout: float | None = None,
-    bufsize: int = -1,
-    input: None = None,
-    stdin: None = None,
-    stdout: None = None,
-    stderr: Stdout | None = None,
-    capture_output: Literal[False] = False,
-    files: Mapping[str, bytes | Lazy] | None = None,
-    fs: VirtualSource | None = None,
-    **options: Unpack[CommonOptions],
-) -> Process[IO[str], IO[str], None]: ...
-@overload
-def start(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    text: bool | None = None,
-    encoding: str | None = None,
-    timeout: float | None = None,
-    bufsize: int = -1,
-    **options: Unpack[Options],
-) -> Process[Any, Any, Any]: ...
+if TYPE_CHECKING:
+
+    @overload
+    def start(
+        module: ModuleSource, config: None = None, **options: Unpack[signatures.StartBytes]
+    ) -> Process[IO[bytes], IO[bytes], None]: ...
+
+    @overload
+    def start(
+        module: ModuleSource, config: None = None, **options: Unpack[signatures.StartText]
+    ) -> Process[IO[str], IO[str], None]: ...
+
+    @overload
+    @signatures.with_parameters_of(signatures.OF_START)
+    def start() -> Process[Any, Any, Any]: ...
 
 
+@describe
 def start(
-    module: ModuleSource,
-    config: ModuleConfig | None = None,
-    *,
-    text: bool | None = None,
-    encoding: str | None = None,
-    timeout: float | None = None,
-    bufsize: int = -1,
-    **options: Unpack[Options],
+    module: ModuleSource, config: ModuleConfig | None = None, *, bufsize: int = -1, **options: Any
 ) -> Process[Any, Any, Any]:
-    """Start a command module in a thread of its own, to talk with it while it runs.
+    """Start a WASI command in a thread of its own, to talk with it while it runs, as `subprocess.Popen` does.
 
-    The options are those of `run`. But PIPE is a pipe here, to `stdin`, `stdout` and `stderr` of what is returned, and
-    standard input and output are pipes where neither you nor the config gives another: close `stdin`, or give
-    `stdin=DEVNULL`, for a guest that reads to the end of its input. `timeout` ends the guest, as with `run`. `bufsize`
-    is that of `subprocess.Popen`: 0 no buffer, 1 by lines for text, else a size; what is written to `stdin` comes to
-    the guest when the buffer is full or flushed.
+    The options are those of `run`, with two differences. `PIPE` is a pipe, whose other end is `stdin`, `stdout` or
+    `stderr` of the `Process`. Standard input and output are pipes unless you or the config pass something else: close
+    `stdin`, or pass `stdin=DEVNULL`, for a guest that reads to the end of its input.
 
-    Raises what `run` raises before a guest begins: ModuleError, LinkError, ConfigError, OSError.
+    Args:
+        module: As for `run`.
+        config: As for `run`.
+        bufsize: As for `subprocess.Popen`: 0 for no buffer, 1 for lines of text, or a size in bytes. What is written to
+            `stdin` reaches the guest when the buffer is full or flushed.
+        **options: See `wasihost.Options`; `help(wasihost.start)` lists their names.
+
+    Returns:
+        The guest, which has begun. Use it in a `with` block.
+
+    Raises:
+        ModuleError: The module is not valid, or not a core module.
+        LinkError: The module imports something that nothing provides, or exports no `_start`.
+        ConfigError: An option or the config cannot work.
+        LimitExceeded: Compiling the module needed more than a limit allows.
+        OSError: The module's file cannot be read.
     """
     given: dict[str, Any] = dict(options)
     base = config if config is not None else ModuleConfig()
@@ -104,7 +75,7 @@ def start(
         given["stdin"] = PIPE
     if given.get("stdout") is None and base.stdout is None:
         given["stdout"] = PIPE
-    text_mode = TextMode(text, encoding, given.get("errors"))
+    text_mode = TextMode(given.get("text"), given.get("encoding"), given.get("errors"))
     ends: list[PipeEnd] = []
     files: dict[str, Any] = {}
     guest: Guest | None = None
@@ -115,9 +86,9 @@ def start(
             if isinstance(value, int) and value == PIPE and not (name == "stdin" and given.get("input") is not None):
                 given[name], files[name] = make(text_mode, bufsize)
                 ends.append(given[name])
-        setup = RunSetup(module, config, given, text, encoding, timeout)
+        setup = RunSetup(module, config, given)
         starting = True
-        guest = Guest(module, options, setup, timeout, ends)
+        guest = Guest(module, options, setup, ends)
         guest.thread.begun.wait()
         if guest.thread.never_began and (error := guest.error()) is not None:
             raise error

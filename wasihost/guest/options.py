@@ -33,7 +33,7 @@ DEVNULL: Final = -3
 
 
 class CommonOptions(TypedDict, total=False):
-    """Those of `Options` that do not decide what type a result has."""
+    """Those of `Options` that do not decide which type a result has."""
 
     args: Sequence[str | bytes] | None
     env: Mapping[str, str] | None
@@ -53,32 +53,36 @@ class CommonOptions(TypedDict, total=False):
     cache: bool
     stats: bool
     isolation: Literal["process", "strict"] | None
+    timeout: float | None
 
 
 class Options(CommonOptions, total=False):
-    """What a guest is given and what is kept of it; what is given here wins over the config.
+    """What a guest gets, and what is kept of it. An option wins over the same setting of the config.
 
-    - `args` follow `argv[0]`, which is the config's name or the module's; without them the config's vector is used.
-    - `input` is what the guest reads: bytes, any bytes-like object, or str. `stdin` is an object with `read` (of bytes
-      or str), a descriptor of this process, `INHERIT` or `DEVNULL`.
+    - `args`: what follows `argv[0]`, which is the config's name or the module's. Without them the config's vector is
+      used.
+    - `input`: what the guest reads: bytes, any bytes-like object, or str. `stdin`: an object with `read` (of bytes or
+      str), a descriptor of this process, `INHERIT` or `DEVNULL`.
     - `stdout`, `stderr`: an object with `write` (of bytes or str), a callable that takes bytes, a descriptor,
       `INHERIT`, `PIPE`, `DEVNULL`; `stderr` also `STDOUT`. What a callable returns is ignored.
-    - `capture_output` keeps both; `text`, `encoding`, `errors` make text of what is kept and of `input`.
-    - `env` replaces the config's environment.
-    - `dirs`, `ro_dirs`: guest path -> host directory, writable and not.
-    - `files`: path -> content, put into a file system in memory at the guest's `/`; `fs`: one to be mounted there.
+    - `capture_output`: keep both outputs. `text`, `encoding` (UTF-8), `errors`: decode what is kept, and accept str as
+      `input`.
+    - `env`: replaces the config's environment.
+    - `dirs`, `ro_dirs`: guest path -> host directory, writable or read-only.
+    - `files`: path -> content, put into a file system in memory at the guest's `/`. `fs`: a file system to mount there.
     - `imports`: host functions of your own, and other guests' exports (`Instance.as_imports`).
-    - `malloc`, `free`: what the guest's allocator is called, where `engines.allocator` does not find it by itself.
-    - `max_memory`, `max_stack`, `fuel`, `max_output`: limits, as `Limits` has them; the config has more. Sizes are in
-      bytes, or text such as "64MiB".
-    - `compile_timeout`, in seconds, and `compile_memory`: limits too, of compiling a module that is given as its
-      source; a `Module` has its own.
-    - `features`: WebAssembly features to be switched, as `Module` has it; else those of the module.
-    - `on_compile` is called when compiling begins and when it is over, as `Module` has it.
-    - `cache=False` leaves the compiled modules on disk alone.
-    - `isolation="process"` runs the guest in a process of its own that has given up all but what the guest is given;
-      "strict" refuses where the system lacks one of the means for that. Not for `instantiate`.
-    - `stats=True` also counts calls and bytes per function, and notes paths; that costs a part of each call.
+    - `malloc`, `free`: names of the guest's allocator, where `engines.allocator` does not find it by itself.
+    - `timeout`: seconds, from the end of compilation on, until a guest is ended that computes, sleeps or waits.
+    - `max_memory`, `max_stack`, `max_output`: bytes, or a text such as "64MiB"; `fuel`: units of work. Limits as
+      `Limits` has them; the config has more.
+    - `compile_timeout` (seconds), `compile_memory` (bytes): limits on compiling a module that is passed as its source.
+      A `Module` has its own.
+    - `features`: WebAssembly features to switch on or off, as `Module` takes them; by default those of the module.
+    - `on_compile`: called when compiling begins and when it ends, as `Module` does.
+    - `cache`: False leaves the compiled modules on disk alone.
+    - `isolation`: "process" runs the guest in a process of its own that has given up every right that the guest does
+      not need; "strict" refuses to run where the system lacks one of the means for that. Not for `instantiate`.
+    - `stats`: also count calls and bytes per function and record paths, which costs a part of each call.
     """
 
     input: Buffer | str | None
@@ -86,6 +90,8 @@ class Options(CommonOptions, total=False):
     stdout: Stdout | int | None
     stderr: Stdout | int | None
     capture_output: bool
+    text: bool | None
+    encoding: str | None
     errors: str | None
     files: Mapping[str, bytes | Lazy] | None
     fs: VirtualSource | None
@@ -99,18 +105,16 @@ class RunSetup:
         module: ModuleSource,
         config: ModuleConfig | None,
         options: Mapping[str, Any],
-        text: bool | None,
-        encoding: str | None,
-        timeout: float | None = None,
     ) -> None:
         given = dict(options)
         if unknown := given.keys() - Options.__annotations__.keys():
             raise mistakes.unknown_option(unknown, {*Options.__annotations__, *_OTHERS})
         if config is not None and not isinstance(config, ModuleConfig):
             raise mistakes.not_a_config(config)
-        if timeout is not None:
-            check_seconds("timeout", timeout)
-        self.text_mode = TextMode(text, encoding, given.get("errors"))
+        self.timeout: float | None = given.get("timeout")
+        if self.timeout is not None:
+            check_seconds("timeout", self.timeout)
+        self.text_mode = TextMode(given.get("text"), given.get("encoding"), given.get("errors"))
         self.imports: Provider | Sequence[Provider] | None = given.get("imports")
         self.on_compile: OnCompile | None = given.get("on_compile")
         self.allocator: tuple[str | None, str | None] = given.get("malloc"), given.get("free")
@@ -232,7 +236,7 @@ class RunSetup:
         attach(error, made, begun=begun, note=not isinstance(error, TrapError))
 
 
-_OTHERS: Final = ("check", "config", "encoding", "text", "timeout")
+_OTHERS: Final = ("check", "config")
 """What callers of ours take besides `Options`."""
 _LIMITS = {"max_memory": "memory", "fuel": "fuel", "max_output": "output", "max_stack": "stack",
            "compile_timeout": "compile_timeout", "compile_memory": "compile_memory"}  # fmt: skip

@@ -256,6 +256,7 @@ class _Given(RunSetup):
         self.allocator = None, None
         self.cache = False
         self.stats = parcel.stats
+        self.timeout = parcel.timeout
         self.captured_stdout = self.captured_stderr = self.fs = self._before = None
         self.isolation = self.features = None
 

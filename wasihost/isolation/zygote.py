@@ -71,9 +71,7 @@ def _packed() -> tuple[bytes, list[int]]:
         try:
             options = {"capture_output": True, "cache": False}
             module = as_module(_guest(), options)
-            packing = Packing(
-                RunSetup(module, None, options, None, None), module.compiled(interruptible=True), module.name, None
-            )
+            packing = Packing(RunSetup(module, None, options), module.compiled(interruptible=True), module.name, None)
             wire.send_parcel(theirs, pickle.dumps(packing.parcel, -1), packing.fds)
         except BaseException:
             traceback.print_exc()
