@@ -29,7 +29,7 @@ class Ran(NamedTuple):
 
 
 def run(config: ModuleConfig) -> dict[str, tuple[float, str | None]]:
-    """The guest has its program from a mount of its own; what it works on is its root."""
+    """The guest's program is in a separate mount; the files it works on are in its root."""
     config = config.with_mount("/program", {"main.py": (GUESTS / "cpython_files.py").read_bytes()})
     args = ["/program/main.py", "/", str(SMALL_FILES)]
     done = wasihost.run(CPYTHON, config, args=args, capture_output=True)

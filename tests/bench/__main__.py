@@ -80,7 +80,7 @@ def _versions(options: argparse.Namespace, columns: list[str]) -> str:
 
 
 class Measured(NamedTuple):
-    """All that came out. Each part is empty where none of its cases was asked for."""
+    """All results. A part is empty if none of its cases was selected."""
 
     versions: str
     times: report.Times

@@ -47,7 +47,7 @@ def after_ctrl_c(config: ModuleConfig) -> float:
 
 
 def in_a_thread(work: Callable[[], object]) -> float:
-    """CPU seconds of it in a thread of its own, where no signal has a say."""
+    """CPU seconds of a run in a separate thread, which no signal interrupts."""
     took: list[float] = []
 
     def timed() -> None:

@@ -1,4 +1,4 @@
-"""What an echo server of ours gets through, beside the same server in plain Python.
+"""The throughput of an echo server in a guest, compared with the same server in plain Python.
 
 Rules: one client for all of them, which sends as fast as it can, compares every byte that comes back, and gives up when
 nothing moves any more. The servers run one at a time, interleaved; the best of all rounds counts. All but `measure` and
@@ -91,7 +91,7 @@ def take_turns(client: socket.socket, turns: int) -> float:
 
 def stream(client: socket.socket, size: int) -> float:
     """MiB in a second, of `size` bytes that are sent while they come back. The connection is at its end then."""
-    period = 17 * PIECE  # no power of two: a piece that is lost or told twice must show
+    period = 17 * PIECE  # not a power of two: a piece that is lost or sent twice must be noticed
     data = random.Random(size).randbytes(period)
     data += data[:PIECE]
     source, room = memoryview(data), memoryview(bytearray(PIECE))

@@ -47,7 +47,7 @@ class Guest:
         return [self.region(*IOVEC.unpack_from(self.view, address + 8 * i)) for i in range(count)]
 
     def put_u32(self, address: int, value: int) -> None:
-        """The careful way to answer."""
+        """The careful way to write a result."""
         if address & 3 or address + 4 > len(self.view):
             raise Fault
         put_u32(self.view, address, value)

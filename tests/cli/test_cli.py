@@ -1,4 +1,4 @@
-"""`python -m wasihost run`, in a process of its own."""
+"""`python -m wasihost run`, in a separate process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def command(compiled: str, tmp_path: Path) -> Any:
-    """Runs the command in a folder of its own."""
+    """Runs the command in a temporary folder."""
 
     def run(*arguments: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
         env = {**os.environ, "WASIHOST_CACHE_DIR": compiled}

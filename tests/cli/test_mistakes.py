@@ -1,4 +1,4 @@
-"""What people type that cannot work: one line says what was wrong and what to type."""
+"""Mistakes on the command line: one line says what is wrong and what to type."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_variable_that_is_not_set(wasihost: Command) -> None:
     assert message(done, 0).endswith("--env NOT_SET_HERE=VALUE")
 
 
-# -- files that are no modules -----------------------------------------------------------------------------------------
+# -- files that are not modules ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_hint_for_an_unreachable_file(wasihost: Command, tmp_path: Path, argumen
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
-        (["tool.wasm", "exit", "4"], 4),  # an argument that is no path
+        (["tool.wasm", "exit", "4"], 4),  # an argument that is not a path
         (["tool.wasm", "args", "in.txt"], 0),  # all is well
         (["--dir", ".", "tool.wasm", "show", "none.txt"], 9),  # in a directory of the guest's
         (["--dir", "d::/x", "tool.wasm", "show", "/x/none"], 9),

@@ -1,4 +1,4 @@
-"""The options of `wasihost run`, `inspect` and `cache`, each in a process of its own."""
+"""The options of `wasihost run`, `inspect` and `cache`, each run in a separate process."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def test_generated_packages_pass_ruff_and_mypy(folder: Path, tool: str) -> None:
 
 
 def bound(name: str, answer: Callable[..., Any]) -> tuple[ModuleType, Any, bytearray]:
-    """The package, its stubs over handlers that all are `answer`, and the guest's memory."""
+    """The package, its stubs over handlers that all call `answer`, and the guest's memory."""
     package, memory = importlib.import_module(name), bytearray(b"\xaa" * 256)
     methods = {method: lambda _self, *args: answer(*args) for method in package.Handlers.__abstractmethods__}
     guest = package.Guest(lambda: memory, lambda _error: 2)

@@ -1,4 +1,4 @@
-"""Writing and checking a package directory: only what differs, all or nothing, never somebody else's file."""
+"""Writing and checking a package directory: only files that differ, all or none, and never a file of another origin."""
 
 from __future__ import annotations
 

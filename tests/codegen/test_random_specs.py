@@ -1,4 +1,4 @@
-"""Specs that nobody would write: each must become a package that is clean, and that agrees with `layout_rules`."""
+"""Random specs: each must become a package that ruff and mypy accept, and that agrees with `layout_rules`."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_calls_carry_every_value_both_ways(specs: tuple[Path, list[Spec]], seed:
 
 
 def python_value(package: Any, spec: Spec, kind: Kind, guest: Any, at: int) -> Any:
-    """A value in memory, as a handler would answer it."""
+    """A value in memory, as a handler would return it."""
     name = next(name for name, own in spec.types.items() if own is kind)
     codecs = package.codecs
     codec = getattr(codecs, names.constant_name(name), None) if name in spec.codecs else None

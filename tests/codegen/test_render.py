@@ -47,7 +47,7 @@ def kitchen(folder: Path) -> Iterator[ModuleType]:
 
 
 class World:
-    """A guest with 64 KiB of memory full of 0xAA; its handlers keep what they get and answer what they are told."""
+    """A guest with 64 KiB of memory full of 0xAA; its handlers record their arguments and return what the test sets."""
 
     def __init__(self, kitchen: ModuleType) -> None:
         self.memory = bytearray(b"\xaa" * 65536)

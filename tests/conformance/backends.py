@@ -70,7 +70,7 @@ def problems(case: Case, back_end: str, folder: Path) -> list[str]:
 
 
 def comparable(case: Case) -> bool:
-    """Whether wasmtime's own WASI can be given what the case needs. It waits for ever in the open of a FIFO."""
+    """Whether wasmtime's own WASI can be given what the case needs. It waits forever when it opens a FIFO."""
     return not (case.memory or case.limits or case.other or FIFO in case.tree.values())
 
 
@@ -160,7 +160,7 @@ def fill_memory(fs: MemoryFS, tree: Tree) -> None:
         if node is None:
             fs.mkdir(path)
         elif isinstance(node, Link) and node.startswith("/"):
-            fs.root.create_link(path, node)  # MemoryFS.symlink makes no link that nobody may follow
+            fs.root.create_link(path, node)  # MemoryFS.symlink refuses links that no guest may follow
         elif isinstance(node, Link):
             fs.symlink(node, path)
         else:

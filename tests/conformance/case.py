@@ -1,4 +1,4 @@
-"""One row of the table: what a guest does in a tree of files, what it is to get, and how that is told to users.
+"""One row of the table: what a guest does in a tree of files, what it must get, and how docs/errnos.md describes it.
 
 Rules of this file: data only. A tree is path -> bytes of a file, None for a directory, `Link` or `FIFO`, so that any
 back end can make it; directories on the way need no entry of their own.
@@ -30,7 +30,7 @@ class Link(str):
 
 
 class Special(Enum):
-    """What is no file, directory or link."""
+    """Neither a file, nor a directory, nor a link."""
 
     FIFO = "a FIFO"
     GONE = "what was there is no more: in `Case.after` only"
@@ -57,7 +57,7 @@ TREE: Tree = {
 
 @dataclass(frozen=True)
 class Case:
-    """What `function` answers `when`.
+    """What `function` returns `when`.
 
     `after` is what is different in the tree then; nothing, if nothing is said. `read_only` is about the mount, `other`
     mounts a second, empty file system as descriptor 4. `limits` are the config's, `memory` are arguments of the
@@ -104,7 +104,7 @@ def case(
     function: Callable[..., Step], when: str, *steps: Step, errno: Errno | None = None, **rest: Unpack[Details]
 ) -> Case:
     """A case. It is about `errno`, with which then every call of the function fails that is not said to give something;
-    without, about what the last call of the function answers."""
+    without, about what the last call of the function returns."""
     name = function.__name__
     if errno is None:
         errno = [step.errno for step in steps if step.function == name][-1]

@@ -182,7 +182,7 @@ CASES = [
     case(path_open, "the file system has no room for another name", path_open("new", CREAT),
          tree={"f": b""}, memory={"max_entries": 1}, only=MEMORY, why=LIMITED,
          errno=Errno.NOSPC),
-    # -- what is no file
+    # -- other than regular files
     case(path_open, "a FIFO has no position", opened("p", flags=Fdflags.NONBLOCK),
          fd_fdstat_get(4).gives({"fs_filetype": Filetype.UNKNOWN}), fd_write(4, b"through").gives(7),
          fd_read(4, 9).gives(b"through"), tree={"p": FIFO}, only=HOST, why=NO_FIFO),

@@ -99,7 +99,7 @@ class Step(NamedTuple):
         return self._replace(value=value)
 
     def fails(self, errno: Errno) -> Step:
-        """It answers `errno` and writes nothing."""
+        """It returns `errno` and writes nothing."""
         return self._replace(errno=errno, value=None)
 
 
@@ -191,12 +191,12 @@ def fd_write(fd: Fd, *pieces: bytes) -> Step:
 
 
 def without(right: Rights, fd: int = 4) -> Step:
-    """`fd_fdstat_set_rights` that gives `right` up for a file opened to be read and written."""
+    """`fd_fdstat_set_rights` that drops `right` for a file opened to be read and written."""
     return fd_fdstat_set_rights(fd, FOR_FILES & ~right, 0).gives(0)
 
 
 def folder_without(right: Rights, fd: int = 4) -> Step:
-    """`fd_fdstat_set_rights` that gives `right` up for a directory."""
+    """`fd_fdstat_set_rights` that drops `right` for a directory."""
     return fd_fdstat_set_rights(fd, FOR_FOLDERS & ~right, ALL).gives(0)
 
 
@@ -254,12 +254,12 @@ def path_open(
 
 
 def opened(path: Path, oflags: int = 0, *, fd: int = 4, at: int = TOP, flags: int = 0, rights: int = ALL) -> Step:
-    """`path_open` that gives the descriptor `fd`."""
+    """`path_open` that returns the descriptor `fd`."""
     return path_open(path, oflags, fd=at, flags=flags, rights=rights).gives(fd)
 
 
 def opened_directory(path: Path, *, fd: int = 4, at: int = TOP, rights: int = FOLDER) -> Step:
-    """`path_open` of a directory that gives the descriptor `fd`."""
+    """`path_open` of a directory that returns the descriptor `fd`."""
     return opened(path, Oflags.DIRECTORY, fd=fd, at=at, rights=rights)
 
 

@@ -1,4 +1,4 @@
-"""Every row of the table on every back end, and that the table is complete, told to users, and able to fail."""
+"""Every row of the table on every back end; and that the table is complete, is in the docs, and can fail."""
 
 from __future__ import annotations
 

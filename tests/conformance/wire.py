@@ -1,4 +1,4 @@
-"""Between a `Step` and the bytes that tests/guests/calls.c takes and answers, and whether they are as expected.
+"""Between a `Step` and the bytes that tests/guests/calls.c reads and writes, and whether they are as expected.
 
 Rules of this file: everything that a call is to find or to fill lies in one image, each piece between sentinels. Of
 what comes back every byte of the image is compared, so a result that is a byte too long, or in the wrong place, is
@@ -27,7 +27,7 @@ _SLOT = 0x534C4F54 << 32
 
 
 class Report(NamedTuple):
-    """What the guest tells of one call: its errno, and the runs of bytes that changed, by offset in the image."""
+    """What the guest reports of one call: its errno, and the runs of bytes that changed, by offset in the image."""
 
     errno: int
     changes: dict[int, bytes]
@@ -150,7 +150,7 @@ def _listing(entries: Entries, found: bytes) -> bytes:
 
 
 def reports(output: bytes) -> Iterator[Report]:
-    """What the guest told, call by call."""
+    """What the guest reported, call by call."""
     at = 0
 
     def take() -> int:

@@ -1,7 +1,7 @@
 """The differences from wasmtime's own WASI that are meant, each with its reason.
 
 Rules of this file: an entry names the function, the errnos of both sides, and what the call must be like for it to be
-accepted; the reason says who is on our side: the specification, POSIX, or Linux' own system calls. `Accepted.fits` is
+accepted; the reason says what is on our side: the specification, POSIX, or Linux' own system calls. `Accepted.fits` is
 as narrow as can be said of one call. An entry that no script needs any more is to be removed.
 """
 

@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
 
 
 def race(root: Path, strategy: resolve.Strategy, seconds: float, seed: int = 1) -> Outcome:
-    """Let the guest try for so many seconds with this way of resolving paths."""
+    """Let the guest try for `seconds` seconds with this way of resolving paths."""
     base, outside = root / "base", root / "outside"
     (base / "dir").mkdir(parents=True)
     (base / "file").write_text("inside")

@@ -1,6 +1,6 @@
 """A process that swaps what a guest's paths name as fast as it can; it prints how often.
 
-Run as a script by `tests.escape`, in the folder that holds `base` and `outside`, for so many seconds: one of the ways
+Run as a script by `tests.escape`, in the folder that holds `base` and `outside`, for some seconds: one of the ways
 to swap per process. What the guest has destroyed in between is made anew.
 """
 

@@ -1,4 +1,4 @@
-"""The race in short, and the proof that it would tell: a resolver that just opens the path is caught at once."""
+"""A short race, and the proof that it can fail: a resolver that just opens the path is caught at once."""
 
 from __future__ import annotations
 

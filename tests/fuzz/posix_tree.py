@@ -111,7 +111,7 @@ class Tree:
         return folder
 
     def tree(self) -> Mapping[str, case.Node]:
-        """The tree as `tests.conformance.backends` tells it."""
+        """The tree as `tests.conformance.backends` reports it."""
         found: dict[str, case.Node] = {}
 
         def add(folder: Folder, prefix: str) -> None:

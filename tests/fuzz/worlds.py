@@ -43,7 +43,7 @@ class Broken(AssertionError):
 
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
-    """A host folder with something in it, and something beside it that nobody may change."""
+    """A host folder with files, and files beside it that no call may change."""
     with scratch() as made:
         (made / "base" / "folder").mkdir(parents=True)
         (made / "base" / "file").write_bytes(b"content")

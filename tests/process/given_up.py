@@ -1,7 +1,7 @@
-"""python given_up.py preload|first ROOT TOOL FILES SERVER: a server that gives up its rights, and then runs guests.
+"""python given_up.py preload|first ROOT TOOL FILES SERVER: a server that drops its privileges, and then runs guests.
 
 It brings in what it needs by `wasihost.preload()`, or only by a first run; as root it moves to ROOT, an almost empty
-root, and becomes nobody. Then it runs guests in every way there is, and prints what each came to, and a line `imports:`
+root, and becomes the user nobody. Then it runs guests in every way, and prints the result of each and a line `imports:`
 with every module that was looked for meanwhile. `test_preload` runs it.
 """
 
@@ -62,7 +62,7 @@ def pipe(data: bytes) -> Any:
 
 
 def listening() -> str:
-    """A server answers one client."""
+    """A server serves one client."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = wasihost.ModuleConfig().with_listener("main", listener)
         guest = threading.Thread(

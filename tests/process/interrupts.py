@@ -56,7 +56,7 @@ BODIES = {
 
 
 def guest(body: str, start: bool = False) -> Module:
-    """A command that does it; in its start section, if asked."""
+    """A command that does it, in its start section if wanted."""
     entry = '(func $s (export "_start")' if not start else '(start $s) (func (export "_start")) (func $s'
     return Module(f"(module {_IMPORTS} {entry} {body}))")
 

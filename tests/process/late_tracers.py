@@ -29,7 +29,7 @@ _HOST = os.path.dirname(wasihost.__file__)
 
 def anywhere(code: CodeType) -> bool:
     """What lies between a guest and the embedder."""
-    if code.co_filename.endswith("tracing.py"):  # setting a tracer is no part of the run
+    if code.co_filename.endswith("tracing.py"):  # setting a tracer is not part of the run
         return False
     return code.co_filename.startswith((_HOST, "<trampoline of")) or code.co_name == "host"
 

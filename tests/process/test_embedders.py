@@ -228,7 +228,7 @@ print(ends, end(TRAP))
 
 
 def test_threading_may_have_been_imported_by_another_thread_than_the_main_one() -> None:
-    """Up to 3.12 that one is the main thread to it, which Python's signal handlers know better."""
+    """Up to 3.12 it takes that thread for the main thread; Python's signal handlers know the right one."""
     code = """
 import _thread, signal
 assert "threading" not in sys.modules

@@ -1,4 +1,4 @@
-"""Handlers of the signals that traps are made of, whoever sets them and when: a trap is a trap."""
+"""Handlers of the signals that traps use, whatever sets them and when: a trap is still a trap."""
 
 from __future__ import annotations
 

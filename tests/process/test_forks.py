@@ -190,7 +190,7 @@ LARGE = status(1, 400)
 def test_a_fork_waits_for_a_compilation_of_another_thread_but_not_for_ever(
     longest: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The engine has a lock for all compiled code of the process, which the child would find locked for ever."""
+    """The engine has a lock for all compiled code of the process, which would be locked forever in the child."""
     monkeypatch.setattr(forking, "_LONGEST_CALL", longest)
     begun, over = threading.Event(), threading.Event()
 
@@ -302,7 +302,7 @@ def test_threads_load_one_file_once_and_keep_their_deadlines() -> None:
         assert run(other, fs=fs, timeout=30).returncode == 0  # the tree is not locked
         begun = time.monotonic()
         with pytest.raises(TimeoutExpired):
-            run(slow, ModuleConfig().with_mount("/", fs), timeout=0.1)  # nor is who waits for the file itself
+            run(slow, ModuleConfig().with_mount("/", fs), timeout=0.1)  # nor is a thread that waits for the file itself
         assert time.monotonic() - begun < 5
     finally:
         go.set()

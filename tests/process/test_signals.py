@@ -56,7 +56,7 @@ def later(number: int, seconds: float = 0.1) -> threading.Timer:
 
 
 def calling(host: Callable[[], int], then: str = "") -> None:
-    """Run a guest that calls `host` until it answers 0, and does something `then`."""
+    """Run a guest that calls `host` until it returns 0, and does something `then`."""
     imports = Imports("env")
     imports.function(name="host")(host)
     run(CALLS.format(then=then), imports=imports, timeout=20)
@@ -230,7 +230,7 @@ def test_a_handler_may_run_a_guest_and_be_interrupted_itself() -> None:
 
 
 def test_an_instance_of_another_thread_is_interrupted_in_the_main_thread() -> None:
-    """Made where no signal has a say, without a timeout: at its next call to the host."""
+    """Made in a thread that signals do not interrupt, without a timeout: ended at its next call of the host."""
     imports, made = Imports("env"), []
     imports.function(name="host")(_one)
     thread = threading.Thread(target=lambda: made.append(instantiate(CALLS.format(then=""), imports=imports)))

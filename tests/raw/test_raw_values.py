@@ -28,7 +28,7 @@ def test_an_unknown_value_is_inval_before_the_handler_runs(raw: Raw, name: str, 
     numbers = arguments(raw, name)
     for position, parameter in positions(name):
         if isinstance(parameter, Fd):
-            numbers[position] = 99  # a handler would answer BADF
+            numbers[position] = 99  # a handler would return BADF
     numbers[at] = bad
     raw.expect(name, *numbers, errno=INVAL)
 
@@ -148,7 +148,7 @@ def test_proc_exit_keeps_its_code(code: int) -> None:
 
 
 def test_a_signal_does_what_the_spec_says() -> None:
-    """What it says of each stands beside its name in the official file; by number."""
+    """The meaning of each, by number, from beside its name in the official file."""
     state = State(lambda: bytearray(8))
     ignored, stops = {13, 16, 17, 22, 27}, {18, 19, 20, 21}
     for sig in range(31):

@@ -1,6 +1,6 @@
 """The calls that would change something in a read-only mount, and some that would not, on paths of every kind.
 
-Rules of this file: data, and no word of who makes the calls: `linux` makes them on a real mount, the test on ours.
+Rules of this file: data, and nothing of how the calls are made: `linux` makes them on a real mount, the test on ours.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Opening(NamedTuple):
 
 def openings() -> Iterator[Opening]:
     """All of them, but `excl` without `creat`, which POSIX leaves open, and `creat` with `directory`, for which kernels
-    have different answers."""
+    have different results."""
     for access, oflags, follow in itertools.product(ACCESS, range(16), (True, False)):
         if oflags & (CREAT | DIRECTORY) != CREAT | DIRECTORY and oflags & (CREAT | EXCL) != EXCL:
             yield Opening(access, oflags, follow)

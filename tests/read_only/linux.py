@@ -1,6 +1,6 @@
-"""What Linux says to the calls on a tmpfs that is mounted read-only.
+"""The results of the calls on Linux, on a tmpfs that is mounted read-only.
 
-`python -m tests.read_only.linux` writes the table. A mount needs a namespace of its own, so the module starts itself
+`python -m tests.read_only.linux` writes the table. A mount needs a separate namespace, so the module starts itself
 again in one: as root, or as root of a user namespace.
 """
 

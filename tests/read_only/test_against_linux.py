@@ -49,7 +49,7 @@ def memory() -> MemoryFS:
     for path, content in LINKS.items():
         fs.symlink(content, path)
     for path, content in ESCAPES.items():
-        fs.root.create_link(path, content)  # MemoryFS.symlink makes no link that nobody may follow
+        fs.root.create_link(path, content)  # MemoryFS.symlink refuses links that no guest may follow
     return fs
 
 

@@ -1,4 +1,4 @@
-"""python -m tests.storms [NAME ...] [--seconds 60] [--seed N]: each storm in a process of its own, by turns."""
+"""python -m tests.storms [NAME ...] [--seconds 60] [--seed N]: each storm in a separate process, in turn."""
 
 from __future__ import annotations
 

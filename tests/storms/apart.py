@@ -1,4 +1,4 @@
-"""A storm in a process of its own, so that a crash or a hang is a result: apart.py NAME SECONDS SEED."""
+"""A storm in a separate process, so that a crash or a hang is a result: apart.py NAME SECONDS SEED."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ async def endless(_size: int) -> bytes:
 
 
 def kinds(chance: random.Random) -> tuple[Any, dict[str, Any]]:
-    """A guest that does not end by itself, in one of many waits; or one that is being compiled."""
+    """A guest that never ends, in one of many waits; or one that is being compiled."""
     tool = build_c("tool")
     guests: list[tuple[Any, dict[str, Any]]] = [
         (SPIN, {}),

@@ -24,7 +24,7 @@ from tests.support.guests import build_c
 
 
 def ways(folder: str) -> dict[str, Callable[[], int | None]]:
-    """Runs that open things. Each is right without the limit: it gives 0 or None."""
+    """Runs that open descriptors. Each succeeds without the limit: it returns 0 or None."""
     tool, files = build_c("tool"), build_c("files")
     quiet: dict[str, Any] = {"stdout": wasihost.DEVNULL, "stderr": wasihost.DEVNULL}
 
@@ -63,7 +63,7 @@ def ways(folder: str) -> dict[str, Callable[[], int | None]]:
 
 @contextlib.contextmanager
 def room_for(more: int) -> Iterator[None]:
-    """The process may open so many more than it has."""
+    """The process may open that many more descriptors than it has."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
     held: list[int] = []
@@ -83,7 +83,7 @@ def room_for(more: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def taken(chance: random.Random) -> Iterator[None]:
-    """Somebody else takes what is left, and gives it back, all the time."""
+    """Another thread takes all free descriptors and closes them again, all the time."""
     stop = threading.Event()
 
     def take() -> None:
@@ -119,7 +119,7 @@ def attempt(way: Callable[[], int | None]) -> str | None:
 
 
 def storm(seconds: float, chance: random.Random) -> str:
-    """Every way with every limit, then with another thread that takes and gives."""
+    """Every way with every limit, then with another thread that opens and closes."""
     with tempfile.TemporaryDirectory() as folder:
         all_ways = ways(folder)
         for name, way in all_ways.items():

@@ -30,7 +30,7 @@ def possible() -> bool:
 
 
 def storm(seconds: float, chance: random.Random) -> str:
-    """In a namespace of its own."""
+    """In a separate mount namespace."""
     with tempfile.TemporaryDirectory() as folder:
         inner = [sys.executable, "-c", INSIDE, folder, str(seconds), str(chance.randrange(1 << 30))]
         env = {**os.environ, "WASIHOST_CACHE_DIR": os.path.join(folder, "cache")}

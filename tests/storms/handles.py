@@ -28,7 +28,7 @@ class Ring(BaseException):
 
 
 def ways(chance: random.Random) -> dict[str, Callable[[], object]]:
-    """Each ends by itself, within a second."""
+    """Each ends within a second."""
     tool, numbers = build_c("tool"), itertools.count(chance.randrange(10**9) * 100)
     shared = wasihost.Module(status(3))
 

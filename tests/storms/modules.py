@@ -1,4 +1,4 @@
-"""Modules that storms make: each new to every cache, and as slow to compile as is asked for."""
+"""Modules that storms make: each is in no cache, and takes as long to compile as a storm wants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many processes that start at once and want the same module, which nobody has compiled yet: all get it, and it is
+"""Many processes that start at once and want the same module, which is not compiled yet: all get it, and it is
 compiled about once."""
 
 from __future__ import annotations

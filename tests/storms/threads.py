@@ -1,4 +1,4 @@
-"""Runs of all kinds in eight threads: every end reaches the one who started the guest, and nothing is left behind."""
+"""Runs of all kinds in eight threads: every end reaches the caller that started the guest, and nothing is left."""
 
 from __future__ import annotations
 

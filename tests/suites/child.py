@@ -1,4 +1,4 @@
-"""The process that runs one test program on one host: `python -m tests.suites.child`, told what to do by a JSON object
+"""The process that runs one test program on one host: `python -m tests.suites.child`, which gets a JSON object
 as its argument.
 
 Standard streams are the program's own, and so is the exit status. What else ends it, such as a trap, is one line on

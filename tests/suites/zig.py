@@ -1,6 +1,6 @@
 """Zig's own tests of files and processes in its standard library.
 
-Rules: they are run as Zig's build system runs tests: with `--listen=-`, each test asked for by its number in messages
+Rules: they are run as Zig's build system runs tests: with `--listen=-`, each test requested by its number in messages
 on standard input, each verdict a message on standard output. The messages are `std.zig.Client` and `std.zig.Server`.
 """
 

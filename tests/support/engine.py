@@ -52,7 +52,7 @@ def unexpected(_host: Host, *_numbers: int) -> int:
 
 
 def telling(number: int) -> Callable[..., int]:
-    """An `args_sizes_get` that tells the guest a number."""
+    """An `args_sizes_get` that passes the guest a number."""
 
     def args_sizes_get(host: Host, at: int, _size_at: int) -> int:
         host.put(at, number)

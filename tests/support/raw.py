@@ -158,7 +158,7 @@ class Raw:
         inheriting: int = (1 << 30) - 1,
         flags: int = 0,
     ) -> int:
-        """`path_open` that has to succeed: the new descriptor. By default with all rights that can be asked for."""
+        """`path_open` that has to succeed: the new descriptor. By default with all rights that can be requested."""
         result = self.new(4)
         if rights is None:
             every = abi()["types"]["rights"]["flags"]

@@ -46,7 +46,7 @@ def wasmtime(version: str) -> Path:
 
 
 def python(code: str, *, site: Path | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run code in a Python of its own, with `site` before what is installed."""
+    """Run code in a separate Python process, with `site` before the installed packages."""
     env = dict(os.environ)
     if site:
         env["PYTHONPATH"] = os.pathsep.join([str(site), *filter(None, [env.get("PYTHONPATH")])])

@@ -1,6 +1,6 @@
 """The public wasi-testsuite on this host: `make testsuite SUITE=DIR`, or `python -m tests.testsuite DIR`.
 
-Rules of this folder: nothing of the suite is kept here. Each test runs in a process of its own, with a fresh copy of
+Rules of this folder: nothing of the suite is kept here. Each test runs in a separate process, with a fresh copy of
 its folder and a time limit, so that one that hangs or crashes is one failure and no more.
 """
 

@@ -1,4 +1,4 @@
-"""What the suite says of its tests: which modules there are, what each is given and what it has to answer.
+"""What the suite says of its tests: which modules there are, what each is given and what it must return.
 
 Every folder with a `manifest.json` holds tests for one version of WASI, each a module and perhaps a `.json` of its own
 beside it, in one of two styles: an object of fields, or a list of operations.

@@ -1,4 +1,4 @@
-"""The process that runs one test: `python -m tests.testsuite.child`, told what to do by a JSON object as its argument.
+"""The process that runs one test: `python -m tests.testsuite.child`, which gets a JSON object as its argument.
 
 Standard streams are the guest's own, as they are for the command. How the run ended goes to the file `report`: the exit
 status, or what was raised, in one line. No such file means that this process died.

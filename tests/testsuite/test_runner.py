@@ -1,4 +1,4 @@
-"""The runner of the public suite, on a suite of our own: what passes, what fails and how that is told."""
+"""The runner of the public suite, on a suite of our own: what passes, what fails and how that is reported."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def serving(module: Module, config: ModuleConfig, *args: str) -> Iterator[Future
 
 
 def talk(address: tuple[str, int], clients: int, rounds: int) -> None:
-    """So many clients at once, each with bytes of its own: all of them say something before any of them listens."""
+    """`clients` clients at once, each with other bytes: all of them send before any of them receives."""
     sockets = [socket.create_connection(address, timeout=30) for _ in range(clients)]
     for nth in range(rounds):
         said = [Random(nth * clients + number).randbytes(PIECE) for number in range(clients)]
@@ -60,7 +60,7 @@ def receive(one: socket.socket, size: int) -> bytes:
 
 
 def check_asked(module: Module, folder: Path) -> None:
-    """The guest asks over a socket of its own, which comes after a directory, and has to ask again."""
+    """The guest makes a request over a socket that was passed to it, after a directory, and has to make it again."""
     ours, theirs = socket.socketpair()
     config = ModuleConfig().with_host_directory_preopen("/box", folder).with_socket("peer", theirs)
     with ours, theirs, serving(module, config, "ask") as done:

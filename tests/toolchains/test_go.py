@@ -1,4 +1,4 @@
-"""A guest of Go's: its runtime has threads of its own, and waits for all of them in one call."""
+"""A guest in Go: its runtime schedules goroutines itself, and waits for all of them in one call."""
 
 from __future__ import annotations
 
