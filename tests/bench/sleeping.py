@@ -30,7 +30,7 @@ Sleeps = dict[str, dict[str, list[float]]]
 
 
 def measure(commands: dict[str, list[str]], cases: list[str], rounds: int) -> Sleeps:
-    """So many processes of each column that sleeps."""
+    """Run `rounds` processes of each column that sleeps."""
     sleeps: Sleeps = {column: {case: [] for case in cases} for column in COLUMNS if column in commands}
     for _ in range(rounds if cases else 0):
         for column, found in sleeps.items():

@@ -44,7 +44,7 @@ Rates = dict[str, dict[str, float]]
 
 
 def measure(python: str, cases: list[str], rounds: int, quick: bool = False) -> Rates:
-    """So many processes of each server that a case needs, run by the interpreter `python`."""
+    """Run `rounds` processes of each server that a case needs, with the interpreter `python`."""
     rates: Rates = {column: {} for column in COLUMNS}
     ways = [way for way in WAYS if any(case.endswith(way) for case in cases)]
     size, turns = (MIB, 20) if quick else (192 * MIB, 2000)

@@ -46,7 +46,7 @@ class Kind:
         raise NotImplementedError
 
     def pack(self, value: Any, heap: Heap) -> bytes:
-        """Its bytes; what they point at goes to the heap."""
+        """The bytes of a value; data that they point at goes to the heap."""
         raise NotImplementedError
 
     def plain(self, value: Any) -> Any:

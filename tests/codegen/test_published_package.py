@@ -245,7 +245,7 @@ def test_signatures_are_those_of_wasi_libc() -> None:
 
 
 def test_a_case_of_another_package_is_refused() -> None:
-    """They look alike, and a union that does not know its case would write nothing of it."""
+    """The cases look alike, and a union that does not know its case would write no payload."""
     new, old = (PACKAGES[preview] for preview in ("preview1", "preview0"))
     memory = bytearray(b"?" * 16)
     guest = old.Guest(lambda: memory, lambda _error: 0)

@@ -95,11 +95,11 @@ class Step(NamedTuple):
     value: Value | None = None
 
     def gives(self, value: Value) -> Step:
-        """It succeeds with this result."""
+        """The call succeeds with this result."""
         return self._replace(value=value)
 
     def fails(self, errno: Errno) -> Step:
-        """It returns `errno` and writes nothing."""
+        """The call returns `errno` and writes nothing."""
         return self._replace(errno=errno, value=None)
 
 

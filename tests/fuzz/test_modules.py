@@ -1,4 +1,4 @@
-"""That a module which ends the process, or lets another exception out, is noticed; what the random ones are like."""
+"""The checks notice a module that ends the process or raises an unexpected exception; and what random modules contain."""
 
 from __future__ import annotations
 

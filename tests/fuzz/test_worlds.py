@@ -1,4 +1,4 @@
-"""That what a call must not do is noticed: each of these breaks one promise of `tests.fuzz.worlds`."""
+"""The checks notice what a call must not do: each of these breaks one promise of `tests.fuzz.worlds`."""
 
 from __future__ import annotations
 

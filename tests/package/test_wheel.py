@@ -132,7 +132,7 @@ def run(python: Path, *args: str, cwd: Path) -> subprocess.CompletedProcess[str]
 
 
 def mypy(python: Path, *files: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """That of the tests, with what the user has installed."""
+    """Run mypy of the tests' environment with the packages that the user has installed."""
     cache = python.parents[1] / "mypy"
     command = ["-m", "mypy", "--strict", "--python-executable", str(python), "--cache-dir", str(cache), *files]
     return run(Path(sys.executable), *command, cwd=cwd)

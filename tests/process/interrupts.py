@@ -158,7 +158,7 @@ def handled(number: int, handler: Callable[[int, FrameType | None], object]) -> 
 
 
 def storm(runs: int, seed: int = 1) -> dict[str, int]:
-    """So many interrupted runs: how many there were of each kind. AssertionError with what was wrong."""
+    """Make `runs` interrupted runs. Returns the number of each kind; raises AssertionError with what was wrong."""
     wrong: list[str] = []
     done: dict[str, int] = collections.Counter()
     before = sys.unraisablehook

@@ -75,7 +75,7 @@ print(ends, eventlet.tpool.execute(end, SPIN, timeout=0.1))
 
 
 def test_a_second_greenlet_does_not_enter_while_the_first_waits_in_its_guest() -> None:
-    """Its guest would end before the one that was entered later: the engine must not see that."""
+    """The first greenlet's guest would end before the one that was entered later: the engine must not see that."""
     code = """
 import greenlet, wasihost
 ends = []

@@ -247,7 +247,7 @@ def _one() -> int:
 
 
 def test_asyncio_is_told_once() -> None:
-    """Its handlers do nothing; what counts is what comes out of the wakeup descriptor."""
+    """asyncio's handlers do nothing; what counts is what comes out of the wakeup descriptor."""
     came: list[int] = []
 
     async def main() -> None:

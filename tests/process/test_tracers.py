@@ -44,7 +44,7 @@ def test_a_tracer_that_raises_at_the_entry_from_the_guest(tool: str, event: str)
 
 @pytest.mark.parametrize(("tool", "event"), [("settrace", "return"), ("settrace", "line"), ("setprofile", "call")])
 def test_a_tracer_that_raises_anywhere_in_a_run(tool: str, event: str) -> None:
-    """It stands for a signal handler, too."""
+    """The tracer raises as a signal handler may."""
     tracers(tool, event, "--where", "run", "--most", "2000", "--step", "7")
 
 

@@ -52,7 +52,7 @@ def stream(address: tuple[str, int], size: int) -> None:
 
 
 def receive(one: socket.socket, size: int) -> bytes:
-    """So many bytes; less if the other end has none."""
+    """Receive `size` bytes; fewer if the other end closes."""
     got = bytearray()
     while len(got) < size and (piece := one.recv(size - len(got))):
         got += piece
