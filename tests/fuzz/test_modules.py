@@ -1,4 +1,4 @@
-"""The checks notice a module that ends the process or raises an unexpected exception; and what random modules contain."""
+"""The checks notice a module that ends the process or raises an unexpected exception; what random modules contain."""
 
 from __future__ import annotations
 
