@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from wasihost.embedding.run import CompletedProcess, run
     from wasihost.embedding.run_async import run_async
     from wasihost.embedding.start import start
-    from wasihost.engines.wasmtime.compiling import Compilation
+    from wasihost.engines.values import Compilation
     from wasihost.guest.instance import Instance
     from wasihost.guest.module import Module
     from wasihost.guest.options import DEVNULL, PIPE, STDOUT, Options
@@ -152,7 +152,7 @@ __all__ = [
 # Imported on first use, so that the command starts without them.
 _ON_FIRST_USE = {
     "Changes": "vfs.changes",
-    "Compilation": "engines.wasmtime.compiling",
+    "Compilation": "engines.values",
     "CompletedProcess": "embedding.run",
     "DEVNULL": "guest.options",
     "Feature": "config.features",

@@ -46,7 +46,7 @@ from wasihost.memory import FAULT, Memory
 if TYPE_CHECKING:
     from wasi_preview1.guest import Guest, Stub
 
-    from wasihost.engines.wasmtime.module import Item
+    from wasihost.engines.values import Item
     from wasihost.waiting.cancel_scope import CancelScope
 
 F = TypeVar("F", bound=Callable[..., Any])

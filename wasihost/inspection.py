@@ -100,9 +100,9 @@ def inspect(code: bytes, name: str, features: str = "") -> Report:
     `canonical_features` returns them.
     """
     if not code.startswith(b"\0asm"):
-        from wasihost.engines.wasmtime.module import assemble
+        from wasihost.engines import default_engine
 
-        code = assemble(code, name)
+        code = default_engine().assemble(code, name)
     if is_component(code):
         component = read_component(code)
         return Report(name, "a component (WASI preview2)", _outside(component, name), [], {}, None, [], {}, [],
@@ -221,11 +221,10 @@ def _problems(found: Sections) -> tuple[list[str], list[str]]:
 
 def _refused(code: bytes, features: str) -> list[str]:
     """What the engine has against the module."""
-    from wasihost.engines.wasmtime.compiling import validate
-    from wasihost.engines.wasmtime.engine import CompileMode, engine
+    from wasihost.engines import default_engine
 
     try:
-        validate(code, "", engine(CompileMode(features=features)))
+        default_engine().check_module(code, "", features)
     except ModuleError as error:
         return [str(error).removeprefix(": ")]
     return []

@@ -10,7 +10,7 @@ from wasihost.errors import AllocationFailed, BadPointer, BadText
 
 if TYPE_CHECKING:
     from wasihost.engines.allocator import Allocator
-    from wasihost.engines.wasmtime.module import Item
+    from wasihost.engines.values import Item
 
 FAULT: Final = "guest fault"
 

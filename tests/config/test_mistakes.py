@@ -84,7 +84,7 @@ def nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     def compiled(*_: object, **__: object) -> None:
         raise AssertionError("compiled before the mistake was seen")
 
-    monkeypatch.setattr("wasihost.engines.wasmtime.module.load", compiled)
+    monkeypatch.setattr("wasihost.engines.wasmtime.load", compiled)
 
 
 def refused(attempt: Callable[[], object], words: str) -> None:

@@ -25,7 +25,7 @@ from tests.conformance.wire import Image, Report, reports
 from tests.sandbox.trees import STRATEGIES
 from tests.support.guests import build_c
 from wasihost import MemoryFS, ModuleConfig, State
-from wasihost.engines.wasmtime.module import CompiledModule, load
+from wasihost.engines.wasmtime.module import WasmtimeModule, load
 from wasihost.engines.wasmtime.run import execute
 from wasihost.sandbox import resolve
 from wasihost.vfs import nodes
@@ -88,7 +88,7 @@ def _config(case: Case, source: MemoryFS | Path) -> ModuleConfig:
 
 
 @functools.cache
-def _module() -> CompiledModule:
+def _module() -> WasmtimeModule:
     return load(build_c("calls"))
 
 

@@ -30,7 +30,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     labels: list[str] = []
     compile_wasm = module.compile_wasm
 
-    def counted(code: bytes, label: str = "guest", *others: Any) -> module.CompiledModule:
+    def counted(code: bytes, label: str = "guest", *others: Any) -> module.WasmtimeModule:
         labels.append(label)
         return compile_wasm(code, label, *others)
 

@@ -12,8 +12,9 @@ import wasihost
 from tests.support.wheels import python
 from wasihost import ConfigError, ModuleError
 from wasihost.config.features import NEEDS, SETS, chosen, switched
+from wasihost.engines.values import CompileMode
 from wasihost.engines.wasmtime import features as of_engine
-from wasihost.engines.wasmtime.engine import PLAIN, CompileMode, engine, feature_setter
+from wasihost.engines.wasmtime.engine import PLAIN, engine, feature_setter
 from wasihost.engines.wasmtime.ffi import has
 from wasihost.engines.wasmtime.library import load
 
@@ -192,7 +193,8 @@ def test_two_of_them(one: str, other: str) -> None:
 
 EVERY = """
 import itertools, sys
-from wasihost.engines.wasmtime.engine import CompileMode, new_config
+from wasihost.engines.values import CompileMode
+from wasihost.engines.wasmtime.engine import new_config
 from wasihost.engines.wasmtime.features import NEEDS, _PROBES, _accepts, canonical
 from wasihost.engines.wasmtime.ffi import c
 from wasihost.errors import ConfigError

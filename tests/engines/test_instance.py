@@ -15,10 +15,10 @@ import pytest
 
 from tests.support.engine import Host
 from tests.support.timing import few_tries, in_time
+from wasihost.engines.values import CompileMode, EngineLimits
 from wasihost.engines.wasmtime import module
-from wasihost.engines.wasmtime.engine import CompileMode
 from wasihost.engines.wasmtime.epoch import epoch_thread
-from wasihost.engines.wasmtime.instance import EngineInstance, EngineLimits
+from wasihost.engines.wasmtime.instance import WasmtimeInstance
 from wasihost.errors import LimitExceeded, LinkError, TimeoutExpired, TrapError
 from wasihost.waiting.cancel_scope import CancelScope
 
@@ -43,7 +43,7 @@ class Opened:
     ) -> None:
         self.scope = CancelScope()
         self.host = host or Host(sched_yield=lambda _host: 0)
-        self.instance = EngineInstance(
+        self.instance = WasmtimeInstance(
             module.load(GUEST, mode=mode), self.host, scope=self.scope, limits=limits or EngineLimits()
         )  # fmt: skip
         self.instance.open()
@@ -205,7 +205,7 @@ def test_closing_while_another_thread_calls_is_safe() -> None:
         for _ in range(10):
             opened = Opened(host=Host(sched_yield=lambda _host: 0))
 
-            def call(instance: EngineInstance = opened.instance) -> None:
+            def call(instance: WasmtimeInstance = opened.instance) -> None:
                 with contextlib.suppress(RuntimeError):
                     while True:
                         instance.call("yield")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine import Host, wat
+from wasihost.engines.values import Item
 from wasihost.engines.wasmtime import module
 from wasihost.engines.wasmtime.run import execute
 from wasihost.errors import ModuleError
@@ -51,7 +52,7 @@ def test_module_sources() -> None:
 
 def test_a_module_shows_its_imports_and_exports() -> None:
     guest = module.load(wat("exit"))
-    assert guest.imports[0] == module.Item(
+    assert guest.imports[0] == Item(
         "wasi_snapshot_preview1", "args_sizes_get", "func", ("i32", "i32"), ("i32",)
     )  # fmt: skip
     assert {name: item.kind for name, item in guest.exports.items()} == {"memory": "memory", "_start": "func"}

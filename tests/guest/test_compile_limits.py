@@ -20,6 +20,7 @@ from tests.support.binary import SLOW_TO_COMPILE, command
 from tests.support.guests import build_c, cache_dir
 from tests.support.toolchains import build_go
 from wasihost import LimitExceeded, Module, ModuleConfig, ModuleError, run
+from wasihost.engines.values import Compilation
 from wasihost.engines.wasmtime import compile_process, compiling, loops
 from wasihost.engines.wasmtime.ffi import c
 from wasihost.engines.wasmtime.module import assemble
@@ -152,7 +153,7 @@ FINE = b'(module (memory (export "memory") 1) (func (export "_start")) (func (ex
 
 
 def test_a_module_compiled_in_a_process_runs() -> None:
-    events: list[compiling.Compilation] = []
+    events: list[Compilation] = []
     done = run(FINE, on_compile=events.append, compile_timeout=60, compile_memory="1GiB", cache=False)
     assert done.returncode == 0
     assert len(events) == 2
@@ -192,7 +193,7 @@ def test_a_compilation_has_a_memory() -> None:
 
 
 def test_ctrl_c_ends_the_process_that_compiles() -> None:
-    def interrupt(event: compiling.Compilation) -> None:
+    def interrupt(event: Compilation) -> None:
         if event.seconds is None:
             threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
 

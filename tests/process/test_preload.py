@@ -14,6 +14,7 @@ import pytest
 from tests.support.guests import build_c
 from tests.support.wheels import python
 from wasihost import Module, preload, run
+from wasihost.engines import wasmtime
 from wasihost.guest.preloading import COMMAND
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,6 +70,7 @@ def test_everything_that_functions_import_is_preloaded() -> None:
         name = ".".join(source.relative_to(ROOT).with_suffix("").parts)
         if name not in command and name != "wasihost.__main__":
             wanted.update(late_imports(source))
+    wanted.update(f"{wasmtime.__name__}.{place.partition('.')[0]}" for place in wasmtime._WHERE.values())
     assert {"fcntl", "wasihost.vfs.changes", "wasi_preview0"} <= wanted  # it finds something
     code = f"""
 import sys
@@ -83,7 +85,7 @@ print(*set({sorted(wanted - command - ENGINE)!r}) - sys.modules.keys())
 def test_modules_are_compiled_for_every_way_of_running() -> None:
     code = f"""
 import threading, wasihost
-from wasihost.engines.wasmtime import module as engine
+from wasihost.engines import wasmtime as engine
 module = wasihost.Module({str(build_c("tool"))!r})
 wasihost.preload(module)
 engine.load = None

@@ -150,12 +150,15 @@ def cache() -> None:
 def info() -> None:
     """Print the folder of the cache, the number of modules in it and their size."""
     from wasihost.common.cache_folder import folder
-    from wasihost.engines.wasmtime.cache import LIMIT, entries
+    from wasihost.engines import default_engine
 
-    found = entries()
+    engine = default_engine()
+    found = engine.cache_entries()
     click.echo(f"folder   {folder() or 'none'}")
     click.echo(f"modules  {len(found)}")
-    click.echo(f"size     {sum(size for _, size in found) / (1 << 20):.1f} MiB of at most {LIMIT >> 20} MiB")
+    click.echo(
+        f"size     {sum(size for _, size in found) / (1 << 20):.1f} MiB of at most {engine.CACHE_LIMIT >> 20} MiB"
+    )
 
 
 @cache.command()
@@ -166,16 +169,16 @@ def clear(yes: bool) -> None:
     Asks first if standard input is a terminal.
     """
     from wasihost.common.cache_folder import folder
-    from wasihost.engines.wasmtime.cache import clear as remove
-    from wasihost.engines.wasmtime.cache import entries
+    from wasihost.engines import default_engine
 
-    found = entries()
+    engine = default_engine()
+    found = engine.cache_entries()
     size = sum(size for _, size in found) / (1 << 20)
     place = os.path.dirname(found[0][0]) if found else folder()
     click.echo(f"{_modules(len(found))}, {size:.1f} MiB, in {place or 'no folder'}")
     if found and not yes and sys.stdin is not None and sys.stdin.isatty():
         click.confirm("Remove them?", abort=True)
-    count, freed = remove()
+    count, freed = engine.clear_cache()
     click.echo(f"removed {_modules(count)}, {freed / (1 << 20):.1f} MiB")
 
 

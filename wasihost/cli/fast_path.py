@@ -10,12 +10,8 @@ import os
 
 from wasihost.common import auditing
 from wasihost.config import ModuleConfig
-from wasihost.engines.wasmtime.compiling import OnCompile, bounds_of
-from wasihost.engines.wasmtime.engine import CompileMode
-from wasihost.engines.wasmtime.instance import EngineLimits
-from wasihost.engines.wasmtime.module import load
-from wasihost.engines.wasmtime.run import execute as enter
-from wasihost.engines.wasmtime.stack import granted
+from wasihost.engines import default_engine
+from wasihost.engines.values import CompileBounds, EngineLimits, OnCompile
 from wasihost.errors import ExitError, TimeoutExpired
 from wasihost.host.state import State
 from wasihost.waiting.cancel_scope import after
@@ -37,9 +33,9 @@ def execute(
     limits = config.limits
     name = "guest" if isinstance(module, bytes) else os.path.basename(os.fspath(module))
     auditing.begins(name, config.args, None)
-    interruptible = timeout is not None or limits.fuel is not None
-    mode = CompileMode(timeout is not None, limits.fuel is not None, granted(limits.stack, interruptible), features)
-    compiled = load(module, cache=cache, mode=mode, on_compile=on_compile, bounds=bounds_of(limits))
+    engine = default_engine()
+    mode = engine.compile_mode(timeout is not None, limits.fuel is not None, limits.stack, features)
+    compiled = engine.load(module, cache=cache, mode=mode, on_compile=on_compile, bounds=CompileBounds.of(limits))
     with State(config=config) as state:
         scope = None
         if timeout is not None:
@@ -48,7 +44,8 @@ def execute(
         code, ended = 0, ""
         try:
             try:
-                enter(compiled, state, scope=scope, limits=EngineLimits(limits.memory, limits.fuel), label=name)
+                engine_limits = EngineLimits(limits.memory, limits.fuel)
+                engine.execute(compiled, state, scope=scope, limits=engine_limits, label=name)
             except ExitError as end:
                 code = end.code
             if scope is not None:

@@ -15,7 +15,7 @@ from wasihost.common.names import listed, near, shown
 from wasihost.errors import WasihostError
 
 if TYPE_CHECKING:
-    from wasihost.engines.wasmtime.module import Item
+    from wasihost.engines.values import Item
 
 
 # -- options -----------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import socket
 
     from wasihost.config.mounts import MountOptions
-    from wasihost.engines.wasmtime.compiling import OnCompile
+    from wasihost.engines.values import OnCompile
     from wasihost.imports import Provider
 
 TIMEOUT_STATUS = 124

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wasihost.common.unpatched import threading
 
 if TYPE_CHECKING:
-    from wasihost.engines.wasmtime.compiling import Compilation
+    from wasihost.engines.values import Compilation
 
 DELAY = 1.0
 """Seconds of compiling before the message appears."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from wasihost.config import ModuleConfig, Stdin, Stdout
     from wasihost.config.features import FeatureChoice
-    from wasihost.engines.wasmtime.compiling import OnCompile
+    from wasihost.engines.values import OnCompile
     from wasihost.guest.module import ModuleSource
     from wasihost.guest.options import CommonOptions
     from wasihost.imports import Provider

@@ -1,1 +1,19 @@
-"""Engine adapters, one package each; nothing else in the host knows an engine."""
+"""Engines, one package each, and their contract; nothing else in the host knows an engine.
+
+base        the contract: what an engine asks of a State, what the host asks of an engine
+values      what goes in and out
+allocator   which exports are a guest's own allocator
+wasmtime    the engine in the wasmtime wheel
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wasihost.engines.base import Engine
+
+
+def default_engine() -> "Engine":
+    """The engine that runs guests. Imported when a guest needs it."""
+    from wasihost.engines import wasmtime
+
+    return wasmtime

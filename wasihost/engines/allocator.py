@@ -21,7 +21,7 @@ from wasihost.common.names import listed, near, shown
 from wasihost.errors import AllocationFailed, LinkError
 
 if TYPE_CHECKING:
-    from wasihost.engines.wasmtime.module import Item
+    from wasihost.engines.values import Item
 
 _FREES: Final[Mapping[str, tuple[str, ...]]] = {
     "malloc": ("free",),

@@ -16,7 +16,7 @@ from wasihost.guest.capture import decoded
 from wasihost.imports import Unsigned
 
 if TYPE_CHECKING:
-    from wasihost.engines.wasmtime.module import Item
+    from wasihost.engines.values import Item
     from wasihost.memory import Memory
 
 R = TypeVar("R")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from wasihost.common.names import listed, near, shown
 
 if TYPE_CHECKING:
-    from wasihost.engines.wasmtime.instance import EngineInstance
+    from wasihost.engines.base import EngineInstance
     from wasihost.guest.calling import Argument, R, ResultAs
     from wasihost.guest.instance import Instance
 
@@ -121,18 +121,12 @@ class Globals(Mapping[str, int | float]):
             )
 
     def __getitem__(self, name: str) -> int | float:
-        from wasihost.engines.wasmtime.globals import read
-
         self._check(name)
-        with self._engine.exclusive():
-            return read(*self._engine.global_(name), name)
+        return self._engine.get_global(name)
 
     def __setitem__(self, name: str, value: int | float) -> None:
-        from wasihost.engines.wasmtime.globals import write
-
         self._check(name)
-        with self._engine.exclusive():
-            write(*self._engine.global_(name), name, value)
+        self._engine.set_global(name, value)
 
     def __iter__(self) -> Iterator[str]:
         return (item.name for item in self._engine.module.exports.values() if item.kind == "global")

@@ -18,8 +18,8 @@ from wasihost.imports import Bound, Caller, import_module_name
 if TYPE_CHECKING:
     from wasi_preview1.guest import Stub
 
-    from wasihost.engines.wasmtime.instance import EngineInstance
-    from wasihost.engines.wasmtime.module import Item
+    from wasihost.engines.base import EngineInstance
+    from wasihost.engines.values import Item
     from wasihost.waiting.cancel_scope import CancelScope
 
 _SLOTS = {"i32": "i", "i64": "q", "f32": "f", "f64": "d"}

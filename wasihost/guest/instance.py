@@ -25,9 +25,7 @@ from wasihost.waiting.cancel_scope import after
 
 if TYPE_CHECKING:
     from wasihost.engines.allocator import Allocator
-    from wasihost.engines.base import HostState
-    from wasihost.engines.wasmtime.link_errors import Offered
-    from wasihost.engines.wasmtime.module import CompiledModule
+    from wasihost.engines.base import CompiledModule, HostState, Offered
     from wasihost.guest.calling import Argument, ResultAs
     from wasihost.guest.guest_exports import GuestExports
     from wasihost.imports import Provider
@@ -52,7 +50,8 @@ class Instance:
         timeout: float | None,
         made: Callable[[Instance], None] | None = None,
     ) -> None:
-        from wasihost.engines.wasmtime.instance import EngineInstance, EngineLimits
+        from wasihost.engines import default_engine
+        from wasihost.engines.values import EngineLimits
         from wasihost.stats import Stats
 
         for_runs()
@@ -85,7 +84,7 @@ class Instance:
             if setup.allocator != (None, None):
                 self._find_allocator()  # LinkError if there is no such export
             host, offered = self._host(compiled, setup.imports)
-            self._engine = EngineInstance(
+            self._engine = default_engine().instantiate(
                 compiled, host, start, scope=self._scope, limits=limits, label=module.name, offered=offered
             )
             if made is not None:
@@ -208,10 +207,10 @@ class Instance:
             ConfigError: The guest computes and was not made to be interrupted (with a timeout, or in the main thread).
                 It ends when it next waits.
         """
-        from wasihost.engines.wasmtime.epoch import epoch_thread
+        from wasihost.engines import default_engine
 
         self._scope.cancel(reason, permanently=permanently or for_good)
-        epoch_thread.interrupt()
+        default_engine().interrupt()
         self._engine.check_ended()
 
     def _within(self, timeout: float | None, begun: int | None, call: Callable[..., T], *args: Any) -> T:
@@ -273,9 +272,9 @@ class Instance:
         self._setup.attach_outcome(error, self.stats, self._owner, begun=begun, read_files=read_files)
 
     def _look_again(self) -> None:
-        from wasihost.engines.wasmtime.epoch import epoch_thread
+        from wasihost.engines import default_engine
 
-        epoch_thread.look_again()
+        default_engine().deadline_changed()
 
     def as_imports(self, module: str) -> GuestExports:
         """The exported functions as imports for other guests, which import them from `module`.

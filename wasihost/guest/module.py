@@ -12,9 +12,8 @@ from wasihost.config.limits import DEFAULT_LIMITS, STACK, Limits, changed
 
 if TYPE_CHECKING:
     from wasihost.config.features import FeatureChoice
-    from wasihost.engines.wasmtime.compiling import OnCompile
-    from wasihost.engines.wasmtime.engine import CompileMode
-    from wasihost.engines.wasmtime.module import CompiledModule, Item
+    from wasihost.engines.base import CompiledModule
+    from wasihost.engines.values import CompileMode, Item, OnCompile
 
 
 @runtime_checkable
@@ -126,24 +125,28 @@ class Module:
 
         `features` are as `canonical_features` returns them; None for the module's own.
         """
-        from wasihost.engines.wasmtime.compiling import bounds_of
-        from wasihost.engines.wasmtime.engine import CompileMode
-        from wasihost.engines.wasmtime.module import load
-        from wasihost.engines.wasmtime.stack import granted
+        from wasihost.engines import default_engine
+        from wasihost.engines.values import CompileBounds
 
         if features is None:
             features = self._features
-        mode = CompileMode(interruptible, fuel, granted(stack, interruptible or fuel), features)
+        engine = default_engine()
+        mode = engine.compile_mode(interruptible, fuel, stack, features)
         with self._lock:
             found = self._compiled.get(mode)
             if found is None:
-                serves = CompileMode(True, fuel, granted(stack, True), features)
+                serves = engine.compile_mode(True, fuel, stack, features)
                 found = self._compiled.get(serves)
             if found is None:
                 if any(one._replace(stack=serves.stack) == serves for one in self._compiled):  # which is on disk, then
                     mode = serves
-                found = load(self._source, cache=self._cache, mode=mode, on_compile=on_compile or self._on_compile,
-                             bounds=bounds_of(limits or self._limits))  # fmt: skip
+                found = engine.load(
+                    self._source,
+                    cache=self._cache,
+                    mode=mode,
+                    on_compile=on_compile or self._on_compile,
+                    bounds=CompileBounds.of(limits or self._limits),
+                )
                 self._compiled[mode] = found
             return found
 
@@ -192,9 +195,9 @@ def _unpickled(
 
 def canonical_features(features: FeatureChoice) -> str:
     """What of the choice differs from what the engine does by itself. ConfigError for what cannot be."""
-    from wasihost.engines.wasmtime.features import canonical
+    from wasihost.engines import default_engine
 
-    return canonical(features)
+    return default_engine().canonical_features(features)
 
 
 def as_module(module: ModuleSource, options: Mapping[str, Any]) -> Module:
@@ -221,6 +224,6 @@ def name_of(source: ModuleSource) -> str:
 
 def signals_may_interrupt() -> bool:
     """Whether a signal handler of Python (Ctrl-C) could have something to say while a guest runs on this thread."""
-    from wasihost.engines.wasmtime.deferred_signals import handlers_possible
+    from wasihost.engines import default_engine
 
-    return handlers_possible()
+    return default_engine().signals_may_interrupt()

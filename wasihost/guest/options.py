@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from wasihost.config import Stdin, Stdout
     from wasihost.config.features import FeatureChoice
-    from wasihost.engines.wasmtime.compiling import OnCompile
+    from wasihost.engines.values import OnCompile
     from wasihost.imports import Provider
     from wasihost.stats import Stats
     from wasihost.vfs import Lazy, MemoryFS

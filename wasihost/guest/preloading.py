@@ -10,16 +10,17 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Final
 
+from wasihost.engines import default_engine
+
 if TYPE_CHECKING:
     from wasihost.guest.module import Module
 
 RUNS: Final = (
     "array", "difflib", "fcntl", "mmap", "resource", "signal", "termios", "time",
+    *default_engine().WHEN_RUN,
     *(f"wasihost.{name}" for name in (
         "binary.backtrace", "host.counting", "waiting.input_thread", "waiting.inputs", "descriptors.virtual",
-        "engines.wasmtime.globals", "engines.wasmtime.instance", "engines.wasmtime.loops",
-        "engines.wasmtime.link_errors", "engines.wasmtime.module", "engines.wasmtime.module_limits",
-        "engines.wasmtime.epoch", "embedding.instantiate", "memory", "common.logs", "common.names",
+        "embedding.instantiate", "memory", "common.logs", "common.names",
         "descriptors.overlaps", "host.state", "stats", "vfs.changes", "vfs.mounting",
     )),
 )  # fmt: skip
@@ -38,8 +39,7 @@ _PRELOADED: Final = (
     *_WITH, *_WITH["socket"], *_WITH["inspect"], "hashlib", "wasi_preview0", "wasihost.host.preview0",
     "concurrent.futures.thread", "demangle", "encodings.ascii", "encodings.idna", "encodings.latin_1",
     "encodings.utf_16", "logging", "re", "tempfile", "subprocess", "wasihost.binary.dwarf",
-    "wasihost.engines.wasmtime.compile_process", "wasihost.engines.wasmtime.artifact",
-    "wasihost.engines.wasmtime.features", "wasihost.engines.wasmtime.linker", "wasihost.config.features",
+    *default_engine().WHEN_ASKED, "wasihost.config.features",
     "wasihost.isolation.guest", "wasihost.isolation.trees", "wasihost.embedding.run", "wasihost.embedding.run_async",
     "wasihost.embedding.start",
 )  # fmt: skip
@@ -91,13 +91,11 @@ def preload(*modules: Module) -> None:
     which serves every run but those with `fuel`. Raises ConfigError where there is no engine.
     """
     from wasihost.binary.backtrace import preload as preload_backtraces
-    from wasihost.engines.wasmtime.engine import CompileMode, engine
 
     for_runs()
     _bring(_PRELOADED)
     preload_backtraces()
-    for interruptible in (False, True):
-        engine(CompileMode(interruptible))
+    default_engine().start_engines()
     for module in modules:
         module.compiled(interruptible=True)
 

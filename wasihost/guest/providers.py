@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wasi_preview1.guest import Guest
 
     from wasihost.engines.base import Imports as Provided
-    from wasihost.engines.wasmtime.module import Item
+    from wasihost.engines.values import Item
     from wasihost.host.state import State
 
 

@@ -16,6 +16,7 @@ from wasihost.config import Inherit, ModuleConfig
 from wasihost.config.mounts import FSConfig, Mount
 from wasihost.descriptors.host_directory import HostDirectory
 from wasihost.descriptors.opening import check_read_only, open_mount
+from wasihost.engines import default_engine
 from wasihost.errors import ConfigError
 from wasihost.guest.capture import CapturedOutput
 from wasihost.vfs import MemoryFS
@@ -23,8 +24,7 @@ from wasihost.vfs import MemoryFS
 if TYPE_CHECKING:
     from wasihost.config.limits import OutputLimit
     from wasihost.descriptors.base import Descriptor, Directory
-    from wasihost.engines.wasmtime.artifact import Artifact
-    from wasihost.engines.wasmtime.module import CompiledModule
+    from wasihost.engines.base import CompiledModule
     from wasihost.guest.options import RunSetup
     from wasihost.vfs.snapshot import Snapshot
 
@@ -63,7 +63,7 @@ class Parcel(NamedTuple):
     trees: list[Tree]
     sockets: list[tuple[str, int]]
     streams: list[Stream]
-    artifact: Artifact
+    artifact: Any
     module: int
     name: str
     timeout: float | None
@@ -76,8 +76,6 @@ class Packing:
     """A parcel and what belongs to it on this side. `close` it once it is sent, or will not be."""
 
     def __init__(self, setup: RunSetup, compiled: CompiledModule, name: str, timeout: float | None) -> None:
-        from wasihost.engines.wasmtime import artifact
-
         self.fds: list[int] = []
         self.trees: list[tuple[MemoryFS, Snapshot]] = []
         self._sent: list[Snapshot] = []
@@ -99,7 +97,7 @@ class Packing:
                 self._output(stream, number) for number, stream in ((1, config.stdout), (2, config.stderr))
             )]  # fmt: skip
             sockets = [(one.name, self._fd(one.socket.fileno())) for one in config.sockets]
-            sent, file = artifact.of(compiled)
+            sent, file = default_engine().to_artifact(compiled)
             bare = config.with_fs(FSConfig(mount._replace(source="/") for mount in config.fs_preopens)).with_sockets(())
             self.parcel = Parcel(
                 bare.with_stdin(None).with_stdout(None).with_stderr(None), mounts,

@@ -25,7 +25,7 @@ from wasihost.errors import (
 from wasihost.isolation.lockdown import MEANS, Report
 
 if TYPE_CHECKING:
-    from wasihost.engines.wasmtime.module import CompiledModule
+    from wasihost.engines.base import CompiledModule
     from wasihost.stats import Stats
 
 _BY_TEXT: Final = {
@@ -128,7 +128,7 @@ def error(told: Any, compiled: CompiledModule, args: Sequence[str], timeout: flo
 
 def _trap(told: dict[str, Any], given: list[Any], compiled: CompiledModule) -> TrapError:
     """With names and lines as they are found here, where the module's bytes are."""
-    from wasihost.engines.wasmtime.traps import looking
+    from wasihost.engines import default_engine
 
     frames = told.get("frames")
     if not isinstance(frames, list) or len(frames) > _FRAMES:
@@ -139,7 +139,7 @@ def _trap(told: dict[str, Any], given: list[Any], compiled: CompiledModule) -> T
         text(given[1]),
         tuple(_frame(one) for one in frames),
         None if omitted is None else number(omitted),
-        look=looking(compiled),
+        look=default_engine().symbolizer(compiled),
     )
     fault = told.get("fault")
     if isinstance(fault, list) and len(fault) == 5:

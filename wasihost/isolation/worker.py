@@ -22,9 +22,7 @@ from wasihost.config import Inherit, ModuleConfig
 from wasihost.config.mounts import FSConfig
 from wasihost.config.sockets import NamedSocket
 from wasihost.descriptors.pipe_end import PipeEnd
-from wasihost.engines.wasmtime import artifact
-from wasihost.engines.wasmtime.engine import CompileMode, engine
-from wasihost.engines.wasmtime.epoch import epoch_thread
+from wasihost.engines import default_engine
 from wasihost.errors import (
     ConfigError,
     ExitError,
@@ -71,13 +69,14 @@ def rehearse(parcel: bytes, fds: list[int]) -> None:
         guest = _Worker(wire.Channel(theirs), pickle.loads(parcel), fds, None).run()
         if guest is not None:
             guest.close()
-    engine(CompileMode())  # the other one
+    engine = default_engine()
+    engine.start_engines()
     until = time.monotonic() + _LONGEST
     while not system.one_thread():
         if time.monotonic() > until:
             os._exit(1)
         time.sleep(0.001)  # it may not have begun
-        epoch_thread.retire()
+        engine.stop_threads()
 
 
 def work(sock: socket.socket, begun: Callable[[], None]) -> NoReturn:
@@ -266,7 +265,7 @@ class _Received(Module):
 
     def __init__(self, parcel: Parcel, fds: list[int]) -> None:
         self.name = parcel.name
-        self._made = artifact.load(parcel.artifact, fds[parcel.module])
+        self._made = default_engine().from_artifact(parcel.artifact, fds[parcel.module])
 
     @property
     def compiles_later(self) -> bool:

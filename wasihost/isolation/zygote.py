@@ -24,7 +24,7 @@ from typing import Final, NoReturn
 from wasi_preview1.signatures import SIGNATURES
 
 from wasihost.common.unpatched import select
-from wasihost.engines.wasmtime.ffi import look_up_all
+from wasihost.engines import default_engine
 from wasihost.guest.module import as_module
 from wasihost.guest.options import RunSetup
 from wasihost.guest.preloading import for_workers
@@ -43,7 +43,7 @@ def main(control: int) -> NoReturn:
     """What the new interpreter does; `control` is the socket by which it is told what to do."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C of a terminal is the embedder's to act upon
     for_workers()
-    look_up_all()
+    default_engine().load_library()
     lockdown.prepare()
     rehearsal = _packed()
     gc.collect()

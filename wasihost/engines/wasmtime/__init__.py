@@ -1,8 +1,8 @@
 """The wasmtime engine: the only package that knows it.
 
-Two doors: `module.load` and `run.execute` drive the C library inside the wasmtime wheel through our own declarations,
-without `import wasmtime`; `linker.define` wires a State into a `wasmtime.Linker` of the user's. Modules are imported by
-name, nothing is re-exported here, so that a cold start loads only what it uses.
+Two doors. The functions below are `wasihost.engines.base.Engine`: they drive the C library inside the wasmtime wheel
+through our own declarations, without `import wasmtime`. `linker.define` puts a State into a `wasmtime.Linker` of the
+user's. A function is loaded with its module when it is first used, so that a cold start imports only what it needs.
 
     library           finds and loads the C library
     ffi               its functions, declared on first use
@@ -26,7 +26,7 @@ name, nothing is re-exported here, so that a cold start loads only what it uses.
     linker            the second door: a `wasmtime.Linker` of the user's
     trampolines       from a wasm import to a stub: the hot path of every call
     export_slots      how numbers are passed to an export
-    globals           exported globals
+    exported_globals  exported globals
     memory            views of a guest's memory
     memory_limits     how its limit is kept
     stack             how much of its thread's stack a guest may use
@@ -38,3 +38,86 @@ name, nothing is re-exported here, so that a cold start loads only what it uses.
     deferred_signals  Python's are put off until what they raise can be caught
     tracing           debuggers and profilers while a guest runs
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from wasihost.engines.wasmtime.artifact import from_artifact, to_artifact
+    from wasihost.engines.wasmtime.cache import LIMIT as CACHE_LIMIT
+    from wasihost.engines.wasmtime.cache import clear as clear_cache
+    from wasihost.engines.wasmtime.cache import entries as cache_entries
+    from wasihost.engines.wasmtime.compiling import check_module
+    from wasihost.engines.wasmtime.deferred_signals import signals_may_interrupt
+    from wasihost.engines.wasmtime.engine import compile_mode, start_engines
+    from wasihost.engines.wasmtime.epoch import deadline_changed, interrupt, stop_threads
+    from wasihost.engines.wasmtime.features import canonical as canonical_features
+    from wasihost.engines.wasmtime.ffi import load_library
+    from wasihost.engines.wasmtime.instance import instantiate
+    from wasihost.engines.wasmtime.module import assemble, load
+    from wasihost.engines.wasmtime.run import execute
+    from wasihost.engines.wasmtime.traps import symbolizer
+
+__all__ = [
+    "CACHE_LIMIT",
+    "WHEN_ASKED",
+    "WHEN_RUN",
+    "assemble",
+    "cache_entries",
+    "canonical_features",
+    "check_module",
+    "clear_cache",
+    "compile_mode",
+    "deadline_changed",
+    "execute",
+    "from_artifact",
+    "instantiate",
+    "interrupt",
+    "load",
+    "load_library",
+    "signals_may_interrupt",
+    "start_engines",
+    "stop_threads",
+    "symbolizer",
+    "to_artifact",
+]
+
+_WHERE: Final = {
+    "CACHE_LIMIT": "cache.LIMIT",
+    "assemble": "module.assemble",
+    "cache_entries": "cache.entries",
+    "canonical_features": "features.canonical",
+    "check_module": "compiling.check_module",
+    "clear_cache": "cache.clear",
+    "compile_mode": "engine.compile_mode",
+    "deadline_changed": "epoch.deadline_changed",
+    "execute": "run.execute",
+    "from_artifact": "artifact.from_artifact",
+    "instantiate": "instance.instantiate",
+    "interrupt": "epoch.interrupt",
+    "load": "module.load",
+    "load_library": "ffi.load_library",
+    "signals_may_interrupt": "deferred_signals.signals_may_interrupt",
+    "start_engines": "engine.start_engines",
+    "stop_threads": "epoch.stop_threads",
+    "symbolizer": "traps.symbolizer",
+    "to_artifact": "artifact.to_artifact",
+}
+
+WHEN_RUN: tuple[str, ...] = tuple(
+    f"{__name__}.{name}"
+    for name in ("epoch", "exported_globals", "instance", "link_errors", "loops", "module", "module_limits", "run")
+)
+"""Modules of this package that any run may import: `wasihost.guest.preloading` imports them before the first run."""
+WHEN_ASKED: tuple[str, ...] = tuple(
+    f"{__name__}.{name}" for name in ("artifact", "compile_process", "features", "linker")
+)
+"""Those that few runs import."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _WHERE[name].partition(".")
+    found = globals()[name] = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+    return found

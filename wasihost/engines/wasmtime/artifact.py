@@ -10,9 +10,10 @@ import os
 import weakref
 from typing import NamedTuple
 
-from wasihost.engines.wasmtime.engine import CompileMode, engine
+from wasihost.engines.values import CompileMode
+from wasihost.engines.wasmtime.engine import engine
 from wasihost.engines.wasmtime.ffi import Vec, c, take_error
-from wasihost.engines.wasmtime.module import CompiledModule
+from wasihost.engines.wasmtime.module import WasmtimeModule
 from wasihost.engines.wasmtime.outline import Outline
 from wasihost.errors import ModuleError
 
@@ -25,10 +26,10 @@ class Artifact(NamedTuple):
 
 
 _Identity = tuple[int, int]
-_files: weakref.WeakKeyDictionary[CompiledModule, tuple[int, _Identity]] = weakref.WeakKeyDictionary()
+_files: weakref.WeakKeyDictionary[WasmtimeModule, tuple[int, _Identity]] = weakref.WeakKeyDictionary()
 
 
-def of(module: CompiledModule) -> tuple[Artifact, int]:
+def to_artifact(module: WasmtimeModule) -> tuple[Artifact, int]:
     """What the other process needs, and a descriptor of the file, which stays this module's."""
     fd, identity = _files.get(module, (-1, (0, 0)))
     if fd < 0 or _identity(fd) != identity:  # a daemon has closed all descriptors, and others may have taken the number
@@ -52,7 +53,7 @@ def _close(fd: int, identity: _Identity) -> None:
         os.close(fd)
 
 
-def _made(module: CompiledModule) -> int:
+def _made(module: WasmtimeModule) -> int:
     artifact = Vec()
     if error := c.wasmtime_module_serialize(module.ptr, ctypes.byref(artifact)):
         raise ModuleError(take_error(error))
@@ -86,7 +87,7 @@ def _sealed(content: memoryview) -> int:
         return os.open(file.name, os.O_RDONLY | os.O_CLOEXEC)
 
 
-def load(artifact: Artifact, fd: int) -> CompiledModule:
+def from_artifact(artifact: Artifact, fd: int) -> WasmtimeModule:
     """The module in the other process. ModuleError where its engine is another."""
     owner, ptr = engine(artifact.mode), ctypes.c_void_p()
     error = c.wasmtime_module_deserialize_file(owner.ptr, f"/dev/fd/{fd}".encode(), ctypes.byref(ptr))
@@ -97,4 +98,4 @@ def load(artifact: Artifact, fd: int) -> CompiledModule:
     if error:
         raise ModuleError(take_error(error))
     assert ptr.value
-    return CompiledModule(owner, ptr.value, artifact.outline)
+    return WasmtimeModule(owner, ptr.value, artifact.outline)

@@ -2,16 +2,15 @@
 
 from typing import TYPE_CHECKING
 
+from wasihost.engines.values import Item, MemoryType
 from wasihost.engines.wasmtime import function_types
-from wasihost.engines.wasmtime.ffi import MemoryType
-from wasihost.engines.wasmtime.module import CompiledModule, Item
+from wasihost.engines.wasmtime.module import WasmtimeModule
 from wasihost.engines.wasmtime.outline import PAGE
 from wasihost.engines.wasmtime.trampolines import signed_text
 from wasihost.errors import LinkError
 
 if TYPE_CHECKING:
-    from wasihost.engines.base import Imports, Signature, Stub
-    from wasihost.engines.wasmtime.link_errors import Offered
+    from wasihost.engines.base import Imports, Offered, Signature, Stub
 
 _SHOWN = 10  # names of exports
 PLAIN = frozenset(function_types.PLAIN.values())
@@ -23,7 +22,7 @@ def passable(item: Item) -> bool:
 
 
 def match(
-    module: CompiledModule,
+    module: WasmtimeModule,
     provided: "Imports",
     entry: str | None,
     label: str = "guest",
@@ -72,7 +71,7 @@ def unfit_import(name: str, memory: MemoryType) -> str:
     return unfit(name, memory)
 
 
-def _missing(module: CompiledModule, entry: str | None) -> str:
+def _missing(module: WasmtimeModule, entry: str | None) -> str:
     """What is wrong with the exports, or an empty text. A library that has nothing to do with WASI needs no memory."""
     memory, start = module.exports.get("memory"), module.exports.get(entry or "")
     if memory is not None and memory.memory and (text := unfit("export memory", memory.memory)):
@@ -89,7 +88,7 @@ def _missing(module: CompiledModule, entry: str | None) -> str:
     return ""
 
 
-def _no_entry(module: CompiledModule, entry: str) -> str:
+def _no_entry(module: WasmtimeModule, entry: str) -> str:
     from wasihost.common.names import listed, shown
 
     if "_initialize" in module.exports and entry == "_start":

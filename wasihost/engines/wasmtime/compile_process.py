@@ -10,19 +10,11 @@ with whoever waits for it, and by itself where nobody does any longer.
 import ctypes
 import os
 import sys
-from typing import NamedTuple
 
-from wasihost.engines.wasmtime.engine import CompileMode, Engine, engine
+from wasihost.engines.values import CompileBounds, CompileMode
+from wasihost.engines.wasmtime.engine import Engine, engine
 from wasihost.engines.wasmtime.ffi import Vec, c, take_error
 from wasihost.errors import ConfigError, LimitExceeded
-
-
-class CompileBounds(NamedTuple):
-    """What a compilation may take: seconds, and bytes of memory."""
-
-    seconds: float | None = None
-    memory: int | None = None
-
 
 _SOURCE = "import sys; sys.path[:] = sys.argv[7:]; from wasihost.engines.wasmtime.compile_process import main; main()"
 _REFUSED, _FULL = 3, 4

@@ -7,45 +7,21 @@ compile only when it comes to it. That takes a fiftieth of the time; what is in 
 import ctypes
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from wasihost.common.unpatched import threading
+from wasihost.engines.values import Compilation, CompileMode, OnCompile
 from wasihost.engines.wasmtime import deferred_signals
-from wasihost.engines.wasmtime.engine import CompileMode, Engine
+from wasihost.engines.wasmtime.engine import Engine, engine
 from wasihost.engines.wasmtime.ffi import c, take_error
 from wasihost.errors import ModuleError
 from wasihost.outcomes import printable
 
 if TYPE_CHECKING:
-    from wasihost.config.limits import Limits
-    from wasihost.engines.wasmtime.compile_process import CompileBounds
+    from wasihost.engines.values import CompileBounds
 
-
-class Compilation(NamedTuple):
-    """A compilation that begins (`seconds` is None), or that is over after so many seconds.
-
-    `name` is the module's, `size` that of its binary in bytes; `interruptible` and `fuel` say for which runs it is
-    compiled: those that can be ended while they compute, and those whose work is counted.
-    """
-
-    name: str
-    size: int
-    interruptible: bool
-    fuel: bool
-    seconds: float | None = None
-
-    def __str__(self) -> str:
-        size = f"{self.size / 1e6:.1f} MB" if self.size >= 100_000 else f"{self.size:,} bytes"
-        if self.seconds is not None:
-            return f"compiled {self.name} ({size}) in {self.seconds:.1f} s"
-        ways = ["interruptible"] * self.interruptible + ["with fuel"] * self.fuel
-        return f"compiling {self.name} ({size}){', ' * bool(ways)}{', '.join(ways)}"
-
-
-OnCompile: TypeAlias = Callable[[Compilation], object]
-"""Called twice: when a compilation begins, and when it is over. What it raises comes out of whatever compiled."""
 
 # What the engine says of a module that needs more than it has, and what to do about it. The first that fits counts.
 _ADVICE = (
@@ -95,6 +71,11 @@ def validate(code: bytes, label: str, owner: Engine, bounds: "CompileBounds | No
         )
     if bounds is None:
         module_limits.check_code(code, label)
+
+
+def check_module(code: bytes, label: str, features: str) -> None:
+    """ModuleError for a module that an engine with these features would refuse."""
+    validate(code, label, engine(CompileMode(features=features)))
 
 
 _AT_ONCE = 1 << 14
@@ -153,7 +134,7 @@ def compiled(code: bytes, label: str, owner: Engine, bounds: "CompileBounds | No
             raise refused(text, label)
         return made
     work = _Work(code, owner)
-    if len(code) > _AT_ONCE and deferred_signals.handlers_possible():
+    if len(code) > _AT_ONCE and deferred_signals.signals_may_interrupt():
         work.do_aside()
     else:
         work.do()
@@ -209,12 +190,3 @@ def _log(event: Compilation) -> None:
     """Where nobody has imported logging, nobody can have asked for it; importing it takes a tenth of a short run."""
     if logging := sys.modules.get("logging"):
         logging.getLogger("wasihost").info("%s", event)
-
-
-def bounds_of(limits: "Limits") -> "CompileBounds | None":
-    """What compiling may take, if that is limited."""
-    if limits.compile_timeout is None and limits.compile_memory is None:
-        return None
-    from wasihost.engines.wasmtime.compile_process import CompileBounds
-
-    return CompileBounds(limits.compile_timeout, limits.compile_memory)

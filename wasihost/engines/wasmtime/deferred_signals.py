@@ -132,7 +132,7 @@ def forget(key: int) -> None:
 BUSY.update((hold.__code__, release.__code__))
 
 
-def handlers_possible() -> bool:
+def signals_may_interrupt() -> bool:
     """Whether this thread is the one that runs signal handlers, and there are or may come any: not in a program that
     has left Ctrl-C to the system."""
     if _here.main is None:

@@ -12,11 +12,10 @@ Fork: the compiler's threads do not live on in a forked child, where waiting for
 engine of its own that compiles on the calling thread; modules compiled before the fork keep theirs and still run.
 """
 
-from typing import NamedTuple
-
 from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
 from wasihost.config.limits import STACK
+from wasihost.engines.values import CompileMode
 from wasihost.engines.wasmtime import signals, tracing
 from wasihost.engines.wasmtime.ffi import c, has, new_functype
 from wasihost.engines.wasmtime.library import load
@@ -26,24 +25,12 @@ _RESERVED = 1 << 32  # all that 32 bits can address
 SETTINGS = "core; 4 GiB reserved, memories do not move"  # part of the key of compiled modules: change both together
 
 
-class CompileMode(NamedTuple):
-    """How guests are compiled: if they can be interrupted while they compute, and if their work is counted; how
-    many bytes of stack they may use, which is nothing to the compiler (0: the default, or what this thread has); and
-    the WebAssembly features that are switched, as `features.canonical` returns them.
-    """
-
-    interruptible: bool = False
-    fuel: bool = False
-    stack: int = 0
-    features: str = ""
-
-    @property
-    def slower(self) -> bool:
-        """Whether the code does more than the guest's own work."""
-        return self.interruptible or self.fuel
-
-
 PLAIN = CompileMode()
+
+
+def compile_mode(interruptible: bool, fuel: bool, stack: int | None, features: str) -> CompileMode:
+    """The mode for a guest that the calling thread will run; `stack` is in bytes, None for all that the thread has."""
+    return CompileMode(interruptible, fuel, granted(stack, interruptible or fuel), features)
 
 
 def new_config(mode: CompileMode, *, parallel: bool) -> int:
@@ -117,6 +104,12 @@ def engine(mode: CompileMode = PLAIN) -> Engine:
                 signals.engine_started()
                 tracing.notice()
     return found
+
+
+def start_engines() -> None:
+    """Start those that the first run may start."""
+    for interruptible in (False, True):
+        engine(CompileMode(interruptible))
 
 
 @in_forked_child

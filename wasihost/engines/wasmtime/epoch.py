@@ -133,6 +133,7 @@ class EpochThread:
 
 
 epoch_thread = EpochThread()
+interrupt, deadline_changed, stop_threads = epoch_thread.interrupt, epoch_thread.look_again, epoch_thread.retire
 
 
 before_fork(epoch_thread.retire)

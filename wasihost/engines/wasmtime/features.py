@@ -9,7 +9,8 @@ import functools
 from typing import Final
 
 from wasihost.config.features import NEEDS, FeatureChoice, chosen, switched, text_of
-from wasihost.engines.wasmtime.engine import CompileMode, Engine, engine, feature_setter, new_config
+from wasihost.engines.values import CompileMode
+from wasihost.engines.wasmtime.engine import Engine, engine, feature_setter, new_config
 from wasihost.engines.wasmtime.ffi import c, has
 from wasihost.engines.wasmtime.library import load
 from wasihost.errors import ConfigError

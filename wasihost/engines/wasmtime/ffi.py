@@ -10,9 +10,10 @@ import ctypes
 import functools
 from collections.abc import Callable, Sequence
 from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_ubyte, c_uint32, c_uint64, c_void_p
-from typing import Any, NamedTuple
+from typing import Any
 
 from wasihost.common.forking import kept_from_forks
+from wasihost.engines.values import MemoryType
 from wasihost.engines.wasmtime.library import load
 from wasihost.outcomes import printable
 
@@ -160,7 +161,7 @@ def has(name: str) -> bool:
     return hasattr(load().with_gil, name)
 
 
-def look_up_all() -> None:
+def load_library() -> None:
     """Load the library and find every function in it, so that processes forked from this one need not."""
     for name in (*_WITHOUT_GIL, *_WITH_GIL):
         if has(name):
@@ -243,16 +244,6 @@ def _valtypes_at(address: int) -> tuple[str, ...]:
 def functype_at(address: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Parameters and results of a `wasm_functype_t *`."""
     return _valtypes_at(c.wasm_functype_params(address)), _valtypes_at(c.wasm_functype_results(address))
-
-
-class MemoryType(NamedTuple):
-    """Of a linear memory: least and most size in pages, and the proposals that it takes part in."""
-
-    least: int
-    most: int | None
-    wide: bool  # 64-bit addresses
-    shared: bool
-    page: int = 1 << 16  # bytes
 
 
 def memorytype_at(address: int) -> MemoryType:

@@ -8,19 +8,20 @@ import ctypes
 from collections.abc import Callable
 from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from wasihost.common import interrupts
 from wasihost.common.names import shown
 from wasihost.common.unpatched import check, threading
+from wasihost.engines.values import NO_LIMITS, EngineLimits, Usage
 from wasihost.engines.wasmtime import deferred_signals, memory, nesting, signals, stack, tracing
 from wasihost.engines.wasmtime.checks import match
 from wasihost.engines.wasmtime.epoch import epoch_thread
 from wasihost.engines.wasmtime.exclusive import BUSY, Exclusive, check_free
 from wasihost.engines.wasmtime.export_slots import masked, passing
 from wasihost.engines.wasmtime.ffi import Extern, array, c, new_memorytype, take_error
-from wasihost.engines.wasmtime.memory_limits import Room, Usage, nearly_full, room, too_much, usage
-from wasihost.engines.wasmtime.module import CompiledModule
+from wasihost.engines.wasmtime.memory_limits import Room, nearly_full, room, too_much, usage
+from wasihost.engines.wasmtime.module import WasmtimeModule
 from wasihost.engines.wasmtime.nesting import nested
 from wasihost.engines.wasmtime.stack import require_stack
 from wasihost.engines.wasmtime.trampolines import (
@@ -38,24 +39,13 @@ from wasihost.errors import EndRun, LinkError
 from wasihost.outcomes import printable
 
 if TYPE_CHECKING:
-    from wasihost.engines.base import CancelCheck, HostState
-    from wasihost.engines.wasmtime.link_errors import Offered
+    from wasihost.engines.base import CancelCheck, HostState, Offered
 
 _CLOSED = "this instance is closed"
 _ANY = -1  # to the engine: no limit of ours
 
 
-class EngineLimits(NamedTuple):
-    """What an instance may use: bytes of all memories and tables, units of work; None is no limit."""
-
-    memory: int | None = None
-    fuel: int | None = None
-
-
-NO_LIMITS = EngineLimits()
-
-
-class EngineInstance:
+class WasmtimeInstance:
     """A module with the imports of `state`, in its own store.
 
     `start` is the export that the module must have, if any. `scope` can end its calls, if the module was compiled to
@@ -67,7 +57,7 @@ class EngineInstance:
 
     def __init__(
         self,
-        module: CompiledModule,
+        module: WasmtimeModule,
         state: "HostState",
         start: str | None = None,
         *,
@@ -260,7 +250,7 @@ class EngineInstance:
         require_stack(8)
         stack.check(self.module.engine.mode.stack, nested.count)
         if nested.count:
-            nesting.check(not self.depth, EngineInstance._entered.__code__)
+            nesting.check(not self.depth, WasmtimeInstance._entered.__code__)
         trap = ctypes.c_void_p()
         main = deferred_signals.hold(id(self))
         quiet = tracing.watched()
@@ -311,10 +301,14 @@ class EngineInstance:
         if self._scope and not self._spare_error[0]:
             self._spare_error[0] = c.wasmtime_error_new(TRAP_TEXT)
 
-    def _export(self, context: int, name: str, kind: int) -> Extern:
+    def _find_export(self, context: int, name: str, kind: int) -> Extern | None:
         export, encoded = Extern(), name.encode()
         found = c.wasmtime_instance_export_get(context, self._handle, encoded, len(encoded), export.block)
-        if not found or export.kind != kind:
+        return export if found and export.kind == kind else None
+
+    def _export(self, context: int, name: str, kind: int) -> Extern:
+        export = self._find_export(context, name, kind)
+        if export is None:
             raise LinkError(f"export {name}: of a kind that this host cannot use (a shared memory?)")
         return export
 
@@ -324,8 +318,19 @@ class EngineInstance:
         """The linear memory as it is now. Empty for a module without one."""
         return self.memory() if self.memory.export is not None else memory.EMPTY
 
-    def global_(self, name: str) -> tuple[int, Extern]:
-        """The store's context and an exported global, for `globals`. RuntimeError once it is closed."""
+    def get_global(self, name: str) -> int | float:
+        from wasihost.engines.wasmtime.exported_globals import read
+
+        with self.exclusive():
+            return read(*self._global(name), name)
+
+    def set_global(self, name: str, value: int | float) -> None:
+        from wasihost.engines.wasmtime.exported_globals import write
+
+        with self.exclusive():
+            write(*self._global(name), name, value)
+
+    def _global(self, name: str) -> tuple[int, Extern]:
         if self.memory.store is None:
             raise RuntimeError(_CLOSED)
         return self.memory.store.context, self._export(self.memory.store.context, name, Extern.GLOBAL)
@@ -337,13 +342,7 @@ class EngineInstance:
             return Usage(size, self.room is not None and nearly_full(size, self.room.memory))
         assert self.memory.store
         context = self.memory.store.context
-
-        def export(name: str | None, kind: int) -> Extern | None:
-            found, encoded = Extern(), (name or "").encode()
-            there = c.wasmtime_instance_export_get(context, self._handle, encoded, len(encoded), found.block)
-            return found if name is not None and there and found.kind == kind else None
-
-        return usage(self.module, self.room, self._given, export, context)
+        return usage(self.module, self.room, self._given, partial(self._find_export, context), context)
 
     @property
     def interruptible(self) -> bool:
@@ -352,7 +351,6 @@ class EngineInstance:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is an instance."""
         return self.memory.store is not None
 
     def set_fuel(self, fuel: int) -> None:
@@ -397,3 +395,6 @@ class EngineInstance:
         if hasattr(self, "memory"):
             deferred_signals.forget(id(self))
             self._close()  # whatever `depth` says, a signal may have come between two steps: nobody is in it now
+
+
+instantiate = WasmtimeInstance

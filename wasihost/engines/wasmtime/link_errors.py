@@ -5,24 +5,22 @@ imports is shown through `names`. Imported only when there is a misfit.
 """
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from wasihost.binary.toolchains import MadeFor, made_for
 from wasihost.common.names import listed, near, shown
+from wasihost.engines.values import Item
 from wasihost.engines.wasmtime.checks import passable, unfit_import
-from wasihost.engines.wasmtime.module import CompiledModule, Item
+from wasihost.engines.wasmtime.module import WasmtimeModule
 from wasihost.engines.wasmtime.trampolines import signed_text
 
 if TYPE_CHECKING:
-    from wasihost.engines.base import Imports, Signature, Stub
+    from wasihost.engines.base import Imports, Offered, Signature, Stub
 
 _SHOWN = 10  # lines in one message
 _NAMED = 3  # modules or names in one advice
 _LOOKED_AT = 50  # names that others are compared with
-
-Offered = Mapping[str, Iterable[str]]
-"""Module name -> names of functions that a user's own imports have, whether this module wants them or not."""
 
 
 class _Misfit(NamedTuple):
@@ -33,7 +31,7 @@ class _Misfit(NamedTuple):
     unknown: str = ""  # the import module, where functions of it can be given or stubbed
 
 
-def _misfits(module: CompiledModule, provided: "Imports", offered: Offered) -> list[_Misfit]:
+def _misfits(module: WasmtimeModule, provided: "Imports", offered: "Offered") -> list[_Misfit]:
     """Of the imports, in their order: the unknown functions of one module together."""
     found: list[_Misfit] = []
     unknown: dict[str, list[str]] = {}
@@ -77,7 +75,7 @@ def _provided(provided: "Imports", module: str) -> "Mapping[str, tuple[Signature
 
 
 def _unknown(
-    module: str, names: Sequence[str], others: Sequence[Item], provided: "Imports", offered: Offered
+    module: str, names: Sequence[str], others: Sequence[Item], provided: "Imports", offered: "Offered"
 ) -> _Misfit:
     what = f"{_imports(module, names)}: unknown"
     known = {*offered.get(module, ()), *_provided(provided, module)}
@@ -132,7 +130,7 @@ def _full(item: Item) -> str:
     return f"{shown(item.module)}.{shown(item.name)}"
 
 
-def report(module: CompiledModule, provided: "Imports", lacking: str, label: str, offered: Offered) -> str:
+def report(module: WasmtimeModule, provided: "Imports", lacking: str, label: str, offered: "Offered") -> str:
     """The whole message about a module called `label`; `lacking` says what is wrong with its exports."""
     misfits = _misfits(module, provided, offered)
     if lacking:

@@ -11,14 +11,15 @@ is a memory of 64 MiB.
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from wasihost.engines.values import Usage
 from wasihost.engines.wasmtime.ffi import Extern, c
 from wasihost.engines.wasmtime.outline import ELEMENT, FREE, Extent
 from wasihost.errors import LimitExceeded
 
 if TYPE_CHECKING:
-    from wasihost.engines.wasmtime.module import CompiledModule
+    from wasihost.engines.wasmtime.module import WasmtimeModule
 
-Export: TypeAlias = Callable[[str | None, int], Extern | None]
+Export: TypeAlias = Callable[[str, int], Extern | None]
 
 _FOR_TABLES = 8
 _HEAP = Extent(0)
@@ -36,7 +37,7 @@ class Room(NamedTuple):
     at_first: tuple[int, int]
 
 
-def memories_of(module: "CompiledModule") -> list[Extent]:
+def memories_of(module: "WasmtimeModule") -> list[Extent]:
     """Every memory of an instance: those that it imports are made for it, too."""
     imported = [
         Extent(one.least * one.page, None if one.most is None else one.most * one.page)
@@ -46,7 +47,7 @@ def memories_of(module: "CompiledModule") -> list[Extent]:
     return [*imported, *module.storage.memories, *[_HEAP] * module.storage.collected]
 
 
-def room(module: "CompiledModule", limit: int) -> Room:
+def room(module: "WasmtimeModule", limit: int) -> Room:
     """What each may have. LimitExceeded if the module begins with more than the limit."""
     if (only_memory := module.only_memory) is not None and only_memory <= limit:
         return Room(limit, FREE // ELEMENT, (limit, FREE // ELEMENT))
@@ -80,20 +81,13 @@ def _level(extents: Sequence[Extent], whole: int) -> int:
     return low
 
 
-class Usage(NamedTuple):
-    """Bytes that count of what an instance has, and whether a memory or table has nearly all that it may have."""
-
-    size: int
-    full: bool
-
-
 def nearly_full(size: int, share: int) -> bool:
     """Whether it has met the limit."""
     return (share - size) * _NEARLY_ALL < share
 
 
 def usage(
-    module: "CompiledModule", room: Room | None, given: Sequence[Extern], export: "Export", context: int
+    module: "WasmtimeModule", room: Room | None, given: Sequence[Extern], export: "Export", context: int
 ) -> Usage:
     """What an instance has. `given` are the memories that were made for its imports, `export` finds one that it
     exports. Of what is neither exported nor given, what it began with is counted."""
@@ -102,11 +96,13 @@ def usage(
     imported = sum(item.memory is not None for item in module.imports)
     for index, extent in enumerate(storage.memories, imported):
         known = "memory" if len(storage.memories) == 1 else None
-        found = export(storage.names.get(("memory", index), known), Extern.MEMORY)
+        name = storage.names.get(("memory", index), known)
+        found = export(name, Extern.MEMORY) if name is not None else None
         memories.append(c.wasmtime_memory_data_size(context, found.item) if found else extent.least)
     tables = []
     for index, extent in enumerate(storage.tables):
-        found = export(storage.names.get(("table", index)), Extern.TABLE)
+        name = storage.names.get(("table", index))
+        found = export(name, Extern.TABLE) if name is not None else None
         tables.append(c.wasmtime_table_size(context, found.item) * ELEMENT if found else extent.least)
     full = room is not None and (
         any(nearly_full(size, room.memory) for size in memories)

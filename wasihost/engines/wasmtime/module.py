@@ -9,17 +9,18 @@ import io
 import os
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from wasihost.common.cached import cached_property
 from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
+from wasihost.engines.values import CompileMode, Item, OnCompile
 from wasihost.engines.wasmtime import cache as disk
 from wasihost.engines.wasmtime import file_keys
 from wasihost.engines.wasmtime.compile_lock import once
-from wasihost.engines.wasmtime.compiling import OnCompile, around, check_size, compiled, validate
-from wasihost.engines.wasmtime.engine import PLAIN, CompileMode, Engine, engine
-from wasihost.engines.wasmtime.ffi import MemoryType, Vec, c, functype_at, memorytype_at, name_at, take_error
+from wasihost.engines.wasmtime.compiling import around, check_size, compiled, validate
+from wasihost.engines.wasmtime.engine import PLAIN, Engine, engine
+from wasihost.engines.wasmtime.ffi import Vec, c, functype_at, memorytype_at, name_at, take_error
 from wasihost.engines.wasmtime.function_types import Type
 from wasihost.engines.wasmtime.outline import FREE, Outline, outline
 from wasihost.errors import ModuleError, Place
@@ -27,7 +28,7 @@ from wasihost.outcomes import printable
 
 if TYPE_CHECKING:
     from wasihost.binary.backtrace import Origin
-    from wasihost.engines.wasmtime.compile_process import CompileBounds
+    from wasihost.engines.values import CompileBounds
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str]
 
@@ -38,19 +39,7 @@ _KEPT, _KEPT_BYTES = 16, 64 << 20
 """How many compiled modules are kept in memory, and how large all but the last may be as wasm."""
 
 
-class Item(NamedTuple):
-    """An import or an export (whose `module` is empty). Only a function has `params` and `results`, only a memory has a
-    `memory`."""
-
-    module: str
-    name: str
-    kind: str  # "func", "global", "table", "memory", "tag"
-    params: tuple[str, ...]
-    results: tuple[str, ...]
-    memory: MemoryType | None = None
-
-
-class CompiledModule:
+class WasmtimeModule:
     """A compiled module and what it shows to the outside. `starts`: it has a start section, which runs while the
     instance is being made. `storage` is its memories and tables, `size` its own in bytes of wasm. `origin` is where its
     bytes are, if that is known, and `places` what was found there for backtraces."""
@@ -119,7 +108,7 @@ def compile_wasm(
     mode: CompileMode = PLAIN,
     on_compile: OnCompile | None = None,
     bounds: "CompileBounds | None" = None,
-) -> CompiledModule:
+) -> WasmtimeModule:
     """Compile a core module (binary or text form). ModuleError says what is wrong with it."""
     if not code.startswith(_MAGIC):
         code = assemble(code, label)
@@ -129,7 +118,7 @@ def compile_wasm(
     validate(code, label, owner, bounds)
     with around(label, len(code), mode, on_compile):
         ptr = compiled(code, label, owner, bounds)
-    return CompiledModule(owner, ptr, outline(io.BytesIO(code)))
+    return WasmtimeModule(owner, ptr, outline(io.BytesIO(code)))
 
 
 def _binary(content: BinaryIO) -> BinaryIO:
@@ -172,16 +161,16 @@ class _ModuleMemory:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.modules: OrderedDict[str, CompiledModule] = OrderedDict()
+        self.modules: OrderedDict[str, WasmtimeModule] = OrderedDict()
         self.files: OrderedDict[tuple[object, ...], str] = OrderedDict()
 
-    def get(self, key: str) -> CompiledModule | None:
+    def get(self, key: str) -> WasmtimeModule | None:
         with self.lock:
             if module := self.modules.get(key):
                 self.modules.move_to_end(key)
             return module
 
-    def put(self, key: str, module: CompiledModule) -> None:
+    def put(self, key: str, module: WasmtimeModule) -> None:
         with self.lock:
             self.modules[key] = module
             size = sum(one.size for one in self.modules.values())
@@ -220,7 +209,7 @@ def load(
     mode: CompileMode = PLAIN,
     on_compile: OnCompile | None = None,
     bounds: "CompileBounds | None" = None,
-) -> CompiledModule:
+) -> WasmtimeModule:
     """The module in a file (a path) or in bytes, binary or WebAssembly text, compiled by the engine of this kind.
 
     With `cache`, an earlier compilation of the same content by the same engine is taken from memory or from disk, and a
@@ -273,21 +262,21 @@ def _here(key: str, owner: Engine) -> str:
     return f"{key} {owner.mode.stack}"
 
 
-def _find(key: str, owner: Engine, content: BinaryIO) -> CompiledModule | None:
+def _find(key: str, owner: Engine, content: BinaryIO) -> WasmtimeModule | None:
     """A module compiled earlier, by this process or another."""
     module = _memory.get(_here(key, owner))
     if module is None and (ptr := disk.fetch(key, owner)):
-        module = CompiledModule(owner, ptr, outline(_binary(content)))
+        module = WasmtimeModule(owner, ptr, outline(_binary(content)))
         _memory.put(_here(key, owner), module)
     return module
 
 
 def _found_or_made(
     key: str, owner: Engine, code: bytes, label: str, on_compile: OnCompile | None, bounds: "CompileBounds | None"
-) -> tuple[str, CompiledModule]:
+) -> tuple[str, WasmtimeModule]:
     """The key and the module: one that was compiled earlier or is being compiled just now, or one made here."""
 
-    def find() -> tuple[str, CompiledModule] | None:
+    def find() -> tuple[str, WasmtimeModule] | None:
         found = _find(key, owner, io.BytesIO(code))
         return None if found is None else (key, found)
 
@@ -296,7 +285,7 @@ def _found_or_made(
 
 def _make(
     code: bytes, label: str, mode: CompileMode, on_compile: OnCompile | None, bounds: "CompileBounds | None"
-) -> tuple[str, CompiledModule]:
+) -> tuple[str, WasmtimeModule]:
     """Compile and keep. The key is taken from the very bytes that are compiled."""
     module = compile_wasm(code, label, mode, on_compile, bounds)
     key = disk.key(code, module.engine.identity)

@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from wasihost.engines.wasmtime.instance import NO_LIMITS, EngineInstance, EngineLimits
+from wasihost.engines.values import NO_LIMITS, EngineLimits
+from wasihost.engines.wasmtime.instance import WasmtimeInstance
 from wasihost.engines.wasmtime.memory import EMPTY
-from wasihost.engines.wasmtime.module import CompiledModule
+from wasihost.engines.wasmtime.module import WasmtimeModule
 from wasihost.engines.wasmtime.stack import require_stack
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def execute(
-    module: CompiledModule,
+    module: WasmtimeModule,
     state: "HostState",
     start: str = "_start",
     *,
@@ -22,11 +23,11 @@ def execute(
 ) -> None:
     """Make an instance of the module with the imports of `state` and call its export `start`, a `() -> ()`.
 
-    Returns when the guest does; raises what `EngineInstance` and its `call` raise. One run of a State at a time
+    Returns when the guest does; raises what `WasmtimeInstance` and its `call` raise. One run of a State at a time
     (RuntimeError otherwise); any number of States at once.
     """
     require_stack(16)
-    instance = EngineInstance(module, state, start, scope=scope, limits=limits, label=label)
+    instance = WasmtimeInstance(module, state, start, scope=scope, limits=limits, label=label)
     guest = state.guest
     try:
         instance.open()

@@ -21,7 +21,7 @@ from wasihost.errors import (
 if TYPE_CHECKING:
     from wasihost.binary.backtrace import Origin
     from wasihost.engines.base import HostState
-    from wasihost.engines.wasmtime.module import CompiledModule
+    from wasihost.engines.wasmtime.module import WasmtimeModule
 
 # By wasmtime_trap_code_t: our word for the kind and the engine's sentence. Later codes moved between versions: of those
 # the engine is asked.
@@ -117,7 +117,7 @@ def _look(
     return resolve(origin, places, frames)
 
 
-def looking(module: "CompiledModule") -> Callable[[tuple[Frame, ...]], tuple[Frame, ...]]:
+def symbolizer(module: "WasmtimeModule") -> Callable[[tuple[Frame, ...]], tuple[Frame, ...]]:
     """What makes frames of this module readable."""
     return partial(_look, module.origin, module.places)
 
