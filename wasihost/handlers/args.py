@@ -1,7 +1,7 @@
-"""`args_*` and, with the same layout, `environ_*`: strings that the guest fetches in two steps.
+"""`args_*` and, with the same layout, `environ_*`: strings that the guest fetches in two steps, sizes first.
 
-What is worked out once is kept in plain attributes: a `cached_property` asks the host for its `__dict__`, which makes
-every call of every handler 30 ns slower on CPython 3.11.
+Sizes are computed once and kept in plain attributes: a `cached_property` would need a `__dict__` of the host, which
+makes every call of every handler 30 ns slower on CPython 3.11.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from wasi_preview1.handlers import ArgsHandlers, EnvironHandlers
 from wasi_preview1.types import Size
 
 _AT_ONCE: Final = 1024
-"""Pointers that are held at once: with more, Python's garbage collection looks at all of them again and again."""
+"""Pointers that are written at once: with many more, Python's garbage collector would scan them all repeatedly."""
 
 
 def write_strings(strings: tuple[bytes, ...], table: Pointer[Pointer[int]], text: Pointer[int]) -> None:
-    """Each string with its NUL into `text`, one after the other, and where each begins into `table`."""
+    """Write the strings with their NULs to `text`, one after the other, and a pointer to each to `table`."""
     joined = b"".join(string + b"\0" for string in strings)
     place = text.bytes(len(joined))
     starts: list[Pointer[int]] = []
@@ -34,7 +34,7 @@ def write_strings(strings: tuple[bytes, ...], table: Pointer[Pointer[int]], text
 
 
 def sizes(strings: tuple[bytes, ...]) -> tuple[Size, Size]:
-    """How many strings, and how many bytes they take with their NULs."""
+    """Return the number of strings, and of their bytes including the NULs."""
     return len(strings), sum(map(len, strings)) + len(strings)
 
 

@@ -1,4 +1,4 @@
-"""`clock_*`: the four clocks, each the system's or the embedder's."""
+"""`clock_*`: the four clocks, from the system or from the embedder."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from wasi_preview1.types import Clockid, Errno, Timestamp
 from wasihost.waiting.clocks import Clocks
 
 _LAST: Final = 0xFFFFFFFFFFFFFFFF
-"""ns: the year 2554."""
+"""In ns since 1970: the year 2554."""
 
 
 class ClockFunctions(ClockHandlers):
-    """Reads `clocks`; the precision a guest asks for is never less than what it gets."""
+    """Reads `clocks`. `precision` is ignored: every clock is read as precisely as it can be."""
 
     __slots__ = ()
 
@@ -25,7 +25,7 @@ class ClockFunctions(ClockHandlers):
         return self.clocks.resolutions[id]
 
     def clock_time_get(self, id: Clockid, precision: Timestamp) -> Timestamp:
-        # OVERFLOW for a time before the zero of the clock, or one that does not fit 64 bits.
+        # OVERFLOW for a time before the clock's zero, or one that does not fit into 64 bits.
         now = self.clocks.now[id]()
         if not 0 <= now <= _LAST:
             raise WasiError(Errno.OVERFLOW)

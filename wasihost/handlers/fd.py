@@ -1,8 +1,8 @@
 """`fd_*`: what a guest does with an open descriptor.
 
-Rules of this file: look the number up, check the right, call the descriptor. Which errno a kind of descriptor answers
-is the descriptor's business; which right a call needs is checked here, as the spec has it. Methods have no docstrings,
-so that `help()` shows the spec's text; comments say what is special to this host.
+Rules of this file: look the number up, check the right, call the descriptor. Which right a call needs is decided here,
+as the spec says; the errno of a call that a kind does not support is decided by the descriptor. Methods have no
+docstrings, so that `help()` shows the spec's text; comments say what is special to this host.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _FILESTAT_GET = Rights.FD_FILESTAT_GET
 
 
 class FdFunctions(FdHandlers):
-    """Works on `table`. The hot calls read `table.open` themselves: a call of `table.get` is a tenth of their time."""
+    """Works on `table`. Hot calls read `table.open`: calling `table.get` would add a tenth to their time."""
 
     __slots__ = ()
 
@@ -117,7 +117,7 @@ class FdFunctions(FdHandlers):
     # -- the descriptor itself -------------------------------------------------------------------------------------
 
     def fd_close(self, fd: Fd) -> None:
-        # The number is free afterwards, also where closing fails.
+        # The number is free afterwards, also if closing fails.
         self.table.close(fd)
 
     def fd_renumber(self, fd: Fd, to: Fd) -> None:
@@ -161,19 +161,19 @@ class FdFunctions(FdHandlers):
         return os.fsencode(descriptor.preopen)
 
     def fd_prestat_get(self, fd: Fd) -> Prestat:
-        # BADF for a number that is not a preopened directory: a guest's libc so finds the end of them.
+        # BADF for a number that is not a preopened directory: this is how a guest's libc finds the last one.
         return PrestatDirCase(PrestatDir(len(self._preopen(fd))))
 
     def fd_prestat_dir_name(self, fd: Fd, path: memoryview) -> None:
-        # NAMETOOLONG where the buffer is shorter than the guest path of the mount.
+        # NAMETOOLONG if the buffer is shorter than the guest path of the mount.
         name = self._preopen(fd)
         if len(path) < len(name):
             raise WasiError(Errno.NAMETOOLONG)
         path[: len(name)] = name
 
     def fd_readdir(self, fd: Fd, buf: memoryview, cookie: Dircookie) -> Size:
-        # A cookie is the number of entries before it in the listing taken at cookie 0. The last entry is cut where the
-        # buffer ends: a full buffer means that there is more.
+        # A cookie is an index into the listing that was made at cookie 0. The last entry is cut off at the end of the
+        # buffer: a full buffer means that there are more entries.
         directory = self.table.directory(fd)
         if not directory.rights & Rights.FD_READDIR:
             raise directory.missing_right(Rights.FD_READDIR)

@@ -1,7 +1,7 @@
 """`path_*`: what a guest does below an open directory.
 
-Rules of this file: look the directory up, check the right, hand the path on as it came. Where it leads is decided by
-the directory's back end through one resolver; no path is taken apart here.
+Rules of this file: look the directory up, check the right, pass the path on unchanged. The directory's back end decides
+where it leads, through one resolver; no path is split here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TRUNC = Oflags.TRUNC
 
 
 class PathFunctions(PathHandlers):
-    """Works on `table`; a path of more than `max_path` bytes is NAMETOOLONG."""
+    """Works on `table`. A path longer than `max_path` bytes raises NAMETOOLONG."""
 
     __slots__ = ()
 
@@ -50,7 +50,7 @@ class PathFunctions(PathHandlers):
             raise WasiError(Errno.NOTDIR)
         if not directory.rights & right:
             raise directory.missing_right(right)
-        # A character is four bytes at most, so short paths need not be encoded to be measured.
+        # A character has four bytes at most, so a short path need not be encoded to know its size.
         if len(path) * 4 > self.max_path and len(os.fsencode(path)) > self.max_path:
             self.met.add("path")
             raise WasiError(Errno.NAMETOOLONG)
@@ -66,9 +66,9 @@ class PathFunctions(PathHandlers):
         fs_rights_inheriting: Rights,
         fdflags: Fdflags,
     ) -> Fd:
-        # Of the rights asked for, FD_READ and FD_WRITE are the access mode, as far as the directory passes them on. The
-        # new descriptor also gets every other right that its kind can have and the guest did not give up for the
-        # directory. `fs_rights_inheriting` is ignored: no toolchain's library names all rights that it later uses.
+        # Of the rights requested, only FD_READ and FD_WRITE count: they are the access mode, if the directory passes
+        # them on. The new descriptor also gets every other right that its kind can have, unless the guest gave it up
+        # for the directory. `fs_rights_inheriting` is ignored: no toolchain names all rights that it uses later.
         directory = self._directory(fd, _OPEN, path)
         if oflags & _CREAT and not directory.rights & _CREATE_FILE:
             raise directory.missing_right(_CREATE_FILE)
@@ -119,7 +119,7 @@ class PathFunctions(PathHandlers):
         self._directory(fd, Rights.PATH_SYMLINK, new_path).symlink(old_path, new_path)
 
     def path_readlink(self, fd: Fd, path: str, buf: memoryview) -> Size:
-        # What does not fit the buffer is cut, as POSIX has it.
+        # Content longer than the buffer is cut, as in POSIX.
         content = self._directory(fd, Rights.PATH_READLINK, path).readlink(path).encode("utf-8", "surrogateescape")
         content = content[: len(buf)]
         buf[: len(content)] = content

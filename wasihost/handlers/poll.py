@@ -1,9 +1,13 @@
-"""`poll_oneoff`: wait until a time has come or a descriptor is ready."""
+"""`poll_oneoff`: wait for clocks and descriptors.
+
+Rules of this file: what a server needs at each poll for descriptors alone is decoded once, kept, and made of plain
+tuples and names bound once, because a server polls before every piece that it moves; clocks may cost more.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.guest import ConstPointer, Pointer, make
@@ -43,26 +47,37 @@ _READING = int(Rights.POLL_FD_READWRITE | Rights.FD_READ)
 _WRITING = int(Rights.POLL_FD_READWRITE | Rights.FD_WRITE)
 _READ_EVENTS, _WRITE_EVENTS = READABLE | ALWAYS_REPORTED, WRITABLE | ALWAYS_REPORTED
 _CACHED_POLLS, _CACHED_SIZE = 8, 512
-"""Polls that are kept decoded, and how many subscriptions such a one has at most."""
-_SLICE = 10_000_000_000
-"""ns after which the system's wall clock is looked at again by who waits for a time of it: it may have been set."""
+"""The number of decoded polls that are kept, and the most subscriptions that such a poll may have."""
+_WALL_CLOCK_CHECK = 10_000_000_000
+"""The longest single wait for a wall-clock time, in ns; then the clock is read again, since it may have been set."""
 
-# How much the clock has to go on; whose it is; the clock.
-_Timer: TypeAlias = tuple[int, int, SubscriptionClock]
-# A clock of the processor, the time of it that is waited for, and whose it is.
-_Computing: TypeAlias = tuple[Callable[[], int], int, int]
-# Whose it is, whether for writing, and the guest's number of the descriptor.
+
+class _Timer(NamedTuple):
+    """A subscription to a clock that runs by itself."""
+
+    remaining_ns: int
+    userdata: int
+    clock: SubscriptionClock
+
+
+class _CpuTimer(NamedTuple):
+    """A subscription to a CPU-time clock, which runs only while something is computed."""
+
+    now: Callable[[], int]
+    target_ns: int
+    userdata: int
+
+
 _Polled: TypeAlias = tuple[int, bool, int]
-# What is watched, whether for writing, what it is, and whose it is.
+"""A decoded subscription to a descriptor: userdata, True for writing, the guest's number of the descriptor."""
 _Wait: TypeAlias = tuple[int, bool, Descriptor, int]
-
-# Members of enums are bound to names above because a server polls before every piece that it moves.
+"""A descriptor to wait for: host fd, True for writing, the descriptor, userdata."""
 
 
 class PollFunctions(PollHandlers):
-    """Works on `table` and `clocks`. `polls` are those of late, by what lay in the guest's memory.
+    """Works on `table` and `clocks`. `polls` are recent polls, decoded, by the bytes of their subscriptions.
 
-    A guest's number sizes nothing of the host's: at most `max_subscriptions` in one call, at most `max_sleep` ns.
+    A guest can use at most `max_subscriptions` in one call, and wait for at most `max_sleep` ns.
     """
 
     __slots__ = ()
@@ -82,7 +97,7 @@ class PollFunctions(PollHandlers):
             if nsubscriptions:
                 self.met.add("subscriptions")
             raise WasiError(Errno.INVAL)
-        if nsubscriptions == 1 and not self.polls:  # so far it has only slept
+        if nsubscriptions == 1 and not self.polls:  # so far the guest has only slept
             userdata, wanted = in_.load()
             if isinstance(wanted, SubscriptionUClockCase) and wanted.value.id in _RUNNING_CLOCKS:
                 self._sleep(wanted.value)
@@ -93,11 +108,12 @@ class PollFunctions(PollHandlers):
         return len(events)
 
     def _events(self, in_: ConstPointer[Subscription], count: Size) -> list[Event]:
-        """A server asks for the same again and again, and decoding is most of what that costs: it is done once."""
+        """Decode and poll. A server polls for the same again and again, and decoding is most of the cost: it is done
+        once."""
         if count > _CACHED_SIZE:
             return self._decoded(in_.read(count))
-        image = in_.raw_bytes(count)
-        polls = self.polls.get(image)
+        key = in_.raw_bytes(count)
+        polls = self.polls.get(key)
         if polls is not None:
             return self._without_clocks(polls)
         subscriptions = in_.read(count)
@@ -105,13 +121,13 @@ class PollFunctions(PollHandlers):
             return self._decoded(subscriptions)
         if len(self.polls) >= _CACHED_POLLS:
             self.polls.clear()
-        polls = self.polls[image] = [_polled(one) for one in subscriptions]
+        polls = self.polls[key] = [_polled(one) for one in subscriptions]
         return self._without_clocks(polls)
 
     def _decoded(self, subscriptions: Sequence[Subscription]) -> list[Event]:
         polls: list[_Polled] = []
         timers: list[_Timer] = []
-        computing: list[_Computing] = []
+        cpu_timers: list[_CpuTimer] = []
         for one in subscriptions:
             userdata, wanted = one
             if not isinstance(wanted, SubscriptionUClockCase):
@@ -120,12 +136,12 @@ class PollFunctions(PollHandlers):
             clock = wanted.value
             delay = self._delay(clock)
             if clock.id in _RUNNING_CLOCKS:
-                timers.append((delay, userdata, clock))
+                timers.append(make(_Timer, (delay, userdata, clock)))
             else:
                 now = self.clocks.now[clock.id]
-                computing.append((now, now() + delay, userdata))
-        if timers or computing:
-            return self._with_clocks(timers, computing, polls)
+                cpu_timers.append(make(_CpuTimer, (now, now() + delay, userdata)))
+        if timers or cpu_timers:
+            return self._with_clocks(timers, cpu_timers, polls)
         return self._without_clocks(polls)
 
     def _without_clocks(self, polls: Sequence[_Polled]) -> list[Event]:
@@ -135,7 +151,7 @@ class PollFunctions(PollHandlers):
         return events
 
     def _watch(self, polls: Sequence[_Polled]) -> tuple[list[Event], list[_Wait], Events]:
-        """What is ready or wrong at once, and what is to be waited for."""
+        """Return the events that are ready or failed at once, the descriptors to wait for, and their poll(2) events."""
         events: list[Event] = []
         waits: list[_Wait] = []
         wanted: Events = {}
@@ -158,17 +174,17 @@ class PollFunctions(PollHandlers):
                 waits.append((fd, writes, descriptor, userdata))
         return events, waits, wanted
 
-    def _with_clocks(self, timers: list[_Timer], computing: list[_Computing], polls: Sequence[_Polled]) -> list[Event]:
-        """What is ready or wrong at once; else what the wait ended with."""
+    def _with_clocks(self, timers: list[_Timer], cpu_timers: list[_CpuTimer], polls: Sequence[_Polled]) -> list[Event]:
+        """Return the events that are ready or failed at once; if there are none, those with which the wait ends."""
         events, waits, wanted = self._watch(polls)
-        until = [(now, target) for now, target, _ in computing]
+        until = [(now, target) for now, target, _ in cpu_timers]
         settable = self.clocks.wall_is_set and any(_is_wall_time(clock) for _, _, clock in timers)
         while True:
             waited = min([delay for delay, _, _ in timers]) if timers else None
             if events or (until and _due(until)):
                 waited = 0
             elif settable and waited is not None and waited <= self.max_sleep:
-                waited = min(waited, _SLICE)
+                waited = min(waited, _WALL_CLOCK_CHECK)
             if until and waited != 0:
                 found, waited = self._compute(wanted, waited, until)
                 _collect(events, waits, found)
@@ -176,7 +192,7 @@ class PollFunctions(PollHandlers):
                 _collect(events, waits, self._wait(wanted, waited))
             elif waited:
                 self._rest_for(waited)
-            due = [userdata for now, target, userdata in computing if now() >= target]
+            due = [userdata for now, target, userdata in cpu_timers if now() >= target]
             passed = waited or 0
             if not (events or due) or not passed:
                 due += [
@@ -188,12 +204,12 @@ class PollFunctions(PollHandlers):
             if events:
                 return events
             timers = [
-                (self._delay(clock) if _is_wall_time(clock) else delay - passed, userdata, clock)
+                _Timer(self._delay(clock) if _is_wall_time(clock) else delay - passed, userdata, clock)
                 for delay, userdata, clock in timers
             ]
 
     def _sleep(self, clock: SubscriptionClock) -> None:
-        """Until a time of a clock that goes on by itself."""
+        """Sleep until a time of a clock that runs by itself."""
         delay = self._delay(clock)
         if not (self.clocks.wall_is_set and _is_wall_time(clock)):
             if delay:
@@ -201,11 +217,11 @@ class PollFunctions(PollHandlers):
             return
         while delay:
             self._check_sleep(delay)
-            self._rest_for(min(delay, _SLICE))
+            self._rest_for(min(delay, _WALL_CLOCK_CHECK))
             delay = self._delay(clock)
 
     def _rest_for(self, duration: int) -> None:
-        """Sleep in the guest's way, which may be the embedder's."""
+        """Sleep as the config says: with the embedder's function, or in the scope."""
         self._check_sleep(duration)
         self.clocks.sleep(duration)
         if self.scope.active:
@@ -217,13 +233,13 @@ class PollFunctions(PollHandlers):
             raise LimitExceeded("sleep", f"the guest wanted to sleep {duration / 1_000_000_000:g} seconds")
 
     def _delay(self, clock: SubscriptionClock) -> int:
-        """How much the clock has to go on until the time has come, in ns."""
+        """The time in ns until the subscription is due."""
         if clock.flags & _ABSOLUTE:
             return max(0, clock.timeout - self.clocks.now[clock.id]())
         return clock.timeout
 
     def _wait(self, wanted: Events, timeout: int | None) -> Events:
-        """`Poller.wait`. An embedder's way of sleeping has its own idea of time, so it is asked instead of the host."""
+        """`Poller.wait`, or the embedder's function for sleeping, if there is one: its clock is not the host's."""
         if timeout is None or (self.clocks.sleeps_really and timeout <= self.max_sleep):
             return self.poller.wait(wanted, timeout)
         found = self.poller.wait(wanted, 0)
@@ -235,9 +251,9 @@ class PollFunctions(PollHandlers):
     def _compute(
         self, wanted: Events, timeout: int | None, until: Sequence[tuple[Callable[[], int], int]]
     ) -> tuple[Events, int]:
-        """Wait for a clock of the processor, which goes on only while something is computed: so it is.
+        """Wait for a CPU-time clock. It runs only while something is computed, so this loop computes.
 
-        What `Poller.wait` would answer, and the `timeout` if all of it has passed, else 0.
+        Returns what `Poller.wait` would return, and `timeout` if all of it has passed, otherwise 0.
         """
         if timeout is not None and not self.clocks.sleeps_really:
             found = self._wait(wanted, timeout)
@@ -252,7 +268,7 @@ class PollFunctions(PollHandlers):
                 return found, timeout
             if self.scope.active:
                 self.scope.check()
-            time.sleep(0)  # gives other threads their turn
+            time.sleep(0)  # lets other threads run
 
 
 def _polled(subscription: Subscription) -> _Polled:
@@ -270,7 +286,7 @@ def _due(until: Sequence[tuple[Callable[[], int], int]]) -> bool:
 
 
 def _collect(events: list[Event], waits: list[_Wait], found: Events) -> None:
-    """What was found, of each that waited for it."""
+    """Add an event for each descriptor that was waited for and is ready."""
     for fd, writes, descriptor, userdata in waits:
         state = found.get(fd)
         if state and (state := state & (_WRITE_EVENTS if writes else _READ_EVENTS)):
@@ -278,14 +294,14 @@ def _collect(events: list[Event], waits: list[_Wait], found: Events) -> None:
 
 
 def _ready(userdata: int, writes: bool, descriptor: Descriptor, state: int) -> Event:
-    """`state` is what `poller` reported, or 0 for what was ready without waiting."""
+    """Make the event of a ready descriptor. `state` are the events of poll(2), or 0 if it was ready without waiting."""
     if state & CLOSED:
         return _failed(userdata, writes, WasiError(Errno.BADF))
-    gone = state & HANGUP
+    hangup = state & HANGUP
     if writes:
-        return make(Event, (userdata, _SUCCESS, _WRITE, make(EventFdReadwrite, (1, _AT_EOF if gone else _QUIET))))
+        return make(Event, (userdata, _SUCCESS, _WRITE, make(EventFdReadwrite, (1, _AT_EOF if hangup else _QUIET))))
     try:
-        size, flags = descriptor.available(), _AT_EOF if gone or descriptor.at_eof() else _QUIET
+        size, flags = descriptor.available(), _AT_EOF if hangup or descriptor.at_eof() else _QUIET
     except (WasiError, OSError) as error:
         return _failed(userdata, writes, error)
     return make(Event, (userdata, _SUCCESS, _READ, make(EventFdReadwrite, (size, flags))))

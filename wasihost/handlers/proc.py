@@ -1,4 +1,4 @@
-"""`proc_*` and `sched_yield`: how a guest ends, and how it lets others run."""
+"""`proc_*` and `sched_yield`: how a guest ends, and how it lets other threads run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STOPPING = (Signal.STOP, Signal.TSTP, Signal.TTIN, Signal.TTOU)
 
 
 class ProcFunctions(ProcHandlers):
-    """The guest's end."""
+    """Ends the guest by an exception."""
 
     __slots__ = ()
 
@@ -25,9 +25,9 @@ class ProcFunctions(ProcHandlers):
         raise ExitError(rval)
 
     def proc_raise(self, sig: Signal) -> None:
-        # The signal's default action, done to the guest only, not to the host process: it ends the guest with status
-        # 128 plus the number, as in a shell, or is ignored. INVAL for `none`; NOTSUP for signals that stop a process,
-        # since nothing could continue the guest.
+        # The signal's default action, for the guest only, not for the host process: it ends the guest with status 128
+        # plus the number, as in a shell, or is ignored. INVAL for `none`; NOTSUP for signals that stop a process, since
+        # nothing could continue the guest.
         if sig == Signal.NONE:
             raise WasiError(Errno.INVAL)
         if sig in _STOPPING:
@@ -37,7 +37,7 @@ class ProcFunctions(ProcHandlers):
 
 
 class SchedFunctions(SchedHandlers):
-    """Yielding."""
+    """Yields to other threads with the embedder's function, if there is one."""
 
     __slots__ = ()
 

@@ -1,7 +1,7 @@
 """`random_get`: random bytes from the system or from the embedder.
 
-Small requests are served from a stock, because a system call costs more than all the rest of the call. A byte of the
-stock is given out once, and a forked process throws its copy away.
+Small requests are served from a pool, because a system call costs more than all the rest of the call. A byte of the
+pool is used once, and a forked process discards its copy of the pool.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.pieces import PIECE
 
 _SMALL = 64
-_STOCK = 4096
+_POOL_SIZE = 4096
 
 _forks = 0
 
@@ -30,24 +30,24 @@ def _forked() -> None:
 
 
 class RandomPool:
-    """Random bytes of one guest, the first `used` of them given out; good until the process forks."""
+    """Random bytes for one guest, of which the first `used` were used already. Invalid after a fork."""
 
     __slots__ = ("content", "forks", "used")
 
     def __init__(self) -> None:
         self.content = b""
         self.forks = _forks
-        self.used = _STOCK
+        self.used = _POOL_SIZE
 
     def fill(self) -> None:
-        """Take new bytes from the system."""
-        self.content = os.urandom(_STOCK)
+        """Fill the pool with new bytes from the system."""
+        self.content = os.urandom(_POOL_SIZE)
         self.forks = _forks
         self.used = 0
 
 
 class RandomFunctions(RandomHandlers):
-    """Fills the guest's buffer in pieces, so a large one costs the host no large copy, and ends with the guest."""
+    """Fills the guest's buffer in pieces: a large request needs no large copy, and stops when the guest has to end."""
 
     __slots__ = ()
 
@@ -56,17 +56,17 @@ class RandomFunctions(RandomHandlers):
     random_pool: RandomPool
 
     def random_get(self, buf: memoryview) -> None:
-        # IO where the embedder's source has no more bytes.
+        # IO if the embedder's source has no more bytes.
         size = len(buf)
         if self.rand_source is not None:
             self._from_source(buf, self.rand_source)
         elif size <= _SMALL:
-            random_pool = self.random_pool
-            if random_pool.used + size > _STOCK or random_pool.forks != _forks:
-                random_pool.fill()
-            at = random_pool.used
-            random_pool.used = end = at + size
-            buf[:] = random_pool.content[at:end]
+            pool = self.random_pool
+            if pool.used + size > _POOL_SIZE or pool.forks != _forks:
+                pool.fill()
+            at = pool.used
+            pool.used = end = at + size
+            buf[:] = pool.content[at:end]
         else:
             for at in range(0, size, PIECE):
                 if at:

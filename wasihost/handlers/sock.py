@@ -1,4 +1,4 @@
-"""`sock_*`: BADF for a number that is not open, NOTSOCK for what is no socket, else the socket's answer."""
+"""`sock_*`: calls on sockets. BADF for a number that is not open, NOTSOCK for a descriptor that is not a socket."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _READ, _WRITE = Rights.FD_READ, Rights.FD_WRITE
 
 
 class SockFunctions(SockHandlers):
-    """Works on `table`. A guest makes no sockets: it has those it was given, and what they accept."""
+    """Works on `table`. A guest cannot create sockets: it has those of its config, and those that they accept."""
 
     __slots__ = ()
 
@@ -53,7 +53,7 @@ class SockFunctions(SockHandlers):
         return self._socket(fd, _WRITE).send(si_data)
 
     def sock_shutdown(self, fd: Fd, how: Sdflags) -> None:
-        # INVAL for no direction.
+        # INVAL if no direction is set.
         socket = self._socket(fd, Rights.SOCK_SHUTDOWN)
         if not how:
             raise WasiError(Errno.INVAL)

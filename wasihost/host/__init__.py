@@ -1,9 +1,9 @@
-"""The host side of one guest: a config in, 46 functions out.
+"""The host side of one guest: from a config to the 46 functions of the spec.
 
-Rules of this package: one host serves one guest, and no engine is known here.
+Rules of this package: one host serves one guest; nothing here knows an engine.
 
-    functions    the handlers of every group joined, over one table, set of clocks and config
-    state        the stubs bound to them, over the guest's memory; what engines use
-    counting     the same handlers, with every call counted
-    preview0     the older spec over the same handlers
+    functions    one class of the handlers of all groups, over one table, one set of clocks and one config
+    state        the stubs bound to them and to the guest's memory: what engines use
+    counting     the same handlers, which count every call
+    preview0     the older spec, served by the same handlers
 """

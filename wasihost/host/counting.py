@@ -1,4 +1,4 @@
-"""Counts what a guest calls, where that was asked for: handlers that note each call and pass it on."""
+"""Counts a guest's calls, if statistics were requested: handlers that record each call and pass it on."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _MOVES_BYTES = frozenset(
 )
 
 _PATHS, _PATH_BYTES = 10_000, 4 << 20
-"""How many paths are kept, and how many bytes of them: a guest can name any number."""
+"""The most paths that are kept, and the most bytes of them: a guest can use any number."""
 
 
 class CountingHost(Host):
-    """A host that counts into `stats`. It has a dict of its own, unlike `Host`: what is counted is not hot."""
+    """A host that counts into `stats`. Unlike `Host` it has a `__dict__`: counted calls are slower anyway."""
 
     def __init__(self, config: ModuleConfig, stats: Stats) -> None:
         self.stats = stats
@@ -30,7 +30,7 @@ class CountingHost(Host):
         super().__init__(config)
 
     def note_paths(self, args: tuple[Any, ...]) -> None:
-        """Those among the arguments of a call, as long as there are not too many."""
+        """Record the paths among the arguments of a call, up to the limits above."""
         paths = self.stats.paths
         for arg in args:
             if type(arg) is str and arg not in paths:
@@ -51,13 +51,13 @@ def _counting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         stats.calls[name] = stats.calls.get(name, 0) + 1
         if path:
             self.note_paths(args)
-        answer = function(self, *args)
+        result = function(self, *args)
         if moves:
-            size = answer if isinstance(answer, int) else answer[0]
+            size = result if isinstance(result, int) else result[0]
             stats.bytes[name] = stats.bytes.get(name, 0) + size
         elif name == "random_get":
             stats.bytes[name] = stats.bytes.get(name, 0) + len(args[0])
-        return answer
+        return result
 
     return counted
 

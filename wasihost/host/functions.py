@@ -1,4 +1,4 @@
-"""The host: the handlers of every group joined, over one descriptor table, set of clocks and config.
+"""The host: one class of the handlers of all groups, over one descriptor table, one set of clocks and one config.
 
 mypy proves here that no function of the spec is missing and none has another type.
 """
@@ -40,9 +40,9 @@ class Host(
     SockFunctions,
     Handlers,
 ):
-    """One guest's host. Not to be shared between guests or used from two threads at once.
+    """The host of one guest. Do not share it between guests or use it from two threads at once.
 
-    It has slots because every call of a guest reads them: an instance dict costs each call 15 to 30 ns more.
+    It has slots because every call of a guest reads them: an instance dict would add 15 to 30 ns to each call.
     """
 
     __slots__ = (
@@ -62,11 +62,11 @@ class Host(
         "random_pool",
         "scope",
         "table",
-    )  # fmt: skip
+    )
 
     def __init__(self, config: ModuleConfig) -> None:
         self.scope = CancelScope()
-        self.met: set[str] = set()  # names of limits that the guest met
+        self.met: set[str] = set()  # names of limits that the guest has reached
         self.args = config.args or ((os.fsencode(config.name),) if config.name else ())
         self.args_sizes = sizes(self.args)
         self.environ = _environ(config) if config.sockets else config.environ
@@ -109,7 +109,7 @@ class Host(
 
 
 def _longest(config: ModuleConfig) -> tuple[int, int]:
-    """The longest sleep in ns and the most subscriptions of a poll."""
+    """Return the longest sleep in ns and the most subscriptions of a poll."""
     sleep, subscriptions = config.limits.sleep, config.limits.subscriptions
     return (
         1 << 64 if sleep is None else int(min(sleep * 1_000_000_000, 1 << 64)),

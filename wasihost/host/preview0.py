@@ -1,7 +1,7 @@
 """`wasi_unstable`, the spec before preview1, served by the same handlers.
 
-Rules of this file: what differs between the two specs is a typed method here, in terms of both generated packages; what
-does not is passed on. No offset and no number: the layouts come from the older spec's own bindings.
+Rules of this file: a function that differs between the two specs is a typed method here, in terms of both generated
+packages; all others are passed on. No offsets and no numbers: the layouts come from the older spec's own bindings.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NLINK_MAX = 2**32 - 1
 
 
 class _Subscriptions:
-    """What `poll_oneoff` reads its subscriptions through: the old ones, given as new ones."""
+    """The pointer from which `poll_oneoff` reads its subscriptions: converts old ones to new ones."""
 
     def __init__(self, pointer: ConstPointer[old.Subscription]) -> None:
         self._pointer = pointer
@@ -35,18 +35,18 @@ class _Subscriptions:
         return self._pointer.raw_bytes(count) + MODULE.encode()
 
     def load(self) -> new.Subscription:
-        """The first."""
+        """Read the first subscription."""
         return _subscription(self._pointer.load())
 
     def read(self, count: int) -> list[new.Subscription]:
-        """So many from here on."""
+        """Read `count` subscriptions."""
         return [_subscription(one) for one in self._pointer.read(count)]
 
 
 def _subscription(one: old.Subscription) -> new.Subscription:
     wanted = one.u
     if isinstance(wanted, old.SubscriptionUClockCase):
-        clock = wanted.value  # its `identifier` is the guest's own and answered by nothing
+        clock = wanted.value  # its `identifier` is the guest's own; no result contains it
         return new.Subscription(
             one.userdata,
             new.SubscriptionUClockCase(
@@ -62,17 +62,17 @@ def _subscription(one: old.Subscription) -> new.Subscription:
 
 
 class _Differences:
-    """The functions of which something differs."""
+    """The functions that differ between the specs."""
 
     def __init__(self, handlers: Handlers) -> None:
         self.handlers = handlers
 
     def fd_seek(self, fd: old.Fd, offset: old.Filedelta, whence: old.Whence) -> old.Filesize:
-        """The numbers of `whence` stand in another order."""
+        """The values of `whence` have another order."""
         return self.handlers.fd_seek(fd, offset, _WHENCE[whence])
 
     def fd_fdstat_get(self, fd: old.Fd) -> old.Fdstat:
-        """There was no right to accept connections."""
+        """The older spec has no right to accept connections."""
         kind, flags, base, inheriting = self.handlers.fd_fdstat_get(fd)
         mask = old.Rights.MASK
         return old.Fdstat(
@@ -80,7 +80,7 @@ class _Differences:
         )
 
     def fd_prestat_get(self, fd: old.Fd) -> old.Prestat:
-        """The same record, but each package knows only its own cases of a union."""
+        """The record is the same, but each package has its own classes for the cases of a union."""
         return old.PrestatDirCase(old.PrestatDir(self.handlers.fd_prestat_get(fd).value.pr_name_len))
 
     def fd_filestat_get(self, fd: old.Fd) -> old.Filestat:
@@ -94,8 +94,8 @@ class _Differences:
     def poll_oneoff(
         self, in_: ConstPointer[old.Subscription], out: Pointer[old.Event], nsubscriptions: old.Size
     ) -> old.Size:
-        """A subscription to a clock has a field more."""
-        subscriptions: Any = _Subscriptions(in_)  # as much of a pointer as is used
+        """A clock subscription of the older spec has one more field."""
+        subscriptions: Any = _Subscriptions(in_)  # has the methods of a pointer that are used
         events: Any = out  # an event is the same in both packages
         return self.handlers.poll_oneoff(subscriptions, events, nsubscriptions)
 
@@ -106,7 +106,7 @@ def _filestat(stat: new.Filestat) -> old.Filestat:
 
 
 def _translated(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The errno that the function raises, as an error of the older package; both have the same numbers."""
+    """Raise errnos of the function as errors of the older package; both specs have the same numbers."""
 
     def call(*args: Any) -> Any:
         try:
@@ -118,16 +118,18 @@ def _translated(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def bind(handlers: Handlers, guest: Guest) -> dict[str, tuple[Signature, Stub]]:
-    """Name -> type and stub of every function of `wasi_unstable`, over handlers of preview1.
+    """Return type and stub of every function of `wasi_unstable` by name, over handlers of preview1.
 
-    The memory is looked up at every call: modules of this age are rare, and another package's stubs must not share a
-    view with preview1's.
+    The memory view is made anew at every call: modules of this age are rare, and the stubs of the two packages must not
+    share a view.
     """
     differences = _Differences(handlers)
     functions = {
         name: _translated(getattr(differences, name, None) or getattr(handlers, name)) for name in SIGNATURES[MODULE]
     }
-    joined: Any = SimpleNamespace(**functions)  # mypy saw those that differ; the rest has one signature in both
+    joined: Any = SimpleNamespace(
+        **functions
+    )  # mypy checks those that differ; the others have the same signature in both
     bound = stubs.bind(joined, guest)[MODULE]
     types = SIGNATURES[MODULE]
     return {name: (Signature(*types[name]), _fresh(stub, guest)) for name, stub in bound.items()}
@@ -137,9 +139,9 @@ def _fresh(stub: Stub, guest: Guest) -> Stub:
     def call(*numbers: int) -> int | float | None:
         guest.refresh()
         try:
-            answer: int | float | None = stub(*numbers)
+            result: int | float | None = stub(*numbers)
         finally:
             guest.release()
-        return answer
+        return result
 
     return call

@@ -1,7 +1,7 @@
-"""One guest's state, as an engine uses it: the stubs bound to the handlers, over the guest's memory.
+"""The host side of one guest, as an engine uses it: the stubs, bound to the handlers and to the guest's memory.
 
-`State` has one raw-ABI method per function (`state.fd_write(1, iovs, n, result)`: ints in, errno out) for engines that
-call methods, and `imports()` for adapters that bind the stubs themselves.
+`State` has one raw-ABI method per function for engines that call methods (`state.fd_write(1, iovs, n, result)` takes
+ints and returns an errno), and `imports()` for adapters that bind the stubs themselves.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from wasihost.stats import Stats
 
 CALL_HOST_FUNCTION = Signature(("i32", "i32", "i32"), ("i32",), "III", "I")
-"""`env.call_host_function`, which some toolchains' modules import as a bridge to a host they do not have."""
+"""`env.call_host_function`: modules of some toolchains import it as a bridge to a host of their own."""
 
 
 Functions: TypeAlias = Mapping[str, tuple[Signature, Stub]]
@@ -37,11 +37,11 @@ UNSTABLE = "wasi_unstable"
 
 
 _OF_LIMITS = frozenset({Errno.NOSPC, Errno.FBIG})
-"""What an OSError of a full file system becomes."""
+"""The errnos of a full file system."""
 
 
 class _Provided(dict[str, Functions]):
-    """What is provided, by module; preview0's, which is not listed, is made when it is asked for."""
+    """The functions by module. Those of preview0, which is not listed, are made at the first look-up."""
 
     def __init__(self, bound: Imports, unstable: Callable[[], Functions]) -> None:
         super().__init__(bound)
@@ -55,15 +55,20 @@ class _Provided(dict[str, Functions]):
 
 
 class State(RawAbi):
-    """A guest's whole host side.
+    """The whole host side of one guest, for one thread at a time.
 
-    `memory` answers the guest's linear memory as it is now, a writable buffer; it is asked again at every raw call, so
-    growth needs no care. An adapter that finds the memory itself leaves it out. One guest per State, one thread at a
-    time. ConfigError if a mounted directory cannot be opened. `stats` are counted into by every call.
+    Args:
+        memory: Returns the guest's linear memory, a writable buffer. It is called at every raw call, so growth of the
+            memory needs no care. An adapter that finds the memory itself leaves it out.
+        config: What the guest gets; a default `ModuleConfig` gives it nothing.
+        stats: Every call of the guest is counted here.
+
+    Raises:
+        ConfigError: A mounted directory or a stream of the config cannot be opened.
     """
 
     faults: tuple[type[BaseException], ...] = (GuestFault,)
-    """What a raw call raises for a bad pointer: the guest is to trap."""
+    """Exceptions of a raw call for a bad pointer: the guest has to trap."""
 
     def __init__(
         self,
@@ -84,19 +89,19 @@ class State(RawAbi):
         self.stubs["env"] = {"call_host_function": _call_host_function}  # not a method: it would hold this State
 
     def mem(self) -> memoryview:
-        """The guest's memory as it is now; not to be kept across calls, because it may grow and move."""
+        """Return a view of the guest's memory. Do not keep it across calls: the memory may grow and move."""
         view = self.guest.refresh()
         self.guest.release()
         return view
 
     def call_host_function(self, v0: int, v1: int, v2: int) -> int:
-        """`env.call_host_function`: always 0."""
+        """`env.call_host_function`: returns 0."""
         return _call_host_function(v0, v1, v2)
 
     def imports(self) -> Imports:
-        """Module name -> function name -> core type and stub: all that a guest may import.
+        """Return everything that a guest may import: module name -> function name -> (core type, stub).
 
-        `wasi_unstable`, the older spec, is bound when it is first looked up.
+        `wasi_unstable`, the older spec, is bound at its first look-up.
         """
         types = {**signatures.SIGNATURES, "env": {"call_host_function": CALL_HOST_FUNCTION}}
         bound = {
@@ -121,7 +126,7 @@ class State(RawAbi):
             raise end.reason from None
 
     def close(self) -> None:
-        """Close every descriptor the guest left open. The embedder's own streams stay open."""
+        """Close every descriptor that the guest left open. The embedder's own streams stay open."""
         self.handlers.close()
 
     def __enter__(self) -> Self:
@@ -142,7 +147,7 @@ def _counting(config: ModuleConfig, stats: Stats) -> Host:
 
 
 def _noting(met: set[str]) -> Callable[[OSError], int]:
-    """`errno_of` that also notes the limit of a file system that was met."""
+    """Return `errno_of` that also records the limit of a file system that was reached."""
 
     def noting_errno_of(error: OSError) -> int:
         number = errno_of(error)
