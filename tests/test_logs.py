@@ -36,7 +36,9 @@ def test_a_kind_of_line_is_written_a_few_times(caplog: pytest.LogCaptureFixture)
     assert said[21:] == ["another line"]
 
 
-def test_and_again_a_minute_later(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repeated_warning_is_logged_again_after_a_minute(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = [0.0]
     monkeypatch.setattr(logs, "time", SimpleNamespace(monotonic=lambda: now[0]))
     for _ in range(100):

@@ -177,7 +177,7 @@ def test_the_status_is_right_where_nobody_reads_the_message(command: Any, tmp_pa
 
 
 @pytest.mark.skipif(os.name != "posix", reason="descriptors closed at the start are of POSIX systems")
-def test_a_closed_standard_stream_is_no_other_file(compiled: str, tmp_path: Path) -> None:
+def test_a_closed_standard_stream_is_not_another_file(compiled: str, tmp_path: Path) -> None:
     """The next file to be opened gets the number: the compiled module, which stays open while it runs."""
     (tmp_path / "write.wat").write_text(
         '(module (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))\n'

@@ -202,7 +202,7 @@ def test_inspect(tmp_path: Path) -> None:
         (b"GIF89a", "not WebAssembly"),
     ],
 )
-def test_inspect_what_is_no_module(tmp_path: Path, content: bytes, words: str) -> None:
+def test_inspect_files_that_are_not_modules(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "odd.wasm").write_bytes(content)
     done = wasihost("inspect", str(tmp_path / "odd.wasm"))
     assert words in done.stdout + done.stderr

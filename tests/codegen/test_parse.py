@@ -209,7 +209,7 @@ def test_a_file_that_uses_itself(tmp_path: Path) -> None:
     assert [definition.name for definition in load([tmp_path / "a.witx"]).types] == ["x"]
 
 
-def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_text(tmp_path: Path) -> None:
     (tmp_path / "a.witx").write_bytes(b"\xef\xbb\xbf(typename $x u8)")
     assert load([tmp_path / "a.witx"]).types[0].span.column == 11
 

@@ -55,7 +55,7 @@ def natively(call: object, *args: object) -> object:
 
 
 @pytest.mark.parametrize("name", ["null", "zero", "full", "urandom", "random"])
-def test_a_device_that_is_no_terminal_has_the_rights_of_a_file(devices: Raw, name: str) -> None:
+def test_a_device_that_is_not_a_terminal_has_the_rights_of_a_file(devices: Raw, name: str) -> None:
     stat = devices.fdstat(devices.open(name))
     assert stat["fs_filetype"] == Filetype.CHARACTER_DEVICE
     assert stat["fs_rights_base"] & (SEEK | TELL) == SEEK | TELL

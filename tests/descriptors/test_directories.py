@@ -214,7 +214,7 @@ def test_between_two_mounts(tmp_path: Path) -> None:
 # -- fd_* on directories -----------------------------------------------------------------------------------------------
 
 
-def test_a_directory_is_no_file(raw: Raw) -> None:
+def test_a_directory_is_not_a_file(raw: Raw) -> None:
     vectors = raw.iovecs((0x100, 4))
     assert raw.call("fd_read", 3, *vectors, 0x80) == Errno.ISDIR
     assert raw.call("fd_write", 3, *vectors, 0x80) == raw.call("fd_pwrite", 3, *vectors, 0, 0x80) == Errno.BADF

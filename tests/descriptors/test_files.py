@@ -284,7 +284,7 @@ def test_rights_that_a_directory_does_not_pass_on(raw: Raw, file: Path) -> None:
 
 
 @pytest.mark.usefixtures("file")
-def test_a_file_is_no_directory(raw: Raw) -> None:
+def test_a_file_is_not_a_directory(raw: Raw) -> None:
     fd = raw.open("f")
     assert raw.call("fd_readdir", fd, 0x100, 100, 0, 0x80) == Errno.NOTDIR
     assert raw.call("path_unlink_file", fd, *raw.text("f")) == Errno.NOTDIR

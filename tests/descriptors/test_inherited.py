@@ -56,7 +56,7 @@ def errno_of_read(raw: Raw) -> int:
     return raw.call("fd_read", 0, *raw.iovecs((raw.new(9), 9)), 0x80)
 
 
-def test_the_real_flags_are_told(pipe: tuple[int, int], tmp_path: Path) -> None:
+def test_the_real_flags_are_reported(pipe: tuple[int, int], tmp_path: Path) -> None:
     with given(*pipe) as raw:
         assert [raw.fdstat(fd)["fs_flags"] for fd in (0, 1)] == [0, 0]
     os.set_blocking(pipe[0], False)

@@ -266,7 +266,7 @@ def test_polling_tells_data_from_the_end() -> None:
         assert raw.call("fd_write", 3, *raw.data(b"x"), 0x80) == Errno.PIPE
 
 
-def test_a_reset_is_told(listener: socket.socket) -> None:
+def test_a_reset_is_reported(listener: socket.socket) -> None:
     if listener.family == socket.AF_UNIX:
         return  # which knows no resets
     with Raw(ModuleConfig().with_listener("web", listener)) as raw, connect(listener) as peer:

@@ -237,7 +237,7 @@ def test_inherited_terminals() -> None:
     assert kinds(stats) == [(kind, COMMON | READ), (kind, COMMON | WRITE), (kind, COMMON | WRITE)]
 
 
-def test_an_inherited_null_device_is_no_terminal() -> None:
+def test_an_inherited_null_device_is_not_a_terminal() -> None:
     stats = report(stdin=subprocess.DEVNULL)
     assert kinds(stats)[0] == (CHARACTER_DEVICE, COMMON | READ | SEEK | TELL)
 

@@ -130,3 +130,10 @@ def test_handlers_have_a_module_for_each_prefix_of_the_spec() -> None:
     prefixes = {name.partition("_")[0] for name in WASI_SNAPSHOT_PREVIEW1}
     elsewhere = {"environ", "sched"}  # with `args` and with `proc`
     assert children(HOST / "handlers") - {"__init__"} == prefixes - elsewhere
+
+
+def test_names_of_tests_begin_with_what_they_test() -> None:
+    """A pronoun at the start (`test_it_...`) leaves nothing for `-k` to find."""
+    pronoun = re.compile(r"def (test_(?:it|its|they|their|and|who|nobody|somebody|everybody)_\w+)")
+    found = [name for path in (ROOT / "tests").rglob("*.py") for name in pronoun.findall(path.read_text())]
+    assert not found

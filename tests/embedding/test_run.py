@@ -314,7 +314,7 @@ def test_a_read_only_directory_tells_a_c_program_so(tmp_path: Path, mode: str) -
     assert run(ECHO, config, args=["open", "/out/f", "r"]).returncode == 0
 
 
-def test_a_missing_directory_is_told(tmp_path: Path) -> None:
+def test_a_missing_directory_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot mount"):
         run(ECHO, ModuleConfig().with_host_directory_preopen("/", tmp_path / "none"))
 

@@ -140,20 +140,20 @@ def test_ctrl_c_ends_a_server() -> None:
 
 
 @pytest.mark.parametrize("where", ["127.0.0.1", "127.0.0.1:70000", "::1:80", ":80", "a:b"])
-def test_a_wrong_address_is_told(where: str) -> None:
+def test_a_wrong_address_is_reported(where: str) -> None:
     done = subprocess.run([*COMMAND, "--tcplisten", where, str(build_c("server"))], capture_output=True, text=True)
     assert done.returncode == 2
     assert f"{where!r} is not HOST:PORT" in done.stderr
 
 
-def test_an_unknown_host_is_told() -> None:
+def test_an_unknown_host_is_reported() -> None:
     command = [*COMMAND, "--tcplisten", "nowhere.invalid:80", str(build_c("server"))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("wasihost: cannot listen on nowhere.invalid:80: ")
 
 
-def test_an_address_in_use_is_told(listener: socket.socket) -> None:
+def test_an_address_in_use_is_reported(listener: socket.socket) -> None:
     where = f"127.0.0.1:{listener.getsockname()[1]}"
     done = subprocess.run([*COMMAND, "--tcplisten", where, str(build_c("server"))], capture_output=True, text=True)
     assert done.returncode == 2

@@ -39,7 +39,7 @@ def test_a_signature_names_each_option(function: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda one: one.__name__)
-def test_its_source_is_found_behind_the_signature(function: Callable[..., Any]) -> None:
+def test_the_source_of_the_function_is_found_behind_the_signature(function: Callable[..., Any]) -> None:
     assert f"def {function.__name__}(" in inspect.getsource(function)
     assert inspect.iscoroutinefunction(function) is (function is wasihost.run_async)
 

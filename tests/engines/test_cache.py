@@ -124,7 +124,7 @@ def test_an_entry_that_others_can_write_to_is_replaced(folder: Path, compiled: l
     assert only_entry(folder).stat().st_mode & 0o7777 == cache_folder.SEALED
 
 
-def test_no_place_for_a_cache_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_place_for_a_cache_is_not_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file", tmp_path / "file" / "under", "/proc/nowhere", "n" * 5000):
         monkeypatch.setenv("WASIHOST_CACHE_DIR", str(place))

@@ -113,7 +113,7 @@ def test_memory_is_looked_up_every_time(reserved: bool) -> None:
     assert seen == [True, True]
 
 
-def test_the_public_binding_is_told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_public_binding_is_reported(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     with caplog.at_level(logging.INFO, "wasihost"):
         Door(Host())
         assert not caplog.records

@@ -256,7 +256,7 @@ def test_names_that_others_put_in_are_not_taken() -> None:
     own.define_func("host", "twice", wasmtime.FuncType([], []), lambda: None)  # as the user allowed it
 
 
-def test_a_command_s_status_and_what_is_no_command() -> None:
+def test_a_command_s_status_and_what_is_not_a_command() -> None:
     engine = wasmtime.Engine()
     own, store = wasmtime.Linker(engine), wasmtime.Store(engine)
     run = define(own, state([]))

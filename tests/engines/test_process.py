@@ -34,7 +34,7 @@ def test_a_run_imports_no_wasmtime() -> None:
     assert said(f"print(go().code, [name for name in {heavy!r} if name in sys.modules])") == "3 []"
 
 
-def test_no_wheel_is_told(tmp_path: Path) -> None:
+def test_no_wheel_is_reported(tmp_path: Path) -> None:
     (tmp_path / "wasmtime.py").write_text("raise RuntimeError('imported')")  # found first, and no package
     text = said("print(repr(go()))", tmp_path)
     assert "not installed" in text
@@ -53,7 +53,7 @@ def wheel(site: Path, version: str) -> None:
 @pytest.mark.parametrize(
     ("version", "words"), [("24.0.0", "24.0.0 is too old, wasihost needs 25"), ("99.0.0", "has no library for")]
 )
-def test_a_wheel_that_cannot_be_used_is_told(tmp_path: Path, version: str, words: str) -> None:
+def test_a_wheel_that_cannot_be_used_is_reported(tmp_path: Path, version: str, words: str) -> None:
     wheel(tmp_path, version)
     text = said("print(repr(go()))", tmp_path)
     assert words in text

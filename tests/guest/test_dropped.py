@@ -79,7 +79,7 @@ def test_a_refused_guest_leaves_no_descriptors(name: str, tmp_path: Path) -> Non
     assert descriptors() <= before
 
 
-def test_a_state_without_files_of_the_host_is_no_loss() -> None:
+def test_a_state_without_files_of_the_host_is_not_a_loss() -> None:
     State()
     gc.collect()
 

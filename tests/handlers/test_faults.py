@@ -59,7 +59,7 @@ with Raw(ModuleConfig().with_host_directory_preopen("/", {place!r})) as raw:
 """
 
 
-def test_a_full_disk_is_nospc_and_what_was_written_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_is_nospc_and_what_was_written_is_reported(tmp_path: Path) -> None:
     """On a tmpfs of 64 KiB, mounted in a namespace of its own."""
     unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
     if not shutil.which("unshare") or subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:

@@ -271,7 +271,7 @@ def test_a_time_of_the_wall_clock_has_come_when_it_is_over(alone: bool, pipe: tu
         assert clocks.now[0]() >= 20 * TICK
 
 
-def test_of_several_timers_those_that_are_due_are_told() -> None:
+def test_of_several_timers_those_that_are_due_are_reported() -> None:
     with Raw() as raw:
         begin = time.time_ns()
         found = raw.poll(

@@ -132,7 +132,7 @@ def test_the_same_when_an_export_is_called() -> None:
             assert (type(copy), str(copy)) == (type(error), str(error))
 
 
-def test_output_that_is_no_text() -> None:
+def test_output_that_is_not_text() -> None:
     module = """(module (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
       (memory (export "memory") 1) (data (i32.const 0) "\\10\\00\\00\\00\\01\\00\\00\\00") (data (i32.const 16) "\\ff")
       (func (export "_start") (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"""

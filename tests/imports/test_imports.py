@@ -105,7 +105,7 @@ def test_an_exception_of_a_host_function_reaches_the_caller() -> None:
             guest.call("log", 0, 16, 1)
 
 
-def test_types_that_do_not_fit_are_told() -> None:
+def test_types_that_do_not_fit_are_reported() -> None:
     host, _ = provided()
 
     @host.function(name="log")

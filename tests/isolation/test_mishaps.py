@@ -71,7 +71,7 @@ def test_a_zygote_that_is_killed_ends_its_guests_and_another_takes_its_place() -
             process.wait(30)
 
 
-def test_where_no_process_can_be_made_the_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_process_can_be_made_the_reason_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Root has no limit of processes: the call is replaced, after the one fork at the beginning."""
     code = """
 import errno, os

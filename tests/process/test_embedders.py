@@ -197,7 +197,7 @@ def test_a_subinterpreter_is_told_that_guests_do_not_run_there() -> None:
     assert all("subinterpreter" in line for line in refused)
 
 
-def test_another_python_is_told() -> None:
+def test_another_python_is_reported() -> None:
     done = python("import sys; sys.implementation.name = 'pypy'; import wasihost")
     assert "ImportError: wasihost runs on CPython, not on pypy" in done.stderr
 

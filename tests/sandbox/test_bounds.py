@@ -112,7 +112,7 @@ def test_other_file_systems_are_reached() -> None:
 
 
 @pytest.mark.usefixtures("strategy")
-def test_a_link_on_the_way_is_no_way_round(tmp_path: Path) -> None:
+def test_a_link_on_the_way_is_not_a_way_round(tmp_path: Path) -> None:
     here = "../" * (len(tmp_path.parts) - 1)
     (tmp_path / "link").symlink_to(f"{here}proc/self/maps")
     (tmp_path / "through").symlink_to(f"{here}proc/1/../../etc/passwd")
@@ -132,7 +132,7 @@ def test_a_link_on_the_way_is_no_way_round(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("read_only", [False, True])
 @pytest.mark.usefixtures("strategy")
-def test_what_is_asked_for_by_name_is_given(read_only: bool) -> None:
+def test_kernel_files_are_open_with_the_option(read_only: bool) -> None:
     root = open_host_directory("/", "/", read_only, kernel_files=True)
     proc = open_host_directory("/proc", "/", read_only, kernel_files=True)
     try:
@@ -243,7 +243,7 @@ def test_bind_mounts_are_mounts(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == expected, done.stderr
 
 
-def test_no_number_of_a_mount_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_number_of_a_mount_is_not_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Before Linux 5.8, and under filters, only the device is compared."""
     monkeypatch.setattr(bounds, "_statx", None)
     (tmp_path / "f").write_text("")

@@ -297,7 +297,7 @@ def test_magic_links(tree: Tree, path: str, flags: int, follow: bool, expected: 
 
 
 @pytest.mark.usefixtures("strategy")
-def test_base_that_is_no_directory(tree: Tree) -> None:
+def test_base_that_is_not_a_directory(tree: Tree) -> None:
     fd = os.open(tree.base / "file", os.O_RDONLY)
     try:
         for path in ("x", ".", "x/y", "x/", "./x"):

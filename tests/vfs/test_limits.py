@@ -259,7 +259,7 @@ def test_a_file_above_a_lowered_limit_can_shrink() -> None:
         assert raw.call("fd_filestat_set_size", fd, 16) in (Errno.FBIG, Errno.NOSPC)
 
 
-def test_the_limit_that_is_met_first_is_told() -> None:
+def test_the_limit_that_is_met_first_is_reported() -> None:
     fs = MemoryFS({"f": bytes(4), "g": bytes(4)}, max_bytes=10, max_file_size=8)
     with Raw(ModuleConfig().with_mount("/", fs)) as raw:
         fd = raw.open("f", flags=APPEND)
@@ -341,6 +341,6 @@ print("done")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space as Linux keeps them")
-def test_no_memory_left_is_no_space_left() -> None:
+def test_no_memory_left_is_nospc() -> None:
     done = subprocess.run([sys.executable, "-c", NO_ROOM], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("done\n", "")

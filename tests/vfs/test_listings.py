@@ -44,7 +44,7 @@ def test_sizes_of_listings(size: object, code: Errno, caplog: pytest.LogCaptureF
 
 
 @pytest.mark.parametrize("entry", [{"type": None}, {"type": "socket"}, {"islink": True}])
-def test_what_is_neither_file_nor_directory_is_a_link(entry: dict[str, object]) -> None:
+def test_nodes_that_are_neither_file_nor_directory_are_links(entry: dict[str, object]) -> None:
     with mounted(Remote(**entry)) as raw:
         assert content(raw, "a") == Errno.PERM
 
@@ -56,7 +56,7 @@ def test_what_is_neither_file_nor_directory_is_a_link(entry: dict[str, object]) 
         (MemoryError(), Errno.NOMEM), (OSError("no number"), Errno.IO), (PermissionError("no"), Errno.ACCES),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_an_errno(error: Exception, code: Errno) -> None:
+def test_unreadable_files_are_an_errno(error: Exception, code: Errno) -> None:
     with mounted(Remote(error)) as raw:
         assert content(raw, "a") == code
 

@@ -131,7 +131,7 @@ def test_values_that_are_not_numbers_are_a_named_mistake(told: Stat, named: str)
     assert named in str(raised.value)
 
 
-def test_an_inode_that_is_no_number_is_a_mistake() -> None:
+def test_an_inode_that_is_not_a_number_is_a_mistake() -> None:
     with mounted(Tree(a=Own(inode="7"))) as raw:
         for call in (lambda: stat(raw, "a"), lambda: names(raw)):
             with pytest.raises(TypeError, match=r"'7', and has to be an int"):
@@ -152,7 +152,7 @@ def test_names_that_no_path_could_spell_are_left_out(caplog: pytest.LogCaptureFi
         assert caplog.records[0].name.startswith("wasihost.")
 
 
-def test_a_name_that_is_no_text_is_a_mistake() -> None:
+def test_a_name_that_is_not_text_is_a_mistake() -> None:
     tree = Tree()
     tree.nodes = {b"a": Own()}
     with mounted(tree) as raw, pytest.raises(TypeError, match="has the name b'a'"):
@@ -179,7 +179,7 @@ def test_a_link_with_a_name_that_is_too_long() -> None:
         assert content(raw, "a") == Errno.NAMETOOLONG
 
 
-def test_a_link_that_is_no_text_is_a_mistake() -> None:
+def test_a_link_that_is_not_text_is_a_mistake() -> None:
     with mounted(Tree(a=OwnLink(None))) as raw, pytest.raises(TypeError, match=r"OwnLink\.target\(\) gave None"):
         readlink(raw, "a")
 

@@ -241,7 +241,7 @@ def test_a_real_guest_writes_to_it() -> None:
     assert (done.returncode, page.content, page.opened) == (0, b"written", 0)
 
 
-def test_a_short_write_is_told() -> None:
+def test_a_short_write_is_reported() -> None:
     class Narrow(Page):
         def write(self, offset: int, data: bytes) -> int:
             return super().write(offset, data[:3])

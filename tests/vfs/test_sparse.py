@@ -171,7 +171,7 @@ def test_changes_have_a_file_with_a_hole() -> None:
     assert changes["f"][-4:] == b"\0end"
 
 
-def test_writing_what_was_there_is_no_change() -> None:
+def test_writing_what_was_there_is_not_a_change() -> None:
     fs = with_hole()
     before = Baseline(fs)
     file_of(fs).write(BIG, b"end")

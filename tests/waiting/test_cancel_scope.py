@@ -126,7 +126,7 @@ def test_a_call_within_a_call_has_the_nearer_end() -> None:
         in_time(took, 0.2, 0.2 + SLACK)
 
 
-def test_a_guest_that_cannot_be_ended_is_no_success() -> None:
+def test_an_end_that_comes_too_late_still_raises() -> None:
     """It was made where nothing has a say: in another thread, without a timeout. One that waits ends all the same."""
     made: list[Instance] = []
     ends: list[str] = []
@@ -175,7 +175,7 @@ SPIN_AND_SLEEP = """(module
 
 @pytest.mark.filterwarnings("ignore")  # an instance that was being closed just then is closed by the collector
 @pytest.mark.parametrize("error", [(TimeoutError,), (BlockingIOError, 11, "by its number"), (ConnectionError,)])
-def test_an_oserror_of_a_signal_handler_is_no_errno(error: tuple[Any, ...]) -> None:
+def test_an_oserror_of_a_signal_handler_is_not_an_errno(error: tuple[Any, ...]) -> None:
     """Wherever it comes in a guest that does nothing but call the host."""
 
     def ring(_number: int, _frame: object) -> None:

@@ -49,7 +49,7 @@ def test_another_thread_ends_a_wait(config: ModuleConfig) -> None:
 
 
 @pytest.mark.parametrize("reason", [TimeoutError("enough"), OSError(5, "enough"), BlockingIOError()], ids=repr)
-def test_an_end_that_is_an_oserror_is_no_errno(config: ModuleConfig, reason: OSError) -> None:
+def test_an_end_that_is_an_oserror_is_not_an_errno(config: ModuleConfig, reason: OSError) -> None:
     with instantiate(TOOL, config, timeout=30) as guest:
         timer = threading.Timer(0.05, guest.end, (reason,))
         timer.start()
