@@ -151,7 +151,7 @@ def test_an_error_of_the_tree_is_the_guest_s_errno(tmp_path: Path) -> None:
 def test_a_root_that_is_not_a_directory_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "z", "w") as archive:
         archive.writestr("f", b"x")
-    with zipfile.ZipFile(tmp_path / "z") as archive, pytest.raises(ConfigError, match="is no directory"):
+    with zipfile.ZipFile(tmp_path / "z") as archive, pytest.raises(ConfigError, match="is not a directory"):
         mounted(zipfile.Path(archive, "f"))
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="Not a directory"):

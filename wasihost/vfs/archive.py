@@ -1,9 +1,12 @@
-"""A read-only tree of a zip archive, which a `zipfile.Path` leads to.
+"""A read-only tree of a zip archive, mounted as a `zipfile.Path`.
 
-Rules of this file: the archive's own directory is gone through once, because `zipfile.Path` goes through it at each
-step, and because archives come from anywhere. An entry with `..` in its name is left out; a slash at the beginning, or
-one after the other, means nothing; what is a file and a directory too is the directory; of two files of one name, the
-later counts. A link, which unpacking would follow out of the tree, cannot be read: EPERM.
+Rules of this file: the archive's central directory is read once, because `zipfile.Path` reads it at each step.
+Archives come from anywhere, so:
+
+- an entry with `..` in its name is left out;
+- leading and repeated slashes mean nothing;
+- what is both a file and a directory is the directory, and of two files with one name the later one counts;
+- a link cannot be read (EPERM): following it could lead out of the tree.
 """
 
 from __future__ import annotations
@@ -21,22 +24,21 @@ from wasihost.vfs.nodes import Directory, Node, Stat
 
 
 def is_in_zip(source: object) -> bool:
-    """Whether it is a `zipfile.Path`, or one of the package `zipp`."""
+    """Whether `source` is a `zipfile.Path`, or that of the package `zipp`."""
     archive = getattr(source, "root", None)
     return isinstance(getattr(source, "at", None), str) and hasattr(archive, "infolist") and hasattr(archive, "open")
 
 
 class ZipTree(ListedDirectory):
-    """The directory that a `zipfile.Path` names, with all that is below it."""
+    """The directory that a `zipfile.Path` names, with everything below it."""
 
     __slots__ = ("_path",)
 
-    def __init__(self, path: Any, above: Directory | None = None) -> None:
-        super().__init__(above)
+    def __init__(self, path: Any, parent: Directory | None = None) -> None:
+        super().__init__(parent)
         self._path = path
 
     def listing(self) -> dict[str, Node]:
-        """All of the archive at once."""
         start = _steps(self._path.at)
         top: dict[str, Node] = {}
         left_out: list[str] = []
@@ -51,39 +53,36 @@ class ZipTree(ListedDirectory):
         return top
 
     def _add(self, nodes: dict[str, Node], steps: list[str], info: Any) -> None:
-        above: Directory = self
+        parent: Directory = self
         *parents, name = steps
         if info.filename.endswith("/"):
             parents, name = steps, ""
         for step in parents:
             found = nodes.get(step)
             if not isinstance(found, ZipDirectory):
-                found = nodes[step] = ZipDirectory(above)
-            above, nodes = found, found.nodes
+                found = nodes[step] = ZipDirectory(parent)
+            parent, nodes = found, found.nodes
         if name and not isinstance(nodes.get(name), ZipDirectory):
             nodes[name] = SealedLink() if stat.S_ISLNK(info.external_attr >> 16) else ZipFile(self._path.root, info)
 
 
 class ZipDirectory(Directory):
-    """A directory of an archive, all of which was found before."""
+    """A directory of an archive below its root, filled by `ZipTree`."""
 
-    __slots__ = ("_above", "nodes")
+    __slots__ = ("_parent", "nodes")
 
-    def __init__(self, above: Directory) -> None:
-        self._above = above
+    def __init__(self, parent: Directory) -> None:
+        self._parent = parent
         self.nodes: dict[str, Node] = {}
 
     def lookup(self, name: str) -> Node | None:
-        """From what was found."""
         return self.nodes.get(name)
 
     def entries(self) -> Iterable[tuple[str, Node]]:
-        """What was found."""
         return self.nodes.items()
 
     def above(self) -> Directory | None:
-        """The directory it lies in."""
-        return self._above
+        return self._parent
 
 
 class ZipFile(WholeFile):
@@ -97,12 +96,11 @@ class ZipFile(WholeFile):
         self._info = info
 
     def stat(self) -> Stat:
-        """As the archive's directory has it."""
         time = _nanoseconds(self._info.date_time)
         return Stat(self._info.file_size, time, time, time)
 
     def load(self) -> bytes:
-        """Unpacks it. Raises: EIO for what is damaged or packed in an unknown way, EACCES without its password."""
+        """Unpack it. Raises: EIO if it is damaged or compressed in an unknown way, EACCES if it needs a password."""
         try:
             with self._archive.open(self._info) as packed:
                 data: bytes = read_all(packed)
@@ -116,8 +114,8 @@ def _steps(path: str) -> list[str]:
 
 
 def _nanoseconds(date_time: tuple[int, int, int, int, int, int]) -> int:
-    """An archive has local times without a zone: taken as UTC, so that they are the same everywhere. 0 for none."""
+    """Archives have local times without a zone: taken as UTC, to be the same everywhere. 0 if there is none."""
     try:
         return seconds(date_time) * 1_000_000_000
-    except (ValueError, OverflowError):  # month 0, which is how many programs say that they have no date
+    except (ValueError, OverflowError):  # month 0: how many programs write that there is no date
         return 0

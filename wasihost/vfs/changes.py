@@ -1,4 +1,4 @@
-"""What a guest did to the files that it was given in memory."""
+"""Which files of a `MemoryFS` a guest created, changed or removed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from wasihost.vfs.sparse import Sparse
 
 _PATHS: Final = 64 << 20
-"""Bytes that the paths of changed files may take: a guest can give each a long one."""
+"""Bytes that the paths of changed files may take in all: a guest can choose long ones."""
 
 
 class _Before(NamedTuple):
-    """A file as it was; nothing is copied or loaded but what can change in place."""
+    """A file as it was. Only content that can change in place is copied; nothing is loaded."""
 
     node: MemoryFile
     data: bytes | Lazy | Sparse
@@ -25,11 +25,11 @@ class _Before(NamedTuple):
 
 
 class Baseline(dict[str, _Before]):
-    """A file system's files at one moment, to be compared with later."""
+    """The files of a file system at one moment, to compare later ones with."""
 
     def __init__(self, fs: MemoryFS) -> None:
         super().__init__()
-        known: dict[MemoryFile, _Before] = {}  # a file has one content, however many names
+        known: dict[MemoryFile, _Before] = {}  # a file has one content, whatever its number of names
         for path, node in fs.nodes():
             if node not in known:
                 known[node] = _Before(node, node.frozen(), node.version)
@@ -37,12 +37,16 @@ class Baseline(dict[str, _Before]):
 
 
 class Changes(dict[str, bytes]):
-    """Path -> content of every file that is new, or another than before.
+    """Path -> content of every file that was created or changed.
 
-    `created` and `changed` say which of the two, `removed` names files that are gone. A renamed file is one removed and
-    one created; links and directories are not files. The names of one file (hard links) share its content.
+    Links and directories are not included. A renamed file counts as one removed and one created. The names of one file
+    (hard links) share its content.
 
-    `omitted` counts files that are left out because the paths of all others take 64 MiB already.
+    Attributes:
+        created: Paths of new files.
+        changed: Paths of files with other content than before.
+        removed: Paths of files that are gone.
+        omitted: Number of files left out because the paths of the others take 64 MiB already.
     """
 
     created: tuple[str, ...]
@@ -76,7 +80,7 @@ class Changes(dict[str, bytes]):
 
 
 def _same(was: _Before, node: MemoryFile) -> bool:
-    """Whether the file has the content that it had. One that was loaded meanwhile has, unless it was written to."""
+    """Whether the content is the same. A lazy file that was loaded since counts as unchanged unless it was written."""
     if was.data is node.data or (was.node is node and was.version == node.version):
         return True
     return not isinstance(was.data, Lazy) and was.data == node.content()

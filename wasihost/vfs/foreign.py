@@ -1,8 +1,8 @@
-"""What other people's code raises when a guest has it read other people's data.
+"""Exceptions that other people's code raises while it reads data for a guest, as errnos.
 
-An archive that is damaged and a server that is gone are facts about data: the guest gets an errno, and the log has the
-cause. A mistake in a program is none, and comes out as it is: whatever a tree of a user's own raises besides `OSError`
-and the errors of decompression, and whatever is a mistake by its very class.
+Rules of this file: errors about data (a damaged archive, an unreachable server) give the guest an errno, and the log
+the cause. Bugs in a program reach the caller of the run unchanged: what a user's own tree raises, except `OSError` and
+errors of decompression, and what is a bug by its class, such as TypeError.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from wasihost.outcomes import printable
 from wasihost.sandbox.names import os_error
 
 _LIBRARIES: Final = frozenset({"fsspec", "zipfile", "zipp"})
-"""Where file systems come from that are nobody's own: all that they raise is about data."""
+"""Packages whose file systems no user wrote: whatever these raise is about data."""
 _DECOMPRESSION: Final = frozenset({"_lzma", "bz2", "gzip", "lzma", "tarfile", "zipfile", "zlib"})
-"""Modules whose errors are about data whoever calls them."""
+"""Modules whose errors are about data, whatever code calls them."""
 _MISTAKES: Final = (TypeError, AttributeError, NameError, AssertionError)
 
 
 def raise_as_errno(error: Exception, source: object, what: str) -> NoReturn:
-    """From an `except`: the `OSError` that says to the guest that `what` could not be had from `source`; else `error`.
+    """Call in an `except`: raise the errno for an `error` about the data of `what`, and otherwise `error` itself.
 
-    EACCES where a password is missing or wrong, ENOMEM where the memory is not enough, else EIO.
+    `source` is the object that was read from. Raises: EACCES if a password is missing or wrong, ENOMEM if there is not
+    enough memory, else EIO.
     """
     if isinstance(error, OSError):
         if error.errno is None and (type(error) is OSError or type(error).__module__ != "builtins"):
-            _log_cause(error, what)  # EIO, which says nothing
+            _log_cause(error, what)  # the guest gets EIO, which says nothing
         raise error
     if not _is_about_data(error, source):
         raise error

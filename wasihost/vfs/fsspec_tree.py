@@ -1,8 +1,8 @@
-"""A read-only tree of any fsspec file system. fsspec itself is not imported: whoever has a file system has it loaded.
+"""A read-only tree of any fsspec file system.
 
-A listing is asked for once per directory and file system, an open file is one handle of fsspec's, which buffers. What
-is neither a file nor a directory is a link here, and reading it is refused with EPERM: some back ends would follow one
-to wherever it leads.
+Rules of this file: fsspec is not imported, because a caller that has a file system has imported it. Each directory is
+listed once. An open file is one handle of fsspec, which buffers. What is neither a file nor a directory counts as a
+link that cannot be read (EPERM): some back ends would follow a link wherever it leads.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from wasihost.vfs.nodes import File, Node, Stat
 
 
 class FsspecFileSystem(Protocol):
-    """What is used of `fsspec.AbstractFileSystem`."""
+    """The part of `fsspec.AbstractFileSystem` that is used."""
 
     def ls(self, path: str, detail: bool = True) -> Any:
-        """A directory's entries: dicts with `name`, `type` and `size`."""
+        """Return a directory's entries: dicts with `name`, `type` and `size`."""
 
     def info(self, path: str) -> Any:
-        """One entry."""
+        """Return one entry, as `ls` does."""
 
     def open(self, path: str, mode: str = "rb") -> Any:
-        """A binary file object."""
+        """Return a binary file object."""
 
 
 def is_fsspec(source: object) -> TypeGuard[FsspecFileSystem]:
-    """Whether it looks like an fsspec file system."""
+    """Whether `source` looks like an fsspec file system."""
     return all(hasattr(source, name) for name in ("ls", "info", "open", "protocol"))
 
 
@@ -39,13 +39,12 @@ class FsspecDirectory(ListedDirectory):
 
     __slots__ = ("_fs", "_path")
 
-    def __init__(self, fs: FsspecFileSystem, path: str = "", above: FsspecDirectory | None = None) -> None:
-        super().__init__(above)
+    def __init__(self, fs: FsspecFileSystem, path: str = "", parent: FsspecDirectory | None = None) -> None:
+        super().__init__(parent)
         self._fs = fs
         self._path = path
 
     def listing(self) -> dict[str, Node]:
-        """By `ls`."""
         here = self._path.strip("/")
         nodes: dict[str, Node] = {}
         try:
@@ -66,7 +65,7 @@ class FsspecDirectory(ListedDirectory):
 
 
 class FsspecFile(File):
-    """A file as it was listed."""
+    """A file, with the status that its listing had."""
 
     __slots__ = ("_entry", "_fs")
 
@@ -80,7 +79,7 @@ class FsspecFile(File):
         return str(self._entry["name"])
 
     def stat(self) -> Stat:
-        """As listed; a size that the listing lacks is asked for. Raises: EIO for one that is no number."""
+        """As listed; `info` is called only for a missing size. Raises: EIO for a size that is not a number."""
         try:
             if self._entry.get("size") is None:
                 self._entry = {**self._entry, **self._fs.info(self._entry["name"])}
@@ -93,7 +92,6 @@ class FsspecFile(File):
         return Stat(size, time, time, time)
 
     def open(self, *, writing: bool) -> File:
-        """One handle of fsspec's."""
         try:
             handle = self._fs.open(self._entry["name"], "rb")
         except Exception as error:
@@ -102,7 +100,7 @@ class FsspecFile(File):
 
 
 class FsspecOpenFile(File):
-    """An open file; to the guest it is the file it was opened from."""
+    """An open file, with the inode of the file it was opened from."""
 
     __slots__ = ("_file", "_fs", "_handle")
 
@@ -113,20 +111,17 @@ class FsspecOpenFile(File):
         self.inode = file.inode
 
     def stat(self) -> Stat:
-        """The file's."""
         return self._file.stat()
 
     def read(self, offset: int, size: int) -> bytes:
-        """Seeks first: the guest's position is not the handle's."""
         try:
-            self._handle.seek(offset)
+            self._handle.seek(offset)  # the guest's position is not the handle's
             data: bytes = self._handle.read(size)
         except Exception as error:
             raise_as_errno(error, self._fs, self._file.name)
         return data
 
     def close(self) -> None:
-        """Closes the handle."""
         try:
             self._handle.close()
         except Exception as error:
@@ -134,7 +129,7 @@ class FsspecOpenFile(File):
 
 
 def _nanoseconds(time: object) -> int:
-    """What back ends give as a time: seconds since 1970 or a datetime; 0 for what is not known, or cannot be."""
+    """Convert a time of a back end, which is seconds since 1970 or a datetime; 0 if it is unknown or impossible."""
     try:
         if isinstance(time, datetime.datetime):
             return seconds(time.utctimetuple()) * 1_000_000_000

@@ -1,7 +1,7 @@
-"""What takes long within a tree, while a guest waits for it: it looks now and then whether the guest has to end.
+"""Long steps within a tree that end in time when their guest has to end.
 
-Rules of this file: a tree knows no guest. Whoever calls it on behalf of one says, for this thread, what is to be called
-from time to time: it raises if there is no time left. Trees used from Python have nobody to ask.
+Rules of this file: a tree knows no guest. The caller passes a check for its thread to `interrupted_by`; long steps call
+it from time to time, and it raises when the guest has to end. When Python code uses a tree there is no check.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import BinaryIO
 from wasihost.common.unpatched import threading
 
 _PAUSE = 0.02
-"""Seconds between two looks while another thread is waited for."""
+"""Seconds between two checks while waiting for another thread."""
 _PIECE = 1 << 20
+"""Bytes read between two checks."""
 
 
 class _OfThread(threading.local):
@@ -25,7 +26,7 @@ _thread = _OfThread()
 
 
 class interrupted_by:
-    """What waits in this block calls `check`, and lets pass what it raises."""
+    """Context manager: long steps of this thread call `check` now and then; what it raises ends them."""
 
     __slots__ = ("_before", "_check")
 
@@ -50,7 +51,7 @@ def wait_for(over: threading.Lock) -> None:
 
 
 def read_all(file: BinaryIO) -> bytes:
-    """What is left of a file, piece by piece."""
+    """Return the rest of a file, read piece by piece."""
     content = io.BytesIO()
     while piece := file.read(_PIECE):
         content.write(piece)

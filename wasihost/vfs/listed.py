@@ -1,4 +1,4 @@
-"""What the read-only trees of other people's objects have in common."""
+"""Base classes of the read-only trees over other people's objects."""
 
 from __future__ import annotations
 
@@ -11,29 +11,26 @@ from wasihost.vfs.nodes import Directory, File, Link, Node, Stat
 
 
 class ListedDirectory(Directory):
-    """A directory to be read only, what is in which is asked for once; a listing that fails is asked for again."""
+    """A read-only directory that is listed once. A listing that fails is tried again at the next use."""
 
-    __slots__ = ("_above", "_nodes")
+    __slots__ = ("_nodes", "_parent")
 
-    def __init__(self, above: Directory | None) -> None:
-        self._above = above
+    def __init__(self, parent: Directory | None) -> None:
+        self._parent = parent
         self._nodes: dict[str, Node] | None = None
 
     def listing(self) -> dict[str, Node]:
-        """Ask for it: names, with what they are. Those that cannot be names are left out of what a guest is given."""
+        """Return all names and their nodes. Guests do not see names that are not valid."""
         raise NotImplementedError
 
     def lookup(self, name: str) -> Node | None:
-        """From the listing."""
         return self._listed().get(name)
 
     def entries(self) -> Iterable[tuple[str, Node]]:
-        """The listing."""
         return self._listed().items()
 
     def above(self) -> Directory | None:
-        """The directory it was found in."""
-        return self._above
+        return self._parent
 
     def _listed(self) -> dict[str, Node]:
         if self._nodes is None:
@@ -41,8 +38,8 @@ class ListedDirectory(Directory):
         return self._nodes
 
 
-class _Held:
-    """Bytes that go when nothing that is open has them any longer."""
+class _Loaded:
+    """The bytes of a file, freed when no open file refers to them."""
 
     __slots__ = ("__weakref__", "data")
 
@@ -51,54 +48,49 @@ class _Held:
 
 
 class WholeFile(File):
-    """A file whose content is read when it is opened, and held by what is open only: once, however often it is open."""
+    """A file that is read as a whole when it is opened. All open files share the bytes, which go with the last one."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("_loaded",)
 
     def __init__(self) -> None:
-        self._held: weakref.ref[_Held] | None = None
+        self._loaded: weakref.ref[_Loaded] | None = None
 
     def load(self) -> bytes:
-        """Read it."""
+        """Return the whole content."""
         raise NotImplementedError
 
     def opens_at_once(self) -> bool:
-        """It may be large."""
-        return False
+        return False  # it may be large
 
     def open(self, *, writing: bool) -> File:
-        """Reads it, unless it is open already."""
-        held = self._held() if self._held is not None else None
-        if held is None:
-            held = _Held(self.load())
-            self._held = weakref.ref(held)
-        return Content(self, held)
+        loaded = self._loaded() if self._loaded is not None else None
+        if loaded is None:
+            loaded = _Loaded(self.load())
+            self._loaded = weakref.ref(loaded)
+        return Content(self, loaded)
 
 
 class Content(File):
-    """An open file whose bytes are all here; to the guest it is the file it was read from."""
+    """An open file whose bytes are all in memory, with the inode of the file it was read from."""
 
-    __slots__ = ("_file", "_held")
+    __slots__ = ("_file", "_loaded")
 
-    def __init__(self, file: WholeFile, held: _Held) -> None:
+    def __init__(self, file: WholeFile, loaded: _Loaded) -> None:
         self._file = file
-        self._held = held
+        self._loaded = loaded
         self.inode = file.inode
 
     def stat(self) -> Stat:
-        """The file's."""
-        return self._file.stat()._replace(size=len(self._held.data))
+        return self._file.stat()._replace(size=len(self._loaded.data))
 
     def read(self, offset: int, size: int) -> bytes:
-        """A part of it."""
-        return self._held.data[offset : offset + size]
+        return self._loaded.data[offset : offset + size]
 
 
 class SealedLink(Link):
-    """A link whose content is not for the guest."""
+    """A link whose target the guest must not learn: reading it is EPERM."""
 
     __slots__ = ()
 
     def target(self) -> str:
-        """Raises: EPERM."""
         raise os_error(errno.EPERM, "a link in a tree of Python objects")

@@ -13,7 +13,7 @@ from wasihost.vfs.sparse import PAGE, WHOLE, Sparse
 
 
 class MemoryNode(Node):
-    """What all three have: times, and how many names lead here."""
+    """What files, directories and links have in common: times, and the number of names (`links`)."""
 
     __slots__ = ("atime", "ctime", "links", "mtime", "quota")
 
@@ -23,39 +23,37 @@ class MemoryNode(Node):
         self.atime = self.mtime = self.ctime = quota.clock()
 
     def size(self) -> int:
-        """In bytes."""
+        """Bytes."""
         return 0
 
     def stat(self) -> Stat:
-        """Everything is known."""
         return Stat(self.size(), self.mtime, self.atime, self.ctime, self.links, self.quota.device)
 
     def set_times(self, atime_ns: int | None, mtime_ns: int | None) -> None:
-        """Sets the change time too."""
         self.atime = self.atime if atime_ns is None else atime_ns
         self.mtime = self.mtime if mtime_ns is None else mtime_ns
         self.ctime = self.now()
 
     def now(self) -> int:
-        """The file system's clock."""
         return self.quota.clock()
 
     def changed(self) -> None:
-        """The content is another now."""
+        """Set the times of a change of content."""
         self.mtime = self.ctime = self.quota.clock()
 
     def dropped(self) -> None:
-        """One name fewer; called under the lock."""
+        """Remove one name; called with the lock held."""
         self.links -= 1
         self.ctime = self.quota.clock()
 
 
 class MemoryFile(MemoryNode, File):
-    """`data` is what was given until the first write. From then on it is a `bytearray`, which grows by more than is
-    asked for, so that appending costs O(1) on the average. It is never exported beyond a step, else it could not grow.
+    """A regular file.
 
-    A large file that is changed, or one with a hole, is `Sparse`. A hole counts as what it is long, because whoever
-    reads the file as `bytes` has to have room for it."""
+    `data` is the given object until the first write, then a `bytearray`, to which appending is O(1) amortized. No view
+    of the bytearray outlives a method, because it could not grow then. A large file that is changed, or a file with a
+    hole, is `Sparse`. A hole is charged as if it were written: reading the file as `bytes` needs memory for it.
+    """
 
     __slots__ = ("data", "opens", "version")
 
@@ -68,49 +66,50 @@ class MemoryFile(MemoryNode, File):
         self.data = data
 
     def changed(self) -> None:
-        """Counted too, since a clock may stand still."""
+        """Also count the change, since a clock may stand still."""
         super().changed()
         self.version += 1
 
     def size(self) -> int:
-        """In bytes; nothing is loaded for it."""
-        data = self.data  # looked at once: another thread may be loading it
+        """Bytes; loads nothing."""
+        data = self.data  # read once: another thread may be loading it
         return data.size if isinstance(data, (Lazy, Sparse)) else len(data)
 
     def opens_at_once(self) -> bool:
-        """Unless it has to be loaded."""
         return not isinstance(self.data, Lazy)
 
     def open(self, *, writing: bool) -> File:
-        """Counted: a file without a name keeps its bytes until the last one that opened it closes it."""
+        """Count the open: a file without a name keeps its content until it is closed everywhere."""
         self.load()
         with self.quota.lock:
-            if self.links <= 0 and self.opens <= 0:  # its last name went after it was looked up: no longer charged
+            if (
+                self.links <= 0 and self.opens <= 0
+            ):  # its last name was removed after the lookup, so nothing is charged for it
                 self.quota.charge(self.size())
             self.opens += 1
         return self
 
     def close(self) -> None:
-        """The content goes with the last name and the last open."""
+        """Release the content with the last name and the last open."""
         with self.quota.lock:
             self.opens -= 1
             self._release()
 
     def dropped(self) -> None:
-        """The content goes with the last name and the last open."""
+        """Release the content with the last name and the last open."""
         super().dropped()
         self._release()
 
     def load(self) -> None:
-        """Fetch the content unless it is here. Called without the lock: others use the tree meanwhile.
+        """Fetch lazy content. Called without the lock, so that other threads can use the tree meanwhile.
 
-        If another thread is fetching it, wait for that; `interruption` says how long. Raises: EIO if the loader gives
-        another size than was said.
+        If another thread is fetching it, wait for that thread, as `interruption` does. Raises: EIO if the loader
+        returns another number of bytes than the size of the `Lazy`.
         """
         quota = self.quota
         while isinstance(lazy := self.data, Lazy):
             with quota.lock:
-                if self.data is not lazy:  # another thread has it by now
+                if self.data is not lazy:  # another thread has loaded it meanwhile
                     continue
                 other = quota.loading.get(self)
                 if other is None:
@@ -133,34 +132,34 @@ class MemoryFile(MemoryNode, File):
                 own.over.release()
 
     def content(self) -> bytes | bytearray | Sparse:
-        """The bytes, of a file that is loaded, as everything that is open: unless it was replaced since."""
+        """Return the content. That of an open file is loaded, unless lazy content has replaced it since."""
         if isinstance(self.data, Lazy):
             self.load()
         assert not isinstance(self.data, Lazy)
         return self.data
 
     def image(self) -> bytes:
-        """The whole content in one piece."""
+        """Return the whole content as `bytes`."""
         self.load()
         with self.quota.lock:
             data = self.content()
             return data.tobytes() if isinstance(data, Sparse) else _copy(data)
 
     def frozen(self) -> bytes | Lazy | Sparse:
-        """The content as it is now, which does not change with the file; nothing is loaded, and holes stay holes."""
+        """Return the present content as a value that does not change. Loads nothing; holes stay holes."""
         with self.quota.lock:
             data = self.data
             return data.copy() if isinstance(data, Sparse) else _copy(data) if isinstance(data, bytearray) else data
 
     def replace(self, data: bytes | Lazy) -> None:
-        """Other content altogether."""
+        """Replace the whole content."""
         with self.quota.lock:
             self._fit(_size(data))
             self.data = data
             self.changed()
 
     def read(self, offset: int, size: int) -> bytes:
-        """Does not change the access time, as on a host mounted `noatime`."""
+        """pread(2); does not change the access time, as on a host mounted `noatime`."""
         with self.quota.lock:
             data = self.content()
             if not isinstance(data, Sparse):
@@ -170,7 +169,7 @@ class MemoryFile(MemoryNode, File):
             return bytes(buffer)
 
     def readinto(self, offset: int, buffer: memoryview) -> int:
-        """One copy."""
+        """As `read`, with one copy."""
         with self.quota.lock:
             data = self.content()
             if isinstance(data, Sparse):
@@ -181,11 +180,11 @@ class MemoryFile(MemoryNode, File):
         return size
 
     def write(self, offset: int, data: bytes) -> int:
-        """Past the end, the gap is a hole."""
+        """pwrite(2); a gap beyond the old end is a hole."""
         return self.writefrom(offset, memoryview(data))
 
     def writefrom(self, offset: int, buffer: memoryview) -> int:
-        """One copy. As much as there is room for is written. Raises: ENOSPC, EFBIG if there is none."""
+        """As `write`, with one copy: write the part that there is room for. Raises: ENOSPC, EFBIG if there is none."""
         size = len(buffer)
         if not size:
             return 0
@@ -211,13 +210,13 @@ class MemoryFile(MemoryNode, File):
         return size
 
     def appendfrom(self, buffer: memoryview) -> tuple[int, int]:
-        """In one step, as O_APPEND promises."""
+        """Write at the end, in one step, as O_APPEND promises."""
         with self.quota.lock:
             end = self.size()
             return end, self.writefrom(end, buffer)
 
     def truncate(self, size: int) -> None:
-        """Longer by a hole. Raises: ENOSPC, EFBIG for one that would not fit; nothing is changed then."""
+        """ftruncate(2); grows by a hole. Raises: ENOSPC, EFBIG for one that does not fit; nothing is changed then."""
         if size:
             self.load()
         with self.quota.lock:
@@ -231,12 +230,11 @@ class MemoryFile(MemoryNode, File):
             self.changed()
 
     def allocate(self, size: int) -> None:
-        """In one step."""
         with self.quota.lock:
             super().allocate(size)
 
     def _resize(self, size: int) -> None:
-        """To a size that is charged already. Raises: MemoryError, OverflowError."""
+        """Resize to a size that is already charged. Raises: MemoryError, OverflowError."""
         if not size:
             self.data = b""
             return
@@ -249,18 +247,20 @@ class MemoryFile(MemoryNode, File):
             data.extend(bytes(size - len(data)))
             return
         if size > data.size:
-            bytes(size)  # reserved, not written to, and given back: no file is longer than what Python could be given
+            bytes(
+                size
+            )  # allocated and freed at once, without writing: a file is never longer than Python could allocate
         data.resize(size)
         self.data = bytearray(data.tobytes()) if size <= WHOLE else data
 
     def _writable(self) -> bytearray | Sparse:
         data = self.content()
         if isinstance(data, bytes):
-            self.data = data = bytearray(data) if len(data) <= WHOLE else Sparse(data)  # which does not copy it
+            self.data = data = bytearray(data) if len(data) <= WHOLE else Sparse(data)  # a Sparse does not copy it
         return data
 
     def _grow(self, data: bytearray, size: int, tail: memoryview | None = None) -> None:
-        """`tail` or zeros at the end, once `size` is charged; ENOSPC too where this process has no room for them."""
+        """Charge for `size` and append `tail`, or zeros. Raises: EFBIG; ENOSPC, also if the process has no memory."""
         old = len(data)
         self._fit(size)
         try:
@@ -286,21 +286,21 @@ class MemoryFile(MemoryNode, File):
         return written
 
     def _fit(self, size: int) -> None:
-        """Charge for the content to be of `size`."""
+        """Charge for content of `size` bytes instead of the present size. Raises: ENOSPC, EFBIG."""
         quota = self.quota
         if quota.max_file_size is not None and size > quota.max_file_size and size > self.size():
             raise exceeded(errno.EFBIG, f"more than {quota.max_file_size} bytes in a file", "max_file_size")
         quota.charge(size - self.size())
 
     def _too_much(self, old: int, end: int) -> bool:
-        """Whether growing from `old` to `end` is not allowed."""
+        """Whether growing from `old` to `end` exceeds a limit."""
         quota = self.quota
         return (quota.max_bytes is not None and quota.bytes + end - old > quota.max_bytes) or (
             quota.max_file_size is not None and end > quota.max_file_size
         )
 
     def _most(self, offset: int, old: int, end: int) -> int:
-        """How far a write from `offset` to `end` may go. Raises: ENOSPC, EFBIG where its first byte may not be."""
+        """Return how far a write from `offset` to `end` may go. Raises: ENOSPC, EFBIG if no byte of it fits."""
         quota = self.quota
         if quota.max_bytes is not None:
             end = min(end, old + quota.max_bytes - quota.bytes)
@@ -312,13 +312,12 @@ class MemoryFile(MemoryNode, File):
         return end
 
     def _release(self) -> None:
-        """Give the bytes back with the last name and open. They stay for another thread that is about to open it."""
+        """Stop charging after the last name and open. The content stays, for a thread that is about to open it."""
         if self.links <= 0 and self.opens <= 0:
             self.quota.charge(-self.size())
 
 
 def _copy(data: bytes | bytearray) -> bytes:
-    """It as `bytes`."""
     return Sparse(data).tobytes() if isinstance(data, bytearray) and len(data) > WHOLE else bytes(data)
 
 

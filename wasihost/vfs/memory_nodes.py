@@ -1,8 +1,8 @@
 """The directories and links of `MemoryFS`.
 
-Rules of this file, and of `memory_file`: each method is one step that holds the file system's lock, and checks by
-itself what POSIX has its call check, so that guests in several threads can share a file system. What a guest can make
-grow (bytes, entries) is charged to the `Quota` before it is made, and given back when nothing holds it any longer.
+Rules of this file, and of `memory_file`: each method is one step that holds the file system's lock and makes the checks
+of its POSIX call itself, so that guests in several threads can share a file system. What a guest can make grow (bytes,
+entries) is charged to the `Quota` before it is made, and released when nothing refers to it any more.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wasihost.vfs.quota import Lazy, Quota, name_size
 
 
 class MemoryLink(MemoryNode, Link):
-    """`content` never changes."""
+    """A symbolic link; `content` never changes."""
 
     __slots__ = ("content",)
 
@@ -27,26 +27,28 @@ class MemoryLink(MemoryNode, Link):
         quota.charge(self._held())
 
     def size(self) -> int:
-        """Of its content, as POSIX has it."""
+        """Bytes of its content, as in POSIX."""
         return len(self.content.encode("utf-8", "surrogateescape"))
 
     def target(self) -> str:
-        """What it was made with."""
         return self.content
 
     def dropped(self) -> None:
-        """The content goes with the last name."""
+        """Release the content with the last name."""
         super().dropped()
         if self.links <= 0:
             self.quota.charge(-self._held())
 
     def _held(self) -> int:
-        """What it counts: the bytes of its content, or what that takes as Python's text, if that is more."""
+        """What is charged: the bytes of its content, or what the `str` takes in memory if that is more."""
         return max(self.size(), name_size(self.content))
 
 
 class MemoryDirectory(MemoryNode, Directory):
-    """`parent` is None at the root, and for one that was removed while a guest held it: nothing can be made in it."""
+    """A directory.
+
+    `parent` is None for the root, and for a directory that was removed while it was open: nothing can be created there.
+    """
 
     __slots__ = ("children", "parent")
 
@@ -57,20 +59,18 @@ class MemoryDirectory(MemoryNode, Directory):
         self.parent: MemoryDirectory | None = None
 
     def lookup(self, name: str) -> Node | None:
-        """One look into a dict."""
         return self.children.get(name)
 
     def entries(self) -> Iterable[tuple[str, Node]]:
-        """In the order they were made."""
+        """All entries, in the order of their creation."""
         with self.quota.lock:
             return list(self.children.items())
 
     def above(self) -> Directory | None:
-        """The parent."""
         return self.parent
 
     def create_file(self, name: str, content: bytes | Lazy = b"") -> File:
-        """A file, or nothing if its content is too much. Raises: ENOSPC, EFBIG."""
+        """Make a file with this content. Raises: ENOSPC, EFBIG; no file is made then."""
         with self.quota.lock:
             node = MemoryFile(self.quota, content)
             try:
@@ -81,11 +81,11 @@ class MemoryDirectory(MemoryNode, Directory):
         return node
 
     def create_directory(self, name: str) -> None:
-        """An empty directory. Raises: ENOSPC."""
+        """mkdirat(2). Raises: ENOSPC."""
         self.add(name, MemoryDirectory(self.quota))
 
     def create_link(self, name: str, target: str) -> None:
-        """Raises: ENAMETOOLONG for content that no path could have, ENOSPC."""
+        """symlinkat(2). Raises: ENAMETOOLONG for a target that is longer than a path can be, ENOSPC."""
         if len(target.encode("utf-8", "surrogateescape")) >= 4096:
             raise os_error(errno.ENAMETOOLONG, target)
         with self.quota.lock:
@@ -97,7 +97,7 @@ class MemoryDirectory(MemoryNode, Directory):
                 raise
 
     def link(self, name: str, node: Node) -> None:
-        """Raises: ENOENT for a file whose last name is gone, EXDEV for another tree's, ENOSPC."""
+        """linkat(2). Raises: ENOENT for a file whose last name is gone, EXDEV for a node of another tree, ENOSPC."""
         if not isinstance(node, MemoryNode) or node.quota is not self.quota:
             raise os_error(errno.EXDEV, name)
         with self.quota.lock:
@@ -107,7 +107,7 @@ class MemoryDirectory(MemoryNode, Directory):
             node.ctime = self.ctime
 
     def add(self, name: str, node: MemoryNode) -> None:
-        """Put a node here. Raises: EEXIST, ENOENT if this directory was removed, ENOSPC."""
+        """Add an entry. Raises: EEXIST, ENOENT if this directory was removed, ENOSPC."""
         with self.quota.lock:
             self._alive(name)
             if name in self.children:
@@ -122,7 +122,7 @@ class MemoryDirectory(MemoryNode, Directory):
             self.changed()
 
     def remove(self, name: str) -> None:
-        """What is open goes on until it is closed."""
+        """unlinkat(2); an open file stays usable until it is closed."""
         with self.quota.lock:
             node = self._existing(name)
             if isinstance(node, MemoryDirectory):
@@ -130,7 +130,7 @@ class MemoryDirectory(MemoryNode, Directory):
             self._forget(name)
 
     def remove_directory(self, name: str) -> None:
-        """It stays, empty, for whoever has it open."""
+        """unlinkat(2) with AT_REMOVEDIR; the directory stays, empty, where it is open."""
         with self.quota.lock:
             node = self._existing(name)
             if not isinstance(node, MemoryDirectory):
@@ -140,7 +140,7 @@ class MemoryDirectory(MemoryNode, Directory):
             self._forget(name)
 
     def rename(self, name: str, target: Directory, new_name: str) -> None:
-        """All in one step: what was at `new_name` is replaced or nothing has happened."""
+        """renameat(2) in one step: either what was at `new_name` is replaced, or nothing is changed."""
         if not isinstance(target, MemoryDirectory) or target.quota is not self.quota:
             raise os_error(errno.EXDEV, new_name)
         with self.quota.lock:
@@ -159,7 +159,7 @@ class MemoryDirectory(MemoryNode, Directory):
                 raise os_error(errno.ENOTEMPTY, new_name)
             if replaced is None:
                 self.quota.charge(name_size(new_name) - name_size(name))
-            target.children[new_name] = node  # before the other goes: no one finds neither
+            target.children[new_name] = node  # before the old name goes: no thread finds neither
             del self.children[name]
             if replaced is not None:
                 self.quota.release_entry(name)
@@ -173,11 +173,11 @@ class MemoryDirectory(MemoryNode, Directory):
             target.changed()
 
     def holds(self, other: MemoryDirectory) -> bool:
-        """Whether `other` is this directory or somewhere below it."""
-        above: MemoryDirectory | None = other
-        while above is not None and above is not self:
-            above = above.parent
-        return above is self
+        """Whether `other` is this directory or lies below it."""
+        ancestor: MemoryDirectory | None = other
+        while ancestor is not None and ancestor is not self:
+            ancestor = ancestor.parent
+        return ancestor is self
 
     def _alive(self, name: str) -> None:
         if self.links == 0:
@@ -195,7 +195,7 @@ class MemoryDirectory(MemoryNode, Directory):
         self.changed()
 
     def _drop(self, node: MemoryNode) -> None:
-        """A name of it is gone from here."""
+        """Note at the node that an entry of it was removed from here."""
         if isinstance(node, MemoryDirectory):
             node.parent = None
             node.links = 0

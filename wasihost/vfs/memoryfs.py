@@ -1,4 +1,4 @@
-"""`MemoryFS`: a file system in memory that a guest can do everything with, and a dict of its files to Python."""
+"""`MemoryFS`: a complete file system in memory for guests, and a dict of its files for Python."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MAX_BYTES: Final = 1 << 30
 DEFAULT_MAX_ENTRIES: Final = 250_000
-"""What a `MemoryFS` holds at most if nothing else is said: bytes of content, and names."""
+"""Default limits of a `MemoryFS`: bytes of content, and names."""
 
 _devices = itertools.count(1)
 
@@ -34,13 +34,25 @@ class MemoryFS(MutableMapping[str, bytes]):
     """Files, directories and links in memory.
 
     As a mapping it is path -> content of every regular file: `MemoryFS({"a/b.txt": b"..."})`, `fs["a/b.txt"]`,
-    `dict(fs)`. Setting a file makes its directories. Content can be `Lazy`. Paths are relative to the root, one leading
-    slash is allowed; links are followed; a path that leads out of the root is PermissionError.
+    `dict(fs)`. Setting a file makes its directories. Paths are relative to the root, with or without a leading slash;
+    links are followed. Several guests, also in several threads, may share one. Pickling or copying it takes a snapshot,
+    which is an independent file system.
 
-    Beyond a limit is ENOSPC (`max_bytes` of content, and of names as far as they are long, in all; `max_entries` names)
-    or EFBIG (`max_file_size` bytes); a write takes the part that fits. A hole in a file takes no memory, but counts as
-    what it is long. None lifts a limit. `clock` gives ns since 1970 for the times of files. Several guests, in several
-    threads too, may share one. Pickling or copying it takes a snapshot, which is a file system of its own.
+    A guest that exceeds a limit gets ENOSPC, for `max_file_size` EFBIG; a write takes the part that fits. Sizes can be
+    text such as "64MiB"; None is no limit.
+
+    Args:
+        files: Path -> content, as bytes-like objects or `Lazy`.
+        max_bytes: Bytes of all content, and of long names. Holes in files take no memory, but count. Default: 1 GiB.
+        max_entries: Names of files, directories and links. Default: 250,000.
+        max_file_size: Bytes of one file. Default: no limit.
+        clock: Returns nanoseconds since 1970, for the times of files. Default: `time.time_ns`.
+
+    Raises:
+        ConfigError: A limit is not a size or number of 0 or more.
+        OSError: Raised by methods as by functions of `os` (FileNotFoundError, FileExistsError, ...);
+            PermissionError for a path that leads out of the root.
+        KeyError: Raised by `fs[path]` and `del fs[path]` if there is no such file.
     """
 
     __slots__ = ("quota", "root")
@@ -116,7 +128,7 @@ class MemoryFS(MutableMapping[str, bytes]):
         self.quota.max_bytes, self.quota.max_entries, self.quota.max_file_size = limits
 
     def become(self, snapshot: Snapshot) -> None:
-        """Hold what the snapshot holds, instead of what there is; limits stay. What is open stays as it is."""
+        """Replace the whole tree by that of the snapshot. Limits stay, and files that are open keep their content."""
         limits = self.quota
         with limits.lock:
             before = limits.max_bytes, limits.max_entries, limits.max_file_size
@@ -133,9 +145,9 @@ class MemoryFS(MutableMapping[str, bytes]):
     # -- as a file system ------------------------------------------------------------------------------------------
 
     def put(self, path: str, content: Buffer | Lazy) -> None:
-        """Make a file, with the directories that it needs, or replace the content of the one that is there."""
+        """Make a file and the directories that it needs, or replace the content of an existing file."""
         if not isinstance(content, (bytes, Lazy)):
-            content = bytes(memoryview(content))  # says what is wrong with a str or a number
+            content = bytes(memoryview(content))  # raises a clear TypeError for a str or a number
         path = _relative(path)
         with self.quota.lock:
             try:
@@ -167,41 +179,41 @@ class MemoryFS(MutableMapping[str, bytes]):
             self.mkdir(path, exist_ok=True)
 
     def listdir(self, path: str = ".") -> list[str]:
-        """The names in a directory, in the order they were made."""
+        """Return the names in a directory, in the order of their creation."""
         node = node_at(self.root, _relative(path), follow=True)
         if not isinstance(node, Directory):
             raise os_error(errno.ENOTDIR, path)
         return [name for name, _ in node.entries()]
 
     def is_dir(self, path: str) -> bool:
-        """Whether it is a directory, links followed."""
+        """Whether `path` is a directory; links are followed."""
         try:
             return isinstance(node_at(self.root, _relative(path), follow=True), Directory)
         except OSError:
             return False
 
     def stat(self, path: str, *, follow: bool = True) -> Stat:
-        """Size, times and the rest; of a link itself unless `follow`."""
+        """Return size, times and the rest; of a link itself unless `follow`."""
         return node_at(self.root, _relative(path), follow=follow).stat()
 
     def set_times(self, path: str, atime_ns: int | None, mtime_ns: int | None) -> None:
-        """Set the times, in ns since 1970; None leaves one."""
+        """Set the times, in nanoseconds since 1970; None keeps a time as it is."""
         node_at(self.root, _relative(path), follow=True).set_times(atime_ns, mtime_ns)
 
     def symlink(self, target: str, path: str) -> None:
-        """Make a link at `path`; its target is relative."""
+        """Make a symbolic link at `path`. Raises: PermissionError for a target that starts with a slash."""
         operations.symlink(target, self.root, _relative(path))
 
     def readlink(self, path: str) -> str:
-        """What a link was made with."""
+        """Return the target of a symbolic link."""
         return operations.readlink(self.root, _relative(path))
 
     def link(self, old: str, new: str) -> None:
-        """Give a file a second name."""
+        """Make a second name (a hard link) for a file."""
         operations.link(self.root, _relative(old), False, self.root, _relative(new))
 
     def rename(self, old: str, new: str) -> None:
-        """Move a file, link or directory, over what POSIX lets it replace."""
+        """Move a file, link or directory; replaces what POSIX lets it replace."""
         operations.rename(self.root, _relative(old), self.root, _relative(new))
 
     def remove(self, path: str) -> None:
@@ -213,8 +225,11 @@ class MemoryFS(MutableMapping[str, bytes]):
         operations.rmdir(self.root, _relative(path))
 
     def nodes(self) -> Iterator[tuple[str, MemoryFile]]:
-        """Every regular file with its path, one level of directories after the other. Not those so deep that no path
-        leads to them, which only a guest can make, that opens one directory after the other."""
+        """Yield every regular file with its path, level by level.
+
+        Files so deep that no path leads to them are left out; only a guest that opens one directory after the other can
+        make those.
+        """
         level = [("", self.root)]
         while level:
             below: list[tuple[str, MemoryDirectory]] = []
@@ -228,5 +243,5 @@ class MemoryFS(MutableMapping[str, bytes]):
 
 
 def _relative(path: str) -> str:
-    """`path` below the root: without one leading slash, and `.` for the root itself."""
+    """Return `path` without its leading slash; `.` for the root itself."""
     return (path[1:] if path[:1] == "/" else path) or "."

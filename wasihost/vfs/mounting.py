@@ -1,4 +1,4 @@
-"""From what a user hands over as a file system to the root of a virtual tree."""
+"""From the object that a user mounts to the root of a virtual tree."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from wasihost.vfs.quota import Lazy
 from wasihost.vfs.traversable import Traversable, directory_of, is_traversable
 
 VirtualSource: TypeAlias = MemoryFS | Directory | Mapping[str, bytes | Lazy] | Traversable | FsspecFileSystem
-"""What can be mounted besides a directory of the host."""
+"""What can be mounted besides a host directory."""
 
 
 def is_source(given: object) -> bool:
-    """Whether it looks like something that can be mounted."""
+    """Whether `given` looks like something that can be mounted."""
     return isinstance(given, (MemoryFS, Directory, Mapping)) or is_fsspec(given) or is_traversable(given)
 
 
 def can_change(source: VirtualSource) -> bool:
-    """Whether a guest may write to it at all. Not to a plain dict: nothing that it writes could be found in it."""
+    """Whether a guest can write to it. Not to a plain dict: the caller could not find there what was written."""
     return isinstance(source, (MemoryFS, Directory))
 
 
 def root_of(source: VirtualSource) -> Directory:
-    """The root of the tree.
+    """Return the root of the tree of `source`.
 
-    Raises: NotADirectoryError for a Traversable that is a file, TypeError for what is nothing that can be mounted.
+    Raises: NotADirectoryError for a Traversable that is a file, TypeError for anything that cannot be mounted.
     """
     if isinstance(source, MemoryFS):
         return source.root
@@ -41,5 +41,5 @@ def root_of(source: VirtualSource) -> Directory:
     if not is_traversable(source):
         raise TypeError("not a MemoryFS, dict, Traversable, zipfile.Path, fsspec file system or wasihost.vfs.Directory")
     if not source.is_dir():
-        raise NotADirectoryError(f"{source!r} is no directory")
+        raise NotADirectoryError(f"{source!r} is not a directory")
     return directory_of(source)

@@ -1,4 +1,4 @@
-"""Which names and links a virtual tree can have: what a path of a guest could spell."""
+"""Which names, paths and link targets are valid in a virtual tree: those that a guest's path can spell."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from wasihost.vfs.nodes import Link
 NAME_MAX: Final = 255
 """Bytes of one name."""
 PATH_MAX: Final = 4096
-"""Bytes of one path, a NUL at the end included."""
+"""Bytes of one path, including a NUL at the end."""
 
 
 def is_entry(name: str) -> bool:
-    """Whether `name` can be that of an entry: one component, of characters that UTF-8 has, of at most `NAME_MAX` bytes.
+    """Whether `name` can be the name of an entry: one component that UTF-8 can encode in at most `NAME_MAX` bytes.
 
-    Bytes of a host's name that are no UTF-8, as `os.fsdecode` gives them, are taken as they are.
+    Bytes that are not UTF-8, as `os.fsdecode` returns them for names of the host, are allowed.
     """
     if not is_single(name):
         return False
@@ -28,7 +28,7 @@ def is_entry(name: str) -> bool:
 
 
 def check_path(path: str) -> None:
-    """Raises: EINVAL for a NUL, EILSEQ for what UTF-8 does not have, ENAMETOOLONG."""
+    """Raises: EINVAL for a NUL, EILSEQ for characters that UTF-8 cannot encode, ENAMETOOLONG."""
     if "\0" in path:
         raise os_error(errno.EINVAL, path)
     if path.isascii():
@@ -43,9 +43,9 @@ def check_path(path: str) -> None:
 
 
 def target_of(link: Link) -> str:
-    """The content of a link, which may be a user's or have come from anywhere.
+    """Return the target of a link, which may be a user's object, or come from anywhere.
 
-    Raises: what `check_path` raises, ENOENT for an empty one, TypeError for what is no text.
+    Raises: what `check_path` raises, ENOENT for an empty target, TypeError for one that is not str.
     """
     content = link.target()
     if not isinstance(content, str):

@@ -1,12 +1,13 @@
-"""What a virtual tree is made of. A class that derives from `Directory` is all that a mount takes.
+"""The base classes of virtual trees. To mount a file system of your own, derive from `Directory`.
 
-A tree of one's own overrides `Directory.lookup` and `Directory.entries` and gives `File` objects that override `read`;
-the rest has defaults, and what a tree cannot do answers ENOTSUP. Methods raise `OSError` where they fail: the guest
-gets its errno by name (`FileNotFoundError`, `OSError(errno.ENOSPC, ...)`); any other exception ends the run and reaches
-its caller.
+A read-only tree overrides `Directory.lookup` and `Directory.entries`, and returns `File` objects that override `read`.
+Everything else has a default; operations that a tree does not support fail with ENOTSUP.
 
-Names are single components, proven before a method sees them: not empty, no slash, no NUL, neither `.` nor `..`. A name
-given to a `create_*` method was not there a moment before; one given to `remove` or `rename` was.
+Methods report failures as `OSError`, whose errno the guest gets (`FileNotFoundError`, `OSError(errno.ENOSPC, ...)`).
+Any other exception ends the run and reaches its caller.
+
+Names are single components, checked before a method gets them: not empty, no slash, no NUL, neither `.` nor `..`. A
+name passed to a `create_*` method did not exist a moment before; one passed to `remove` or `rename` did.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _inodes = itertools.count(1)
 
 
 class Stat(NamedTuple):
-    """The status of a node: its size in bytes, times in ns since 1970 with 0 for unknown, how many names it has."""
+    """The status of a node: size in bytes, times in ns since 1970 (0 is unknown), number of names (`links`)."""
 
     size: int = 0
     mtime_ns: int = 0
@@ -33,66 +34,69 @@ class Stat(NamedTuple):
 
 
 def unsupported(what: str) -> OSError:
-    """ENOTSUP for an operation that the tree does not have."""
+    """Return ENOTSUP, for an operation that the tree does not support."""
     return OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), what)
 
 
 class Node:
-    """A file, directory or link. `inode` numbers the nodes of this process, so that no two look like the same file; a
-    tree that makes its nodes anew each time may set it to what stays."""
+    """A file, directory or link.
+
+    `inode` is a number that no other node of this process has. A tree that makes new nodes at each lookup may set it,
+    so that the guest sees the same file.
+    """
 
     __slots__ = ("inode",)
     inode: int
 
     def __new__(cls, *_args: object, **_kwargs: object) -> Self:
-        """Numbers the node, so that a subclass need not call `__init__`."""
+        """Set `inode` here, so that a subclass need not call `__init__`."""
         self = super().__new__(cls)
         self.inode = next(_inodes)
         return self
 
     def stat(self) -> Stat:
-        """fstat(2)."""
+        """fstat(2). Default: all 0, with one name."""
         return Stat()
 
     def set_times(self, atime_ns: int | None, mtime_ns: int | None) -> None:
-        """utimensat(2); None leaves a time as it is."""
+        """utimensat(2), in nanoseconds since 1970; None keeps a time as it is."""
         raise unsupported("set_times")
 
     def now(self) -> int:
-        """The time that 'now' means in this tree, in ns since 1970."""
+        """Return the current time of this tree, in nanoseconds since 1970. Default: the system's clock."""
         return time.time_ns()
 
 
 class File(Node):
-    """A regular file. `read` is all that one needs to be read."""
+    """A regular file. Override `read` to make it readable."""
 
     __slots__ = ()
 
     def open(self, *, writing: bool) -> File:
-        """Called at each open; answers the file to use until `close`, such as one that holds a connection."""
+        """Called at each open. Return the file to use until `close`, such as one with a connection. Default: itself."""
         return self
 
     def opens_at_once(self) -> bool:
-        """Whether `open` takes no time worth a look at a guest's deadline; False only in trees of this package."""
+        """Whether `open` is too quick to check the guest's deadline. Overridden only by trees of this package."""
         return True
 
     def close(self) -> None:
-        """Called once for each `open`, on what that answered."""
+        """Called once for each `open`, on the file that it returned."""
 
     def read(self, offset: int, size: int) -> bytes:
-        """pread(2): up to `size` bytes at `offset`; b"" is the end."""
+        """pread(2): return up to `size` bytes at `offset`; b"" is the end."""
         raise unsupported("read")
 
     def write(self, offset: int, data: bytes) -> int:
-        """pwrite(2): how many bytes were taken."""
+        """pwrite(2): return how many bytes were written."""
         raise unsupported("write")
 
     def truncate(self, size: int) -> None:
-        """ftruncate(2): cut, or grow with zeros."""
+        """ftruncate(2): cut the file, or extend it with zeros."""
         raise unsupported("truncate")
 
     def sync(self) -> None:
-        """fsync(2); nothing by default."""
+        """fsync(2). Default: nothing."""
 
     # -- what the descriptor calls: overridden only by trees of this package, which keep no view of a guest's memory --
 
@@ -112,14 +116,14 @@ class File(Node):
         return size
 
     def appendfrom(self, buffer: memoryview) -> tuple[int, int]:
-        """`write` at the end: where it went and how many bytes were taken."""
+        """`write` at the end: return the offset and how many bytes were written."""
         end = self.stat().size
         if end < 0:
             raise OSError(errno.EOVERFLOW, os.strerror(errno.EOVERFLOW))
         return end, self.writefrom(end, buffer)
 
     def allocate(self, size: int) -> None:
-        """posix_fallocate(2): `truncate` to `size` if it is shorter."""
+        """posix_fallocate(2): `truncate` to `size` if the file is shorter."""
         if size > self.stat().size:
             self.truncate(size)
 
@@ -130,29 +134,29 @@ class Link(Node):
     __slots__ = ()
 
     def target(self) -> str:
-        """readlink(2): its content."""
+        """readlink(2): return the target."""
         raise unsupported("target")
 
 
 class Directory(Node):
-    """A directory: `lookup` and `entries` make it one that can be read."""
+    """A directory. Override `lookup` and `entries` to make it readable."""
 
     __slots__ = ()
 
     def lookup(self, name: str) -> Node | None:
-        """What `name` is here, a link itself if it is one; None if there is nothing."""
+        """Return the node called `name`, a link itself if it is one; None if there is none."""
         raise unsupported("lookup")
 
     def entries(self) -> Iterable[tuple[str, Node]]:
-        """All names with what they are, in any order, without `.` and `..`."""
+        """Return all names with their nodes, in any order, without `.` and `..`."""
         raise unsupported("entries")
 
     def above(self) -> Directory | None:
-        """The directory that holds this one, for the inode of `..` in listings; None where that is not known."""
+        """Return the directory that has this one in it, for the inode of `..` in listings. Default: None, unknown."""
         return None
 
     def create_file(self, name: str) -> File:
-        """Make an empty file."""
+        """openat(2) with O_CREAT: make an empty file and return it."""
         raise unsupported("create_file")
 
     def create_directory(self, name: str) -> None:
@@ -172,13 +176,13 @@ class Directory(Node):
         raise unsupported("remove")
 
     def remove_directory(self, name: str) -> None:
-        """unlinkat(2) with AT_REMOVEDIR; ENOTEMPTY if something is in it."""
+        """unlinkat(2) with AT_REMOVEDIR; ENOTEMPTY if it has entries."""
         raise unsupported("remove_directory")
 
     def rename(self, name: str, target: Directory, new_name: str) -> None:
-        """renameat(2): move what `name` is to `target`, over what is there; EXDEV for a directory of another tree.
+        """renameat(2): move the node called `name` to `target`, replacing what is there.
 
-        Both names are of the same kind or `new_name` is free. ENOTEMPTY for a directory that is not empty, EINVAL for
-        one that would get into itself.
+        Both nodes are directories, or neither is, or `new_name` is free. Raise EXDEV for a directory of another tree,
+        ENOTEMPTY to replace a directory that has entries, EINVAL to move a directory into itself.
         """
         raise unsupported("rename")

@@ -1,7 +1,8 @@
-"""What POSIX calls do with a path, on any virtual tree: the counterpart of `wasihost.sandbox.operations`.
+"""POSIX calls on a path of any virtual tree: the counterpart of `wasihost.sandbox.operations`.
 
-Rules of this file: resolve, decide what slashes, dots and kinds demand, then one method of one directory on one name.
-Nothing here knows a kind of tree. All raise what `resolve` raises; the docstrings say what differs.
+Rules of this file: each function resolves the path, checks what slashes, dots and kinds of nodes require, and calls one
+method of one directory with one name. Nothing here depends on a kind of tree. All raise what `resolve` raises; the
+docstrings say what else.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ def open_node(
     writing: bool = False,
     read_only: bool = False,
 ) -> Node:
-    """openat(2) up to the node itself, a file or a directory; a new file if `create` and nothing is there.
+    """openat(2): return the file or directory at `path`; with `create`, a new file if there is none.
 
-    With `read_only` nothing is made: EROFS where something would be, or where a file is to be written.
+    With `read_only`, raises EROFS instead of making a file, and for `writing`.
 
-    Raises: EEXIST for `create` with `exclusive` where anything is; ELOOP for a link not to be followed; EISDIR for a
-    directory to be written, or created by a path with a trailing slash; ENOTDIR for `directory` and something else.
+    Raises: EEXIST for `create` with `exclusive` if anything exists; ELOOP for a link that is not to be followed; EISDIR
+    for a directory to be written, or for creating with a trailing slash; ENOTDIR for `directory` and anything else.
     """
     exclusive = exclusive and create
     follow = not exclusive and (follow or path[-1:] == "/")
@@ -43,7 +44,7 @@ def open_node(
             raise os_error(errno.EROFS, path)
         try:
             return place.directory.create_file(place.name)
-        except FileExistsError:  # another thread was faster
+        except FileExistsError:  # another thread has just made it
             place = resolve(start, path, follow=follow, creating=create)
             node = place.node
             if node is None:
@@ -63,7 +64,7 @@ def open_node(
 
 
 def mkdir(start: Directory, path: str) -> None:
-    """mkdirat(2); a trailing slash is allowed. EEXIST for whatever is there, for a dangling link too."""
+    """mkdirat(2); a trailing slash is allowed. Raises: EEXIST if anything exists, also a dangling link."""
     place = resolve(start, path, follow=False)
     if place.node is not None:
         raise os_error(errno.EEXIST, path)
@@ -71,7 +72,7 @@ def mkdir(start: Directory, path: str) -> None:
 
 
 def rmdir(start: Directory, path: str) -> None:
-    """unlinkat(2) with AT_REMOVEDIR; EINVAL for a last `.`, ENOTEMPTY for a last `..`."""
+    """unlinkat(2) with AT_REMOVEDIR. Raises: EINVAL for a last `.`, ENOTEMPTY for a last `..`."""
     place = resolve(start, path, follow=False)
     if not place.name:
         raise os_error(errno.ENOTEMPTY if path.rstrip("/").endswith("..") else errno.EINVAL, path)
@@ -81,7 +82,7 @@ def rmdir(start: Directory, path: str) -> None:
 
 
 def unlink(start: Directory, path: str) -> None:
-    """unlinkat(2); EISDIR for a directory, ENOTDIR for anything else with a trailing slash."""
+    """unlinkat(2). Raises: EISDIR for a directory, ENOTDIR for anything else with a trailing slash."""
     place = resolve(start, path, follow=False)
     if isinstance(_existing(place, path), Directory):
         raise os_error(errno.EISDIR, path)
@@ -91,10 +92,10 @@ def unlink(start: Directory, path: str) -> None:
 
 
 def rename(start: Directory, path: str, new_start: Directory, new_path: str) -> None:
-    """renameat(2) over whatever POSIX allows.
+    """renameat(2); replaces what POSIX lets it replace.
 
-    Raises: EINVAL for a path that ends in `.` or `..`, and for a directory into itself; ENOTDIR for a trailing slash
-    where the source is no directory, and for a directory over something else; EISDIR for the reverse.
+    Raises: EINVAL for a path that ends in `.` or `..`, and for moving a directory into itself; ENOTDIR for a trailing
+    slash if the source is not a directory, and for replacing something else by a directory; EISDIR for the reverse.
     """
     old = resolve(start, path, follow=False)
     if not old.name:
@@ -119,9 +120,9 @@ def rename(start: Directory, path: str, new_start: Directory, new_path: str) -> 
 
 
 def link(start: Directory, path: str, follow: bool, new_start: Directory, new_path: str) -> None:
-    """linkat(2): a second name for a file, for a link itself unless `follow`.
+    """linkat(2): make a second name for a file, for a link itself unless `follow`.
 
-    Raises: EPERM for a directory, EEXIST for a name that is taken; for a new path with a trailing slash as `symlink`.
+    Raises: EPERM for a directory, EEXIST if the new path exists; as `symlink` if that has a trailing slash.
     """
     if names_directory(path):
         raise names_no_entry(start, path, errno.EPERM)
@@ -138,10 +139,10 @@ def link(start: Directory, path: str, follow: bool, new_start: Directory, new_pa
 
 
 def symlink(target: str, start: Directory, path: str) -> None:
-    """symlinkat(2): a link that may name nothing yet, or lead out, which is checked when it is followed.
+    """symlinkat(2). The target need not exist; whether it leads out of the tree is checked when the link is followed.
 
-    Raises: EPERM for a rooted target, ENOENT for an empty one, ENAMETOOLONG, EINVAL for a NUL; with a trailing slash
-    ENOENT if nothing is there, ENOTDIR if it is no directory, EEXIST if it is.
+    Raises: EPERM for a target that starts with a slash, ENOENT for an empty one, ENAMETOOLONG, EINVAL for a NUL. For a
+    path with a trailing slash: ENOENT if nothing is there, EEXIST for a directory, ENOTDIR for anything else.
     """
     if is_rooted(target):
         raise os_error(errno.EPERM, target)
@@ -155,7 +156,7 @@ def symlink(target: str, start: Directory, path: str) -> None:
 
 
 def readlink(start: Directory, path: str) -> str:
-    """readlinkat(2). EINVAL for anything but a link, EPERM for rooted content, which names a place of the host."""
+    """readlinkat(2). Raises: EINVAL for anything but a link, EPERM for a target that starts with a slash."""
     if names_directory(path):
         raise names_no_entry(start, path, errno.EINVAL)
     node = node_at(start, path, follow=False)
@@ -174,15 +175,15 @@ def _existing(place: Place, path: str) -> Node:
 
 
 def _is_above(node: Node, directory: Directory) -> bool:
-    """Whether `node` is one of the directories that `directory` lies in, as far as the tree knows them."""
-    above = directory.above()
-    while above is not None and above is not node:
-        above = above.above()
-    return above is not None
+    """Whether `node` is an ancestor of `directory`, as far as the tree knows its ancestors."""
+    ancestor = directory.above()
+    while ancestor is not None and ancestor is not node:
+        ancestor = ancestor.above()
+    return ancestor is not None
 
 
 def _place_of_new(start: Directory, path: str) -> Place:
-    """The place for a name that is to be no directory's: EEXIST for a path that names a directory."""
+    """Resolve the path of a new file or link. Raises: EEXIST for a path that ends in `.`, `..` or a slash."""
     if path[-1:] == "/":
         raise names_no_entry(start, path, errno.EEXIST)
     place = resolve(start, path, follow=False)

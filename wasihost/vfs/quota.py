@@ -1,4 +1,4 @@
-"""What a file system in memory may hold, and content that is fetched when it is first used."""
+"""What a `MemoryFS` may hold, and `Lazy`, content that is loaded when it is first used."""
 
 from __future__ import annotations
 
@@ -13,37 +13,42 @@ from wasihost.common.unpatched import threading
 
 
 class LimitError(OSError):
-    """A limit of a file system of ours was met. `limit` is its name, an argument of `MemoryFS`."""
+    """A limit of a `MemoryFS` was reached. `limit` is its name: an argument of `MemoryFS`."""
 
     limit = ""
 
 
 def exceeded(code: int, about: str, limit: str) -> LimitError:
-    """The error for a limit of this name."""
+    """Return the error with errno `code` for the limit of this name."""
     error = LimitError(code, os.strerror(code), about)
     error.limit = limit
     return error
 
 
 class Lazy(NamedTuple):
-    """Content that is fetched when it is first used: `size` in bytes, known before, and what answers the bytes."""
+    """Content of a file that is loaded when it is first used.
+
+    Args:
+        size: Bytes, known before the content is loaded.
+        load: Called when the content is first used; returns exactly `size` bytes.
+    """
 
     size: int
     load: Callable[[], bytes]
 
 
 class Loading(NamedTuple):
-    """A loading that is under way: the thread, and a lock that it holds until it is over."""
+    """Content that is being loaded: the loading thread, and a lock (`over`) that it holds until it has finished."""
 
     thread: int
     over: threading.Lock
 
 
 class Quota(Locked):
-    """What one file system may hold, and its clock, lock and device number; a limit that is None is no limit.
+    """What one file system may hold (None is no limit) and holds, with its clock, lock and device number.
 
-    `bytes` counts the content of files and links, `entries` every name of a file, directory or link. `loading` has the
-    files whose content is being fetched, for which the lock is not held: that may take as long as it likes.
+    `bytes` counts the content of files and links, and long names; `entries` counts the names of files, directories and
+    links. `loading` has the files whose content is being loaded; the lock is not held for that, since it may be slow.
     """
 
     __slots__ = ("bytes", "clock", "device", "entries", "loading", "max_bytes", "max_entries", "max_file_size")
@@ -67,9 +72,8 @@ class Quota(Locked):
         super().__init__()
 
     def renew_locks(self) -> None:
-        """Nobody else is loading anything."""
         super().renew_locks()
-        self.loading.clear()
+        self.loading.clear()  # by threads that do not exist here
 
     def charge(self, size: int) -> None:
         """Count `size` bytes more, or fewer if it is negative. Raises: ENOSPC."""
@@ -93,10 +97,14 @@ class Quota(Locked):
 
 
 _SHORT: Final = 16
+"""Characters up to which a name is never charged."""
 _FREE: Final = 128
+"""Bytes of memory that every name may take."""
 
 
 def name_size(text: str) -> int:
-    """The bytes that a name takes, beyond those that every name may: a character can take four of them, and one wide
-    character makes all others of its text as wide."""
+    """Return the bytes of memory that a name takes beyond `_FREE`.
+
+    It is the size of the `str`: one wide character makes each character of the text take four bytes.
+    """
     return max(0, sys.getsizeof(text) - _FREE)

@@ -1,9 +1,12 @@
 """Where a path leads in a virtual tree, by the rules that `wasihost.sandbox` keeps on the host.
 
-Rules of this file: a path stays beneath the directory that it starts from. `..` goes back on a stack of the directories
-passed, so one that was moved meanwhile does not lead to its new parent; stepping back past the start is EPERM, even if
-the path returns, and so is a rooted path or link. Components are looked up one at a time; at most `MAX_LINKS` links are
-followed. Errors are Linux' for the same path under RESOLVE_BENEATH.
+Rules of this file:
+
+- A path stays beneath the directory that it starts from. `..` goes back on a stack of the directories passed, so one
+  that was moved meanwhile does not lead to its new parent.
+- Going back past the start is EPERM, even if the path returns; so is a path or link that starts with a slash.
+- Components are looked up one at a time, and at most `MAX_LINKS` links are followed.
+- Errors are those of Linux for the same path under RESOLVE_BENEATH.
 """
 
 from __future__ import annotations
@@ -18,10 +21,10 @@ from wasihost.vfs.nodes import Directory, Link, Node
 
 
 class Place(NamedTuple):
-    """Where a path ends: the directory, the name in it, and what that is, if anything.
+    """Where a path ends: the directory, the name in it, and the node of that name, if there is one.
 
-    `name` is empty where the path ends in `.` or `..`: then `node` is `directory`. `slash` says that the path, or the
-    link at its end, demands a directory.
+    `name` is empty if the path ends in `.` or `..`: then `node` is `directory`. `slash`: the path, or the link at its
+    end, has a trailing slash, and so can only name a directory.
     """
 
     directory: Directory
@@ -31,12 +34,13 @@ class Place(NamedTuple):
 
 
 def resolve(start: Directory, path: str, *, follow: bool, creating: bool = False) -> Place:
-    """Where `path` ends beneath `start`; `follow` is about a link as the last component.
+    """Return where `path` ends beneath `start`. `follow`: also follow a link that is the last component.
 
-    `creating` refuses a slash after the last component, of a link at the end too, with EISDIR.
+    With `creating`, a trailing slash (also of a link at the end) is refused with EISDIR.
 
     Raises: ENOENT for an empty path and for a missing directory on the way, ENOTDIR for a file on the way, EPERM for a
-    way out, ELOOP for more than `MAX_LINKS` links, EINVAL for a NUL, EILSEQ for what UTF-8 does not have, ENAMETOOLONG.
+    path that leads out, ELOOP for more than `MAX_LINKS` links, EINVAL for a NUL, EILSEQ for characters that UTF-8
+    cannot encode, ENAMETOOLONG.
     """
     check_path(path)
     work = components(path)
@@ -80,7 +84,7 @@ def resolve(start: Directory, path: str, *, follow: bool, creating: bool = False
 
 
 def node_at(start: Directory, path: str, *, follow: bool) -> Node:
-    """What is at `path`; a trailing slash follows in any case. ENOENT, ENOTDIR for a slash after no directory."""
+    """Return the node at `path`; a link with a trailing slash is always followed. Raises: ENOENT, ENOTDIR."""
     place = resolve(start, path, follow=follow or path[-1:] == "/")
     if place.node is None:
         raise os_error(errno.ENOENT, path)
@@ -90,9 +94,9 @@ def node_at(start: Directory, path: str, *, follow: bool) -> Node:
 
 
 def names_no_entry(start: Directory, path: str, code: int) -> OSError:
-    """The error for a `path` that names a directory but no entry of one: errno `code`.
+    """Return errno `code`, for a `path` that names a directory itself and not an entry of one.
 
-    Raises: why `path`, followed to its end, is no directory (ENOENT, ENOTDIR, EPERM, ELOOP ...).
+    Raises: the reason why `path`, followed to its end, is not a directory (ENOENT, ENOTDIR, EPERM, ELOOP ...).
     """
     if not isinstance(node_at(start, path, follow=True), Directory):
         raise os_error(errno.ENOTDIR, path)

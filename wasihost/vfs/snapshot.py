@@ -1,6 +1,6 @@
-"""The tree of a `MemoryFS` as a flat value, for `pickle` and `copy`: nested, a deep one is more than they can recurse.
+"""The tree of a `MemoryFS` as a flat value, for `pickle` and `copy`, which could not recurse into a deep tree.
 
-Hard links stay what they are. What is open but has no name left is not in it.
+Hard links are preserved. Open files without a name are not included.
 """
 
 from __future__ import annotations
@@ -13,28 +13,31 @@ from wasihost.vfs.quota import Lazy
 from wasihost.vfs.sparse import Sparse
 
 Content: TypeAlias = "bytes | Lazy | Sparse | str | None"
-"""Of a file; of a link, its target; None is a directory."""
+"""The content of a file, or the target of a link; None for a directory."""
 
 
 class Snapshot(NamedTuple):
-    """Of each node, the root first, what is in it and its times; of each name, where it is and the node it leads to."""
+    """`nodes`: content and times (access, change of content, change of status) of each node; the root is first.
+
+    `names`: of each name, the number of its directory, the name, and the number of its node.
+    """
 
     nodes: list[tuple[Content, tuple[int, int, int]]]
     names: list[tuple[int, str, int]]
 
 
 def capture(root: MemoryDirectory) -> Snapshot:
-    """What the tree is now; called under its lock."""
+    """Return the present tree; called with its lock held."""
     numbers, names = numbered(root)
     return Snapshot([(content_of(node), (node.atime, node.mtime, node.ctime)) for node in numbers], names)
 
 
 def numbered(root: MemoryDirectory) -> tuple[dict[MemoryNode, int], list[tuple[int, str, int]]]:
-    """Every node with its number, the root first, and every name; called under the tree's lock."""
+    """Return a number for every node, the root first, and every name; called with the tree's lock held."""
     numbers: dict[MemoryNode, int] = {root: 0}
     names: list[tuple[int, str, int]] = []
     directories = [root]
-    for directory in directories:  # grows while it is gone through
+    for directory in directories:  # the list grows during the loop
         for name, node in directory.children.items():
             if node not in numbers:
                 numbers[node] = len(numbers)
@@ -45,7 +48,7 @@ def numbered(root: MemoryDirectory) -> tuple[dict[MemoryNode, int], list[tuple[i
 
 
 def restore(root: MemoryDirectory, snapshot: Snapshot) -> None:
-    """Make the tree anew in an empty `root`."""
+    """Make the tree of the snapshot in an empty `root`."""
     nodes: list[MemoryNode] = [root, *(_node(root, content) for content, _ in snapshot.nodes[1:])]
     for parent, name, number in snapshot.names:
         directory, node = nodes[parent], nodes[number]
@@ -56,7 +59,7 @@ def restore(root: MemoryDirectory, snapshot: Snapshot) -> None:
 
 
 def content_of(node: MemoryNode) -> Content:
-    """What is in it, as it is now."""
+    """Return the present content of a node."""
     if isinstance(node, MemoryFile):
         return node.frozen()
     return node.content if isinstance(node, MemoryLink) else None

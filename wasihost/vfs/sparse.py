@@ -1,8 +1,8 @@
-"""The content of a large file in memory, of which only what was written takes room.
+"""The content of a large file in memory: only pages that were written take memory.
 
-Rules of this file: bytes at offsets, no limits and no locks; whoever holds one locks it. A page that was never written
-to is that of `base`, what the file began as, and zeros beyond. So a hole takes nothing, and a file that was given as
-`bytes` is not copied when a guest changes a little of it.
+Rules of this file: bytes at offsets; no limits and no locks, which are the caller's. A page that was never written is
+that of `base`, the original content, with zeros after its end. So a hole takes no memory, and a file that was passed as
+`bytes` is not copied when a guest changes a part of it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Final
 PAGE: Final = 1 << 16
 """Bytes of a page."""
 WHOLE: Final = 1 << 20
-"""Bytes up to which content is better kept in one piece: copying it costs less than looking pages up."""
+"""Bytes up to which content is kept in one piece: copying it costs less than looking up pages."""
 
 
 class Sparse:
-    """`size` in bytes; `base` counts up to `kept`, because cutting `bytes` would copy them."""
+    """Content of `size` bytes. Only the first `kept` bytes of `base` count: cutting `bytes` would copy them."""
 
     __slots__ = ("base", "kept", "pages", "size")
 
@@ -30,7 +30,7 @@ class Sparse:
         return self.size
 
     def __eq__(self, other: object) -> bool:
-        """By content, with `bytes` too."""
+        """Compare the content, also with `bytes`."""
         if not isinstance(other, (Sparse, bytes, bytearray)):
             return NotImplemented
         theirs = other if isinstance(other, Sparse) else Sparse(other)
@@ -42,7 +42,7 @@ class Sparse:
     __hash__ = None  # type: ignore[assignment]  # it changes
 
     def readinto(self, offset: int, buffer: memoryview) -> int:
-        """As much as there is from `offset` on, into `buffer`."""
+        """Read from `offset` into `buffer`, and return how many bytes."""
         end = min(offset + len(buffer), self.size)
         at = offset
         while at < end:
@@ -53,7 +53,7 @@ class Sparse:
         return max(0, end - offset)
 
     def write(self, offset: int, buffer: memoryview) -> int:
-        """How much of `buffer` was written: less where this process has no memory for more."""
+        """Write `buffer`, and return how many bytes: fewer if the process has no memory for more."""
         at, end = offset, offset + len(buffer)
         try:
             while at < end:
@@ -70,7 +70,7 @@ class Sparse:
         return at - offset
 
     def resize(self, size: int) -> None:
-        """Cut, or make longer by a hole."""
+        """Cut the content, or extend it by a hole."""
         if size < self.size:
             for number in [number for number in self.pages if number * PAGE >= size]:
                 del self.pages[number]
@@ -83,15 +83,15 @@ class Sparse:
         self.size = size
 
     def copy(self) -> Sparse:
-        """One that does not change with this one; holes stay holes."""
-        other = Sparse(self.base[: self.kept])  # of bytes as a whole, no copy
+        """Return an independent copy; holes stay holes."""
+        other = Sparse(self.base[: self.kept])  # a slice of all of a bytes object is no copy
         other.size = self.size
         other.pages = {number: page.copy() for number, page in self.pages.items()}
         return other
 
     def tobytes(self) -> bytes:
-        """The content in one piece. Of a hole the system only notes that it is zeros; other threads run meanwhile."""
-        out = io.BytesIO(bytes(self.size))  # which takes over the only reference, so it writes in place
+        """Return the whole content. The system has no pages for holes; other threads run between the pieces."""
+        out = io.BytesIO(bytes(self.size))  # BytesIO has the only reference, so it writes in place
         with memoryview(self.base)[: self.kept] as base:
             for at in range(0, self.kept, WHOLE):
                 out.write(base[at : at + WHOLE])
@@ -101,7 +101,7 @@ class Sparse:
         return out.getvalue()
 
     def _part(self, number: int, start: int, stop: int) -> bytes:
-        """Bytes `start` to `stop` of a page."""
+        """Return bytes `start` to `stop` of a page."""
         page = self.pages.get(number)
         if page is not None:
             return bytes(page[start:stop])
@@ -112,7 +112,7 @@ class Sparse:
         return part.ljust(stop - start, b"\0")
 
     def _place(self, number: int, start: int) -> tuple[bytearray, int]:
-        """Where that byte of a page can be written to: a page of its own, or `base` where it changes in place."""
+        """Return a writable buffer with this byte, and the byte's offset: a page of its own, or a mutable `base`."""
         page = self.pages.get(number)
         if page is None:
             at = number * PAGE

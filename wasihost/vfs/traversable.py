@@ -1,6 +1,6 @@
-"""A read-only tree of what Python can walk: an `importlib.resources` Traversable; archives have a tree of their own.
+"""A read-only tree of an `importlib.resources` Traversable. Zip archives have a tree of their own, in `archive`.
 
-A link, which Python would follow out of the tree unseen, is one here too, and reading it is refused with EPERM.
+Rules of this file: a link cannot be read (EPERM), because Python would follow it out of the tree.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from wasihost.vfs.nodes import Directory, Node, Stat
 
 
 class Traversable(Protocol):
-    """What a tree is made of; `importlib.resources.abc.Traversable` is the model."""
+    """The part of `importlib.resources.abc.Traversable` that is used."""
 
     @property
     def name(self) -> str:
@@ -29,20 +29,20 @@ class Traversable(Protocol):
         """Whether it is a file."""
 
     def iterdir(self) -> Iterator[Traversable]:
-        """What is in the directory."""
+        """The entries of the directory."""
 
     def read_bytes(self) -> bytes:
         """The file's content."""
 
 
 def is_traversable(source: object) -> TypeGuard[Traversable]:
-    """Whether it looks like one."""
+    """Whether `source` looks like a Traversable."""
     return all(hasattr(source, name) for name in ("is_dir", "iterdir", "read_bytes"))
 
 
-def directory_of(item: Traversable, above: Directory | None = None) -> Directory:
-    """The tree below what is known to be a directory."""
-    return ZipTree(item, above) if is_in_zip(item) else TraversableDirectory(item, above)
+def directory_of(item: Traversable, parent: Directory | None = None) -> Directory:
+    """Return the tree of an item that is known to be a directory."""
+    return ZipTree(item, parent) if is_in_zip(item) else TraversableDirectory(item, parent)
 
 
 class TraversableDirectory(ListedDirectory):
@@ -50,12 +50,11 @@ class TraversableDirectory(ListedDirectory):
 
     __slots__ = ("_item",)
 
-    def __init__(self, item: Traversable, above: Directory | None = None) -> None:
-        super().__init__(above)
+    def __init__(self, item: Traversable, parent: Directory | None = None) -> None:
+        super().__init__(parent)
         self._item = item
 
     def listing(self) -> dict[str, Node]:
-        """By `iterdir`."""
         try:
             return {item.name: self._node(item) for item in self._item.iterdir()}
         except Exception as error:
@@ -78,7 +77,7 @@ class TraversableFile(WholeFile):
         self._size: int | None = None
 
     def stat(self) -> Stat:
-        """The size without reading where the host knows it; else by reading once."""
+        """Return the status from the host for a path-like item; else only the size, by reading the file once."""
         if isinstance(self._item, os.PathLike) and hasattr(self._item, "stat"):
             st = self._item.stat()
             return Stat(st.st_size, st.st_mtime_ns, st.st_atime_ns, st.st_ctime_ns)
@@ -87,7 +86,6 @@ class TraversableFile(WholeFile):
         return Stat(self._size)
 
     def load(self) -> bytes:
-        """By `read_bytes`."""
         try:
             return self._item.read_bytes()
         except Exception as error:
@@ -95,6 +93,6 @@ class TraversableFile(WholeFile):
 
 
 def _is_link(item: Any) -> bool:
-    """For items that can tell (a `pathlib.Path` in a namespace package's resources)."""
-    tell = getattr(item, "is_symlink", None)
-    return tell is not None and bool(tell())
+    """Whether it is known to be a link, as of a `pathlib.Path` in the resources of a namespace package."""
+    is_symlink = getattr(item, "is_symlink", None)
+    return is_symlink is not None and bool(is_symlink())
