@@ -1,12 +1,12 @@
-"""Where compiled modules are kept: finding the folder, and making it one that is ours alone.
+"""The folder of compiled modules: where it is, and what makes it private to this user and this program.
 
-Rules of this file: it knows no engine, and nothing of what an entry is but its name. A folder is used only if
+Rules of this file: it knows no engine, and of an entry only its name. A folder is used only if
 
-- it belongs to this user and nobody else may write to it;
-- our tag is in it (`CACHEDIR.TAG`, which backup programs know too). A folder that is empty, or holds nothing but
-  entries, is given the tag; in any other one, which is somebody's, a folder inside is made.
+- it belongs to this user, and no other user may write to it;
+- our tag is in it (`CACHEDIR.TAG`, which backup programs know too). A folder that is empty, or has only entries, gets
+  the tag. In a folder with anything else, which belongs to another program, a folder of our own is made.
 
-Only what has the full name of an entry is ever removed, and only if it is a file: never a link, never what it names.
+Only files with the full name of an entry are ever removed: never a link, and never the target of one.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ CONTENT: Final = (
     b"# The format of this file: https://bford.info/cachedir/\n"
 )
 SEALED: Final = 0o1500 if sys.platform == "linux" else 0o500
-"""The permissions of an entry. No call of WASI sets an execute bit, and no file that somebody unpacked has the sticky
-one, which means nothing for files. No guest opens a file with these permissions to write in it; root's could, without
-what `descriptors.host_directory` does."""
+"""The permissions of an entry, by which it is known to be ours: no call of WASI sets an execute bit, and no archive
+tool the sticky bit, which has no meaning for files. A guest cannot open such a file for writing; for a guest of root,
+`descriptors.host_directory` refuses it."""
 _INNER: Final = "wasihost"
 _MODULE: Final = r"[0-9a-f]{64}\.cwasm"
 _NOTE: Final = r"-?[0-9a-f]{1,32}(?:--?[0-9a-f]{1,32}){5}\.file"
@@ -36,15 +36,13 @@ _NAMES: Final = (
 
 
 def folder() -> str | None:
-    """Where entries are to live: `WASIHOST_CACHE_DIR`, else the user's cache folder; `None` where there is neither."""
+    """Return its path: `WASIHOST_CACHE_DIR`, else "wasihost" in the user's cache folder; None if there is neither."""
     return os.environ.get("WASIHOST_CACHE_DIR") or _of_the_user()
 
 
 def _of_the_user() -> str | None:
     home = os.path.expanduser("~")
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA", "")
-    elif sys.platform == "darwin":
+    if sys.platform == "darwin":
         base = os.path.join(home, "Library", "Caches")
     else:
         base = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
@@ -52,19 +50,17 @@ def _of_the_user() -> str | None:
 
 
 def ours(about: os.stat_result) -> bool:
-    """Owned by this user and writable by nobody else. Windows: the user's profile is private by its own rules."""
-    return not hasattr(os, "geteuid") or (about.st_uid == os.geteuid() and not about.st_mode & 0o022)
+    """Whether a file or folder belongs to this user, and no other user may write to it."""
+    return about.st_uid == os.geteuid() and not about.st_mode & 0o022
 
 
 def sealed(about: os.stat_result) -> bool:
-    """Whether a file is as we make entries: no guest can have made it, or given it a second name."""
-    if sys.platform == "win32":
-        return True
+    """Whether a file is as `write` makes entries: no guest can have made it, or given it a second name."""
     return about.st_mode & 0o7777 == SEALED and about.st_nlink == 1 and about.st_uid == os.geteuid()
 
 
 def private_folder(*, make: bool) -> str | None:
-    """The folder if it is ours alone, made and tagged if asked for; `None` where there is no such place. OSError."""
+    """Return the folder if it is private; None if there is no such folder. `make`: make and tag it. Raises: OSError."""
     place = folder()
     if place is None or not (_tagged(place) or _inside(place) or (make and _made(place))):
         return None
@@ -82,12 +78,12 @@ def private_folder(*, make: bool) -> str | None:
 
 
 def is_tagged(place: str) -> bool:
-    """Whether the whole tag is there, so that something may be removed."""
+    """Whether the whole tag is there, so that entries may be removed."""
     return os.path.isfile(os.path.join(place, TAG)) and not _another_tag(place)
 
 
 def kind_of(name: str) -> str | None:
-    """Which kind of entry has such a name: "module", "note", "lock" or "scratch"; `None` for what is not ours."""
+    """Return the kind of entry by its name: "module", "note", "lock" or "scratch"; None if it is not ours."""
     import re
 
     found = re.fullmatch(_NAMES, name)
@@ -95,7 +91,7 @@ def kind_of(name: str) -> str | None:
 
 
 def write(path: str, *content: bytes | memoryview, mode: int = SEALED) -> None:
-    """A new entry in the place of an old one, whole or not at all. It is sealed from the first moment on."""
+    """Write an entry, replacing an old one in one step. It has its final permissions from the start."""
     scratch = f"{path}.{os.getpid()}.{os.urandom(6).hex()}.tmp"
     try:
         with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
@@ -108,7 +104,7 @@ def write(path: str, *content: bytes | memoryview, mode: int = SEALED) -> None:
 
 
 def _tagged(place: str) -> bool:
-    """A look at the size is enough to read entries; a tag that somebody has added to is ours, too."""
+    """Whether our tag is there. Its size proves it, for reading entries; a tag with text added to ours counts, too."""
     try:
         return os.lstat(os.path.join(place, TAG)).st_size == len(CONTENT) or is_tagged(place)
     except OSError:
@@ -120,12 +116,12 @@ def _inside(place: str) -> bool:
 
 
 def _holds_more(place: str) -> bool:
-    """Whether something is there that is not ours."""
+    """Whether anything in the folder is not ours."""
     return _another_tag(place) or any(kind_of(name) is None and name != TAG for name in os.listdir(place))
 
 
 def _another_tag(place: str) -> bool:
-    """Whether there is a tag that does not begin as ours does: a cache of another program's."""
+    """Whether there is a tag that does not begin with ours: the cache of another program."""
     try:
         with open(os.open(os.path.join(place, TAG), os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
             return file.read(len(CONTENT)) != CONTENT
@@ -144,13 +140,15 @@ def _put_tag(place: str) -> None:
 
 
 def _made(place: str) -> bool:
-    """Whether the folder is there now. Root makes none in somebody else's folder: `sudo` may keep the home of its
-    caller."""
+    """Make the folder, and return whether it exists now.
+
+    Root makes none in a folder of another user: `sudo` may keep HOME of the user who calls it.
+    """
     if not os.path.isdir(place):
-        above = os.path.abspath(place)
-        while not os.path.isdir(above) and above != os.path.dirname(above):
-            above = os.path.dirname(above)
-        if hasattr(os, "geteuid") and os.geteuid() == 0 and os.stat(above).st_uid != 0:
+        existing = os.path.abspath(place)
+        while not os.path.isdir(existing) and existing != os.path.dirname(existing):
+            existing = os.path.dirname(existing)
+        if os.geteuid() == 0 and os.stat(existing).st_uid != 0:
             return False
         os.makedirs(os.path.dirname(place) or ".", exist_ok=True)
         os.mkdir(place, 0o700)

@@ -1,5 +1,8 @@
-"""`cached_property` of `functools` as it is from 3.12 on: without a lock, which in 3.11 all objects of a class share. A
-thread would wait for another one's value, and a forked child for ever."""
+"""`functools.cached_property` as it is from Python 3.12 on: without a lock.
+
+In 3.11 all objects of a class share one lock: a thread would wait for the value of another object, and a forked child
+forever.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import Any, Generic, TypeVar, overload
 T = TypeVar("T")
 
 
-class cached_property(Generic[T]):  # as that of functools
-    """A method without arguments that is called once, as an attribute; by two threads at once, perhaps twice."""
+class cached_property(Generic[T]):  # named as in functools
+    """An attribute whose value is computed once by a method; perhaps twice if two threads use it at the same time."""
 
     def __init__(self, method: Callable[[Any], T]) -> None:
         self._method = method

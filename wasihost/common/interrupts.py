@@ -1,6 +1,6 @@
-"""Where signal handlers and tracers must not raise: what the engine's adapter sees to, and others need.
+"""Functions in which signal handlers and tracers must not raise. The engine's adapter defers what would.
 
-Rule of this file: it knows nobody. Who needs it puts a function here when it is imported.
+Rule of this file: it imports nothing of the package. Other modules add their functions when they are imported.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,6 @@ from types import CodeType
 FRAGILE: set[CodeType] = set()
 """Functions in which no signal handler may raise while a guest runs. What they call may raise."""
 BUSY: set[CodeType] = set()
-"""Functions in which nothing may be raised, and neither in what they call, up to a function of `FRAGILE`."""
+"""Functions in which nothing may be raised, nor in functions that they call, except below one of `FRAGILE`."""
 WHEN_TRACED: list[Callable[[], None]] = []
-"""Called before a guest is entered in a thread that is traced."""
+"""Called before a guest is entered in a thread that has a tracer."""

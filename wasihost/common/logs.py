@@ -1,7 +1,7 @@
-"""The log: loggers of the standard library whose names begin with `wasihost.`, for causes that a guest cannot be told.
+"""Warnings by `logging`, to loggers whose names begin with `wasihost.`, for causes that an errno cannot say.
 
-`logging` is imported when there is something to say: few runs have that. A guest can cause as many lines as it makes
-calls, so a kind of line is written a few times in a while, and then left out.
+Rules of this file: `logging` is imported with the first warning, because few runs have one. A guest can cause a line
+with each call, so there is a limit of lines per message and minute.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ import time
 from typing import Final
 
 _MOST: Final = 20
-_WHILE: Final = 60.0
+"""Lines of one message in one period."""
+_PERIOD: Final = 60.0
+"""Seconds."""
 _written: dict[str, tuple[float, int]] = {}
-"""By the message: when its while began, and how many lines there were since."""
+"""Message -> the start of its period, and the number of its lines since."""
 
 
 def warn(logger: str, message: str, *args: object) -> None:
-    """A warning to `wasihost.<logger>`; `args` go into `message` as `logging` has it. In a minute, 20 lines of one
-    message are written, whatever is in it, and one that says that more are left out."""
+    """Log a warning to `wasihost.<logger>`; `logging` formats `message` with `args`.
+
+    Per minute, 20 lines of one `message` are logged, whatever its `args`, and then one that says more are left out.
+    """
     now = time.monotonic()
     begun, count = _written.get(message, (now, 0))
-    if now - begun >= _WHILE:
+    if now - begun >= _PERIOD:
         begun, count = now, 0
     _written[message] = begun, count + 1
     if count > _MOST:
@@ -29,6 +33,6 @@ def warn(logger: str, message: str, *args: object) -> None:
 
     log = logging.getLogger(f"wasihost.{logger}")
     if count == _MOST:
-        log.warning("more lines such as the last are left out, for %.0f s", begun + _WHILE - now)
+        log.warning("more lines such as the last are left out, for %.0f s", begun + _PERIOD - now)
     else:
         log.warning(message, *args)

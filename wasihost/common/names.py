@@ -1,7 +1,7 @@
-"""How names that come from a module are shown: a module may call its imports and exports anything.
+"""How names that come from a module are displayed: its imports and exports can have any name.
 
-Rules of this file: no import from the rest of the package; a shown text is one line, and nothing in it does anything to
-a terminal.
+Rules of this file: no import from the rest of the package; a displayed text is one line, without characters that
+control a terminal.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _LISTED: Final = 5
 
 
 def shown(name: str) -> str:
-    """The name with control characters, line ends and what reorders text escaped as in Python, and cut if very long."""
+    """Return the name with control characters, line ends and bidi marks escaped as in Python, and cut if very long."""
     if len(name) > _LONGEST:
         name = name[: _LONGEST - 3] + "..."
     if name.isprintable():
@@ -23,14 +23,14 @@ def shown(name: str) -> str:
 
 
 def listed(names: Sequence[str], most: int = _LISTED) -> str:
-    """`a, b, c and 12 more`."""
+    """Return the first names, as in `a, b, c and 12 more`."""
     rest = len(names) - most
     return ", ".join(map(shown, names[:most])) + (f" and {rest} more" if rest > 0 else "")
 
 
 def near(name: str, names: Iterable[str]) -> str | None:
-    """The one of `names` that was probably meant."""
-    import difflib  # which a run without mistakes does without
+    """Return the one of `names` that was probably meant, or None."""
+    import difflib  # only when there is a mistake to report
 
     found = difflib.get_close_matches(name, list(names), 1, 0.75)
     return found[0] if found else None

@@ -1,4 +1,4 @@
-"""Sizes as text, such as 64MiB, and what may be given as one."""
+"""Sizes as text, such as 64MiB, and their check."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from wasihost.errors import ConfigError
 
 
 def checked_size(name: str, value: object) -> int | None:
-    """Bytes or a count that an object of ours is given as a limit, sizes also as text. ConfigError for what is none."""
+    """Return the limit called `name`: a number of 0 or more, a size as text, or None.
+
+    Raises:
+        ConfigError: It is none of these.
+    """
     number = size(value) if isinstance(value, str) else value
     if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 0):
         number = None
@@ -23,8 +27,8 @@ _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 def size(text: str) -> int | None:
-    """Bytes: 1048576, 64MiB, 64M, 1GiB. None for what is no size."""
-    import re  # which a run without sizes does without
+    """Return the bytes that a text such as "1048576", "64MiB", "64M" or "1GiB" means; None if it is not a size."""
+    import re  # only for a size as text
 
     found = re.fullmatch(r"(\d{1,30})\s*([kmg]?)(i?b)?", text.strip().lower())
     return int(found[1]) * _UNITS[found[2]] if found else None

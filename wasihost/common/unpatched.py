@@ -1,11 +1,10 @@
-"""`select`, `threading` and `time` of Python's own, also where gevent or eventlet have put others in their place.
+"""The original `select`, `threading` and `time`, also if gevent or eventlet have replaced their functions.
 
 A guest waits within a callback of the engine. gevent's `poll`, `sleep` and locks would switch to another greenlet
-there, on the same thread and stack; and its threads are greenlets, which do not run while a guest computes. So what
-waits on behalf of a guest, watches it or guards our own data takes these modules from here.
+there, on the same thread and stack; and its threads are greenlets, which do not run while a guest computes. So code
+that waits on behalf of a guest, watches it or guards our own data imports these modules from here.
 
-Rules of this file: nothing is imported that the program does not have already; where nothing is patched, these are the
-modules that everybody has.
+Rules of this file: it imports neither gevent nor eventlet; if nothing is patched, these are the usual modules.
 """
 
 from __future__ import annotations
@@ -36,8 +35,10 @@ def _patched() -> bool:
 
 
 def _by_gevent(name: str) -> ModuleType:
-    """A copy of a module with what gevent has saved of it. One written in Python is executed anew instead, since its
-    functions look up names in the module that they come from."""
+    """Return a copy of a module with the originals that gevent has saved.
+
+    `threading` is executed again instead: functions written in Python look up names in the module that they come from.
+    """
     import importlib
     import importlib.util
 
@@ -83,7 +84,7 @@ if not TYPE_CHECKING:
 
 
 def check() -> None:
-    """ConfigError where threads became greenlets after this module was imported."""
+    """Raise ConfigError if threads became greenlets after this module was imported."""
     if _late and ("gevent.monkey" in sys.modules or "eventlet.patcher" in sys.modules) and _patched():
         raise ConfigError(
             "gevent or eventlet patched threading after wasihost was first used: call its monkey patching before that"

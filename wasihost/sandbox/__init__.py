@@ -1,17 +1,17 @@
-"""Where a guest path leads, and nothing else: every host path operation of `wasihost` goes through this package.
+"""Where a guest path leads on the host, and nothing else: every host path operation goes through this package.
 
 Directories are host descriptors, guest paths are `str` relative to one of them, errors are plain `OSError`. A path
 stays beneath its directory, whatever links, `..` and other processes do, or the call fails with EPERM.
 
-    names        what a path says by itself; the proof of a single name
-    held         a descriptor that has an owner from the system call on
-    bounds       into which of the file systems that are mounted below a path may come
-    openat2      Linux: the kernel resolves beneath a directory
+    names        checks and splitting of a path without system calls; the proof of a single name
+    held         how a new descriptor has an owner from its system call on
+    bounds       which file systems that are mounted below a directory may be reached
+    openat2      Linux: the kernel resolves a path beneath a directory
     walk         elsewhere: one component at a time
     resolve      the choice between the two; open, stat, the parent of a name
-    times        utimensat, with 'now' and 'omit'
+    times        utimensat, with UTIME_NOW and UTIME_OMIT
     operations   mkdir, rmdir, unlink, rename, readlink, symlink, link, utime
-    read_only    what these say below a read-only mount
+    read_only    the errors of these operations below a read-only mount
 """
 
 from .operations import (

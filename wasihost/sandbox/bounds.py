@@ -1,14 +1,13 @@
-"""How far a path may come below one mount: into which other file systems that are mounted there.
+"""Which file systems a path may reach that are mounted below the directory of a mount.
 
-Rules of this file: an open descriptor is asked, never a path. Linux says of each file system what it is; elsewhere all
-are taken for ordinary ones.
+Rules of this file: checks are made on open descriptors, never on paths. Linux says of each file system what it is; on
+other systems all count as ordinary ones.
 
-- The kernel's own file systems are this process itself, and power over it: `/proc/self/mem` is its memory, `/dev/pts`
-  its terminal, `/sys` the machine. Nothing on them is reached unless `kernel_files` says so, and no device but those
-  that hold nothing.
-- With `one_file_system` nothing that is mounted below is reached, as with `find -xdev`: EXDEV.
+- The kernel's own file systems give power over this process: `/proc/self/mem` is its memory, `/dev/pts` its terminal,
+  `/sys` the machine. Without `kernel_files` nothing on them can be reached (EACCES), and of devices only the harmless.
+- With `one_file_system` nothing that is mounted below can be reached (EXDEV), as with `find -xdev`.
 
-Where nothing is mounted below, which the kernel tells while it resolves a path, all this costs nothing.
+If nothing is mounted below, which the kernel reports while it resolves a path, these checks cost nothing.
 """
 
 import ctypes
@@ -23,31 +22,50 @@ INSIDE: Final = 0x02 | 0x08  # RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH, for open
 _NO_XDEV: Final = 0x01
 
 _KERNELS: Final = {
-    0x9FA0: "procfs", 0x62656572: "sysfs", 0x1CD1: "devpts", 0x64626720: "debugfs", 0x74726163: "tracefs",
-    0x73636673: "securityfs", 0x27E0EB: "cgroup", 0x63677270: "cgroup2", 0xCAFE4A11: "bpf", 0x62656570: "configfs",
-    0xF97CFF8C: "selinuxfs", 0x43415D53: "smackfs", 0x5A3C69F0: "apparmorfs", 0xDE5E81E4: "efivarfs",
-    0x6165676C: "pstore", 0x6E736673: "nsfs", 0x42494E4D: "binfmt_misc", 0x65735543: "fusectl",
-    0x67596969: "rpc_pipefs", 0x6E667364: "nfsd", 0x7655821: "resctrl", 0xABBA1974: "xenfs", 0x9FA1: "openpromfs",
+    0x9FA0: "procfs",
+    0x62656572: "sysfs",
+    0x1CD1: "devpts",
+    0x64626720: "debugfs",
+    0x74726163: "tracefs",
+    0x73636673: "securityfs",
+    0x27E0EB: "cgroup",
+    0x63677270: "cgroup2",
+    0xCAFE4A11: "bpf",
+    0x62656570: "configfs",
+    0xF97CFF8C: "selinuxfs",
+    0x43415D53: "smackfs",
+    0x5A3C69F0: "apparmorfs",
+    0xDE5E81E4: "efivarfs",
+    0x6165676C: "pstore",
+    0x6E736673: "nsfs",
+    0x42494E4D: "binfmt_misc",
+    0x65735543: "fusectl",
+    0x67596969: "rpc_pipefs",
+    0x6E667364: "nfsd",
+    0x7655821: "resctrl",
+    0xABBA1974: "xenfs",
+    0x9FA1: "openpromfs",
     0x9FA2: "usbdevfs",
-}  # fmt: skip
-"""`f_type` of statfs(2) -> its name. Not in it is devtmpfs, which has no number of its own: see `is_harmless`."""
+}
+"""`f_type` of statfs(2) -> name. devtmpfs has no number of its own and is not here: see `is_harmless`."""
 
 _HARMLESS: Final = frozenset(os.makedev(1, minor) for minor in (3, 5, 7, 8, 9))
 """null, zero, full, random, urandom."""
 
 
 class _All(set[int]):
-    """Every device."""
+    """The set of all devices."""
 
     def __contains__(self, device: object) -> bool:
         return True
 
 
 class Bounds:
-    """How far paths may come below one mount.
+    """What paths may reach below the directory of one mount.
 
-    `root` is device and inode number of its directory, `known` the devices that may be reached, `resolve` what openat2
-    is asked for. `crosses`: a path came to another file system that it may come to, so each has to be looked at.
+    `root` is the device and inode number of the directory, `known` the devices that may be reached, `resolve` the
+    RESOLVE_* flags for openat2. `crosses`: a path has reached another file system that is allowed, so every result is
+    checked from then on.
     """
 
     __slots__ = ("_mount", "crosses", "kernel_files", "known", "one_file_system", "resolve", "root")
@@ -70,7 +88,7 @@ class Bounds:
         self._mount = mount if one_file_system else None
 
     def admit(self, fd: int, device: int, path: str) -> None:
-        """Look at what `path` led to, a file on `device` that is none of `known`: EXDEV or EACCES if it may not."""
+        """Check a file that `path` led to, on a `device` not in `known`, and add that. Raises: EXDEV, EACCES."""
         if self.one_file_system:
             raise os_error(errno.EXDEV, path)
         if kernel_file_system(fd, device):
@@ -78,7 +96,7 @@ class Bounds:
         self.known.add(device)
 
     def check(self, fd: int, path: str) -> None:
-        """`admit` for any open file; with `one_file_system` a bind mount of the same device is found as well."""
+        """Check any open file; with `one_file_system` also for a bind mount of the same device. Raises: as `admit`."""
         device = os.fstat(fd).st_dev
         if device not in self.known:
             self.admit(fd, device, path)
@@ -86,22 +104,22 @@ class Bounds:
             raise os_error(errno.EXDEV, path)
 
     def note_crossing(self) -> None:
-        """A path came to another file system, and was admitted: from now on each is looked at."""
+        """Note that a path reached another file system that is allowed: every result is checked from now on."""
         self.crosses, self.resolve = True, INSIDE
 
 
 ANYWHERE: Final = Bounds((-1, -1), kernel_files=True)
-"""Whatever is mounted below may be reached."""
+"""No bounds: everything that is mounted below may be reached."""
 
 
 def is_harmless(device: int) -> bool:
-    """Whether a character device (its `st_rdev`) holds nothing: no terminal, no memory, no part of the machine."""
+    """Whether a character device (its `st_rdev`) gives no access to terminals, memory or hardware."""
     return device in _HARMLESS or sys.platform != "linux"
 
 
 def kernel_file_system(fd: int, device: int) -> str | None:
-    """The name of the kernel's own file system that an open file on this device is on; None for an ordinary one."""
-    if sys.platform != "linux" or os.major(device):  # file systems of a disk
+    """Return the name of the kernel's file system that an open file is on; None for an ordinary file system."""
+    if sys.platform != "linux" or os.major(device):  # a file system on a disk
         return None
     about = _Statfs()
     while _fstatfs(fd, about) < 0:
@@ -111,7 +129,7 @@ def kernel_file_system(fd: int, device: int) -> str | None:
 
 
 def mount_number(fd: int) -> int | None:
-    """The number of the mount through which a file was opened (statx, Linux 5.8); None where that cannot be known."""
+    """Return the number of the mount through which a file was opened; None before Linux 5.8 (statx), or elsewhere."""
     if _statx is None:
         return None
     about = ctypes.create_string_buffer(256)
@@ -123,8 +141,8 @@ def mount_number(fd: int) -> int | None:
 
 
 _AT_EMPTY_PATH, _STATX_MNT_ID = 0x1000, 0x1000
-_Statfs = ctypes.c_ulong * 32  # larger than the structure, which begins with the type
-_SHIFT = 32 if sys.platform == "linux" and os.uname().machine == "s390x" else 0  # where the type is an int
+_Statfs = ctypes.c_ulong * 32  # larger than struct statfs, whose first field is the type
+_SHIFT = 32 if sys.platform == "linux" and os.uname().machine == "s390x" else 0  # where that field is an int
 _libc = ctypes.CDLL(None, use_errno=True)
 _fstatfs = _libc.fstatfs
 _fstatfs.argtypes, _fstatfs.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_int

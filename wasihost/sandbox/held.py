@@ -1,14 +1,14 @@
-"""Descriptors of the host on the way to their owner.
+"""How a new descriptor has an owner at every moment, so that none leaks.
 
-A signal handler may raise after any call, and a tracer at any return. A descriptor that is nothing but the result of a
-function is lost then. So whoever wants one gives a list of its own, `held`, and closes what is in it, or leaves that to
-whoever it gives the descriptor to.
+A signal handler may raise after any call, and a tracer at any return. A descriptor that is only the result of a
+function would leak then. So the caller passes a list of its own, `held`, and the callee puts each new descriptor into
+it. The caller closes what is in the list, or hands it on.
 
-Rules of this folder, as there is no occasion to raise within one step of Python's or a call of what is written in C:
+Rules of this package. They work because nothing can be raised within one bytecode, or within a call of a C function:
 
-- What opens does so by `held += starmap(...)`: from the system's call on, the descriptor is in the list.
-  It costs more than a plain call: the one place where that would show is `resolve.open_beneath`.
-- What closes does so by `list(map(os.close, held))`, in a `finally` and not in a function of its own.
+- Open with `held += starmap(...)`: the descriptor is in the list as soon as the system call returns. This costs more
+  than a plain call; the only place where that matters is `resolve.open_beneath`.
+- Close with `list(map(os.close, held))` in a `finally`, and not in a function or `__exit__` of its own.
 """
 
 import os
@@ -17,7 +17,7 @@ from functools import partial
 
 
 class _Openers(dict[int, Callable[[str, int, int], int]]):
-    """`os.open` beneath each directory, by its descriptor, with all arguments by position as `starmap` gives them."""
+    """Descriptor of a directory -> `os.open` beneath it, with all arguments by position, as `starmap` passes them."""
 
     __slots__ = ()
 

@@ -1,37 +1,37 @@
-"""What a guest path says before any directory is asked: predicates, splitting, and the proof of a single name.
+"""Checks and splitting of guest paths, and the proof of a single name.
 
-Rules of this file: text in, text out, no system call. Every refusal is an `OSError`:
+Rules of this file: text in, text out, no system calls. Every refusal is an `OSError`:
 
-- an empty path is ENOENT, a NUL is EINVAL, a name the host cannot spell is EILSEQ;
-- a rooted path, and anything else that would lead out of the directory it starts from, is EPERM;
+- an empty path is ENOENT, a NUL is EINVAL, a name that the host cannot encode is EILSEQ;
+- a path that starts with a slash, or leads out of the directory it starts from in any other way, is EPERM;
 - a trailing slash never stays on a name. `openat("link/", O_NOFOLLOW)` follows the link (GHSA-hp8f-xmx4-4qrg,
-  CVE-2026-39822), so the slash travels as a flag of its own and the name goes to the `*at` call without it.
+  CVE-2026-39822), so the slash is passed on as a flag, and the `*at` call gets the name without it.
 """
 
 import errno
 import os
 
 DOTS = frozenset({".", ".."})
-"""The two names that do not name an entry of a directory."""
+"""The names that are not names of entries."""
 
 
 def os_error(code: int, path: str) -> OSError:
-    """The `OSError` (in its fitting subclass) for errno `code` about `path`."""
+    """Return the `OSError` for errno `code` about `path`; Python chooses the subclass."""
     return OSError(code, os.strerror(code), path)
 
 
 def unencodable(reason: ValueError, path: str) -> OSError:
-    """The `OSError` for a path that Python refused to hand to the host: EINVAL for a NUL, EILSEQ for its encoding."""
+    """Return the error for a path that Python could not pass to the host: EILSEQ for its encoding, EINVAL for a NUL."""
     return os_error(errno.EILSEQ if isinstance(reason, UnicodeError) else errno.EINVAL, path)
 
 
 def is_rooted(path: str) -> bool:
-    """Whether `path` (or the content of a link) starts at a root instead of at a directory of ours."""
+    """Whether `path`, or the target of a link, starts with a slash: at the root instead of at the guest's directory."""
     return path[:1] == "/"
 
 
 def is_single(name: str) -> bool:
-    """Whether `name` is one component that names an entry: not empty, `.` or `..`, and without slash and NUL."""
+    """Whether `name` is one component that names an entry: no slash, no NUL, not empty, not `.` or `..`."""
     return "/" not in name and "\0" not in name and name not in DOTS and name != ""
 
 
@@ -42,12 +42,17 @@ def names_directory(path: str) -> bool:
 
 
 def is_itself(path: str) -> bool:
-    """Whether `path` names the directory that it starts from, without a step: `.`, `./`."""
+    """Whether `path` names the directory that it starts from, as `.` and `./` do."""
     return path[:1] == "." and not path[1:].strip("/")
 
 
+def rmdir_errno(path: str) -> int:
+    """The errno of rmdir(2) for a path that ends in `.` (EINVAL) or `..` (ENOTEMPTY)."""
+    return errno.ENOTEMPTY if path.rstrip("/").endswith("..") else errno.EINVAL
+
+
 def single_name(name: str) -> str:
-    """Prove that `name` is one component and return it: only results of this go into calls that act on an entry.
+    """Return `name` once it is proven to be one component. Calls that act on an entry get only such names.
 
     Raises: ENOENT for an empty name, EINVAL for a NUL, EPERM for a slash, `.` and `..`.
     """
@@ -63,8 +68,8 @@ def single_name(name: str) -> str:
 def split_last(path: str) -> tuple[str, str, bool]:
     """Split `path` into the path of its parent, its last component and whether slashes followed it.
 
-    The parent is `""` when the path has one component only; the last component can be `.` or `..`.
-    Raises: ENOENT for an empty path, EPERM for a rooted one.
+    The parent is `""` if the path has only one component; the last component can be `.` or `..`.
+    Raises: ENOENT for an empty path, EPERM for one that starts with a slash.
     """
     if is_rooted(path):
         raise os_error(errno.EPERM, path)
@@ -76,9 +81,9 @@ def split_last(path: str) -> tuple[str, str, bool]:
 
 
 def components(path: str) -> list[str]:
-    """The components of a path or of a link's content in order, without the empty ones between and after slashes.
+    """Return the components of a path or a link's target in order, without the empty ones around slashes.
 
-    Raises: ENOENT when there is nothing, EPERM for a rooted path.
+    Raises: ENOENT for an empty path, EPERM for one that starts with a slash.
     """
     if is_rooted(path):
         raise os_error(errno.EPERM, path)
@@ -88,9 +93,9 @@ def components(path: str) -> list[str]:
 
 
 def host_bytes(path: str) -> bytes:
-    """`path` as the bytes the host's calls take.
+    """Return `path` as bytes for system calls.
 
-    Raises: EINVAL for a NUL (C would silently end the path there), EILSEQ if the host's encoding lacks a character.
+    Raises: EINVAL for a NUL, at which C would silently end the path; EILSEQ for what the host cannot encode.
     """
     if "\0" in path:
         raise os_error(errno.EINVAL, path)

@@ -1,8 +1,8 @@
 """Linux `openat2`: the kernel resolves the whole path and promises that it stays beneath the directory.
 
-Rules of this file: one system call, made through libc's `syscall` because neither `os` nor most C libraries have a
-function for it. `ctypes.CDLL` lets other threads run during the call. `bounds.INSIDE` is
-always asked for and O_CLOEXEC always added. What the errors mean beyond errno is for `resolve` to say.
+Rules of this file: one system call, made through libc's `syscall`, because neither `os` nor most C libraries have a
+function for it. `ctypes.CDLL` releases the GIL during the call. `bounds.INSIDE` and O_CLOEXEC are always set. What an
+error means beyond its errno is decided in `resolve`.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ _SYS_OPENAT2 = 437  # the same on every architecture, as for all calls added sin
 _AT_FDCWD = -100
 
 RETRIES = 128
-"""How often EAGAIN is tried again: each rename or mount anywhere on the host can make a path with `..` ask for it."""
+"""Retries after EAGAIN, which a path with `..` can get from any rename or mount on the host."""
 
 _O_PATH: int = getattr(os, "O_PATH", 0)
 _O_LARGEFILE: int = getattr(os, "O_LARGEFILE", 0)
@@ -34,7 +34,7 @@ _usable: bool | None = None
 
 @functools.lru_cache(maxsize=256)
 def open_how(flags: int, mode: int, resolve: int = INSIDE) -> bytes:
-    """The kernel's `struct open_how`: three u64. Unlike `open`, the call refuses what it would have to ignore."""
+    """Return `struct open_how`: three u64. Unlike `open`, the call refuses flags that it would have to ignore."""
     if flags & _O_PATH:
         flags &= _PATH_ONLY
     else:
@@ -45,12 +45,13 @@ def open_how(flags: int, mode: int, resolve: int = INSIDE) -> bytes:
 def open_path(
     dirfd: int, path: str, flags: int, mode: int, resolve: int = INSIDE, held: list[int] | None = None
 ) -> int:
-    """Open `path` beneath `dirfd` and return a new descriptor, which is the last in `held`; a last component that is a
-    link is followed unless `flags` has O_NOFOLLOW.
+    """Open `path` beneath `dirfd` and return a new descriptor, which is the last in `held`.
 
-    Raises: EPERM for a path that leads out (EXDEV in the kernel's words; it stays EXDEV where `resolve` also forbids to
-    come to another mount, as the kernel does not say which it was), ELOOP for too many links, for a link under
-    O_NOFOLLOW and for a magic link, EAGAIN when `RETRIES` attempts met a rename, and all that `open` raises.
+    A link that is the last component is followed, unless `flags` has O_NOFOLLOW.
+
+    Raises: EPERM for a path that leads out (the kernel says EXDEV; that stays if `resolve` also forbids other mounts,
+    because the kernel does not say which it was); ELOOP for too many links, for a link with O_NOFOLLOW and for a magic
+    link; EAGAIN if each of `RETRIES` attempts met a rename; and all that `open` raises.
     """
     name = host_bytes(path)
     how = open_how(flags, mode, resolve)
@@ -67,15 +68,15 @@ def open_path(
             raise os_error(errno.EPERM, path)
         if code == errno.EAGAIN and attempts < RETRIES:
             attempts += 1
-        elif code != errno.EINTR:  # after EINTR the loop goes on, and a signal handler that raises ends it
+        elif code != errno.EINTR:  # after EINTR the loop continues; a signal handler that raises ends it
             raise os_error(code, path)
 
 
 def available() -> bool:
-    """Whether the kernel has the call and lets us make it; asked once.
+    """Whether the kernel has the call and this process may use it; tried once.
 
-    The root beneath the current directory must be refused with EXDEV: a kernel without the call says ENOSYS, a seccomp
-    filter mostly EPERM. A full descriptor table is found out first and tells nothing, so it is not remembered.
+    Opening `/` beneath the current directory must fail with EXDEV. A kernel without the call says ENOSYS, a seccomp
+    filter usually EPERM. A full descriptor table is detected before that and proves nothing, so it is not remembered.
     """
     global _usable
     if _usable is None:

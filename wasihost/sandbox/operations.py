@@ -1,9 +1,13 @@
 """The operations that act on a name: each resolves the parent directory and makes one call on one proven name.
 
-Rules of this file: no call follows a link or sees a slash; what a trailing slash demands is decided here, as POSIX does
-for the operation; a path that ends in `.` or `..` is resolved first, so that an escape is EPERM before anything else.
-All raise EPERM for a path that leads out of its directory, ENOENT for an empty one, EINVAL for NUL, EILSEQ for a name
-the host cannot spell, and what the POSIX call raises; the docstrings say what differs.
+Rules of this file:
+
+- No call follows a link or sees a slash. What a trailing slash requires is decided here, by POSIX's rules for the call.
+- A path that ends in `.` or `..` is resolved first, so that an escape is EPERM before anything else.
+- All raise EPERM for a path that leads out of its directory, ENOENT for an empty one, EINVAL for a NUL, EILSEQ for a
+  name that the host cannot encode, and what the POSIX call raises; the docstrings say what differs.
+- The bodies repeat "try, parent_of, finally close" because a shared function or context manager costs more than 3 %
+  of a call, and an `__exit__` can lose a descriptor when a signal handler raises: see `held`, and RATIONALE.
 """
 
 import errno
@@ -12,12 +16,12 @@ import stat
 
 from . import resolve, times
 from .bounds import ANYWHERE, Bounds
-from .names import is_rooted, names_directory, os_error, unencodable
+from .names import is_rooted, names_directory, os_error, rmdir_errno, unencodable
 from .walk import MAX_LINKS
 
 
 def mkdir_beneath(dirfd: int, path: str, mode: int, bounds: Bounds = ANYWHERE) -> None:
-    """POSIX `mkdirat`; a trailing slash is allowed. EEXIST for whatever is there, for a dangling link too."""
+    """POSIX `mkdirat`; a trailing slash is allowed. Raises: EEXIST if anything exists, also a dangling link."""
     held: list[int] = []
     try:
         parent, name, _ = resolve.parent_of(dirfd, path, errno.EEXIST, bounds, held)
@@ -30,14 +34,13 @@ def mkdir_beneath(dirfd: int, path: str, mode: int, bounds: Bounds = ANYWHERE) -
 
 
 def rmdir_beneath(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> None:
-    """POSIX `unlinkat` with AT_REMOVEDIR; a trailing slash is allowed, a link with one is ENOTDIR.
+    """POSIX `unlinkat` with AT_REMOVEDIR; a trailing slash is allowed, but ENOTDIR for a link.
 
     Raises: EINVAL for a last `.`, ENOTEMPTY for a last `..`.
     """
-    up = path.rstrip("/").endswith("..")
     held: list[int] = []
     try:
-        parent, name, _ = resolve.parent_of(dirfd, path, errno.ENOTEMPTY if up else errno.EINVAL, bounds, held)
+        parent, name, _ = resolve.parent_of(dirfd, path, rmdir_errno(path), bounds, held)
         os.rmdir(name, dir_fd=parent)
     except ValueError as reason:
         raise unencodable(reason, path) from None
@@ -47,9 +50,9 @@ def rmdir_beneath(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> None:
 
 
 def unlink_beneath(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> None:
-    """POSIX `unlinkat` without AT_REMOVEDIR; EISDIR for a directory, on hosts that say EPERM too.
+    """POSIX `unlinkat` without AT_REMOVEDIR.
 
-    Raises: for a trailing slash EISDIR if a directory is there, ENOTDIR if anything else is.
+    Raises: EISDIR for a directory, also on hosts that say EPERM; ENOTDIR for anything else with a trailing slash.
     """
     held: list[int] = []
     try:
@@ -77,9 +80,10 @@ def rename_beneath(
     old_bounds: Bounds = ANYWHERE,
     new_bounds: Bounds = ANYWHERE,
 ) -> None:
-    """POSIX `renameat`; a trailing slash on either path demands that the source is a directory, ENOTDIR if not.
+    """POSIX `renameat`.
 
-    Raises: EINVAL for a path that ends in `.` or `..`, as POSIX has it (Linux itself says EBUSY).
+    Raises: ENOTDIR for a trailing slash on either path if the source is not a directory; EINVAL for a path that ends in
+    `.` or `..`, as in POSIX (Linux itself says EBUSY).
     """
     held: list[int] = []
     try:
@@ -96,10 +100,10 @@ def rename_beneath(
 
 
 def readlink_beneath(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> str:
-    """POSIX `readlinkat`: the content of the link, as `os.fsdecode` gives it. EINVAL for anything but a link.
+    """POSIX `readlinkat`: return the target of the link, decoded by `os.fsdecode`.
 
-    Raises: EPERM for rooted content: it names a place on the host that the guest must not learn, nor could go to.
-    A trailing slash follows the link, so the result can only be an error (EINVAL for a directory).
+    Raises: EINVAL for anything but a link; EPERM for a target that starts with a slash, which is a place on the host
+    that the guest must not learn. A trailing slash follows the link, so it always raises (EINVAL for a directory).
     """
     if path[-1:] == "/":
         raise resolve.names_no_entry(dirfd, path, errno.EINVAL, bounds)
@@ -118,11 +122,10 @@ def readlink_beneath(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> str:
 
 
 def symlink_beneath(target: str, dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> None:
-    """POSIX `symlinkat`: make a link at `path` whose content is `target`, which may name nothing yet or lead out (it is
-    checked when followed).
+    """POSIX `symlinkat`: make a link at `path`. The target need not exist, and is checked when the link is followed.
 
-    Raises: EPERM for a rooted target. With a trailing slash no link can be made: ENOENT if nothing is there, ENOTDIR if
-    what is there is no directory, EEXIST if it is.
+    Raises: EPERM for a target that starts with a slash. For a path with a trailing slash: ENOENT if nothing is there,
+    EEXIST for a directory, ENOTDIR for anything else.
     """
     if is_rooted(target):
         raise os_error(errno.EPERM, target)
@@ -148,9 +151,9 @@ def link_beneath(
     old_bounds: Bounds = ANYWHERE,
     new_bounds: Bounds = ANYWHERE,
 ) -> None:
-    """POSIX `linkat`: a second name for a file, for a link itself unless `follow`.
+    """POSIX `linkat`: make a second name for a file, for a link itself unless `follow`.
 
-    Raises: EPERM for a directory; for a new path with a trailing slash the same as `symlink_beneath`.
+    Raises: EPERM for a directory; as `symlink_beneath` for a new path with a trailing slash.
     """
     if names_directory(old_path):
         raise resolve.names_no_entry(old_dirfd, old_path, errno.EPERM, old_bounds)
@@ -171,15 +174,15 @@ def link_beneath(
 def utime_beneath(dirfd: int, path: str, follow: bool, stamps: tuple[int, int], bounds: Bounds = ANYWHERE) -> None:
     """POSIX `utimensat`: set the access and modification time of a file, of a link itself unless `follow`.
 
-    `stamps` are nanoseconds since 1970, `times.UTIME_NOW` or `times.UTIME_OMIT`, each for itself.
+    Each of `stamps` (access, modification) is nanoseconds since 1970, `times.UTIME_NOW` or `times.UTIME_OMIT`.
     """
     held: list[int] = []
     try:
-        if bounds.one_file_system:  # the name may be where another one is mounted
+        if bounds.one_file_system:  # another file system may be mounted at the name
             resolve.strategy(dirfd, path, resolve.HANDLE, 0, follow, bounds, held)
         parent, name = _entry(dirfd, path, follow, bounds, held)
         if stamps == _NEITHER:
-            os.lstat(name, dir_fd=parent)  # Linux would not even look whether there is such a file
+            os.lstat(name, dir_fd=parent)  # Linux would not check that the file exists
             return
         times.set_times(parent, name, *stamps)
     finally:
@@ -207,11 +210,10 @@ def _link_content(parent: int, name: str) -> str | None:
 
 
 def _entry(dirfd: int, path: str, follow: bool, bounds: Bounds, held: list[int]) -> tuple[int, str]:
-    """The open directory and the proven name behind `path`; with `follow` one that is no link. What was opened for that
-    is in `held`.
+    """Return the open directory and the proven name for `path`; descriptors opened for that are in `held`.
 
-    Should it become one before it is used, then the operation is on the link and never on what that names.
-    A path that names a directory, as it may turn out after a link, comes back as the directory and `.`.
+    With `follow` the name is not a link. If it becomes one before it is used, the operation acts on the link, never on
+    its target. For a path that names a directory by `.`, `..` or a slash, also of a link, it is that directory and `.`.
     """
     for _ in range(MAX_LINKS + 1):
         if names_directory(path):

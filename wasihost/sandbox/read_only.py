@@ -1,9 +1,11 @@
-"""What the operations say beneath a directory of a read-only mount: which error comes before EROFS.
+"""The errors of operations below a read-only mount: those that come before EROFS.
 
-Rules of this file: nothing is opened for use and nothing is changed; each function looks at the path and returns the
-error to be raised, so that a caller that raises it cannot go on by mistake. The order is that of Linux on a file system
-mounted read-only: the way to the last name comes first; what has to be there (to be opened, linked, dated) or must not
-(to be made) comes next; what would take a name away is refused without looking for it. A path that leads out is EPERM.
+Rules of this file: nothing is changed, and nothing stays open. Each function checks the path and returns the error to
+raise, so that a caller cannot continue by mistake. The order is that of Linux on a read-only file system:
+
+1. the path up to its last name has to exist; one that leads out is EPERM;
+2. what is opened, linked or dated has to exist, and what is created must not exist;
+3. removing or renaming is EROFS without looking up the last name.
 """
 
 import errno
@@ -12,12 +14,12 @@ import stat
 
 from . import resolve
 from .bounds import ANYWHERE, Bounds
-from .names import DOTS, os_error, split_last, unencodable
+from .names import DOTS, os_error, rmdir_errno, split_last, unencodable
 from .walk import MAX_LINKS
 
 
 def opening(dirfd: int, path: str, flags: int, follow: bool, bounds: Bounds = ANYWHERE) -> OSError | None:
-    """Of `open` with these flags; None if it would change nothing: then opening it to be read is the same."""
+    """Error of `open` with these flags; None if it would change nothing, and can be opened."""
     creating, exclusive = flags & os.O_CREAT, flags & os.O_CREAT and flags & os.O_EXCL
     follow = follow and not exclusive
     if creating and flags & os.O_DIRECTORY:
@@ -41,12 +43,12 @@ def opening(dirfd: int, path: str, flags: int, follow: bool, bounds: Bounds = AN
 
 
 def mkdir(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> OSError:
-    """Of `mkdirat`: EEXIST for what is there."""
+    """Error of `mkdirat`: EEXIST if anything exists."""
     return _making(dirfd, path, bounds, directory=True)
 
 
 def symlink(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> OSError:
-    """Of `symlinkat`: EEXIST for what is there, ENOENT for a slash after what is not."""
+    """Error of `symlinkat`: EEXIST if anything exists; ENOENT for a trailing slash if nothing does."""
     return _making(dirfd, path, bounds)
 
 
@@ -59,19 +61,18 @@ def link(
     old_bounds: Bounds = ANYWHERE,
     new_bounds: Bounds = ANYWHERE,
 ) -> OSError:
-    """Of `linkat`, if either end is read-only: the old name has to be there; the new one as for `symlink`."""
+    """Error of `linkat`, if either end is read-only: the old path has to exist; the new one as for `symlink`."""
     resolve.stat_beneath(old_dirfd, old_path, follow, old_bounds)
     return _making(new_dirfd, new_path, new_bounds)
 
 
 def rmdir(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> OSError:
-    """Of `unlinkat` with AT_REMOVEDIR: EINVAL for a last `.`, ENOTEMPTY for a last `..`."""
-    up = path.rstrip("/").endswith("..")
-    return _after(dirfd, path, errno.ENOTEMPTY if up else errno.EINVAL, bounds)
+    """Error of `unlinkat` with AT_REMOVEDIR: EINVAL for a last `.`, ENOTEMPTY for a last `..`."""
+    return _after(dirfd, path, rmdir_errno(path), bounds)
 
 
 def unlink(dirfd: int, path: str, bounds: Bounds = ANYWHERE) -> OSError:
-    """Of `unlinkat`: EISDIR for a last `.` or `..`."""
+    """Error of `unlinkat`: EISDIR for a last `.` or `..`."""
     return _after(dirfd, path, errno.EISDIR, bounds)
 
 
@@ -83,7 +84,7 @@ def rename(
     old_bounds: Bounds = ANYWHERE,
     new_bounds: Bounds = ANYWHERE,
 ) -> OSError:
-    """Of `renameat`, if either end is read-only: EINVAL for a path that ends in `.` or `..`."""
+    """Error of `renameat`, if either end is read-only: EINVAL for a path that ends in `.` or `..`."""
     refused = None
     try:
         _after(old_dirfd, old_path, errno.EINVAL, old_bounds)
@@ -91,18 +92,18 @@ def rename(
         if error.errno != errno.EINVAL:
             raise
         refused = error
-    found = _after(new_dirfd, new_path, errno.EINVAL, new_bounds)  # the way there comes before the name that is none
+    found = _after(new_dirfd, new_path, errno.EINVAL, new_bounds)  # its path is checked before `refused` is returned
     return refused or found
 
 
 def utime(dirfd: int, path: str, follow: bool, bounds: Bounds = ANYWHERE) -> OSError:
-    """Of `utimensat`: the file has to be there."""
+    """Error of `utimensat`: the file has to exist."""
     resolve.stat_beneath(dirfd, path, follow, bounds)
     return os_error(errno.EROFS, path)
 
 
 def _after(dirfd: int, path: str, dots: int, bounds: Bounds, code: int = errno.EROFS) -> OSError:
-    """Errno `code`, once the way to the last name is known to exist; raises errno `dots` for no name."""
+    """Errno `code` once the path up to its last name is known to exist. Raises: errno `dots` for `.` and `..`."""
     held: list[int] = []
     try:
         resolve.parent_of(dirfd, path, dots, bounds, held)
@@ -127,7 +128,7 @@ def _making(dirfd: int, path: str, bounds: Bounds, *, directory: bool = False) -
 
 
 def _creating(dirfd: int, path: str, follow: bool, bounds: Bounds) -> OSError:
-    """Of `open` with O_CREAT where nothing is: what stops the way through links to the name that would be made."""
+    """Error of `open` with O_CREAT if nothing exists: follow links to the name that would be created."""
     for _ in range(MAX_LINKS + 1):
         held: list[int] = []
         try:
@@ -144,7 +145,7 @@ def _creating(dirfd: int, path: str, follow: bool, bounds: Bounds) -> OSError:
 
 
 def _content(parent: int, name: str) -> str:
-    """Of the link; empty if there is none, or something else."""
+    """Return the target of the link; empty if it is not a link or does not exist."""
     try:
         return os.readlink(name, dir_fd=parent)
     except OSError:

@@ -1,11 +1,11 @@
-"""Where a path leads: the choice between `openat2` and the walk, and the ways every caller reaches a file.
+"""Where a path leads: the choice between `openat2` and the walk, and the functions by which callers reach a file.
 
 Rules of this file:
 
-- Plain names, by far the most paths, go straight to the host with a flag that never follows. Only a path of several
-  components, or a link that is to be followed, costs a resolver call; no operation makes more than one per path.
-- Everything but opening and `stat` gets `(parent, name)` from `parent_of` and acts on the one proven name.
-- Whoever opens gives the list that the new descriptor goes into: see `held`.
+- Plain names, which most paths are, go straight to the host with a flag that prevents following links. Only a path of
+  several components, or a link to be followed, needs a resolver call; no operation makes more than one per path.
+- All operations but opening and `stat` get `(parent, name)` from `parent_of`, and act on this one proven name.
+- The caller passes the list that a new descriptor goes into: see `held`.
 - `strategy` is the one in use, for the whole process. `using` changes it, for tests and measurements.
 """
 
@@ -19,14 +19,14 @@ from .bounds import ANYWHERE, INSIDE, Bounds
 from .names import DOTS, os_error, single_name, split_last, unencodable
 
 Strategy = Callable[[int, str, int, int, bool, Bounds, list[int] | None], int]
-"""`(dirfd, path, flags, mode, follow, bounds, held)` -> a new descriptor of what `path` names beneath `dirfd`, which is
+"""`(dirfd, path, flags, mode, follow, bounds, held)` -> a new descriptor of the file at `path` beneath `dirfd`, also
 the last in `held`."""
 
 _O_PATH: int = getattr(os, "O_PATH", 0)
 _UNFOLLOWED = os.O_NOFOLLOW | os.O_CLOEXEC
 
 HANDLE: int = _O_PATH or (os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_SYMLINK", 0))
-"""Flags that open anything for `fstat`; O_PATH where the host has it, else reading without waiting for a writer."""
+"""Flags that open any file for `fstat`: O_PATH if the host has it, else for reading without waiting for a writer."""
 DIRECTORY = (_O_PATH or os.O_RDONLY) | os.O_DIRECTORY
 """Flags that open a directory to start paths from."""
 
@@ -40,7 +40,7 @@ def by_walk(
     bounds: Bounds = ANYWHERE,
     held: list[int] | None = None,
 ) -> int:
-    """The strategy that needs `openat` only."""
+    """The strategy that needs only `openat`."""
     held = [] if held is None else held
     walk.open_path(dirfd, path, flags, mode, follow, bounds, held)
     return _checked(held, path, bounds)
@@ -55,11 +55,11 @@ def by_openat2(
     bounds: Bounds = ANYWHERE,
     held: list[int] | None = None,
 ) -> int:
-    """The strategy that leaves the path to Linux, and the walk for what the kernel will not decide.
+    """The strategy that lets Linux resolve the path, and uses the walk where the kernel's result is not clear.
 
-    EAGAIN remains when renames go on and on around a path with `..`: the walk does not mind them. ELOOP is said of
-    magic links too, which lead out: the walk, which opens nothing for use here, tells them from loops. EXDEV is said of
-    paths that lead out and of those that come to another mount.
+    EAGAIN is left if renames continue around a path with `..`; they do not disturb the walk. ELOOP can also mean a
+    magic link, which leads out: the walk distinguishes the two, and its descriptor is closed at once. EXDEV means a
+    path that leads out, or one that reaches another mount.
     """
     global strategy
     if bounds.crosses:
@@ -76,12 +76,12 @@ def by_openat2(
             return by_walk(dirfd, path, flags, mode, follow, bounds, held)
         if code != errno.ENOSYS:
             raise
-    strategy = by_walk  # a seccomp filter came later than the first call
+    strategy = by_walk  # a seccomp filter was installed after the first call
     return by_walk(dirfd, path, flags, mode, follow, bounds, held)
 
 
 def _try(opening: Strategy, dirfd: int, path: str, flags: int, follow: bool, bounds: Bounds) -> None:
-    """Open and close it, for the error."""
+    """Open `path` and close it again, to raise its error."""
     held: list[int] = []
     try:
         opening(dirfd, path, flags, 0, follow, bounds, held)
@@ -90,9 +90,10 @@ def _try(opening: Strategy, dirfd: int, path: str, flags: int, follow: bool, bou
 
 
 def _across(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds, held: list[int] | None) -> int:
-    """Open a path that leads out (EPERM), or comes to another mount.
+    """Open a path that leads out (EPERM) or reaches another mount.
 
-    The kernel does not say what it came through before it failed, or went back by `..`; the walk looks at that.
+    The kernel does not say which mounts the path went through before it failed or went back by `..`; the walk checks
+    each of them.
     """
     held = [] if held is None else held
     unfollowed = 0 if follow else os.O_NOFOLLOW
@@ -119,7 +120,7 @@ def _across(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: 
 
 
 def _checked(held: list[int], path: str, bounds: Bounds) -> int:
-    """The last descriptor in `held`, if it is of something that may be reached."""
+    """Return the last descriptor in `held` if its file is within `bounds`; otherwise close it and raise."""
     fd = held[-1]
     try:
         bounds.check(fd, path)
@@ -132,7 +133,7 @@ def _checked(held: list[int], path: str, bounds: Bounds) -> int:
 def _by_first_choice(
     dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds, held: list[int] | None
 ) -> int:
-    """The strategy before the first call: finds out what the host can do, once."""
+    """The strategy before the first call: finds out once what the host supports."""
     global strategy
     strategy = by_openat2 if openat2.available() else by_walk
     return strategy(dirfd, path, flags, mode, follow, bounds, held)
@@ -161,7 +162,7 @@ _traced = False
 
 
 def expect_tracers() -> None:
-    """From now on there may be tracers that raise between a system call and the next step of Python's."""
+    """Call when a tracer is set: it may raise between a system call and the next bytecode."""
     global _traced
     _traced = True
 
@@ -175,21 +176,21 @@ def open_beneath(
     bounds: Bounds = ANYWHERE,
     held: list[int] | None = None,
 ) -> int:
-    """Open `path` beneath the directory `dirfd` and return a new host descriptor (close-on-exec), which is the last in
-    `held`: who gives that list closes it, whatever is raised on the way.
+    """Open `path` beneath the directory `dirfd`.
 
-    The plain way has one moment between the system's call and the list. Whoever runs signal handlers puts them off
-    while the frame of this function is the one that they interrupt, and calls `expect_tracers` where somebody traces.
+    Returns a new host descriptor (close-on-exec), which is also the last in `held`; the caller closes it, whatever is
+    raised. `flags` and `mode` are those of POSIX `open`. `follow`: also follow a link that is the last component;
+    O_PATH without `follow` opens the link itself. O_CREAT through a dangling link creates the file that the link names.
 
-    Of a plain name it is the caller that looks whether what was opened is on a device within `bounds`: callers have its
-    status anyway.
+    The descriptor of a plain name is not in `held` for one moment after the system call. Code that runs signal handlers
+    must defer them while this function's frame is the interrupted one, and call `expect_tracers` when a tracer is set.
 
-    `flags` and `mode` are those of POSIX `open`; `follow` is about a link as the last component. With O_PATH and
-    without `follow` the result is the link itself. O_CREAT through a dangling link creates what the link names.
-    Raises: EPERM for a path that leads out of `dirfd`, ELOOP for a loop or a link not to be followed, EINVAL for NUL,
-    EILSEQ for a name the host cannot spell, and all that `open` raises.
+    For a plain name the caller checks whether the result is within `bounds`: it needs the status of the file anyway.
+
+    Raises: EPERM for a path that leads out of `dirfd`, ELOOP for a loop or a link not to be followed, EINVAL for a NUL,
+    EILSEQ for a name that the host cannot encode, and all that `open` raises.
     """
-    # The check of `single_name`, inlined: `.` cannot be a link, the host answers for empty names, Python for NUL.
+    # The check of `single_name`, inlined: `.` cannot be a link; the host refuses empty names, Python refuses a NUL.
     if (
         "/" in path
         or path == ".."
@@ -214,9 +215,9 @@ def open_beneath(
 
 
 def stat_beneath(dirfd: int, path: str, follow: bool, bounds: Bounds = ANYWHERE) -> os.stat_result:
-    """The status of what `path` names beneath `dirfd`, of a link itself when it comes last and `follow` is false.
+    """Return the status of the file at `path` beneath `dirfd`; of a last link itself unless `follow`.
 
-    Raises: as `open_beneath`; no permission on the file itself is needed where the host has O_PATH.
+    Raises: as `open_beneath`. If the host has O_PATH, no permission on the file itself is needed.
     """
     if "/" not in path and path != ".." and not bounds.one_file_system:
         try:
@@ -233,10 +234,10 @@ def stat_beneath(dirfd: int, path: str, follow: bool, bounds: Bounds = ANYWHERE)
 
 
 def parent_of(dirfd: int, path: str, dots: int, bounds: Bounds, held: list[int]) -> tuple[int, str, bool]:
-    """The directory that holds the last component of `path`, that component, proven single, and if slashes followed.
+    """Return the directory of the last component of `path`, that component, and whether a slash follows it.
 
-    The directory is `dirfd` itself for a plain name, else a new descriptor, the last in `held`. Links on the way are
-    followed beneath `dirfd`; the last component is not looked at.
+    The directory is `dirfd` itself for a plain name, else a new descriptor, which is also the last in `held`. The
+    component is proven single. Links on the way are followed beneath `dirfd`; the last component is not looked up.
     Raises: EPERM for a path that leads out; errno `dots` for one that ends in `.` or `..`, once it is known to exist;
     ENOENT, EINVAL as `single_name`; and all that opening the directory raises.
     """
@@ -250,9 +251,9 @@ def parent_of(dirfd: int, path: str, dots: int, bounds: Bounds, held: list[int])
 
 
 def names_no_entry(dirfd: int, path: str, code: int, bounds: Bounds = ANYWHERE) -> OSError:
-    """The error for a `path` that names a directory beneath `dirfd`, but no entry of one: errno `code`.
+    """Return errno `code`, for a `path` that names a directory itself and not an entry of one.
 
-    Raises: why `path`, followed to its end, is no directory beneath `dirfd` (ENOENT, ENOTDIR, EPERM, ELOOP ...).
+    Raises: the reason why `path`, followed to its end, is not a directory beneath `dirfd` (ENOENT, EPERM, ELOOP ...).
     """
     _try(strategy, dirfd, path, DIRECTORY, True, bounds)
     return os_error(code, path)

@@ -1,6 +1,6 @@
-"""Setting the access and modification time of one name or one open file, with 'now' and 'leave it' for each of them.
+"""Set the access and modification time of one name or one open file.
 
-Rules of this file: `os.utime` can say neither UTIME_NOW nor UTIME_OMIT for one of the two times, so this is POSIX
+Rules of this file: `os.utime` supports neither UTIME_NOW nor UTIME_OMIT for one of the two times, so this is POSIX
 `utimensat` through ctypes. It never follows a link.
 """
 
@@ -13,9 +13,9 @@ import sys
 from .names import host_bytes, os_error
 
 UTIME_NOW = -1
-"""In place of nanoseconds: the time of the call."""
+"""Instead of nanoseconds: the time of the call."""
 UTIME_OMIT = -2
-"""In place of nanoseconds: the time stays as it is."""
+"""Instead of nanoseconds: keep the time as it is."""
 
 if sys.platform == "linux":
     _AT_SYMLINK_NOFOLLOW, _NSEC = 0x100, {UTIME_NOW: (1 << 30) - 1, UTIME_OMIT: (1 << 30) - 2}
@@ -34,8 +34,8 @@ _utimensat.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_
 def set_times(fd: int, name: str | None, atime: int, mtime: int) -> None:
     """POSIX `utimensat` on the entry `name` of the directory `fd`, or `futimens` on the open file `fd` if that is None.
 
-    `name` has to be proven single, or `.`. Times are nanoseconds since 1970, `UTIME_NOW` or `UTIME_OMIT`.
-    Raises: EINVAL for a time the host cannot express, and all that `utimensat` raises (EBADF for an O_PATH descriptor).
+    `name` must be proven single, or be `.`. Times are nanoseconds since 1970, `UTIME_NOW` or `UTIME_OMIT`.
+    Raises: EINVAL for a time that the host cannot store, and all that `utimensat` raises (EBADF for O_PATH).
     """
     try:
         times = struct.pack("@4l", *_timespec(atime), *_timespec(mtime))

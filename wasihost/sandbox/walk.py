@@ -2,16 +2,16 @@
 
 Rules of this file:
 
-- A worklist of components and a stack of open directories. Each name is opened by itself, never followed, and `..`
-  goes back on the stack instead of asking the host, so a directory moved meanwhile does not lead to its new parent.
-- A link's content is read and its components go on the worklist. Rooted content leads out, whatever it names; a magic
-  link is nothing but its content. At most `MAX_LINKS` are read for one path, as Linux does.
+- There is a worklist of components and a stack of open directories. Each name is opened by itself and never followed.
+  `..` goes back on the stack instead of asking the host: a directory moved meanwhile does not lead to its new parent.
+- The target of a link is read, and its components go on the worklist. A target that starts with a slash leads out; of a
+  magic link only this text counts. At most `MAX_LINKS` links are read for one path, as in Linux.
 - No `*at` call sees a slash (GHSA-hp8f-xmx4-4qrg, CVE-2026-39822): a trailing one becomes O_DIRECTORY on the bare name.
-- Every descriptor opened on the way is closed on every way out.
+- Every descriptor opened on the way is closed, however the function ends.
 
-Errors are the kernel's for the same path under RESOLVE_BENEATH. Two mount and kernel settings are not observed:
-`nosymfollow` and `fs.protected_symlinks` (they stop links, so the walk can follow one that `openat2` would not).
-Without O_PATH (macOS) directories on the way are opened for reading, so one without read permission is EACCES.
+Errors are those of the kernel for the same path under RESOLVE_BENEATH. Two settings are not observed: the mount option
+`nosymfollow` and `fs.protected_symlinks`, so the walk can follow a link that `openat2` would not. Without O_PATH
+(macOS), directories on the way are opened for reading, so one without read permission is EACCES.
 """
 
 import errno
@@ -25,7 +25,7 @@ from .held import openers
 from .names import components, host_bytes, os_error
 
 MAX_LINKS = 40
-"""Links read for one path before it counts as a loop (Linux' MAXSYMLINKS)."""
+"""Links read for one path before it counts as a loop (MAXSYMLINKS of Linux)."""
 
 _PATH_MAX = 4096 if sys.platform == "linux" else 1024
 _O_PATH: int = getattr(os, "O_PATH", 0)
@@ -33,7 +33,7 @@ _ON_THE_WAY = (_O_PATH or os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_C
 
 _LAST = (-1,)
 LINK_ERRORS = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EMLINK})
-"""What opening a link with O_NOFOLLOW can fail with: ELOOP; ENOTDIR if O_DIRECTORY is set too; EMLINK on FreeBSD."""
+"""Errors of opening a link with O_NOFOLLOW: ELOOP; ENOTDIR if O_DIRECTORY is set too; EMLINK on FreeBSD."""
 
 
 def open_path(
@@ -45,13 +45,15 @@ def open_path(
     bounds: Bounds = ANYWHERE,
     held: list[int] | None = None,
 ) -> int:
-    """Open `path` beneath `dirfd` with `flags` and, for O_CREAT, `mode`; return a new descriptor (O_CLOEXEC), which is
-    the last in `held`.
+    """Open `path` beneath `dirfd` with `flags` and, for O_CREAT, `mode`.
 
-    `follow` is about a link as the last component; with a trailing slash it is followed in any case.
-    It is for the caller to look whether what comes last is within `bounds`; a directory is looked at where that would
-    not show: before it is left by `..`, where a link in it is followed, and where it lacks the next name.
-    Raises: EPERM for a path that leads out, ELOOP for more than `MAX_LINKS` links or for a last link that is not to be
+    Returns a new descriptor (O_CLOEXEC), which is the last in `held`. `follow`: also follow a link that is the last
+    component; one with a trailing slash is always followed.
+
+    The caller checks whether the result is within `bounds`. A directory on the way is checked here if the result would
+    not show it: before `..` leaves it, when a link in it is followed, and when it does not have the next name.
+
+    Raises: EPERM for a path that leads out, ELOOP for more than `MAX_LINKS` links or a last link that is not to be
     followed, and all that `open` raises.
     """
     work = components(path)
@@ -70,7 +72,7 @@ def open_path(
             name = work.pop()
             if name == "." or name == "..":
                 if name == "..":
-                    device = os.stat(".", dir_fd=here).st_dev  # needs search permission, as stepping up does
+                    device = os.stat(".", dir_fd=here).st_dev  # needs search permission, as going up does
                     if not way:
                         raise os_error(errno.EPERM, path)
                     if device not in bounds.known:
@@ -110,7 +112,7 @@ def open_path(
 
 
 def _open_last(here: int, name: str, flags: int, mode: int, follow: bool, slash: bool, held: list[int]) -> int:
-    """Open the last component, not following it: a link that has to be followed fails with one of `LINK_ERRORS`."""
+    """Open the last component without following it: a link to be followed fails with one of `LINK_ERRORS`."""
     if slash:
         if flags & os.O_CREAT:
             raise os_error(errno.EISDIR, name)
@@ -125,10 +127,10 @@ def _open_last(here: int, name: str, flags: int, mode: int, follow: bool, slash:
 
 
 def _link_content(here: int, name: str, refusal: OSError) -> str | None:
-    """The content of the link at `name` that could not be opened for `refusal`.
+    """Return the target of the link at `name`, which could not be opened because of `refusal`.
 
-    None when it was no link at that moment and the name is worth another attempt. Raises `refusal` when it was about no
-    link, and what `readlink` raises.
+    None if it was not a link at that moment, so that the name should be tried again. Raises `refusal` if that was not
+    about a link, and what `readlink` raises.
     """
     try:
         return os.readlink(name, dir_fd=here)
@@ -137,6 +139,6 @@ def _link_content(here: int, name: str, refusal: OSError) -> str | None:
             raise
     if refusal.errno == errno.ENOTDIR:
         kind = os.lstat(name, dir_fd=here).st_mode
-        if not stat.S_ISDIR(kind) and not stat.S_ISLNK(kind):  # either means that someone swaps them meanwhile
+        if not stat.S_ISDIR(kind) and not stat.S_ISLNK(kind):  # either means that another process swaps them
             raise refusal
     return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 
-from wasihost.sandbox.names import is_rooted, names_directory, os_error
+from wasihost.sandbox.names import is_rooted, names_directory, os_error, rmdir_errno
 from wasihost.vfs.names import check_path, target_of
 from wasihost.vfs.nodes import Directory, Link, Node
 from wasihost.vfs.resolve import Place, names_no_entry, node_at, resolve
@@ -75,7 +75,7 @@ def rmdir(start: Directory, path: str) -> None:
     """unlinkat(2) with AT_REMOVEDIR. Raises: EINVAL for a last `.`, ENOTEMPTY for a last `..`."""
     place = resolve(start, path, follow=False)
     if not place.name:
-        raise os_error(errno.ENOTEMPTY if path.rstrip("/").endswith("..") else errno.EINVAL, path)
+        raise os_error(rmdir_errno(path), path)
     if not isinstance(_existing(place, path), Directory):
         raise os_error(errno.ENOTDIR, path)
     place.directory.remove_directory(place.name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 
-from wasihost.sandbox.names import os_error
+from wasihost.sandbox.names import os_error, rmdir_errno
 from wasihost.vfs.nodes import Directory
 from wasihost.vfs.resolve import node_at, resolve
 
@@ -31,7 +31,7 @@ def link(start: Directory, path: str, follow: bool, new_start: Directory, new_pa
 
 def rmdir(start: Directory, path: str) -> OSError:
     """Error of unlinkat(2) with AT_REMOVEDIR: EINVAL for a last `.`, ENOTEMPTY for a last `..`."""
-    return _after(start, path, errno.ENOTEMPTY if path.rstrip("/").endswith("..") else errno.EINVAL)
+    return _after(start, path, rmdir_errno(path))
 
 
 def unlink(start: Directory, path: str) -> OSError:
