@@ -131,7 +131,7 @@ def _paths(args: Sequence[str]) -> Iterator[str]:
 
 
 def _folder(path: str) -> str | None:
-    """The directory of this machine that a path of a guest's needs; None if it is no path, as far as can be seen."""
+    """The host directory that a guest needs for this path; None if the text does not look like a path."""
     if not path or len(path) > 4096 or "\0" in path:
         return None
     try:
@@ -142,7 +142,7 @@ def _folder(path: str) -> str | None:
             return above or "."
     except ValueError:
         return None
-    return above if above.strip("/") and os.path.isdir(above) else None  # a file to be made
+    return above if above.strip("/") and os.path.isdir(above) else None  # the guest may want to create a file there
 
 
 def _plain(path: str) -> str:

@@ -194,7 +194,7 @@ def _features(arguments: RunArguments) -> str:
 
 
 def _run_isolated(arguments: RunArguments, config: ModuleConfig, progress: OnCompile | None, features: str) -> int:
-    """Run the module in a process of its own.
+    """Run the module in a separate process.
 
     Raises:
         WasihostError: An option was given that works only in this process.
