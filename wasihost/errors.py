@@ -1,6 +1,6 @@
-"""What a caller of wasihost catches: one root, and leaves named as `subprocess` names its own.
+"""The exceptions that wasihost raises: one root, and names that `subprocess` has too.
 
-Rules of this file: no import from the rest of the package but of what they carry, `outcomes`. Errors that a *guest*
+Rules of this file: it imports nothing of the package but `outcomes`, which the exceptions carry. Errors that a *guest*
 gets are not here: those are `wasi_preview1.WasiError`.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wasihost.vfs.changes import Changes
 
 FIRST_FRAMES, LAST_FRAMES = 32, 16
-"""How many frames of a long backtrace are kept of either end."""
+"""How many frames are kept of each end of a long backtrace."""
 
 
 class WasihostError(Exception):
@@ -29,17 +29,17 @@ class ConfigError(WasihostError, ValueError):
 
 
 class ModuleError(WasihostError):
-    """What was given as a module cannot be used as one: not wasm, a component, damaged, or too new for the engine."""
+    """The module cannot be used: it is not WebAssembly, is a component, is damaged, or needs a newer engine."""
 
 
 class LinkError(WasihostError):
-    """The module asks for something that this host does not provide, or lacks what a command needs."""
+    """The module imports something that nothing provides, or lacks an export that the call needs."""
 
 
 class GuestError(WasihostError):
-    """Root of the errors that a guest ends by. They carry what there was of it until then.
+    """Root of the errors that end a guest. They carry its output, files and statistics so far.
 
-    Also readable when the instance is closed; see `wasihost.outcome` for exceptions that are not of this class.
+    These can be read after the instance is closed too. `wasihost.outcome` has them for exceptions of other classes.
     """
 
     @property
@@ -56,27 +56,27 @@ class GuestError(WasihostError):
 
     @property
     def files(self) -> Changes | None:
-        """What became of the files in memory that the guest was given; None where it was given none."""
+        """The changes to the files in memory that the guest got; None if it got none."""
         found = outcome(self)
         return found.files if found is not None else None
 
     @property
     def truncated(self) -> tuple[str, ...]:
-        """The captured streams that the guest wrote more to than is kept."""
+        """The captured streams to which the guest wrote more than was kept."""
         found = outcome(self)
         return found.truncated if found is not None else ()
 
     @property
     def stats(self) -> Stats | None:
-        """What the guest had used; None where no guest was begun."""
+        """What the guest used; None if no guest had begun."""
         found = outcome(self)
         return found.stats if found is not None else None
 
 
 class ExitError(GuestError):
-    """The guest ended itself by `proc_exit`.
+    """The guest ended itself with `proc_exit`.
 
-    `code` is the exit status as the guest gave it, 0 to 2**32-1.
+    `code` is the exit status that the guest passed, 0 to 2**32-1.
     """
 
     def __init__(self, code: int) -> None:
@@ -88,8 +88,10 @@ class ExitError(GuestError):
 
 
 class SignalExit(ExitError):
-    """The guest ended itself by a signal, `proc_raise`. `signal` is its number in the specification, `name` its name
-    there; `code` is 128 more than the number."""
+    """The guest ended itself by a signal, with `proc_raise`.
+
+    `signal` is the number and `name` the name of the signal in the specification; `code` is 128 more than the number.
+    """
 
     def __init__(self, signal: int, name: str) -> None:
         super().__init__(128 + signal)
@@ -156,10 +158,10 @@ class Frame(NamedTuple):
 
 
 class TrapError(GuestError):
-    """The guest trapped: it did what wasm does not allow, or passed a pointer that does not hold.
+    """The guest trapped: it did what WebAssembly does not allow, or passed a bad pointer.
 
-    `kind` is short and stable ("unreachable", "out of bounds memory access", "guest fault", ...), `message` one line.
-    Its text also has what the guest said last on standard error, where that was captured, and the backtrace.
+    `kind` is short and stable ("unreachable", "out of bounds memory access", "guest fault", ...), `message` is one
+    line. The text of the exception also has the guest's last lines on standard error, if captured, and the backtrace.
     """
 
     def __init__(
@@ -175,8 +177,8 @@ class TrapError(GuestError):
         self.message = message
         self.kind = kind
         self.omitted = omitted
-        """How many frames the middle of `backtrace` leaves out; None if its outer end is left out instead, by an engine
-        that does not say how many."""
+        """How many frames are left out in the middle of `backtrace`. None if its outer end is left out instead, by an
+        engine that does not report how many."""
         self._frames = tuple(backtrace)
         self._look = look
 
@@ -186,7 +188,7 @@ class TrapError(GuestError):
         return bool(self._frames)
 
     def raw_frames(self) -> tuple[Frame, ...]:
-        """The frames as the engine gave them: nothing is made readable or looked up."""
+        """Return the frames as the engine reported them: no name is made readable, no line is looked up."""
         return self._frames
 
     @property
@@ -228,29 +230,33 @@ class TrapError(GuestError):
 
 
 class BadPointer(TrapError, IndexError):
-    """Bytes that are not all in a guest's memory, from `Instance.memory` or the `Memory` of a host function. An
-    IndexError where you use a pointer of your own; a guest whose pointer it was traps."""
+    """Bytes that are not all in a guest's memory, from `Instance.memory` or the `Memory` of a host function.
+
+    It is an IndexError too, for a pointer of your own. A guest that passed the pointer traps.
+    """
 
 
 class BadText(TrapError, ValueError):
-    """A text in a guest's memory that has no end, or is no UTF-8."""
+    """A text in a guest's memory has no end, or is not UTF-8."""
 
 
 class AllocationFailed(TrapError, MemoryError):
-    """A guest's own allocator had nothing to give, or gave what is not in its memory."""
+    """A guest's own allocator failed, or returned what is not in its memory."""
 
 
 class OutputError(GuestError, UnicodeDecodeError):
-    """The guest's output, or a result of its, was to be text and is none: a UnicodeDecodeError, with all its fields."""
+    """The guest's output, or the result of an export, is not text. It is a UnicodeDecodeError with all its fields."""
 
 
 class IsolationError(GuestError):
-    """The process of a guest that was run with `isolation` has failed: it crashed, was killed by others, or did what it
-    may not do. Nothing that it might have sent was believed."""
+    """The process of a guest that was run with `isolation` failed.
+
+    It crashed, was killed, or did what it is not allowed to do. Whatever else it sent was discarded.
+    """
 
 
 class LimitExceeded(GuestError):
-    """The guest wanted more than it was given. `limit` names what: "memory", "fuel", ..."""
+    """The guest needed more than a limit allows. `limit` names it: "memory", "fuel", ..."""
 
     def __init__(self, limit: str, message: str = "") -> None:
         super().__init__(limit, message)
@@ -262,7 +268,7 @@ class LimitExceeded(GuestError):
 
 
 class TimeoutExpired(GuestError):
-    """The guest was ended because its time was over; the fields are those of `subprocess`'s.
+    """The guest was ended because its time was over. The fields are those of `subprocess.TimeoutExpired`.
 
     `timeout` is in seconds.
     """
@@ -289,7 +295,7 @@ class TimeoutExpired(GuestError):
 
 
 class CalledProcessError(GuestError):
-    """`run(..., check=True)` and the guest's status was not 0; the fields are those of `subprocess`'s."""
+    """The exit status was not 0, with `check=True`. The fields are those of `subprocess.CalledProcessError`."""
 
     def __init__(
         self,
@@ -318,11 +324,12 @@ def _carry(error: GuestError, args: Sequence[str], stdout: bytes | str | None, s
 
 
 BY_SIGNAL_HANDLER = "_raised_by_a_signal_handler"
-"""In the `__dict__` of an OSError that a signal handler raised while a guest ran: it ends the run, and is no errno."""
+"""In the `__dict__` of an OSError that a signal handler raised while a guest ran: it ends the run, instead of becoming
+an errno."""
 
 
 class EndRun(BaseException):
-    """Carries an OSError that ends a run past what makes errnos of them. A run raises the `reason` itself."""
+    """Wraps an OSError that must end the run: a stub would turn the error itself into an errno. `reason` is raised."""
 
     def __init__(self, reason: OSError) -> None:
         super().__init__(reason)

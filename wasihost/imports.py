@@ -52,21 +52,24 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 Unsigned = NewType("Unsigned", int)
-"""An int that arrives, and is answered, without a sign."""
+"""Annotation of an unsigned i32 or i64 parameter or result."""
 
-_ONE: Final = (int, Unsigned, float, bool)
-_PAIR: Final = (bytes, str, memoryview)
+_NUMBER_TYPES: Final = (int, Unsigned, float, bool)
+_BUFFER_TYPES: Final = (bytes, str, memoryview)
 _SLOTS = {"i32": "i", "i64": "q", "f32": "f", "f64": "d"}
 _NUMBERS: Final[Mapping[object, tuple[str, ...]]] = {
-    int: ("i32", "i64"), Unsigned: ("i32", "i64"), float: ("f32", "f64"), bool: ("i32",)
-}  # fmt: skip
+    int: ("i32", "i64"),
+    Unsigned: ("i32", "i64"),
+    float: ("f32", "f64"),
+    bool: ("i32",),
+}
 _RESERVED = ("wasi_snapshot_preview1", "wasi_unstable")
 
 Bound: TypeAlias = dict[str, tuple[Signature, "Stub"]]
 
 
 class Caller(NamedTuple):
-    """The guest that imports: its memory as stubs and as Python functions see it, and when it has to end."""
+    """The guest that imports: its memory as stubs see it and as Python functions see it, and when it has to end."""
 
     guest: Guest
     memory: Memory
@@ -77,21 +80,42 @@ class Provider(Protocol):
     """Functions for one import module of a guest: `Imports`, or another guest's exports."""
 
     @property
-    def module(self) -> str: ...
+    def module(self) -> str:
+        """The name of the import module."""
 
     def bind(self, wanted: Iterable[Item], caller: Caller) -> Bound:
-        """Those of `wanted`, the imports from this module, that it has."""
+        """Return a stub for each of `wanted`, the guest's imports from this module, that it provides."""
 
 
 def import_module_name(module: str) -> str:
-    """The name, if it may be an import module of a user's. ConfigError if it is WASI's."""
+    """Return the name of a user's import module. Raises ConfigError for a name of WASI's."""
     if module in _RESERVED:
         raise ConfigError(f"{module} is WASI's own: its functions are overridden by subclassing a generated class")
     return module
 
 
 class Imports:
-    """Functions for one import module of the guest; `env` is what compilers call it if nothing else is said."""
+    """Python functions that a guest imports from one module.
+
+        host = wasihost.Imports("env")
+
+        @host.function
+        def log(level: int, text: str) -> None: ...
+
+        wasihost.run("guest.wasm", imports=host)
+
+    Annotations say what a parameter is: `int`, `Unsigned`, `float` and `bool` are one number; `bytes`, `str` and
+    `memoryview` are a pointer and a length; `Memory` is the guest's memory, and no number; `*args` takes all numbers
+    that are left. A result of `bytes` or `str` is returned as an i64, `pointer << 32 | length`.
+
+    What a function raises ends the run, and `run` raises it.
+
+    Args:
+        module: The name that the guest imports from. Compilers use "env" unless they are told another one.
+
+    Raises:
+        ConfigError: The name is one of WASI's own.
+    """
 
     def __init__(self, module: str = "env") -> None:
         self.module = import_module_name(module)
@@ -103,7 +127,11 @@ class Imports:
     def function(self, /, *, name: str) -> Callable[[F], F]: ...
 
     def function(self, function: F | None = None, /, *, name: str | None = None) -> F | Callable[[F], F]:
-        """Decorator: the function is provided under its own name, or as `name`. ConfigError for what cannot be one."""
+        """Decorator: provide a function, under its own name or as `name`.
+
+        Raises:
+            ConfigError: The function is async, or its annotations are missing or of another type.
+        """
 
         def add(function: F) -> F:
             self._functions[name or function.__name__] = _Function(function)
@@ -113,21 +141,26 @@ class Imports:
 
     @staticmethod
     def stub(module: str) -> Stubs:
-        """Stand-ins for all functions of an import module that nothing else provides.
+        """Return stubs for all functions of an import module that nothing else provides.
 
             run("edge.wasm", imports=[mine, Imports.stub("fastly")])
 
-        They let the guest begin; a call to one ends it with a TrapError, of the kind "stub", that names the function.
+        With them the guest can begin. A call of one ends it with a TrapError of the kind "stub" that names the
+        function.
         """
         return Stubs(module)
 
     @property
     def names(self) -> Iterable[str]:
-        """Of the functions, as a module imports them."""
+        """The names of the functions, as a guest imports them."""
         return self._functions.keys()
 
     def bind(self, wanted: Iterable[Item], caller: Caller) -> Bound:
-        """Name -> type and stub of each function that the module wants. LinkError where the types do not fit."""
+        """Return type and stub of each function that the guest imports, by name.
+
+        Raises:
+            LinkError: A function has other parameters or results than the guest's import.
+        """
         return {
             item.name: self._functions[item.name].bind(item, caller.guest, caller.memory)
             for item in wanted
@@ -136,13 +169,13 @@ class Imports:
 
 
 class Stubs:
-    """Stand-ins for what is left of an import module. `Imports.stub` makes it."""
+    """Stubs for what is left of an import module. `Imports.stub` makes it."""
 
     def __init__(self, module: str) -> None:
         self.module = module
 
     def bind(self, wanted: Iterable[Item], caller: Caller) -> Bound:
-        """A stand-in for each of them, whatever its type."""
+        """Return a stub for each of `wanted`, whatever its type."""
         return {
             item.name: (Signature(item.params, item.results, "", ""), self._stub(item.name))
             for item in wanted
@@ -184,32 +217,36 @@ class _Function:
             if parameter.kind is parameter.VAR_KEYWORD or (
                 parameter.kind is parameter.KEYWORD_ONLY and parameter.default is not parameter.empty
             ):
-                continue  # which no guest gives
+                continue  # no guest passes it
             if parameter.kind is parameter.KEYWORD_ONLY:
                 raise ConfigError(f"{self.name}: the parameter {parameter} cannot be given by a guest")
-            if kind not in (*_ONE, *_PAIR, Memory):
+            if kind not in (*_NUMBER_TYPES, *_BUFFER_TYPES, Memory):
                 raise ConfigError(
                     f"{self.name}: annotate {parameter.name!r} as int, Unsigned, float, bool, bytes, str, memoryview "
                     f"or Memory, not {'nothing' if kind is None else kind!r}; or take any numbers with *args"
                 )
             self.params.append(kind)
         self.result: object = hints.get("return", Any if self.rest else inspect.Signature.empty)
-        if self.result not in (type(None), *_ONE, bytes, str) and not (self.rest and self.result in (Any, object)):
-            raise ConfigError(f"{self.name}: annotate the result as None, int, Unsigned, float, bool, bytes or str"
-                              + ", or Any" * (self.rest is not None))  # fmt: skip
+        if self.result not in (type(None), *_NUMBER_TYPES, bytes, str) and not (
+            self.rest and self.result in (Any, object)
+        ):
+            raise ConfigError(
+                f"{self.name}: annotate the result as None, int, Unsigned, float, bool, bytes or str"
+                + ", or Any" * (self.rest is not None)
+            )
 
     def __str__(self) -> str:
         return f"{self.name}{inspect.signature(self.function)}"
 
     def bind(self, item: Item, guest: Guest, memory: Memory) -> tuple[Signature, Stub]:
-        """The type and the stub for a module that imports it as `item`."""
+        """Return type and stub for a module that imports it as `item`."""
         slots, kinds = "", list(item.params)
         fits = True
         for kind in self.params:
             if kind is Memory:
                 continue
-            taken, kinds = kinds[: 2 if kind in _PAIR else 1], kinds[2 if kind in _PAIR else 1 :]
-            if kind in _PAIR:
+            taken, kinds = kinds[: 2 if kind in _BUFFER_TYPES else 1], kinds[2 if kind in _BUFFER_TYPES else 1 :]
+            if kind in _BUFFER_TYPES:
                 fits = fits and taken == ["i32", "i32"]
                 slots += "II"
             else:
@@ -225,11 +262,11 @@ class _Function:
                 f"import {shown(item.module)}.{shown(item.name)}: the module has ({', '.join(item.params)}) -> "
                 f"({', '.join(item.results)}), the Python function is {self}"
             )
-        answers = "".join(_slot(one, Unsigned) for one in item.results)
-        return Signature(item.params, item.results, slots, answers), self._stub(item, guest, memory)
+        result_slots = "".join(_slot(one, Unsigned) for one in item.results)
+        return Signature(item.params, item.results, slots, result_slots), self._stub(item, guest, memory)
 
     def _returns(self, results: tuple[str, ...]) -> bool:
-        """Whether its result can be these."""
+        """Return whether the function's result can be `results`."""
         if self.result in (Any, object):
             return all(one in _SLOTS for one in results)
         if self.result is type(None):
@@ -239,15 +276,18 @@ class _Function:
 
     def _stub(self, item: Item, guest: Guest, memory: Memory) -> Stub:
         what, params, result, function = f"{item.module}.{item.name}", self.params, self.result, self.function
-        fixed, rest = _taken(params), self.rest is not None
-        give = _several(what, item.results) if result in (Any, object) else _one(what, item.results)
+        fixed, rest = _number_count(params), self.rest is not None
+        convert = _to_numbers(what, item.results) if result in (Any, object) else _to_number(what, item.results)
 
         def text(region: memoryview) -> str:
             try:
                 return str(region, "utf-8")
             except UnicodeDecodeError as error:
-                raise TrapError(f"{shown(item.module)}.{shown(item.name)} takes text, and the guest gave what is no "
-                                f"UTF-8: {error.reason} at byte {error.start}", FAULT) from error  # fmt: skip
+                raise TrapError(
+                    f"{shown(item.module)}.{shown(item.name)} takes text, and the guest gave what is no "
+                    f"UTF-8: {error.reason} at byte {error.start}",
+                    FAULT,
+                ) from error
 
         def stub(*numbers: int | float) -> Any:
             given: list[Any] = []
@@ -255,62 +295,62 @@ class _Function:
             for kind in params:
                 if kind is Memory:
                     given.append(memory)
-                elif kind in _PAIR:
+                elif kind in _BUFFER_TYPES:
                     region = guest.region(int(next(left)), int(next(left)), what)
                     given.append(region if kind is memoryview else bytes(region) if kind is bytes else text(region))
                 else:
                     given.append(bool(next(left)) if kind is bool else next(left))
             if rest:
                 given += numbers[fixed:]
-            answer = function(*given)
+            value = function(*given)
             if result in (bytes, str):
-                if not isinstance(answer, (str, bytes, bytearray)):
-                    raise TypeError(f"{what} returned {answer!r}: annotated as {result}")
-                data = answer.encode() if isinstance(answer, str) else answer
+                if not isinstance(value, (str, bytes, bytearray)):
+                    raise TypeError(f"{what} returned {value!r}: annotated as {result}")
+                data = value.encode() if isinstance(value, str) else value
                 try:
                     return memory.alloc(data) << 32 | len(data)
                 except LinkError as error:  # the module was linked: that it cannot take this is its own mistake
                     raise TrapError(f"{what} returns bytes: {error}", FAULT) from error
-            return give(answer)
+            return convert(value)
 
         return stub
 
 
-def _taken(params: Sequence[object]) -> int:
-    """How many numbers these parameters are."""
-    return sum(2 if kind in _PAIR else 1 for kind in params if kind is not Memory)
+def _number_count(params: Sequence[object]) -> int:
+    """Return how many numbers these parameters take."""
+    return sum(2 if kind in _BUFFER_TYPES else 1 for kind in params if kind is not Memory)
 
 
-def _one(what: str, results: tuple[str, ...]) -> Callable[[Any], int | float | None]:
-    """What makes the number that a result of this kind is."""
+def _to_number(what: str, results: tuple[str, ...]) -> Callable[[Any], int | float | None]:
+    """Return what converts a Python result to the one number of `results`, or to none."""
     if not results:
         return lambda _: None
     mask = 0xFFFF_FFFF if results == ("i32",) else 0xFFFF_FFFF_FFFF_FFFF
 
-    def give(answer: Any) -> int | float:
+    def convert(value: Any) -> int | float:
         try:
-            return float(answer) if results[0][0] == "f" else int(answer) & mask
+            return float(value) if results[0][0] == "f" else int(value) & mask
         except (TypeError, ValueError) as error:
-            raise TypeError(f"{what} returned {answer!r}, which is no {results[0]}") from error
+            raise TypeError(f"{what} returned {value!r}, which is no {results[0]}") from error
 
-    return give
+    return convert
 
 
-def _several(what: str, results: tuple[str, ...]) -> Callable[[Any], Any]:
-    """What makes the numbers of any result: nothing, one, or a tuple."""
-    each = [_one(what, (one,)) for one in results]
+def _to_numbers(what: str, results: tuple[str, ...]) -> Callable[[Any], Any]:
+    """Return what converts a Python result to the numbers of `results`: none, one, or a tuple."""
+    each = [_to_number(what, (one,)) for one in results]
     if len(each) < 2:
         return each[0] if each else lambda _: None
 
-    def give(answer: Any) -> tuple[int | float | None, ...]:
-        if not isinstance(answer, (tuple, list)) or len(answer) != len(each):
-            raise TypeError(f"{what} returned {answer!r}, the module takes a tuple of {len(each)}")
-        return tuple(one(value) for one, value in zip(each, answer, strict=True))
+    def convert(value: Any) -> tuple[int | float | None, ...]:
+        if not isinstance(value, (tuple, list)) or len(value) != len(each):
+            raise TypeError(f"{what} returned {value!r}, the module takes a tuple of {len(each)}")
+        return tuple(one(number) for one, number in zip(each, value, strict=True))
 
-    return give
+    return convert
 
 
 def _slot(kind: str, annotation: object) -> str:
-    """The `struct` character of a core type, as the annotation has its sign."""
+    """Return the `struct` character of a core type, signed unless the annotation is `Unsigned`."""
     slot = _SLOTS[kind]
     return slot.upper() if annotation is Unsigned and slot in "iq" else slot

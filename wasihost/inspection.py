@@ -48,9 +48,11 @@ class Report(NamedTuple):
             fields["component"] = {
                 "imports": inner.imports,
                 "exports": inner.exports,
-                "modules": [{"size": one.size, "imports": [item._asdict() for item in one.imports],
-                             "exports": one.exports} for one in inner.modules],
-            }  # fmt: skip
+                "modules": [
+                    {"size": one.size, "imports": [item._asdict() for item in one.imports], "exports": one.exports}
+                    for one in inner.modules
+                ],
+            }
         return json.dumps(fields, indent=2)
 
     def text(self) -> str:
@@ -105,19 +107,26 @@ def inspect(code: bytes, name: str, features: str = "") -> Report:
         code = default_engine().assemble(code, name)
     if is_component(code):
         component = read_component(code)
-        return Report(name, "a component (WASI preview2)", _outside(component, name), [], {}, None, [], {}, [],
-                      component)  # fmt: skip
+        return Report(
+            name, "a component (WASI preview2)", _outside(component, name), [], {}, None, [], {}, [], component
+        )
     if code[4:8] != b"\x01\0\0\0":
-        return Report(name, "of an unknown version of WebAssembly", f"{_NOTHING}: {_BUILD}", [], {}, None, [],
-                      {}, [])  # fmt: skip
+        return Report(name, "of an unknown version of WebAssembly", f"{_NOTHING}: {_BUILD}", [], {}, None, [], {}, [])
     found = Sections(code)
     problems, lacking = _problems(found)
     problems += _refused(code, features)
     kind = _kind(found)
     return Report(
-        name, kind, _how(found, name, problems, lacking), found.imports, found.exports, found.memory, found.features,
-        found.producers, problems + lacking,
-    )  # fmt: skip
+        name,
+        kind,
+        _how(found, name, problems, lacking),
+        found.imports,
+        found.exports,
+        found.memory,
+        found.features,
+        found.producers,
+        problems + lacking,
+    )
 
 
 _LINES = 5_000

@@ -1,4 +1,8 @@
-"""A guest's linear memory for Python code: bytes in and out by pointer, bounds checked."""
+"""A guest's linear memory for Python code: bytes in and out by pointer, bounds checked.
+
+Rules of this file: every access looks at the memory anew, because it may have grown. No view outlives a call but that
+of `Memory.view`.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +20,11 @@ FAULT: Final = "guest fault"
 
 
 class Memory:
-    """Reads and writes at pointers, which are addresses in bytes; a negative one is the same 32 bits unsigned.
+    """The memory of one guest. Pointers are addresses in bytes; a negative one is the same 32 bits without a sign.
 
-    BadPointer, an IndexError, for what is not all inside. `alloc` and `free` are the guest's own: those that
-    `instantiate` was told, or that are found by their names (see `engines.allocator`).
+    Every access outside the memory raises BadPointer, which is an IndexError. `alloc` and `free` call the guest's own
+    allocator: the exports that the options `malloc` and `free` name, or else those that are known by name, such as
+    `malloc`, `cabi_realloc` and `__new`.
     """
 
     def __init__(
@@ -35,11 +40,11 @@ class Memory:
         self._find = find
 
     def __len__(self) -> int:
-        """Its size in bytes; it never shrinks."""
+        """Return the size in bytes. It never shrinks."""
         return len(self._view())
 
     def view(self) -> memoryview:
-        """All of it, writable. Bytes that it gains later are in a new view."""
+        """Return all of it as a writable view. Bytes that the memory gains later are only in a new view."""
         return self._view()
 
     def _range(self, pointer: int, size: int) -> memoryview:
@@ -49,15 +54,28 @@ class Memory:
         return view[start : start + size]
 
     def read_bytes(self, pointer: int, size: int) -> bytes:
-        """A copy of `size` bytes."""
+        """Return a copy of `size` bytes.
+
+        Raises:
+            BadPointer: They are not all inside the memory.
+        """
         return bytes(self._range(pointer, size))
 
     def write_bytes(self, pointer: int, data: bytes | bytearray | memoryview) -> None:
-        """Put all of `data` there."""
+        """Write all of `data` to `pointer`.
+
+        Raises:
+            BadPointer: There is no room for it. Nothing was written.
+        """
         self._range(pointer, len(data))[:] = data
 
     def read_cstr(self, pointer: int, limit: int = 1 << 20) -> bytes:
-        """The bytes before the next NUL. BadText, a ValueError, if there is none within `limit` bytes or to the end."""
+        """Return the bytes before the next NUL.
+
+        Raises:
+            BadPointer: `pointer` is outside the memory.
+            BadText: There is no NUL within `limit` bytes or before the end of the memory. It is a ValueError too.
+        """
         start = pointer & 0xFFFF_FFFF
         part = bytes(self._range(start, max(0, min(limit, len(self) - start))))
         end = part.find(b"\0")
@@ -66,16 +84,23 @@ class Memory:
         return part[:end]
 
     def alloc(self, what: int | bytes | bytearray | memoryview) -> int:
-        """Room for so many bytes, or for these, which are put there: the pointer. It is the guest's to free.
+        """Allocate with the guest's allocator.
 
-        LinkError if the guest exports no allocator that is known, AllocationFailed, a MemoryError, if that has nothing
-        to give, or gives what is not in the guest's memory.
+        Args:
+            what: A size in bytes, or the bytes to copy in.
+
+        Returns:
+            The pointer. Free it with `free`, or pass it to a function that does.
+
+        Raises:
+            LinkError: The guest exports no allocator that is known.
+            AllocationFailed: The allocator failed, or returned what is not in the memory. It is a MemoryError too.
         """
         size = what if isinstance(what, int) else len(what)
         return self.put(self.allocator, size, b"" if isinstance(what, int) else what)
 
     def put(self, allocator: Allocator, size: int, data: bytes | bytearray | memoryview, **kind: int) -> int:
-        """Room for so many bytes of this allocator, `data` in it."""
+        """Allocate `size` bytes with `allocator`, and copy `data` in."""
         pointer = allocator.take(self._call, size, **kind)
         try:
             self._range(pointer, size)[: len(data)] = data
@@ -84,28 +109,41 @@ class Memory:
         return pointer
 
     def free(self, pointer: int, size: int = 0) -> None:
-        """Give it back, to a `free` that takes the size too if the guest's does; nothing if it exports none."""
+        """Free what `alloc` returned. Nothing happens where the guest exports no function for it.
+
+        Args:
+            pointer: What `alloc` returned.
+            size: Its size in bytes, for allocators whose `free` takes it.
+        """
         self.allocator.give_back(self._call, pointer, size)
 
     @property
     def allocator(self) -> Allocator:
-        """The guest's own. LinkError where there is none that is known."""
+        """The guest's allocator. Raises LinkError where the guest exports none that is known."""
         return self._find()
 
     def with_allocator(self, malloc: str, free: str | None = None) -> Memory:
-        """The same memory, with these exports for its allocator: `memory.with_allocator("get", "put").alloc(8)`."""
+        """Return the same memory with other exports as its allocator: `memory.with_allocator("get", "put").alloc(8)`.
+
+        Args:
+            malloc: Name of the export that allocates.
+            free: Name of the export that frees, if there is one.
+
+        Raises:
+            LinkError: There is no such export, or its type is not that of an allocator.
+        """
         from wasihost.engines.allocator import find
 
         found = find(self._exports(), malloc, free)
         return Memory(self._view, self._call, self._exports, lambda: found)
 
     def has(self, name: str) -> bool:
-        """Whether the guest exports something of this name."""
+        """Return whether the guest exports something of this name."""
         return name in self._exports()
 
     @contextmanager
     def allocated(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """Pointer and size of a copy of `data`, freed after the block."""
+        """Context manager: allocate a copy of `data`, return its pointer and size in bytes, free it after the block."""
         pointer = self.alloc(data)
         try:
             yield pointer, len(data)

@@ -1,4 +1,4 @@
-"""Fixtures for tests of guests: time that does not pass, randomness that repeats, files that fail when told to.
+"""Fixtures for tests of guests: time that does not pass, randomness that repeats, files that fail on demand.
 
     clock = FakeClock()
     fs = FaultyFS(MemoryFS({"in.txt": b"..."}))
@@ -34,10 +34,14 @@ NEW_YEAR_2026: Final = 1_767_225_600_000_000_000
 
 
 class FakeClock:
-    """A clock that stands still, but for sleeping, which jumps, and `tick_ns` after each look, so that a guest which
-    waits by looking comes to an end. Both clocks go together; the monotonic one starts at 0.
+    """A clock that advances only when the guest sleeps, and by `tick_ns` per reading, so that busy waiting ends.
 
-    `sleeps` are the guest's, in ns. For the times of files, `MemoryFS(clock=clock.walltime)`.
+    It is both of the guest's clocks; the monotonic one starts at 0. `sleeps` lists the guest's sleeps in ns. For the
+    times of files pass `MemoryFS(clock=clock.walltime)`.
+
+    Args:
+        start_ns: Wall time at the start, in ns since 1970.
+        tick_ns: How far each reading advances the clock, in ns.
     """
 
     def __init__(self, start_ns: int = NEW_YEAR_2026, tick_ns: int = 0) -> None:
@@ -47,26 +51,26 @@ class FakeClock:
         self._passed = 0
 
     def walltime(self) -> int:
-        """Ns since 1970."""
+        """Return ns since 1970."""
         return self.start_ns + self.nanotime()
 
     def nanotime(self) -> int:
-        """Ns since this clock was made."""
+        """Return ns since this clock was made."""
         now = self._passed
         self._passed += self.tick_ns
         return now
 
     def sleep(self, ns: int) -> None:
-        """What the guest's sleeping is: it takes no time, and afterwards it is later."""
+        """Advance the clock by `ns` at once, and record the sleep."""
         self.sleeps.append(ns)
         self._passed += ns
 
     def advance(self, ns: int) -> None:
-        """Let time pass for the guest."""
+        """Advance the clock by `ns`."""
         self._passed += ns
 
     def configure(self, config: ModuleConfig) -> ModuleConfig:
-        """`config` with this clock for both of the guest's, and for its sleep."""
+        """Return `config` with this clock for both of the guest's clocks and for its sleeps."""
         config = config.with_walltime(self.walltime, 1).with_nanotime(self.nanotime, 1)
         return config.with_nanosleep(self.sleep)
 
@@ -90,24 +94,37 @@ class _RandomBytes:
 
 
 def random_bytes(seed: int) -> RandomSource:
-    """A source for `with_rand_source`: for one seed always the same bytes, however they are asked for."""
+    """Return a source for `with_rand_source` that yields the same bytes for the same seed, in reads of any size."""
     return _RandomBytes(seed)
 
 
 # -- failing files -----------------------------------------------------------------------------------------------------
 
 Operation: TypeAlias = Literal[
-    "stat", "set_times",
-    "open", "close", "read", "write", "truncate", "sync",
+    "stat",
+    "set_times",
+    "open",
+    "close",
+    "read",
+    "write",
+    "truncate",
+    "sync",
     "target",
-    "lookup", "entries", "create_file", "create_directory", "create_link", "link", "remove", "remove_directory",
+    "lookup",
+    "entries",
+    "create_file",
+    "create_directory",
+    "create_link",
+    "link",
+    "remove",
+    "remove_directory",
     "rename",
-]  # fmt: skip
-"""What can fail: the methods of `wasihost.vfs.File`, `Link` and `Directory` that a tree of one's own may override."""
+]
+"""What can fail: the methods of `wasihost.vfs.File`, `Link` and `Directory` that a tree may override."""
 
 
 class _Fault(NamedTuple):
-    """The calls of `operation` from number `first` up to `end`, without it, raise `code`."""
+    """Calls `first` to `end` (exclusive) of `operation` raise `code`."""
 
     operation: Operation
     code: int
@@ -116,7 +133,7 @@ class _Fault(NamedTuple):
 
 
 class _Plan:
-    """What is to go wrong in one tree, what was asked of it, and its wrapped nodes, each wrapped once."""
+    """The planned faults of one tree, its count of calls, and its wrapped nodes, each wrapped once."""
 
     def __init__(self) -> None:
         self.calls: Counter[Operation] = Counter()
@@ -125,7 +142,7 @@ class _Plan:
         self.wrapped: WeakValueDictionary[Node, Node] = WeakValueDictionary()
 
     def step(self, operation: Operation) -> None:
-        """Count the call, and raise what is due."""
+        """Count the call, and raise the planned fault, if any."""
         number = self.calls[operation]
         self.calls[operation] += 1
         for fault in self.faults:
@@ -133,7 +150,7 @@ class _Plan:
                 raise OSError(fault.code, os.strerror(fault.code), operation)
 
     def wrap(self, node: Node) -> Node:
-        """The node that fails as planned, in place of `node`."""
+        """Return a node that fails as planned, in place of `node`."""
         made = self.wrapped.get(node)
         if made is None:
             if isinstance(node, Directory):
@@ -257,19 +274,22 @@ class _FaultyDirectory(_FaultyNode, Directory):
         self._directory.rename(name, bare if isinstance(bare, Directory) else target, new_name)
 
     def _bare(self, node: Node) -> Node:
-        """What is wrapped, if it is of this tree: another tree's is for the tree below to refuse."""
+        """Return the wrapped node, if it is of this tree. The tree below refuses nodes of another one."""
         return node._node if isinstance(node, _FaultyNode) and node._plan is self._plan else node
 
 
 class FaultyFS(_FaultyDirectory):
-    """Whatever can be mounted, failing where it is told to. What is not told goes through to it.
+    """A file system that fails where it is told to. All other calls go through to `source`.
 
         fs = FaultyFS(MemoryFS())
         fs.fail("write", errno.ENOSPC, after=3)          # the fourth write and all after it
         fs.fail("read", errno.EINTR, times=1)            # the next read
         fs.shorten("write", 10)                          # writes take 10 bytes at most
 
-    `calls` counts what was asked of the tree, by operation, failed or not.
+    `calls` counts the calls of each operation, failed or not.
+
+    Args:
+        source: Whatever `with_mount` takes.
     """
 
     def __init__(self, source: VirtualSource) -> None:
@@ -279,16 +299,23 @@ class FaultyFS(_FaultyDirectory):
 
     @property
     def calls(self) -> Counter[Operation]:
-        """How often each operation was asked for."""
+        """How often each operation was called."""
         return self._plan.calls
 
     def fail(self, operation: Operation, code: int, *, after: int = 0, times: int | None = None) -> None:
-        """Let `operation` raise the OSError of errno `code`: after so many more calls, so many times (None: always)."""
+        """Let `operation` raise an OSError.
+
+        Args:
+            operation: What fails.
+            code: The errno.
+            after: How many calls succeed first, from now on.
+            times: How many calls fail; None for all.
+        """
         first = self.calls[operation] + after
         self._plan.faults.append(_Fault(operation, code, first, math.inf if times is None else first + times))
 
     def shorten(self, operation: Literal["read", "write"], most: int) -> None:
-        """Let each read or write of a file move at most that many bytes."""
+        """Let each read or write of a file move at most `most` bytes."""
         self._plan.most[operation] = most
 
     def heal(self) -> None:

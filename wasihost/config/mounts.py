@@ -91,7 +91,10 @@ class FSConfig:
         """Add a host directory that the guest cannot change: its attempts fail with `Errno.ROFS`.
 
         Args:
-            guest_path, host_path, kernel_files, one_file_system: As for `with_dir_mount`.
+            guest_path: As for `with_dir_mount`.
+            host_path: As for `with_dir_mount`.
+            kernel_files: As for `with_dir_mount`.
+            one_file_system: As for `with_dir_mount`.
 
         Raises:
             ConfigError: As `with_dir_mount`; also when the guest starts, if the directory lies in a writable one of the

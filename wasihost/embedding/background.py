@@ -1,7 +1,7 @@
 """A guest in a thread of its own, for callers that do something else meanwhile: `run_async` and `start`.
 
-Rules of this file: it knows nothing of what a guest's streams are. The thread is a daemon, so that no guest keeps
-Python from ending, and is ended by `atexit`, so that no guest is running when Python ends.
+Rules of this file: it does not look at a guest's streams. The thread is a daemon, so that no guest keeps Python from
+ending, and `atexit` ends its guest, so that none is running when Python ends.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PATIENCE: Final = 2.0
-"""Seconds that Python's end waits for guests that are in a function of the embedder's."""
+"""Seconds that Python's end waits for guests that are inside a function of the embedder's."""
 
 
 class GuestThread(Generic[T]):
     """Runs `work` in a thread, with a copy of the caller's context variables.
 
-    `work` is called with a function to be given the instance as soon as there is one, before it runs. What it returned
-    is `result`, what it raised `error`. `begun` is set once there is an instance or there will be none (`never_began`),
-    `over` at the end; `when_over` is called right after that, in the thread.
+    `work` gets a function, which it must call with the instance as soon as that is made and before it runs. `result`
+    is what `work` returned, `error` what it raised. The event `begun` is set when the instance is made, or when it is
+    clear that there will be none (`never_began`). `over` is set at the end; then `when_over` is called in the thread.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class GuestThread(Generic[T]):
             if isinstance(error, RuntimeError):  # no thread can be started
                 _running.discard(self)
                 when_over()
-            else:  # a signal handler raised, and nobody will know of this guest
+            else:  # a signal handler raised, so no caller will have this guest
                 self.end(error)
             raise
 
@@ -79,9 +79,9 @@ class GuestThread(Generic[T]):
             raise reason
 
     def end(self, reason: BaseException) -> bool:
-        """From any other thread: end the guest, which raises `reason`. A second call changes nothing.
+        """End the guest, from any other thread; it raises `reason`. A second call changes nothing.
 
-        Whether there is a guest to be waited for; where there is none yet, there never will be.
+        Returns whether there is a guest to wait for. If there is none yet, there will never be one.
         """
         with self._lock:
             if self._reason is None:

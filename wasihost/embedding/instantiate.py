@@ -1,4 +1,4 @@
-"""`instantiate`: a guest that stays, to be called as often as one likes."""
+"""`instantiate`: a guest that stays, whose exports can be called any number of times."""
 
 from __future__ import annotations
 

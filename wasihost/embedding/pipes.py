@@ -1,6 +1,7 @@
 """The caller's ends of the pipes to a guest that was started: files, as `subprocess` makes them.
 
-A pipe is the system's: it holds some 64 KiB, who writes more waits, and who reads can wait for it by its descriptor.
+Rules of this file: pipes are those of the system. A pipe holds about 64 KiB; a writer of more waits for the reader, and
+a reader can wait with `select` on the descriptor.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ _PIECE = 1 << 16
 
 
 class Handle(Protocol):
-    """What keeps the guest alive for whoever reads from it."""
+    """Keeps the guest alive while its output can be read."""
 
     def at_end(self) -> None:
-        """All is read: raise what the guest ended by."""
+        """Called when all output has been read: raise the exception that ended the guest."""
 
 
 class _Output:
-    """What the three classes below share: a read that has come to the end says how the guest ended."""
+    """Base of the three classes below: a read at the end of the output raises the exception that ended the guest."""
 
     handle: Handle | None = None
 
@@ -61,7 +62,7 @@ class _Output:
             self.close()  # type: ignore[attr-defined]  # the same; without a warning, which would be kept, and keep this
 
     def rest(self, size: int) -> Any:
-        """`read`, which does not say how the guest ended."""
+        """`read` that never raises the exception that ended the guest."""
         return super().read(size)  # type: ignore[misc]  # the same
 
 
@@ -86,7 +87,7 @@ class _Text(_Output, io.TextIOWrapper):
 
 
 def to_guest(text_mode: TextMode, bufsize: int) -> tuple[PipeEnd, Any]:
-    """A pipe that the guest reads, and a file to write to it, as `subprocess` makes them."""
+    """Return a pipe that the guest reads, and a file to write to it."""
     ours, theirs = _pipe(lambda read, write: (write, read))
     raw = _kept(io.open(ours, "wb", 0 if bufsize == 0 else -1 if bufsize == 1 else bufsize))  # noqa: SIM115, UP020
     if text_mode.encoding is None:
@@ -98,7 +99,7 @@ def to_guest(text_mode: TextMode, bufsize: int) -> tuple[PipeEnd, Any]:
 
 
 def from_guest(text_mode: TextMode, bufsize: int) -> tuple[PipeEnd, Any]:
-    """A pipe that the guest writes, and a file to read from it."""
+    """Return a pipe that the guest writes, and a file to read from it."""
     ours, theirs = _pipe(lambda read, write: (read, write))
     size = bufsize if bufsize > 1 else io.DEFAULT_BUFFER_SIZE
     if text_mode.encoding is not None:
@@ -118,9 +119,9 @@ def _kept(file: Any) -> Any:
 
 
 class Communication:
-    """What `communicate` does: one thread for each pipe, so that neither side waits for the other.
+    """Work of `Process.communicate`: one thread per pipe, so that caller and guest never wait for each other.
 
-    At most `limit` bytes or characters of each stream are kept; `truncated` names those that had more.
+    At most `limit` bytes or characters of each stream are kept; `truncated` names the streams that had more.
     """
 
     def __init__(self, stdin: Any, stdout: Any, stderr: Any, data: Any, limit: int | None) -> None:
@@ -131,7 +132,7 @@ class Communication:
         self._threads: list[threading.Thread] = []
         if stdin is None:
             if data:
-                raise ValueError("input cannot be given: stdin is not a pipe")
+                raise ValueError("input cannot be passed: stdin is not a pipe")
         else:
             text = isinstance(stdin, io.TextIOBase)
             if data is not None and isinstance(data, str) is not text:
@@ -175,7 +176,7 @@ class Communication:
             pieces.append(piece)
 
     def join(self, until: float | None) -> bool:
-        """Whether all was written and read until then. Raises what reading raised."""
+        """Wait until `until`. Returns whether everything was written and read; raises what that raised."""
         for thread in self._threads:
             thread.join(None if until is None else max(0.0, until - time.monotonic()))
             if thread.is_alive():
@@ -185,7 +186,7 @@ class Communication:
         return True
 
     def texts(self) -> tuple[Any, Any]:
-        """What was read until now."""
+        """Return standard output and standard error as read so far."""
         joined = {name: empty.join(pieces) for name, (empty, pieces) in self._kept.items()}
         return joined.get("stdout"), joined.get("stderr")
 

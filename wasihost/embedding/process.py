@@ -1,7 +1,8 @@
-"""`Process`: a guest that runs in a thread while one talks with it, as a `subprocess.Popen`; `start` makes them.
+"""`Process`: a guest that runs in a thread while the caller talks with it, as a `subprocess.Popen`. `start` makes it.
 
-Rules of this file: what a guest ended by is raised once, by whatever asks first: the end of its output, `wait`,
-`communicate`, or the end of the `with` block. What somebody ends here is no error, and has a negative return code.
+Rules of this file: the exception that ended a guest is raised once, by whichever comes first: the end of its output,
+`wait`, `communicate`, or the end of the `with` block. A guest that the caller ends has a negative return code and
+raises nothing.
 """
 
 from __future__ import annotations
@@ -40,12 +41,12 @@ _STATUS: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (BaseException, 1),
 )
 """Return codes of guests that did not exit: those of the command."""
-_SOON = 0.2
-"""Seconds that the end of a guest may come after the end of its output, where a guest may also have closed that."""
+_GRACE = 0.2
+"""Seconds to wait for a guest's end after the end of its output, which the guest may also have closed itself."""
 
 
 class Killed(WasihostError):
-    """Ends a guest by `kill` and its kin."""
+    """Ends a guest for `kill`, `terminate` and `send_signal`."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"the guest was ended by signal {number}")
@@ -53,14 +54,14 @@ class Killed(WasihostError):
 
 
 class StillRunning(TimeoutExpired):
-    """The guest was waited for, and has not ended; nothing was done to it."""
+    """`wait` gave up. The guest goes on."""
 
     def __str__(self) -> str:
         return f"guest {' '.join(self.cmd)!r} is still running after {self.timeout} seconds"
 
 
 class Guest:
-    """The guest that a `Process` stands for; known to its thread, which does not know the `Process`."""
+    """The guest of a `Process`, which its thread holds: the thread must not keep the `Process` alive."""
 
     def __init__(self, module: ModuleSource, options: Any, setup: RunSetup, ends: list[PipeEnd]) -> None:
         self.args = [os.fsdecode(arg) for arg in setup.config.args]
@@ -102,12 +103,12 @@ class Guest:
         return next(code for kind, code in _STATUS if isinstance(error, kind))
 
     @property
-    def cut(self) -> bool:
-        """Whether it wrote to a pipe after that was closed here."""
+    def wrote_after_close(self) -> bool:
+        """True if the guest wrote to a pipe whose other end was closed here."""
         return any(end.broken for end in self._ends)
 
     def error(self) -> BaseException | None:
-        """What the guest ended by, if it has, and if this was not asked before."""
+        """Return the exception that ended the guest; None before its end, and from the second call on."""
         with self._lock:
             if self._raised or not self.thread.over.is_set():
                 return None
@@ -115,14 +116,14 @@ class Guest:
         return None if isinstance(self.thread.error, Killed) else self.thread.error
 
     def at_end(self) -> None:
-        """All that the guest wrote was read: raise what it ended by."""
-        self.thread.over.wait(None if self._returned else _SOON)
+        """Called when all output has been read: raise the exception that ended the guest."""
+        self.thread.over.wait(None if self._returned else _GRACE)
         if (error := self.error()) is not None:
             raise error
 
 
 class _Handle:
-    """Held by the `Process` and its streams: when all are gone, nobody hears of the guest any more, and it is ended."""
+    """Held by the `Process` and its streams. When all are gone, no caller can reach the guest, and it is ended."""
 
     def __init__(self, guest: Guest) -> None:
         self.guest = guest
@@ -137,8 +138,8 @@ class _Handle:
 class Process(Generic[In, Out, Err]):
     """A guest that was started. Use it in a `with` block, which closes the pipes and waits for the guest's end.
 
-    `stdin`, `stdout`, `stderr` are files to talk with the guest, or None where it was given something else; `args` is
-    its argument vector. It may be used by several threads, each stream by one at a time, and cannot be pickled.
+    `stdin`, `stdout` and `stderr` are the caller's ends of the pipes, as files; None where the guest has no pipe.
+    `args` is the argument vector. Several threads may use it, each stream by one at a time. It cannot be pickled.
     """
 
     def __init__(self, guest: Guest, stdin: In, stdout: Out, stderr: Err) -> None:
@@ -151,12 +152,15 @@ class Process(Generic[In, Out, Err]):
         self._communication: Communication | None = None
         self._outputs: list[Any] = [stream for stream in (stdout, stderr) if stream is not None]
         for stream in self._outputs:
-            stream.handle = self._handle if stream is stdout else _Quiet(self._handle)
+            stream.handle = self._handle if stream is stdout else _SilentHandle(self._handle)
 
     @property
     def returncode(self) -> int | None:
-        """The exit status (0 to 2**32-1); None while the guest runs. -9 after `kill`, -15 after `terminate`; for one
-        that ended by an exception: 134 for a trap, 124 for its timeout, 125 for a limit, 1 for any other."""
+        """The exit status (0 to 2**32-1); None while the guest runs.
+
+        -9 after `kill`, -15 after `terminate`. If an exception ended the guest: 134 for a trap, 124 for its timeout,
+        125 for a limit, 1 for any other.
+        """
         return self._guest.code
 
     @property
@@ -166,27 +170,36 @@ class Process(Generic[In, Out, Err]):
 
     @property
     def files(self) -> Changes | None:
-        """What became of the files in memory until now; None where the guest was given none."""
+        """The changes so far to the files in memory; None if the guest got none."""
         return self._guest.setup.changes()
 
     @property
     def truncated(self) -> tuple[str, ...]:
-        """The streams that the guest wrote more to than `communicate` keeps."""
+        """The streams to which the guest wrote more than `communicate` keeps."""
         return () if self._communication is None else tuple(self._communication.truncated)
 
     def poll(self) -> int | None:
-        """The return code, or None while the guest runs. Raises nothing."""
+        """Return the return code, or None while the guest runs. Raises nothing."""
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for the guest's end: its return code.
+        """Wait for the guest's end.
 
-        Raises TimeoutExpired after `timeout` seconds, which ends nothing; and once what the guest ended by: TrapError,
-        LimitExceeded, TimeoutExpired for the `timeout` of `start`, whatever a function or a stream of yours raised. A
-        guest that waits for somebody to read what it wrote does not end: see `communicate`.
+        A guest that waits until its output is read does not end: see `communicate`.
+
+        Args:
+            timeout: Seconds to wait; None for no limit.
+
+        Returns:
+            The return code.
+
+        Raises:
+            TimeoutExpired: `timeout` seconds passed, and the guest goes on; or the `timeout` of `start` ended it.
+            GuestError: The guest ended by a trap or a limit. Raised once.
+            Exception: A host function or a stream of yours raised it, which ended the guest. Raised once.
         """
         self._check()
-        if not self._guest.thread.over.wait(_within_reach(timeout)):
+        if not self._guest.thread.over.wait(_countable(timeout)):
             assert timeout is not None
             raise StillRunning(self.args, timeout)
         if (error := self._guest.error()) is not None:
@@ -196,14 +209,25 @@ class Process(Generic[In, Out, Err]):
         return code
 
     def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:
-        """Write `input` and close stdin, read all output, and wait for the end: (stdout, stderr), None for no pipe.
+        """Write `input` and close stdin, read all output, and wait for the guest's end.
 
-        What is kept of each stream is limited as `run`'s is (`max_output`); see `truncated`. Raises as `wait` does;
-        what is raised has what was read, as `stdout` and `stderr`. After a TimeoutExpired it can be called again,
-        without `input`, and nothing is lost.
+        At most `max_output` bytes of each stream are kept; see `truncated`. After a TimeoutExpired it can be called
+        again, without `input`, and nothing is lost.
+
+        Args:
+            input: bytes, or str with `text=True`; None for nothing.
+            timeout: Seconds to wait; None for no limit.
+
+        Returns:
+            Standard output and standard error; None for what is not a pipe.
+
+        Raises:
+            Exception: What `wait` raises. `outcome` of it has the output that was read.
+            ValueError: Input was passed before, or stdin is not a pipe.
+            TypeError: `input` is str but the guest was started for bytes, or the other way round.
         """
         self._check()
-        wait = _within_reach(timeout)
+        wait = _countable(timeout)
         until = None if wait is None else time.monotonic() + wait
         if self._communication is None:
             limit = self._guest.setup.config.limits.output
@@ -227,9 +251,10 @@ class Process(Generic[In, Out, Err]):
         return talk.texts()
 
     def send_signal(self, number: int) -> None:
-        """End the guest, whatever it does, with the return code -`number`. Nothing if it has ended.
+        """End the guest, whatever it is doing, with the return code -`number`. Nothing happens if it has ended.
 
-        A guest knows no signals. ValueError for those that do not end a process, such as SIGSTOP.
+        Raises:
+            ValueError: A signal other than SIGKILL, SIGTERM and SIGINT: a guest has no signal handlers.
         """
         if number not in _ENDING:
             raise ValueError(f"a guest can be ended, by SIGKILL, SIGTERM or SIGINT, and knows no signal {number}")
@@ -241,7 +266,7 @@ class Process(Generic[In, Out, Err]):
         self.send_signal(_KILL)
 
     def terminate(self) -> None:
-        """The same, with another return code."""
+        """Do what `kill` does, with the return code of SIGTERM."""
         self.send_signal(signal.SIGTERM)
 
     def _check(self) -> None:
@@ -254,8 +279,8 @@ class Process(Generic[In, Out, Err]):
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         """Close the pipes and wait. After an exception the guest is killed first.
 
-        Raises what the guest ended by, unless that was raised before, or is a trap of one that wanted to write what
-        nobody was to read: programs that do not like that tend to trap.
+        Raises the exception that ended the guest, unless it was raised before. A trap of a guest that wrote to a pipe
+        after it was closed is not raised: programs that cannot write tend to trap.
         """
         if os.getpid() != self._guest.pid:
             return
@@ -265,7 +290,7 @@ class Process(Generic[In, Out, Err]):
         for stream in self._outputs:
             stream.close()
         if self.stdin is not None:
-            with suppress(BrokenPipeError):  # it has not read all, which is its affair
+            with suppress(BrokenPipeError):  # the guest did not read all of its input, which is allowed
                 self.stdin.close()  # type: ignore[attr-defined]  # a file
         try:
             self._guest.thread.over.wait()
@@ -274,7 +299,7 @@ class Process(Generic[In, Out, Err]):
             raise
         if error is None:
             ended_by = self._guest.error()
-            if ended_by is not None and not (self._guest.cut and isinstance(ended_by, TrapError)):
+            if ended_by is not None and not (self._guest.wrote_after_close and isinstance(ended_by, TrapError)):
                 raise ended_by
         elif ended_by is not None and isinstance(error, BrokenPipeError):
             raise ended_by from error
@@ -288,8 +313,8 @@ class Process(Generic[In, Out, Err]):
         raise TypeError("a running guest cannot be pickled or copied: pickle its Module and its config")
 
 
-def _within_reach(timeout: float | None) -> float | None:
-    """Seconds as the system can count them. ConfigError for what is no number of seconds."""
+def _countable(timeout: float | None) -> float | None:
+    """Return seconds as the system can count them. Raises ConfigError for what is not a number of seconds."""
     if timeout is None:
         return None
     check_seconds("timeout", timeout if not isinstance(timeout, (int, float)) or timeout >= 0 else -timeout)
@@ -300,11 +325,11 @@ _KILL: Final = getattr(signal, "SIGKILL", 9)
 _ENDING: Final = (_KILL, signal.SIGTERM, signal.SIGINT)
 
 
-class _Quiet:
-    """Holds the guest for the reader of standard error, where nothing is raised."""
+class _SilentHandle:
+    """Keeps the guest for the reader of standard error, whose end raises nothing."""
 
     def __init__(self, handle: _Handle) -> None:
         self._handle = handle
 
     def at_end(self) -> None:
-        """Nothing."""
+        pass

@@ -1,4 +1,7 @@
-"""`run`: a guest as `subprocess.run` would have it."""
+"""`run`: run a guest as `subprocess.run` runs a program.
+
+Rules of this file: `run_async` and `start` make their guests here too, so all three accept the same options.
+"""
 
 from __future__ import annotations
 
@@ -38,10 +41,10 @@ else:  # where `typing` has no defaults, nobody needs them
 class CompletedProcess(Generic[Out, Err, Files]):
     """How a run ended.
 
-    `args` is the argument vector, `returncode` the guest's exit status (0 to 2**32-1), `stdout` and `stderr` what it
-    wrote, or None where that was not captured. `files` is what became of the files in memory that it was given (None if
-    it was given none): path -> content of what it made or changed. `truncated` names captured streams that it wrote
-    more to than is kept, `stats` is what it used.
+    `args` is the argument vector, `returncode` the exit status (0 to 2**32-1), `stdout` and `stderr` the output, or
+    None where it was not captured. `files` has the changes to the files in memory: path -> content of what the guest
+    created or changed; None if it got no such files. `truncated` names the captured streams to which the guest wrote
+    more than was kept. `stats` is what it used.
 
     To a type checker `CompletedProcess[bytes]` has a `stdout` of that type; the types of `stderr` and `files` may
     follow. Those of a result of `run` are exact where both outputs, standard output, or nothing is kept, and Any where
@@ -73,14 +76,20 @@ class CompletedProcess(Generic[Out, Err, Files]):
         __class_getitem__ = classmethod(GenericAlias)  # of any number of types
 
     def check_returncode(self) -> None:
-        """CalledProcessError unless the status is 0."""
+        """Check the exit status.
+
+        Raises:
+            CalledProcessError: It is not 0.
+        """
         if self.returncode:
             from wasihost.outcomes import Outcome, attach
 
             error = CalledProcessError(self.returncode, self.args)
             files: Any = self.files
-            attach(error, Outcome(self.args, self.stdout, self.stderr, files=files, truncated=self.truncated,
-                                stats=self.stats))  # fmt: skip
+            attach(
+                error,
+                Outcome(self.args, self.stdout, self.stderr, files=files, truncated=self.truncated, stats=self.stats),
+            )
             raise error
 
     def __repr__(self) -> str:

@@ -1,4 +1,8 @@
-"""`run_async`: `run` for asyncio."""
+"""`run_async`: `run` for asyncio.
+
+Rules of this file: the guest's thread never touches the event loop but by `call_soon_threadsafe` and
+`run_coroutine_threadsafe`.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +142,7 @@ async def run_async(
 
 
 class _Calls:
-    """Calls of coroutine functions from the guest's thread: made in the loop, and waited for in the thread."""
+    """Calls of coroutine functions by the guest's thread: run in the event loop, waited for in the thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._lock = threading.Lock()
@@ -147,7 +151,7 @@ class _Calls:
         self._reason: BaseException | None = None
 
     def wrapped(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options, with streams that can be called from the thread."""
+        """Return the options with streams that the thread can call."""
         given = dict(options)
         for name, method in (("stdin", "read"), ("stdout", "write"), ("stderr", "write")):
             stream = given.get(name)
@@ -179,7 +183,7 @@ class _Calls:
         return wait
 
     def end(self, reason: BaseException) -> None:
-        """The guest is to end: nothing is called any more, and what it waits for is cancelled."""
+        """End the guest: make no further calls, and cancel the call that it waits for."""
         with self._lock:
             self._reason, pending = reason, self._pending
         if pending is not None:

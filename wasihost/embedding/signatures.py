@@ -100,7 +100,7 @@ if TYPE_CHECKING:
         name they report the one argument that is wrong.
         """
 
-        def __call__(
+        def __call__(  # noqa: D102  # what it is says the class
             self,
             module: ModuleSource,
             config: ModuleConfig | None = None,
@@ -145,16 +145,16 @@ if TYPE_CHECKING:
     def with_parameters_of(shape: Callable[P, object]) -> Callable[[Callable[..., R]], Callable[P, R]]:
         """Decorator: a function with the parameters of another one."""
 
-    class RunOptions(CommonOptions, total=False):
+    class _RunOptions(CommonOptions, total=False):
         input: Buffer | str | None
         stdin: Stdin | int | None
         check: bool
 
-    class RunWithoutFiles(RunOptions, total=False):
+    class _RunWithoutFiles(_RunOptions, total=False):
         files: None
         fs: None
 
-    class KeepNothing(RunWithoutFiles, total=False):
+    class KeepNothing(_RunWithoutFiles, total=False):
         """Neither output is kept."""
 
         text: bool | None
@@ -164,7 +164,7 @@ if TYPE_CHECKING:
         stdout: Stdout | Literal[-3] | None
         stderr: Stdout | Literal[-2, -3] | None
 
-    class CaptureBytes(RunWithoutFiles, total=False):
+    class CaptureBytes(_RunWithoutFiles, total=False):
         """Both outputs are kept, as bytes."""
 
         text: Literal[False] | None
@@ -172,7 +172,7 @@ if TYPE_CHECKING:
         errors: None
         capture_output: Required[Literal[True]]
 
-    class CaptureText(RunWithoutFiles, total=False):
+    class CaptureText(_RunWithoutFiles, total=False):
         """Both outputs are kept, as str."""
 
         text: Required[Literal[True]]
@@ -180,7 +180,7 @@ if TYPE_CHECKING:
         errors: str | None
         capture_output: Required[Literal[True]]
 
-    class PipeBytes(RunWithoutFiles, total=False):
+    class PipeBytes(_RunWithoutFiles, total=False):
         """Standard output is kept, as bytes."""
 
         text: Literal[False] | None
@@ -190,7 +190,7 @@ if TYPE_CHECKING:
         stdout: Required[Literal[-1]]
         stderr: Stdout | Literal[-2, -3] | None
 
-    class PipeText(RunWithoutFiles, total=False):
+    class PipeText(_RunWithoutFiles, total=False):
         """Standard output is kept, as str."""
 
         text: Required[Literal[True]]
@@ -200,7 +200,7 @@ if TYPE_CHECKING:
         stdout: Required[Literal[-1]]
         stderr: Stdout | Literal[-2, -3] | None
 
-    class GiveFiles(RunOptions, total=False):
+    class GiveFiles(_RunOptions, total=False):
         """The guest gets files in memory, whose changes are kept."""
 
         text: bool | None

@@ -1,4 +1,7 @@
-"""`start`: begin a guest in a thread of its own, with pipes to talk with it."""
+"""`start`: begin a guest in a thread of its own, with pipes to talk with it.
+
+Rules of this file: whatever goes wrong before the `Process` exists closes every pipe and ends the guest.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +99,7 @@ def start(
     except BaseException:  # what went wrong, or Ctrl-C
         if guest is not None:
             guest.thread.end(Killed(signal.SIGKILL))
-        _close([] if starting else ends, files)  # later they are the guest's
+        _close([] if starting else ends, files)  # from `starting` on the guest closes its ends
         raise
 
 

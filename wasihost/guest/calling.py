@@ -41,11 +41,20 @@ ResultAs: TypeAlias = Literal["packed", "packed-reversed", "pair", "nul", "indir
 
 _TEXT: Final = (str, bytes, bytearray, memoryview)
 _TYPES: Final[dict[ResultAs, tuple[str, ...]]] = {
-    "packed": ("i64",), "packed-reversed": ("i64",), "pair": ("i32", "i32"), "nul": ("i32",), "indirect": ("i32",),
-    "prefixed": ("i32",), "out": (),
-}  # fmt: skip
-_BY_TYPE: Final[dict[tuple[str, ...], ResultAs]] = {("i64",): "packed", ("i32", "i32"): "pair", ("i32",): "nul",
-                                                    (): "out"}  # fmt: skip
+    "packed": ("i64",),
+    "packed-reversed": ("i64",),
+    "pair": ("i32", "i32"),
+    "nul": ("i32",),
+    "indirect": ("i32",),
+    "prefixed": ("i32",),
+    "out": (),
+}
+_BY_TYPE: Final[dict[tuple[str, ...], ResultAs]] = {
+    ("i64",): "packed",
+    ("i32", "i32"): "pair",
+    ("i32",): "nul",
+    (): "out",
+}
 
 
 def call(

@@ -68,8 +68,9 @@ class TextMode:
     def decode(self, captured: CapturedOutput | None) -> bytes | str | None:
         """With newlines as Python has them. OutputError as `errors` says."""
         # A character cut in two by the limit is not the guest's mistake.
-        return self._decoded(captured, "ignore" if captured and captured.truncated and self.errors == "strict"
-                             else self.errors)  # fmt: skip
+        return self._decoded(
+            captured, "ignore" if captured and captured.truncated and self.errors == "strict" else self.errors
+        )
 
     def decode_any(self, captured: CapturedOutput | None) -> bytes | str | None:
         """The same for an exception that is on its way, which nothing may replace: what is no text becomes U+FFFD."""

@@ -60,8 +60,9 @@ class GuestExports:
 
         def stub(*numbers: int | float) -> Any:
             if above.expires is not None and not engine.interruptible:
-                raise ConfigError(f"the guest that stands for {module} cannot be ended in time: instantiate it with a "
-                                  "timeout, too")  # fmt: skip
+                raise ConfigError(
+                    f"the guest that stands for {module} cannot be ended in time: instantiate it with a timeout, too"
+                )
             with engine.exclusive():  # its deadline is whose who is in it
                 before = above.cover(scope)
                 try:

@@ -365,8 +365,11 @@ class Instance:
         if hasattr(self, "state") and not self._closed and not _ending():
             self.state.close()
             if os.getpid() == self._pid:
-                _warn(f"the guest {printable(self.module.name)} was not closed: close() it, or use it in a with block",
-                      ResourceWarning, source=self)  # fmt: skip
+                _warn(
+                    f"the guest {printable(self.module.name)} was not closed: close() it, or use it in a with block",
+                    ResourceWarning,
+                    source=self,
+                )
 
     def __enter__(self) -> Self:
         return self

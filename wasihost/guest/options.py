@@ -238,8 +238,14 @@ class RunSetup:
 
 _OTHERS: Final = ("check", "config")
 """What callers of ours take besides `Options`."""
-_LIMITS = {"max_memory": "memory", "fuel": "fuel", "max_output": "output", "max_stack": "stack",
-           "compile_timeout": "compile_timeout", "compile_memory": "compile_memory"}  # fmt: skip
+_LIMITS = {
+    "max_memory": "memory",
+    "fuel": "fuel",
+    "max_output": "output",
+    "max_stack": "stack",
+    "compile_timeout": "compile_timeout",
+    "compile_memory": "compile_memory",
+}
 
 
 def _isolation(given: str | None) -> str | None:

@@ -16,14 +16,35 @@ if TYPE_CHECKING:
     from wasihost.guest.module import Module
 
 RUNS: Final = (
-    "array", "difflib", "fcntl", "mmap", "resource", "signal", "termios", "time",
+    "array",
+    "difflib",
+    "fcntl",
+    "mmap",
+    "resource",
+    "signal",
+    "termios",
+    "time",
     *default_engine().WHEN_RUN,
-    *(f"wasihost.{name}" for name in (
-        "binary.backtrace", "host.counting", "waiting.input_thread", "waiting.inputs", "descriptors.virtual",
-        "embedding.instantiate", "memory", "common.logs", "common.names",
-        "descriptors.overlaps", "host.state", "stats", "vfs.changes", "vfs.mounting",
-    )),
-)  # fmt: skip
+    *(
+        f"wasihost.{name}"
+        for name in (
+            "binary.backtrace",
+            "host.counting",
+            "waiting.input_thread",
+            "waiting.inputs",
+            "descriptors.virtual",
+            "embedding.instantiate",
+            "memory",
+            "common.logs",
+            "common.names",
+            "descriptors.overlaps",
+            "host.state",
+            "stats",
+            "vfs.changes",
+            "vfs.mounting",
+        )
+    ),
+)
 """What a run of any kind may import, besides what every run does: little and fast, so the first run brings it all."""
 
 _WITH: Final = {
@@ -36,25 +57,59 @@ _WITH: Final = {
 """What takes longer because of a module of the standard library: the first run brings it if that is there already."""
 
 _PRELOADED: Final = (
-    *_WITH, *_WITH["socket"], *_WITH["inspect"], "hashlib", "wasi_preview0", "wasihost.host.preview0",
-    "concurrent.futures.thread", "demangle", "encodings.ascii", "encodings.idna", "encodings.latin_1",
-    "encodings.utf_16", "logging", "re", "tempfile", "subprocess", "wasihost.binary.dwarf",
-    *default_engine().WHEN_ASKED, "wasihost.config.features",
-    "wasihost.isolation.guest", "wasihost.isolation.trees", "wasihost.embedding.run", "wasihost.embedding.run_async",
+    *_WITH,
+    *_WITH["socket"],
+    *_WITH["inspect"],
+    "hashlib",
+    "wasi_preview0",
+    "wasihost.host.preview0",
+    "concurrent.futures.thread",
+    "demangle",
+    "encodings.ascii",
+    "encodings.idna",
+    "encodings.latin_1",
+    "encodings.utf_16",
+    "logging",
+    "re",
+    "tempfile",
+    "subprocess",
+    "wasihost.binary.dwarf",
+    *default_engine().WHEN_ASKED,
+    "wasihost.config.features",
+    "wasihost.isolation.guest",
+    "wasihost.isolation.trees",
+    "wasihost.embedding.run",
+    "wasihost.embedding.run_async",
     "wasihost.embedding.start",
-)  # fmt: skip
+)
 """What takes longer, or is needed by few."""
 
 _WORKERS: Final = (
-    *_WITH, *_WITH["socket"], "wasi_preview0", "wasihost.host.preview0", "wasihost.vfs",
-    "encodings.ascii", "encodings.idna", "encodings.latin_1", "re",
-)  # fmt: skip
+    *_WITH,
+    *_WITH["socket"],
+    "wasi_preview0",
+    "wasihost.host.preview0",
+    "wasihost.vfs",
+    "encodings.ascii",
+    "encodings.idna",
+    "encodings.latin_1",
+    "re",
+)
 """What a process needs, too, that forks workers for guests: they import nothing."""
 
 COMMAND: Final = (
-    "cli.launch", "cli.click_app", "binary.components", "cli.fast_path", "cli.hints", "inspection", "cli.options",
-    "cli.progress", "cli.stats_table", "binary.sections", "testing",
-)  # fmt: skip
+    "cli.launch",
+    "cli.click_app",
+    "binary.components",
+    "cli.fast_path",
+    "cli.hints",
+    "inspection",
+    "cli.options",
+    "cli.progress",
+    "cli.stats_table",
+    "binary.sections",
+    "testing",
+)
 """Modules of ours that no embedder's run needs."""
 
 _ONLY_UNIX: Final = ("fcntl", "resource", "termios")
