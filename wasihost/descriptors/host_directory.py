@@ -92,7 +92,7 @@ class HostDirectory(Directory):
         if self.read_only and how & ~os.O_DIRECTORY:
             if refused := read_only.opening(self.fd, path, how, follow, self.bounds):
                 raise refused
-            how &= os.O_DIRECTORY  # whatever the path names by now, opening it so changes nothing
+            how &= os.O_DIRECTORY  # the path may name something else by now; opening it so changes nothing
             rights &= ~_WRITE
         if flags:
             for flag, host in _HOST_FLAGS.items():

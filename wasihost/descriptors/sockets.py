@@ -130,9 +130,11 @@ class Connected(HostSocket):
         if self._stream and not filled:
             return 0, False
         flags = _NO_WAIT | _PEEK if peek else _NO_WAIT
-        size, _, told, _ = self._retry_when_ready(select.POLLIN, partial(self.socket.recvmsg_into, filled, 0, flags))
+        size, _, message_flags, _ = self._retry_when_ready(
+            select.POLLIN, partial(self.socket.recvmsg_into, filled, 0, flags)
+        )
         if not self._stream:
-            return size, bool(told & _TRUNC)
+            return size, bool(message_flags & _TRUNC)
         if wait_all and size and not self.flags & _NONBLOCK:
             size = self._all_peeked(filled, size) if peek else self._all(filled, size)
         return size, False

@@ -242,9 +242,9 @@ class VirtualFile(PositionedFile):
     def pwrite(self, buffers: list[memoryview], offset: int) -> int:
         """Write at `offset`, also with APPEND. After an error the bytes written before it count; the guest's next call
         gets the error."""
-        given = sum(map(len, buffers))
-        file_offset(offset + given)
-        if given > PIECE:
+        wanted = sum(map(len, buffers))
+        file_offset(offset + wanted)
+        if wanted > PIECE:
             return each(buffers, self.scope, lambda piece, done: self.node.writefrom(offset + done, piece))
         at = start = offset
         for buffer in buffers:

@@ -84,11 +84,11 @@ class Host(
         self.table.insert(output_of(config.stdout, 1))
         self.table.insert(output_of(config.stderr, 2))
         try:
-            given = len(config.fs_preopens) + len(config.sockets)
-            if given + 3 > self.table.limit:
+            count = len(config.fs_preopens) + len(config.sockets)
+            if count + 3 > self.table.limit:
                 raise ConfigError(
-                    f"{given} directories and sockets and the standard streams are more than "
-                    f"{self.table.limit} open files: give with_limits(open_files=...)"
+                    f"{count} directories and sockets and the standard streams are more than "
+                    f"{self.table.limit} open files: raise the limit by with_limits(open_files=...)"
                 )
             mounts, kinds = config.fs_preopens, 0
             for mount in mounts:

@@ -159,4 +159,4 @@ def _noting(met: set[str]) -> Callable[[OSError], int]:
 
 
 def _no_memory() -> bytearray:
-    raise ConfigError("this State has no memory: give State(memory=...) a callable that returns the guest's memory")
+    raise ConfigError("this State has no memory: pass State(memory=...) a callable that returns the guest's memory")
