@@ -6,7 +6,7 @@ import pickle
 import threading
 
 from wasihost import ModuleConfig
-from wasihost.config.entries import NO_ENTRIES, Entries
+from wasihost.config.values import NO_ENTRIES, Entries
 
 
 def test_each_step_stays_what_it_was() -> None:

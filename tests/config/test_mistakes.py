@@ -35,7 +35,7 @@ RUNS: dict[str, tuple[dict[str, Any], str]] = {
     "files with text": ({"files": {"a": "text"}}, "the content of the file 'a' is text: give bytes, content.encode()"),
     "files with nothing": ({"files": {"a": None}}, "the content of the file 'a' is None: give bytes"),
     "files with an open file": ({"files": {"a": io.BytesIO()}}, "the file 'a' is a BytesIO: give bytes"),
-    "files with a Path": ({"files": {Path("a"): b""}}, "a path that is no str"),
+    "files with a Path": ({"files": {Path("a"): b""}}, "a path that is not a str"),
     "files as a list": ({"files": ["a.txt"]}, "files is a dict of path -> content, not a list"),
     "fs as a path": ({"fs": "/data"}, "'/data' is the path of a host directory: give dirs={'/': '/data'}"),
     "fs as a number": ({"fs": 3}, "cannot mount 3 as '/': not a MemoryFS"),

@@ -3,13 +3,12 @@
 Rules of this package: nothing is opened here; what a caller passes is checked at once, and never changes.
 
     module       `ModuleConfig`, with the methods that change it
-    values       its fields
+    values       its fields, and the sequence that its environment is kept in
     streams      the types of streams and of random sources
     mounts       directories and file systems: `FSConfig`
     sockets      sockets, and the environment variables that name them
     limits       what a guest may use
     features     which features of WebAssembly a module may use
-    entries      an immutable sequence that is cheap to append to, for the environment
     mistakes     errors for arguments that cannot be meant, with advice
 """
 

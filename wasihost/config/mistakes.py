@@ -1,7 +1,7 @@
-"""What to say to a caller who gave something that cannot be meant: what was wrong, and what to type.
+"""Errors for arguments that cannot be meant: each says what was wrong, and what to type instead.
 
-Rules of this file: every function returns an error, in one line, for its caller to raise. What a plain run of the
-command imports looks for it when a mistake has been made. No value of an environment variable is shown.
+Rules of this file: every function returns an error with a message of one line, for its caller to raise. It is imported
+only when there is a mistake to report. No message shows the value of an environment variable.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ELSEWHERE: Final = {
     "universal_newlines": "give text=True",
     "volumes": "give dirs={GUEST_PATH: HOST_PATH}",
 }
-"""What people know from `subprocess` and its like, and what it is here."""
+"""Options known from `subprocess` and the like -> what to use here."""
 
 _LOOKS_LIKE: Final = (
     (b"\x1f\x8b", "compressed by gzip: unpack it with gunzip"),
@@ -46,14 +46,14 @@ _LOOKS_LIKE: Final = (
     (b"%PDF", "a PDF file"),
     (b"{", "JSON or a source text: give the module"),
 )
-"""First bytes of files that are given as modules by mistake, and what to do about it."""
+"""First bytes of files that are passed as modules by mistake, what they are and what to do."""
 
 _shown = reprlib.Repr()
 _shown.maxstring = _shown.maxother = 60
 
 
 def unknown_option(names: Collection[str], known: Collection[str]) -> TypeError:
-    """An option that there is not: a TypeError, as Python has it for a keyword."""
+    """Options that do not exist: a TypeError, as for an unknown keyword in Python."""
     import difflib
 
     hints = []
@@ -66,7 +66,7 @@ def unknown_option(names: Collection[str], known: Collection[str]) -> TypeError:
 
 
 def not_a_module(given: object) -> ConfigError:
-    """What was given as a module and is none."""
+    """A module of a wrong type."""
     if isinstance(given, (list, tuple)) and given and isinstance(given[0], (str, os.PathLike)):
         first, *rest = given
         more = f", args={rest!r}" if rest else ""
@@ -77,7 +77,7 @@ def not_a_module(given: object) -> ConfigError:
 
 
 def not_wasm(content: bytes) -> str:
-    """What a file that is no module looks like."""
+    """Return what a file that is not a module looks like, as the end of "it is ..."."""
     if not content:
         return "empty"
     for begin, what in _LOOKS_LIKE:
@@ -93,7 +93,7 @@ def not_wasm(content: bytes) -> str:
 
 
 def not_a_config(given: object) -> ConfigError:
-    """What was given as a config and is none."""
+    """A config of a wrong type."""
     if isinstance(given, (list, tuple, str, bytes)):
         arguments = [given] if isinstance(given, (str, bytes)) else list(given)
         return ConfigError(f"the second argument is a ModuleConfig: give arguments by their name, args={arguments!r}")
@@ -103,24 +103,24 @@ def not_a_config(given: object) -> ConfigError:
 
 
 def one_string(name: str, given: str | bytes) -> ConfigError:
-    """One string for a sequence of them."""
+    """One string instead of a sequence of arguments."""
     return ConfigError(f"{name} is a sequence of arguments, not one string: {name}=[{given!r}]")
 
 
 def not_arguments(given: object) -> ConfigError:
-    """What was given as arguments and cannot be gone through."""
+    """Arguments that are not iterable."""
     return ConfigError(f"args is a sequence of arguments, not {_type(given)}: args=[{str(given)!r}]")
 
 
 def not_text(what: str, given: object, *, secret: bool = False) -> ConfigError:
-    """What was given as an argument or a variable and is no text."""
+    """An argument or a variable that is not text; the value of a `secret` one is not shown."""
     shown = _type(given) if secret or given is None else f"{_shown.repr(given)}, {_type(given)}"
     advice = "leave it out" if given is None else "give str(...) of it" if secret else f"give {str(given)!r}"
     return ConfigError(f"{what} is text or bytes, not {shown}: {advice}")
 
 
 def not_an_environment(given: object) -> ConfigError:
-    """What was given as an environment and is no mapping."""
+    """An environment that is not a mapping."""
     entries = given if isinstance(given, (list, tuple)) else [given]
     names = [entry.partition("=")[0] for entry in entries if isinstance(entry, str)]
     example = ", ".join(f"{name!r}: ..." for name in names[:3]) or "'NAME': 'value'"
@@ -128,7 +128,7 @@ def not_an_environment(given: object) -> ConfigError:
 
 
 def not_directories(name: str, given: object) -> ConfigError:
-    """What was given as directories and is no mapping."""
+    """Directories that are not a mapping."""
     entries = given if isinstance(given, (list, tuple, set)) else [given]
     pairs = []
     for entry in entries:
@@ -140,17 +140,19 @@ def not_directories(name: str, given: object) -> ConfigError:
 
 
 def not_a_path(what: str, given: object) -> ConfigError:
-    """What was given as a path and is none."""
+    """A path that is not text."""
     return ConfigError(f"{what} is a path, not {_shown.repr(given)}: give a str such as '/data'")
 
 
 def wrong_files(given: object) -> ConfigError | None:
-    """What was given as files and cannot be put into a file system; None if nothing is wrong with it."""
+    """Files that cannot be put into a file system; None if nothing is wrong with them."""
     if not isinstance(given, Mapping):
         return ConfigError(f"files is a dict of path -> content, not {_type(given)}: files={{'a.txt': b'...'}}")
     for path, content in given.items():
         if not isinstance(path, str):
-            return ConfigError(f"files has a path that is no str, {_shown.repr(path)}: give 'a.txt' or '/folder/a.txt'")
+            return ConfigError(
+                f"files has a path that is not a str, {_shown.repr(path)}: give 'a.txt' or '/folder/a.txt'"
+            )
         if isinstance(content, str):
             return ConfigError(f"the content of the file {path!r} is text: give bytes, content.encode()")
         if not isinstance(content, (bytes, bytearray, memoryview)):
@@ -159,10 +161,12 @@ def wrong_files(given: object) -> ConfigError | None:
 
 
 def not_a_file_system(guest_path: str, given: object) -> ConfigError:
-    """What was given as a file system and is none."""
+    """A file system of a wrong type."""
     if isinstance(given, str):
-        return ConfigError(f"{given!r} is the path of a host directory: give dirs={{{guest_path!r}: {given!r}}}, or "
-                           f"ModuleConfig().with_host_directory_preopen({guest_path!r}, {given!r})")  # fmt: skip
+        return ConfigError(
+            f"{given!r} is the path of a host directory: give dirs={{{guest_path!r}: {given!r}}}, or "
+            f"ModuleConfig().with_host_directory_preopen({guest_path!r}, {given!r})"
+        )
     return ConfigError(
         f"cannot mount {_shown.repr(given)} as {guest_path!r}: not a MemoryFS, dict, Traversable, zipfile.Path, "
         "fsspec file system or wasihost.vfs.Directory"
@@ -170,7 +174,7 @@ def not_a_file_system(guest_path: str, given: object) -> ConfigError:
 
 
 def not_seconds(name: str, given: object) -> ConfigError:
-    """What was given as seconds and is none."""
+    """A number of seconds that is not one."""
     advice = "give seconds, 0 or more, or None for no end"
     if isinstance(given, str):
         try:

@@ -11,11 +11,10 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
-from wasihost.config.entries import NO_ENTRIES
 from wasihost.config.limits import LimitChanges, changed
 from wasihost.config.mounts import FSConfig
 from wasihost.config.streams import Inherit, RandomSource, Stdin, Stdout
-from wasihost.config.values import Clock, ConfigValues, Sleep
+from wasihost.config.values import NO_ENTRIES, Clock, ConfigValues, Sleep
 from wasihost.errors import ConfigError
 
 if TYPE_CHECKING:

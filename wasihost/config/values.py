@@ -1,4 +1,4 @@
-"""The fields of a `ModuleConfig`: what they start as, and how they are read, compared, pickled and shown.
+"""The fields of a `ModuleConfig`: their first values, and how they are read, compared, pickled and shown.
 
 Rules of this file: a field is set once, by `__init__` or `_with`; `None` is the default that the property names.
 """
@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
-from wasihost.config.entries import NO_ENTRIES
 from wasihost.config.limits import DEFAULT_LIMITS, Limits
 from wasihost.config.mounts import FSConfig, Mount
 from wasihost.config.streams import RandomSource, Stdin, Stdout
@@ -21,6 +20,48 @@ Clock: TypeAlias = Callable[[], int]
 """Returns nanoseconds."""
 Sleep: TypeAlias = Callable[[int], object]
 """Called with nanoseconds."""
+
+
+class Entries:
+    """An immutable sequence that is cheap to append to: `plus` returns a longer one, which shares the storage.
+
+    So appending n entries one by one takes time proportional to n. Safe to use from several threads: `setdefault` is
+    atomic.
+    """
+
+    __slots__ = ("_held", "_size")
+
+    def __init__(self, entries: tuple[bytes, ...] = ()) -> None:
+        self._held = dict(enumerate(entries))  # by position; longer sequences add theirs
+        self._size = len(entries)
+
+    def plus(self, entry: bytes) -> Entries:
+        """Return a sequence with `entry` added at the end."""
+        longer = Entries()
+        longer._held, longer._size = self._held, self._size + 1
+        if self._held.setdefault(self._size, entry) is not entry:  # another sequence was made from this one before
+            longer._held = dict(enumerate((*self.as_tuple(), entry)))
+        return longer
+
+    def as_tuple(self) -> tuple[bytes, ...]:
+        """All entries, in order."""
+        held = self._held
+        return tuple([held[position] for position in range(self._size)])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Entries) and self.as_tuple() == other.as_tuple()
+
+    def __hash__(self) -> int:
+        return hash(self.as_tuple())
+
+    def __reduce__(self) -> tuple[type[Entries], tuple[tuple[bytes, ...]]]:
+        return Entries, (self.as_tuple(),)
+
+    def __repr__(self) -> str:
+        return repr(self.as_tuple())
+
+
+NO_ENTRIES: Final = Entries()
 
 
 class ConfigValues:
