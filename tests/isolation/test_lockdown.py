@@ -166,7 +166,7 @@ def test_report_names_what_the_kernel_lacks(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(landlock, "LEAST", 1000)
     assert "version" in isolation_report().missing["landlock"]
     assert not isolation_report().complete
-    report = lockdown.Report(("rlimits",), {"seccomp": "gone"})
+    report = lockdown.IsolationReport(("rlimits",), {"seccomp": "gone"})
     assert not report.complete
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from wasihost.binary.sections import Import, Reader, Sections
+from wasihost.binary.sections import Import, SectionReader, Sections
 from wasihost.errors import ModuleError
 
 _LEVELS: Final = 8
@@ -51,7 +51,7 @@ def read_component(code: bytes) -> Component:
 
 
 def _read(code: bytes, found: Component, level: int) -> None:
-    whole = Reader(code)
+    whole = SectionReader(code)
     whole.take(8)
     while whole.at < len(code):
         number, content = whole.byte(), whole.take(whole.number())
@@ -62,7 +62,7 @@ def _read(code: bytes, found: Component, level: int) -> None:
             if level < _LEVELS and is_component(content):
                 _read(content, found, level + 1)
         elif number in (10, 11) and level == 0:
-            _names(Reader(content), found.imports if number == 10 else found.exports, number == 10)
+            _names(SectionReader(content), found.imports if number == 10 else found.exports, number == 10)
 
 
 def _module(content: bytes, found: Component) -> None:
@@ -77,7 +77,7 @@ def _module(content: bytes, found: Component) -> None:
         found.modules.append(CoreModule(len(content), sections.imports, sections.exports, sections))
 
 
-def _names(section: Reader, names: list[str], imports: bool) -> None:
+def _names(section: SectionReader, names: list[str], imports: bool) -> None:
     """The names of imports or exports. What is written in a way that is not known here ends the reading."""
     for _ in range(section.number()):
         if len(names) >= _NAMES or section.byte() > 2:
@@ -93,7 +93,7 @@ def _names(section: Reader, names: list[str], imports: bool) -> None:
             return
 
 
-def _description(section: Reader) -> bool:
+def _description(section: SectionReader) -> bool:
     """Step over the type of an import; False if it is written in a way that is not known here."""
     kind = section.byte()
     if kind == 0:

@@ -20,10 +20,19 @@ from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFI
 
 from wasihost.errors import Place
 
-SECTIONS = frozenset({
-    ".debug_info", ".debug_abbrev", ".debug_str", ".debug_line", ".debug_line_str", ".debug_ranges", ".debug_rnglists",
-    ".debug_str_offsets", ".debug_addr",
-})  # fmt: skip
+SECTIONS = frozenset(
+    {
+        ".debug_info",
+        ".debug_abbrev",
+        ".debug_str",
+        ".debug_line",
+        ".debug_line_str",
+        ".debug_ranges",
+        ".debug_rnglists",
+        ".debug_str_offsets",
+        ".debug_addr",
+    }
+)
 """Sections that lines are found by."""
 
 _SECONDS = 3.0
@@ -33,10 +42,16 @@ _LOCALS = 32
 _DEEP = 64
 """How many functions may be inlined into each other, and scopes lie within each other."""
 
-_SCOPES = frozenset({
-    "DW_TAG_namespace", "DW_TAG_structure_type", "DW_TAG_class_type", "DW_TAG_union_type", "DW_TAG_enumeration_type",
-    "DW_TAG_module",
-})  # fmt: skip
+_SCOPES = frozenset(
+    {
+        "DW_TAG_namespace",
+        "DW_TAG_structure_type",
+        "DW_TAG_class_type",
+        "DW_TAG_union_type",
+        "DW_TAG_enumeration_type",
+        "DW_TAG_module",
+    }
+)
 """What functions may lie in without having addresses itself."""
 _CODE = frozenset({"DW_TAG_subprogram", "DW_TAG_inlined_subroutine", "DW_TAG_lexical_block"})
 

@@ -11,9 +11,25 @@ from typing import NamedTuple
 from wasihost.errors import ModuleError
 
 _KINDS = ("func", "table", "memory", "global", "tag")
-_TYPES = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref", 0x6F: "externref",
-          0x74: "nullexnref", 0x73: "nullfuncref", 0x72: "nullexternref", 0x71: "nullref", 0x6E: "anyref",
-          0x6D: "eqref", 0x6C: "i31ref", 0x6B: "structref", 0x6A: "arrayref", 0x69: "exnref"}  # fmt: skip
+_TYPES = {
+    0x7F: "i32",
+    0x7E: "i64",
+    0x7D: "f32",
+    0x7C: "f64",
+    0x7B: "v128",
+    0x70: "funcref",
+    0x6F: "externref",
+    0x74: "nullexnref",
+    0x73: "nullfuncref",
+    0x72: "nullexternref",
+    0x71: "nullref",
+    0x6E: "anyref",
+    0x6D: "eqref",
+    0x6C: "i31ref",
+    0x6B: "structref",
+    0x6A: "arrayref",
+    0x69: "exnref",
+}
 _REFERENCES = (0x63, 0x64)
 _FUNC, _STRUCT, _ARRAY, _GROUP, _SUBTYPES = 0x60, 0x5F, 0x5E, 0x4E, (0x50, 0x4F)
 _UNKNOWN = "(?) -> (?)"
@@ -28,7 +44,7 @@ class Import(NamedTuple):
     type: str
 
 
-class Reader:
+class SectionReader:
     """The bytes of a section, read in order."""
 
     def __init__(self, data: bytes) -> None:
@@ -107,16 +123,23 @@ class Sections:
         self.features: list[str] = []
         self.producers: dict[str, list[str]] = {}
         self.starts = False
-        whole = Reader(code)
+        whole = SectionReader(code)
         whole.take(8)
         while whole.at < len(code):
-            number, content = whole.byte(), Reader(whole.take(whole.number()))
-            read = {0: self.custom, 1: self.type, 2: self.import_, 3: self.function, 5: self.memories, 7: self.export,
-                    8: self.start}  # fmt: skip
+            number, content = whole.byte(), SectionReader(whole.take(whole.number()))
+            read = {
+                0: self.custom,
+                1: self.type,
+                2: self.import_,
+                3: self.function,
+                5: self.memories,
+                7: self.export,
+                8: self.start,
+            }
             if number in read:
                 read[number](content)
 
-    def type(self, section: Reader) -> None:
+    def type(self, section: SectionReader) -> None:
         """All types, as each takes a number: what is no function is called unknown.
 
         A kind that is not known here ends the reading: what the module's own types are is not told then.
@@ -133,7 +156,7 @@ class Sections:
     def _type(self, index: int) -> str:
         return self.types[index] if index < len(self.types) else _UNKNOWN
 
-    def import_(self, section: Reader) -> None:
+    def import_(self, section: SectionReader) -> None:
         """Imports of every kind."""
         for _ in range(section.number()):
             module, name, kind = section.text(), section.text(), section.byte()
@@ -154,20 +177,20 @@ class Sections:
                 section.number()
             self.imports.append(Import(module, name, _KINDS[kind] if kind < len(_KINDS) else "?", type_))
 
-    def function(self, section: Reader) -> None:
+    def function(self, section: SectionReader) -> None:
         """The types of the module's own functions."""
         self.functions += [self._type(section.number()) for _ in range(section.number())]
 
-    def memories(self, section: Reader) -> None:
+    def memories(self, section: SectionReader) -> None:
         """The first of them."""
         if section.number():
             self.memory = section.limits()
 
-    def start(self, _section: Reader) -> None:
+    def start(self, _section: SectionReader) -> None:
         """A function that runs while an instance is made."""
         self.starts = True
 
-    def export(self, section: Reader) -> None:
+    def export(self, section: SectionReader) -> None:
         """Names with the type of what is a function, or the kind of what is not."""
         for _ in range(section.number()):
             name, kind, index = section.text(), section.byte(), section.number()
@@ -176,7 +199,7 @@ class Sections:
             else:
                 self.exports[name] = f" ({_KINDS[kind] if kind < len(_KINDS) else '?'})"
 
-    def custom(self, section: Reader) -> None:
+    def custom(self, section: SectionReader) -> None:
         """What tools tell of themselves."""
         name = section.text()
         try:
@@ -191,7 +214,7 @@ class Sections:
             return  # a custom section may be anything
 
 
-def _composite(section: Reader, code: int) -> str:
+def _composite(section: SectionReader, code: int) -> str:
     """A type that begins with `code`, read to its end; empty for an unknown kind, whose end cannot be found."""
     if code in _SUBTYPES:
         for _ in range(section.number()):

@@ -1,7 +1,7 @@
 """The contract between the host and an engine, both halves. Types only, never imported at run time.
 
-- What an engine asks of the host: a `HostState`, whose functions (`Imports`) it calls, and whose `Guest` it shows the
-  memory; a `CancelCheck`, which says when the guest has to end.
+- What an engine asks of the host: a `HostState`, whose functions (`Imports`) it calls and whose `GuestView` it updates;
+  a `CancelCheck`, which says when the guest has to end.
 - What the host asks of an engine: the functions of `Engine`. A package below `engines/` that has them is an engine;
   `wasihost.engines.default_engine` returns it. `values` has what goes in and out.
 """
@@ -51,7 +51,7 @@ Offered: TypeAlias = Mapping[str, Iterable[str]]
 about a module that does not fit use them."""
 
 
-class Guest(Protocol):
+class GuestView(Protocol):
     """The guest's memory as the stubs see it. The engine sets both for the time of a run and resets them after it."""
 
     view: memoryview
@@ -73,7 +73,7 @@ class HostState(Protocol):
     """One process of a guest."""
 
     @property
-    def guest(self) -> Guest: ...
+    def guest(self) -> GuestView: ...
     @property
     def faults(self) -> tuple[type[BaseException], ...]:
         """What stubs raise when the guest broke the ABI (a pointer out of bounds): it becomes a TrapError."""

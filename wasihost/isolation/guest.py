@@ -21,7 +21,7 @@ from wasihost.common.unpatched import threading, time
 from wasihost.descriptors.oserrno import errno_of
 from wasihost.errors import ConfigError, IsolationError, LimitExceeded, TimeoutExpired
 from wasihost.isolation import received, wire
-from wasihost.isolation.lockdown import Report
+from wasihost.isolation.lockdown import IsolationReport
 from wasihost.isolation.parcel import Packing
 from wasihost.isolation.pool import pool
 from wasihost.isolation.trees import put_together
@@ -212,8 +212,10 @@ class IsolatedGuest:
                 end: Any = getattr(self._setup.config, name)
                 end.broken = True
         if "trees" in values and len(values["trees"]) == len(self._trees):
-            found = [put_together(sent, tree, message.blobs)
-                     for (_, sent), tree in zip(self._trees, values["trees"], strict=True)]  # fmt: skip
+            found = [
+                put_together(sent, tree, message.blobs)
+                for (_, sent), tree in zip(self._trees, values["trees"], strict=True)
+            ]
             for (fs, _), snapshot in zip(self._trees, found, strict=True):
                 fs.become(snapshot)
         elif self._trees:
@@ -318,7 +320,7 @@ def _serve_input(sock: Any, descriptor: Any, keep: Callable[[BaseException], tup
 _said: set[str] = set()
 
 
-def _say(report: Report) -> None:
+def _say(report: IsolationReport) -> None:
     """What is lacking, once in a process."""
     new = [f"{name} ({why})" for name, why in report.missing.items() if name not in _said]
     if new:

@@ -26,7 +26,7 @@ _OWN_FILES: Final = 64
 _SECONDS: Final = 2
 
 
-class Report(NamedTuple):
+class IsolationReport(NamedTuple):
     """`held` names the means that a guest in a process is held by here; `missing` says why others are not there.
 
     The means are "rlimits", "no_new_privs", "capabilities", "landlock" and "seccomp".
@@ -41,7 +41,7 @@ class Report(NamedTuple):
         return not self.missing
 
 
-def isolation_report() -> Report:
+def isolation_report() -> IsolationReport:
     """What this system has to hold a guest with that runs with `isolation="process"`. Nothing is changed."""
     missing = {}
     if sys.platform != "linux":
@@ -56,13 +56,19 @@ def isolation_report() -> Report:
             missing["seccomp"] = f"no table of system calls for {os.uname().machine}"
         elif not os.path.exists("/proc/sys/kernel/seccomp/actions_avail") and os.path.isdir("/proc/sys/kernel"):
             missing["seccomp"] = "the kernel was built without it"
-    return Report(tuple(one for one in MEANS if one not in missing), missing)
+    return IsolationReport(tuple(one for one in MEANS if one not in missing), missing)
 
 
 def lock_down(
-    mounts: Iterable[tuple[int, bool]], *, sockets: bool, limits: Limits, files: int | None, timeout: float | None,
-    writes: bool, given: int = 0,
-) -> Report:  # fmt: skip
+    mounts: Iterable[tuple[int, bool]],
+    *,
+    sockets: bool,
+    limits: Limits,
+    files: int | None,
+    timeout: float | None,
+    writes: bool,
+    given: int = 0,
+) -> IsolationReport:
     """Give up everything else, permanently.
 
     `begin` was called before, and this process has no other thread.
@@ -73,14 +79,14 @@ def lock_down(
     mounts = list(mounts)
     _limit_resources(limits, files, timeout, writes, given + len(mounts))
     if sys.platform != "linux":
-        return Report(MEANS[:1], dict.fromkeys(MEANS[1:], "only Linux has it"))
+        return IsolationReport(MEANS[:1], dict.fromkeys(MEANS[1:], "only Linux has it"))
     if not system.one_thread():  # which would keep what this one gives up
         raise RuntimeError("a process that locks itself in has another thread")
     missing = {
         **_missing,
         **_taken_up({"landlock": lambda: _restrict_paths(mounts), "seccomp": lambda: _filter(sockets)}),
     }
-    return Report(tuple(one for one in MEANS if one not in missing), missing)
+    return IsolationReport(tuple(one for one in MEANS if one not in missing), missing)
 
 
 def _taken_up(steps: dict[str, Callable[[], None]]) -> dict[str, str]:
@@ -177,7 +183,11 @@ def begin() -> None:
     if sys.platform == "linux":
         system.die_with_parent(signal.SIGKILL)
         system.no_dumps()
-        _missing.update(_taken_up({
-            "no_new_privs": system.no_new_privileges,
-            "capabilities": lambda: system.drop_capabilities(system.CAP_DAC_OVERRIDE | system.CAP_FOWNER),
-        }))  # fmt: skip
+        _missing.update(
+            _taken_up(
+                {
+                    "no_new_privs": system.no_new_privileges,
+                    "capabilities": lambda: system.drop_capabilities(system.CAP_DAC_OVERRIDE | system.CAP_FOWNER),
+                }
+            )
+        )

@@ -40,7 +40,7 @@ class GivenFd(NamedTuple):
     budget: OutputLimit | None
 
 
-class Place(NamedTuple):
+class MountSource(NamedTuple):
     """Of a mount, in the config's order: which descriptor or which tree it is."""
 
     fd: int | None
@@ -59,7 +59,7 @@ class Parcel(NamedTuple):
     """All of it; numbers of descriptors are places in the list that comes along."""
 
     config: ModuleConfig
-    mounts: list[Place]
+    mounts: list[MountSource]
     trees: list[Tree]
     sockets: list[tuple[str, int]]
     streams: list[Stream]
@@ -93,19 +93,30 @@ class Packing:
             if any(mount.read_only for mount in config.fs_preopens):
                 check_read_only(list(zip(config.fs_preopens, self._directories, strict=True)))
             mounts = [self._place(*pair) for pair in zip(config.fs_preopens, self._directories, strict=True)]
-            streams = [self._input(config.stdin), *(
-                self._output(stream, number) for number, stream in ((1, config.stdout), (2, config.stderr))
-            )]  # fmt: skip
+            streams = [
+                self._input(config.stdin),
+                *(self._output(stream, number) for number, stream in ((1, config.stdout), (2, config.stderr))),
+            ]
             sockets = [(one.name, self._fd(one.socket.fileno())) for one in config.sockets]
             sent, file = default_engine().to_artifact(compiled)
             bare = config.with_fs(FSConfig(mount._replace(source="/") for mount in config.fs_preopens)).with_sockets(())
             self.parcel = Parcel(
-                bare.with_stdin(None).with_stdout(None).with_stderr(None), mounts,
-                [Tree((fs.quota.max_bytes, fs.quota.max_entries, fs.quota.max_file_size), snapshot)
-                 for (fs, _), snapshot in zip(self.trees, self._sent, strict=True)],
-                sockets, streams, sent, self._fd(file), name, timeout, setup.stats, setup.isolation == "strict",
+                bare.with_stdin(None).with_stdout(None).with_stderr(None),
+                mounts,
+                [
+                    Tree((fs.quota.max_bytes, fs.quota.max_entries, fs.quota.max_file_size), snapshot)
+                    for (fs, _), snapshot in zip(self.trees, self._sent, strict=True)
+                ],
+                sockets,
+                streams,
+                sent,
+                self._fd(file),
+                name,
+                timeout,
+                setup.stats,
+                setup.isolation == "strict",
                 self._writes,
-            )  # fmt: skip
+            )
         except BaseException:
             self.give_up()
             raise
@@ -133,27 +144,29 @@ class Packing:
         self._owned.append(fd)
         return self._fd(fd)
 
-    def _place(self, mount: Mount, directory: Directory) -> Place:
+    def _place(self, mount: Mount, directory: Directory) -> MountSource:
         source, guest_path, read_only = mount.source, mount.guest_path, mount.read_only
         if isinstance(directory, HostDirectory):
             self._writes |= not read_only
-            return Place(self._fd(directory.fd), None, read_only)
+            return MountSource(self._fd(directory.fd), None, read_only)
         from wasihost.isolation.trees import taken
 
         if isinstance(source, Mapping) and not isinstance(source, MemoryFS):
             source = MemoryFS(source, max_bytes=None, max_entries=None)
         if not isinstance(source, MemoryFS):
-            raise ConfigError(f'with isolation="process" {guest_path!r} cannot be {source!r}: a tree of Python objects '
-                              "stays in its process; give a MemoryFS, a dict, or a directory of the host")  # fmt: skip
+            raise ConfigError(
+                f'with isolation="process" {guest_path!r} cannot be {source!r}: a tree of Python objects '
+                "stays in its process; give a MemoryFS, a dict, or a directory of the host"
+            )
         if source.quota.clock is not time.time_ns:
             raise ConfigError(f'with isolation="process" the MemoryFS at {guest_path!r} cannot have a clock of its own')
         for number, (fs, _) in enumerate(self.trees):
             if fs is source:
-                return Place(None, number, read_only)
+                return MountSource(None, number, read_only)
         kept, sent = taken(source)
         self.trees.append((source, kept))
         self._sent.append(sent)
-        return Place(None, len(self.trees) - 1, read_only)
+        return MountSource(None, len(self.trees) - 1, read_only)
 
     def _input(self, stdin: Any) -> Stream:
         if stdin is None or isinstance(stdin, bytes):
@@ -208,5 +221,7 @@ def _refuse(setup: RunSetup, config: ModuleConfig) -> None:
     }
     for name, value in given.items():
         if value is not None:
-            raise ConfigError(f'isolation="process" and {name} cannot go together: a guest in a process of its own '
-                              "cannot call functions of this one")  # fmt: skip
+            raise ConfigError(
+                f'isolation="process" and {name} cannot go together: a guest in a process of its own '
+                "cannot call functions of this one"
+            )

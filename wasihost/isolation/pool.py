@@ -130,9 +130,13 @@ class Pool:
             try:
                 self._process = subprocess.Popen(
                     [sys.executable, "-s", "-S", "-P", "-c", _SOURCE, str(theirs.fileno()), json.dumps(sys.path)],
-                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=saying, cwd="/",
-                    pass_fds=(theirs.fileno(),), env=_environment(),
-                )  # fmt: skip
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=saying,
+                    cwd="/",
+                    pass_fds=(theirs.fileno(),),
+                    env=_environment(),
+                )
             except BaseException:
                 ours.close()
                 os.close(said)

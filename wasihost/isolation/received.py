@@ -22,7 +22,7 @@ from wasihost.errors import (
     TrapError,
     WasihostError,
 )
-from wasihost.isolation.lockdown import MEANS, Report
+from wasihost.isolation.lockdown import MEANS, IsolationReport
 
 if TYPE_CHECKING:
     from wasihost.engines.base import CompiledModule
@@ -70,13 +70,13 @@ def _nonsense(what: str) -> IsolationError:
     return IsolationError(f"the guest's process is not to be trusted any more: it sent what is not {what}")
 
 
-def report(values: dict[str, Any]) -> Report:
+def report(values: dict[str, Any]) -> IsolationReport:
     """What the worker is held by."""
     missing = values.get("missing")
     if not isinstance(missing, dict):
         raise _nonsense("a report")
     lacking = {name: text(missing[name]) for name in MEANS if name in missing}
-    return Report(tuple(name for name in MEANS if name not in lacking), lacking)
+    return IsolationReport(tuple(name for name in MEANS if name not in lacking), lacking)
 
 
 def stats(into: Stats, values: Any) -> None:

@@ -19,29 +19,105 @@ from typing import Final
 
 # name: x86_64, aarch64; None where the architecture has no such call.
 NUMBERS: Final[Mapping[str, tuple[int | None, int | None]]] = {
-    "read": (0, 63), "write": (1, 64), "close": (3, 57), "fstat": (5, 80), "poll": (7, None), "lseek": (8, 62),
-    "mmap": (9, 222), "mprotect": (10, 226), "munmap": (11, 215), "brk": (12, 214), "rt_sigaction": (13, 134),
-    "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139), "ioctl": (16, 29), "pread64": (17, 67),
-    "pwrite64": (18, 68), "readv": (19, 65), "writev": (20, 66), "pipe": (22, None), "select": (23, None),
-    "sched_yield": (24, 124), "mremap": (25, 216), "mincore": (27, 232), "madvise": (28, 233), "dup": (32, 23),
-    "dup2": (33, None), "nanosleep": (35, 101), "getpid": (39, 172), "accept": (43, 202), "sendto": (44, 206),
-    "recvfrom": (45, 207), "sendmsg": (46, 211), "recvmsg": (47, 212), "shutdown": (48, 210),
-    "getsockname": (51, 204), "getpeername": (52, 205), "setsockopt": (54, 208), "getsockopt": (55, 209),
-    "clone": (56, 220), "exit": (60, 93), "uname": (63, 160), "fcntl": (72, 25), "fsync": (74, 82),
-    "fdatasync": (75, 83), "ftruncate": (77, 46), "gettimeofday": (96, 169), "getrusage": (98, 165),
-    "sysinfo": (99, 179), "getuid": (102, 174), "getgid": (104, 176), "geteuid": (107, 175), "getegid": (108, 177),
-    "sigaltstack": (131, 132), "fstatfs": (138, 44), "prctl": (157, 167), "gettid": (186, 178), "time": (201, None),
-    "futex": (202, 98), "sched_getaffinity": (204, 123), "getdents64": (217, 61), "restart_syscall": (219, 128),
-    "fadvise64": (221, 223), "clock_gettime": (228, 113), "clock_getres": (229, 114), "clock_nanosleep": (230, 115),
-    "exit_group": (231, 94), "tgkill": (234, 131), "openat": (257, 56), "mkdirat": (258, 34), "newfstatat": (262, 79),
-    "unlinkat": (263, 35), "renameat": (264, 38), "linkat": (265, 37), "symlinkat": (266, 36), "readlinkat": (267, 78),
-    "faccessat": (269, 48), "pselect6": (270, 72), "ppoll": (271, 73), "set_robust_list": (273, 99),
-    "utimensat": (280, 88), "fallocate": (285, 47), "accept4": (288, 242), "dup3": (292, 24), "pipe2": (293, 59),
-    "preadv": (295, 69), "pwritev": (296, 70), "prlimit64": (302, 261), "renameat2": (316, 276),
-    "getrandom": (318, 278), "memfd_create": (319, 279), "membarrier": (324, 283), "preadv2": (327, 286),
-    "pwritev2": (328, 287), "statx": (332, 291), "rseq": (334, 293), "clone3": (435, 435), "openat2": (437, 437),
+    "read": (0, 63),
+    "write": (1, 64),
+    "close": (3, 57),
+    "fstat": (5, 80),
+    "poll": (7, None),
+    "lseek": (8, 62),
+    "mmap": (9, 222),
+    "mprotect": (10, 226),
+    "munmap": (11, 215),
+    "brk": (12, 214),
+    "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139),
+    "ioctl": (16, 29),
+    "pread64": (17, 67),
+    "pwrite64": (18, 68),
+    "readv": (19, 65),
+    "writev": (20, 66),
+    "pipe": (22, None),
+    "select": (23, None),
+    "sched_yield": (24, 124),
+    "mremap": (25, 216),
+    "mincore": (27, 232),
+    "madvise": (28, 233),
+    "dup": (32, 23),
+    "dup2": (33, None),
+    "nanosleep": (35, 101),
+    "getpid": (39, 172),
+    "accept": (43, 202),
+    "sendto": (44, 206),
+    "recvfrom": (45, 207),
+    "sendmsg": (46, 211),
+    "recvmsg": (47, 212),
+    "shutdown": (48, 210),
+    "getsockname": (51, 204),
+    "getpeername": (52, 205),
+    "setsockopt": (54, 208),
+    "getsockopt": (55, 209),
+    "clone": (56, 220),
+    "exit": (60, 93),
+    "uname": (63, 160),
+    "fcntl": (72, 25),
+    "fsync": (74, 82),
+    "fdatasync": (75, 83),
+    "ftruncate": (77, 46),
+    "gettimeofday": (96, 169),
+    "getrusage": (98, 165),
+    "sysinfo": (99, 179),
+    "getuid": (102, 174),
+    "getgid": (104, 176),
+    "geteuid": (107, 175),
+    "getegid": (108, 177),
+    "sigaltstack": (131, 132),
+    "fstatfs": (138, 44),
+    "prctl": (157, 167),
+    "gettid": (186, 178),
+    "time": (201, None),
+    "futex": (202, 98),
+    "sched_getaffinity": (204, 123),
+    "getdents64": (217, 61),
+    "restart_syscall": (219, 128),
+    "fadvise64": (221, 223),
+    "clock_gettime": (228, 113),
+    "clock_getres": (229, 114),
+    "clock_nanosleep": (230, 115),
+    "exit_group": (231, 94),
+    "tgkill": (234, 131),
+    "openat": (257, 56),
+    "mkdirat": (258, 34),
+    "newfstatat": (262, 79),
+    "unlinkat": (263, 35),
+    "renameat": (264, 38),
+    "linkat": (265, 37),
+    "symlinkat": (266, 36),
+    "readlinkat": (267, 78),
+    "faccessat": (269, 48),
+    "pselect6": (270, 72),
+    "ppoll": (271, 73),
+    "set_robust_list": (273, 99),
+    "utimensat": (280, 88),
+    "fallocate": (285, 47),
+    "accept4": (288, 242),
+    "dup3": (292, 24),
+    "pipe2": (293, 59),
+    "preadv": (295, 69),
+    "pwritev": (296, 70),
+    "prlimit64": (302, 261),
+    "renameat2": (316, 276),
+    "getrandom": (318, 278),
+    "memfd_create": (319, 279),
+    "membarrier": (324, 283),
+    "preadv2": (327, 286),
+    "pwritev2": (328, 287),
+    "statx": (332, 291),
+    "rseq": (334, 293),
+    "clone3": (435, 435),
+    "openat2": (437, 437),
     "faccessat2": (439, 439),
-}  # fmt: skip
+}
 _ARCHITECTURES: Final[Mapping[str, tuple[int, int]]] = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 """Place in the table, and AUDIT_ARCH_*."""
 
@@ -94,8 +170,11 @@ def for_any(sockets: bool, machine: str) -> bytes:
         (_RETURN, 0, 0, _KILL),
     ]
     refused = [_refused(errno.EPERM)]
-    bodies = {number: list(_body(name)) for name, numbers in NUMBERS.items()
-              if (number := numbers[place]) is not None and (sockets or name not in _ONLY_SOCKETS)}  # fmt: skip
+    bodies = {
+        number: list(_body(name))
+        for name, numbers in NUMBERS.items()
+        if (number := numbers[place]) is not None and (sockets or name not in _ONLY_SOCKETS)
+    }
     ranges = [(0, refused)]
     for number in range(max(bodies) + 2):
         if (body := bodies.get(number, refused)) != ranges[-1][1]:
@@ -125,8 +204,12 @@ def _body(name: str) -> Iterator[_Instruction]:
     if name in ("mmap", "mprotect"):  # memory that can be executed was all made before
         yield from (_argument(2), (_JUMP_ANY, 0, 1, _PROT_EXEC), _refused(errno.EPERM))
     elif name == "clone":  # a thread, which shares all with this process, and no process
-        yield from (_argument(0), (_AND, 0, 0, _CLONE_OF_THREADS), (_JUMP_EQUAL, 1, 0, _CLONE_OF_THREADS),
-                    _refused(errno.EPERM))  # fmt: skip
+        yield from (
+            _argument(0),
+            (_AND, 0, 0, _CLONE_OF_THREADS),
+            (_JUMP_EQUAL, 1, 0, _CLONE_OF_THREADS),
+            _refused(errno.EPERM),
+        )
     elif name == "clone3":  # whose flags are in memory, where a filter does not see them: the C library has another way
         yield _refused(errno.ENOSYS)
         return

@@ -161,9 +161,11 @@ def take_sockets(sock: _socket.socket, size: int, most: int, flags: int = 0) -> 
 
 def _fds_of(message: tuple[bytes, list[tuple[int, int, bytes]], int, Any]) -> list[int]:
     return [
-        fd for level, kind, content in message[1] if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+        fd
+        for level, kind, content in message[1]
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
         for (fd,) in _FD.iter_unpack(content[: len(content) // _FD.size * _FD.size])
-    ]  # fmt: skip
+    ]
 
 
 def _all(sock: socket.socket, size: int) -> bytes | None:

@@ -102,7 +102,7 @@ class _Worker:
         self._begun = begun
         self._pipes: list[tuple[int, PipeEnd]] = []
         self._trees: list[trees.Before] = []
-        self._report: lockdown.Report | None = None
+        self._report: lockdown.IsolationReport | None = None
 
     def run(self) -> Instance | None:
         """To the end, which is told."""
@@ -296,8 +296,13 @@ def _told(error: BaseException) -> dict[str, Any]:
     """An exception as what it was made of; the other side has the list of those that it makes."""
     if isinstance(error, TrapError):
         fault = error.__cause__.args if isinstance(error.__cause__, FAULTS) else None
-        return {"class": "TrapError", "args": [error.message, error.kind], "frames": error.raw_frames(),
-                "omitted": error.omitted, "fault": fault}  # fmt: skip
+        return {
+            "class": "TrapError",
+            "args": [error.message, error.kind],
+            "frames": error.raw_frames(),
+            "omitted": error.omitted,
+            "fault": fault,
+        }
     if isinstance(error, LimitExceeded):
         return {"class": "LimitExceeded", "args": [error.limit, error.message]}
     if isinstance(error, (TimeoutExpired, Served)):

@@ -1,7 +1,7 @@
 """The wasmtime engine: the only package that knows it.
 
 Two doors. The functions below are `wasihost.engines.base.Engine`: they drive the C library inside the wasmtime wheel
-through our own declarations, without `import wasmtime`. `linker.define` puts a State into a `wasmtime.Linker` of the
+through declarations of our own, without `import wasmtime`. `linker.define` puts a State into a `wasmtime.Linker` of the
 user's. A function is loaded with its module when it is first used, so that a cold start imports only what it needs.
 
     library           finds and loads the C library

@@ -73,8 +73,9 @@ def _sealed(content: memoryview) -> int:
         try:
             with open(fd, "wb", closefd=False) as file:
                 file.write(content)
-            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK
-                        | fcntl.F_SEAL_SEAL)  # fmt: skip
+            fcntl.fcntl(
+                fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+            )
         except BaseException:
             os.close(fd)
             raise

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from wasihost.common import auditing
 from wasihost.common.cache_folder import is_tagged, kind_of, private_folder, sealed, write
-from wasihost.engines.wasmtime.engine import Engine
+from wasihost.engines.wasmtime.engine import WasmtimeEngine
 from wasihost.engines.wasmtime.ffi import Vec, c, take_error
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _whole(file: "BufferedReader", name: str) -> bool:
             return mark == _MARK and written_for.hex() == name and bool(zlib.crc32(artifact) == checksum)
 
 
-def fetch(name: str, owner: Engine) -> int | None:
+def fetch(name: str, owner: WasmtimeEngine) -> int | None:
     """The module of the entry, or `None`; an entry that is no good is deleted."""
     try:
         place = private_folder(make=False)

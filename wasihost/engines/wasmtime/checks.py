@@ -81,9 +81,11 @@ def _missing(module: WasmtimeModule, entry: str | None) -> str:
             return _no_entry(module, entry)
         if start.params or start.results:
             return f"export {entry}: has type {signed_text(start.params, start.results)}, a command's is () -> ()"
-    if (memory is None or not memory.memory) and not any(item.memory for item in module.imports) and (
-        entry is not None or any(item.module.startswith("wasi_") for item in module.imports)
-    ):  # fmt: skip
+    if (
+        (memory is None or not memory.memory)
+        and not any(item.memory for item in module.imports)
+        and (entry is not None or any(item.module.startswith("wasi_") for item in module.imports))
+    ):
         return "export memory: missing; a WASI guest exports its linear memory under this name, or imports it"
     return ""
 

@@ -12,7 +12,7 @@ import os
 import sys
 
 from wasihost.engines.values import CompileBounds, CompileMode
-from wasihost.engines.wasmtime.engine import Engine, engine
+from wasihost.engines.wasmtime.engine import WasmtimeEngine, engine
 from wasihost.engines.wasmtime.ffi import Vec, c, take_error
 from wasihost.errors import ConfigError, LimitExceeded
 
@@ -21,15 +21,24 @@ _REFUSED, _FULL = 3, 4
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
 
 
-def compile_in_process(code: bytes, label: str, owner: Engine, bounds: CompileBounds) -> tuple[int, str]:
+def compile_in_process(code: bytes, label: str, owner: WasmtimeEngine, bounds: CompileBounds) -> tuple[int, str]:
     """The engine's module, or 0 and what the engine has against it. LimitExceeded for what is too much."""
     import subprocess  # which other compilations do without
 
     if not sys.executable:
         raise ConfigError("compile_timeout and compile_memory need to know where Python is: set sys.executable")
     limits = [str(bounds.memory or 0), str(bounds.seconds or 0)]
-    command = [sys.executable, "-S", "-P", "-c", _SOURCE, *map(str, map(int, owner.mode[:3])), owner.mode.features,
-               *limits, *sys.path]  # fmt: skip
+    command = [
+        sys.executable,
+        "-S",
+        "-P",
+        "-c",
+        _SOURCE,
+        *map(str, map(int, owner.mode[:3])),
+        owner.mode.features,
+        *limits,
+        *sys.path,
+    ]
     environment = {name: value for name in _KEPT if (value := os.environ.get(name)) is not None}
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from wasihost.common.unpatched import threading
 from wasihost.engines.values import Compilation, CompileMode, OnCompile
 from wasihost.engines.wasmtime import deferred_signals
-from wasihost.engines.wasmtime.engine import Engine, engine
+from wasihost.engines.wasmtime.engine import WasmtimeEngine, engine
 from wasihost.engines.wasmtime.ffi import c, take_error
 from wasihost.errors import ModuleError
 from wasihost.outcomes import printable
@@ -48,11 +48,13 @@ def check_size(size: int, label: str, *, text: bool = False) -> None:
     if text and size > TEXT:
         raise ModuleError(f"{label}: has {size:,} bytes of text, at most {TEXT:,} are assembled: give the binary form")
     if size > SIZE:
-        raise ModuleError(f"{label}: has {size:,} bytes, and a module may have {SIZE:,}: build it without debug "
-                          "information, or split it")  # fmt: skip
+        raise ModuleError(
+            f"{label}: has {size:,} bytes, and a module may have {SIZE:,}: build it without debug "
+            "information, or split it"
+        )
 
 
-def validate(code: bytes, label: str, owner: Engine, bounds: "CompileBounds | None" = None) -> None:
+def validate(code: bytes, label: str, owner: WasmtimeEngine, bounds: "CompileBounds | None" = None) -> None:
     """ModuleError for a module that this engine would refuse, with what to do about it; and without `bounds`, for one
     that would take it too long."""
     from wasihost.engines.wasmtime import loops, module_limits
@@ -85,7 +87,7 @@ _AT_ONCE = 1 << 14
 class _Work:
     """One module that is being compiled. What nobody takes is given back."""
 
-    def __init__(self, code: bytes, owner: Engine) -> None:
+    def __init__(self, code: bytes, owner: WasmtimeEngine) -> None:
         self._delete = c.wasmtime_error_delete, c.wasmtime_module_delete
         self._code, self._owner = code, owner
         self._made = ctypes.c_void_p()
@@ -124,7 +126,7 @@ class _Work:
             self._delete[1](self._made)
 
 
-def compiled(code: bytes, label: str, owner: Engine, bounds: "CompileBounds | None" = None) -> int:
+def compiled(code: bytes, label: str, owner: WasmtimeEngine, bounds: "CompileBounds | None" = None) -> int:
     """The engine's module for what was found valid; Ctrl-C ends the waiting for it. LimitExceeded beyond `bounds`."""
     if bounds is not None:
         from wasihost.engines.wasmtime.compile_process import compile_in_process
@@ -141,7 +143,7 @@ def compiled(code: bytes, label: str, owner: Engine, bounds: "CompileBounds | No
     return work.take(label)
 
 
-def lacks(code: bytes, label: str, owner: Engine, text: str) -> ModuleError | None:
+def lacks(code: bytes, label: str, owner: WasmtimeEngine, text: str) -> ModuleError | None:
     """What is to be said of a module that needs features which can be switched on, if that is all; `text` is what
     the engine says."""
     if not (owner.mode.features or any(words in text for words in _LACKS)) or "shared memor" in text:

@@ -67,7 +67,7 @@ def feature_setter(name: str) -> str:
 _COMPONENTS = "wasmtime_config_wasm_component_model_async_set"
 
 
-class Engine:
+class WasmtimeEngine:
     """An engine of the C library, kept as long as a module or store needs it, and never freed."""
 
     __slots__ = ("_functypes", "identity", "mode", "ptr")
@@ -87,11 +87,11 @@ class Engine:
 
 
 _lock = threading.Lock()
-_engines: dict[CompileMode, Engine] = {}
+_engines: dict[CompileMode, WasmtimeEngine] = {}
 _forked = False
 
 
-def engine(mode: CompileMode = PLAIN) -> Engine:
+def engine(mode: CompileMode = PLAIN) -> WasmtimeEngine:
     """The engine of this mode, started when it is first asked for in this process."""
     if not mode.stack:
         mode = mode._replace(stack=granted(STACK, mode.slower))
@@ -100,7 +100,7 @@ def engine(mode: CompileMode = PLAIN) -> Engine:
         with _lock:
             found = _engines.get(mode)
             if found is None:
-                found = _engines[mode] = Engine(mode, parallel=not _forked)
+                found = _engines[mode] = WasmtimeEngine(mode, parallel=not _forked)
                 signals.engine_started()
                 tracing.notice()
     return found

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from wasihost.common.forking import before_fork, in_forked_child
 from wasihost.common.unpatched import start_new_thread, threading
 from wasihost.engines.wasmtime import tracing
-from wasihost.engines.wasmtime.engine import Engine
+from wasihost.engines.wasmtime.engine import WasmtimeEngine
 from wasihost.engines.wasmtime.ffi import c
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class EpochThread:
 
     def forget(self) -> None:
         """As in a new process."""
-        self._running: dict[object, tuple[Engine, CancelCheck, bool]] = {}
+        self._running: dict[object, tuple[WasmtimeEngine, CancelCheck, bool]] = {}
         self._thread: dict[str, threading.Lock] = {}
         """Of the thread, if there is one, the lock that it waits for: whoever has news for it opens it."""
         self._idle = 0
@@ -54,7 +54,7 @@ class EpochThread:
         self._looks = sys.maxsize
         """When the thread looks next, in ns of the monotonic clock; never by itself while it finds that out."""
 
-    def enter(self, key: object, engine: Engine, scope: "CancelCheck", main: bool) -> None:
+    def enter(self, key: object, engine: WasmtimeEngine, scope: "CancelCheck", main: bool) -> None:
         """A guest is about to run on the calling thread; `main`, if Python runs signal handlers there. `scope` is
         asked when its time comes."""
         self._running[key] = engine, scope, main
@@ -90,7 +90,7 @@ class EpochThread:
         """Have every interruptible guest called back now: somebody ended one."""
         self._call_back(engine for engine, _, _ in tuple(self._running.values()))
 
-    def _call_back(self, engines: "Iterable[Engine]") -> None:
+    def _call_back(self, engines: "Iterable[WasmtimeEngine]") -> None:
         for engine in {id(engine): engine for engine in engines}.values():
             c.wasmtime_engine_increment_epoch(engine.ptr)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from wasihost.config.features import NEEDS, FeatureChoice, chosen, switched, text_of
 from wasihost.engines.values import CompileMode
-from wasihost.engines.wasmtime.engine import Engine, engine, feature_setter, new_config
+from wasihost.engines.wasmtime.engine import WasmtimeEngine, engine, feature_setter, new_config
 from wasihost.engines.wasmtime.ffi import c, has
 from wasihost.engines.wasmtime.library import load
 from wasihost.errors import ConfigError
@@ -35,7 +35,7 @@ _PROBES: Final = {
         "threads": f"010401{_FUNCTION} {_ONE} 0503010001 0a0b010900 4100 fe100200 1a 0b",  # i32.atomic.load
         "wide-arithmetic": f"010a0160 047e7e7e7e 027e7e {_ONE} 0a0e010c00 2000 2001 2002 2003 fc13 0b",  # i64.add128
     }.items()
-}  # fmt: skip
+}
 """For each feature a module that is valid with it, and with what it needs, only."""
 _EXTRA: Final = frozenset(("custom-page-sizes", "wide-arithmetic"))
 """What may be switched on where the engine has it off. The others are off only in engines that have not finished
@@ -63,7 +63,7 @@ def _settled(features: str) -> str:
     return text_of(kept)
 
 
-def lacking(code: bytes, owner: Engine) -> list[str]:
+def lacking(code: bytes, owner: WasmtimeEngine) -> list[str]:
     """The features that have to be switched on for a module that this engine has refused; none if that is not enough.
 
     What another one of them needs is left out.
@@ -88,7 +88,7 @@ def _reduce(code: bytes, mode: CompileMode, can: set[str], group: list[str]) -> 
         _reduce(code, mode, can, group[middle:])
 
 
-def _has(owner: Engine, name: str) -> bool:
+def _has(owner: WasmtimeEngine, name: str) -> bool:
     return _accepts(owner.ptr, _PROBES[name])
 
 

@@ -214,8 +214,8 @@ class WasmtimeInstance:
                     f"{shown(name)} takes {len(masks)} numbers ({', '.join(item.params)}), {len(numbers)} were given"
                 )
             slots = array(ctypes.c_uint64, 2 * max(count, 1))()
-            take.pack_into(slots, 0, *(one if mask is None else masked(one, mask)
-                                       for one, mask in zip(numbers, masks, strict=True)))  # fmt: skip
+            passed = (one if mask is None else masked(one, mask) for one, mask in zip(numbers, masks, strict=True))
+            take.pack_into(slots, 0, *passed)
 
             def call(context: int, trap: object) -> int | None:
                 error: int | None = c.wasmtime_func_call_unchecked(context, extern.item, slots, count, trap)

@@ -43,27 +43,33 @@ def _misfits(module: WasmtimeModule, provided: "Imports", offered: "Offered") ->
         elif item.kind != "func":
             others.setdefault(item.module, []).append(item)
         elif not passable(item):
-            found.append(_Misfit(
-                f"import {_full(item)}: has type {signed_text(item.params, item.results)}, with types that cannot be "
-                "passed between guest and host"
-            ))  # fmt: skip
+            found.append(
+                _Misfit(
+                    f"import {_full(item)}: has type {signed_text(item.params, item.results)}, with types that "
+                    "cannot be passed between guest and host"
+                )
+            )
         elif (known := _provided(provided, item.module).get(item.name)) is None:
             unknown.setdefault(item.module, []).append(item.name)
         else:
             signature, _ = known
             if (item.params, item.results) != (signature.params, signature.results):
-                found.append(_Misfit(
-                    f"import {_full(item)}: has type {signed_text(item.params, item.results)}, "
-                    f"the specification says {signed_text(signature.params, signature.results)}"
-                ))  # fmt: skip
+                found.append(
+                    _Misfit(
+                        f"import {_full(item)}: has type {signed_text(item.params, item.results)}, "
+                        f"the specification says {signed_text(signature.params, signature.results)}"
+                    )
+                )
     for name, items in others.items():
         names = [item.name for item in items]
         kinds = " and ".join(sorted({f"a {item.kind}" if len(items) == 1 else f"{item.kind}s" for item in items}))
         host = made_for(name, [*names, *unknown.get(name, ())])
-        found.append(_Misfit(
-            f"{_imports(name, names)}: {kinds}",
-            _advice(host) if host else "this host provides functions and memories: link the guest statically",
-        ))  # fmt: skip
+        found.append(
+            _Misfit(
+                f"{_imports(name, names)}: {kinds}",
+                _advice(host) if host else "this host provides functions and memories: link the guest statically",
+            )
+        )
     return [_unknown(name, unknown[name], others.get(name, ()), provided, offered) for name in unknown] + found
 
 
@@ -88,8 +94,9 @@ def _unknown(
     if host := made_for(module, [*names, *(item.name for item in others)]):
         return _Misfit(what, _advice(host), module)
     if module.startswith("wasi_") and known:
-        return _Misfit(what, "the specification has no such function: is the guest built for another version of WASI?",
-                       module)  # fmt: skip
+        return _Misfit(
+            what, "the specification has no such function: is the guest built for another version of WASI?", module
+        )
     if module not in offered and not known and (other := near(module, [*provided, *offered])):
         return _Misfit(f"{what}; did you mean the module {shown(other)}?", unknown=module)
     if module == "env" and "abort" in names:

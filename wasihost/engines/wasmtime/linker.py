@@ -91,8 +91,7 @@ class Run:
     def instantiate(self, store: "wasmtime.Store", module: "wasmtime.Module") -> "wasmtime.Instance":
         """Make an instance whose WASI is this State's, whichever State was defined in the linker last.
 
-        Threads may do so with one linker at once, as they may not with `linker.instantiate`. Raises what `call` raises,
-        as the guest's start section may run.
+        Threads may do so with one linker at once, as they may not with `linker.instantiate`. Raises what `call` raises.
         """
         linker = self._linker()
         if linker is None:

@@ -32,16 +32,25 @@ def _instructions(plain: bytes, *more: bytes) -> re.Pattern[bytes]:
     often they occur. Compiled when it is first needed, which takes as long as a small run."""
     return re.compile(
         b"(?:[" + plain + rb"\x00\x01\x05\x0a\x0f\x19\x1a\x1b\x45-\xc4\xd1\xd3\xd4]"
-        rb"|[\x07-\x09\x0c\x0d\x10\x12\x14\x15\x18\x20-\x26\x3f-\x42\xd0\xd2\xd5\xd6]" + _NUMBER
-        + rb"|[\x28-\x3e](?:[\x40-\x7f]" + _TWO + rb"|" + _TWO + rb")|"
+        rb"|[\x07-\x09\x0c\x0d\x10\x12\x14\x15\x18\x20-\x26\x3f-\x42\xd0\xd2\xd5\xd6]"
+        + _NUMBER
+        + rb"|[\x28-\x3e](?:[\x40-\x7f]"
+        + _TWO
+        + rb"|"
+        + _TWO
+        + rb")|"
         + b"".join(form + b"|" for form in more)
-        + rb"[\x11\x13]" + _TWO
+        + rb"[\x11\x13]"
+        + _TWO
         + rb"|\x43[\s\S]{4}|\x44[\s\S]{8}"
         rb"|\x1c\x01(?:[\x63\x64]" + _NUMBER + rb"|[\x65-\x7f])"
         rb"|\xfc(?:[\x00-\x07]|[\x08\x0a\x0c\x0e]" + _TWO + rb"|[\x09\x0b\x0d\x0f-\x11]" + _NUMBER + rb")"
-        rb"|\xfd(?:[\x00-\x0b\x5c\x5d]" + _TWO + rb"|[\x0c\x0d][\s\S]{16}|[\x15-\x22][\s\S]|[\x54-\x5b]" + _TWO
+        rb"|\xfd(?:[\x00-\x0b\x5c\x5d]"
+        + _TWO
+        + rb"|[\x0c\x0d][\s\S]{16}|[\x15-\x22][\s\S]|[\x54-\x5b]"
+        + _TWO
         + rb"[\s\S]|[\x0e-\x14\x23-\x53\x5e-\x7f]|[\x80-\xff]+[\x00-\x7f]))*+"
-    )  # fmt: skip
+    )
 
 
 _TRY_TABLE = rb"\x1f" + _BLOCK + rb"(?:\x00|\x01" + _CATCH + rb"|\x02" + _CATCH * 2 + rb"|\x03" + _CATCH * 3 + rb")"

@@ -8,7 +8,7 @@ bytes, never freed ones. On a user's `Linker` neither is in our hands; see `link
 import ctypes
 from collections.abc import Callable
 
-from wasihost.engines.wasmtime.engine import Engine
+from wasihost.engines.wasmtime.engine import WasmtimeEngine
 from wasihost.engines.wasmtime.ffi import Extern, array, c
 from wasihost.errors import LinkError
 
@@ -20,7 +20,7 @@ class Store:
 
     __slots__ = ("_delete", "context", "ptr")
 
-    def __init__(self, owner: Engine) -> None:
+    def __init__(self, owner: WasmtimeEngine) -> None:
         self._delete = c.wasmtime_store_delete  # at exit, `c` may be gone before the last store
         self.ptr: int = c.wasmtime_store_new(owner.ptr, None, None)
         self.context: int = c.wasmtime_store_context(self.ptr)
@@ -47,7 +47,7 @@ class GuestMemory:
 
     __slots__ = ("base", "current", "export", "store")
 
-    def __init__(self, owner: Engine) -> None:
+    def __init__(self, owner: WasmtimeEngine) -> None:
         self.store: Store | None = Store(owner)
         self.export: Extern | None = None
         self.base = 0

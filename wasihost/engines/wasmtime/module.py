@@ -19,7 +19,7 @@ from wasihost.engines.wasmtime import cache as disk
 from wasihost.engines.wasmtime import file_keys
 from wasihost.engines.wasmtime.compile_lock import once
 from wasihost.engines.wasmtime.compiling import around, check_size, compiled, validate
-from wasihost.engines.wasmtime.engine import PLAIN, Engine, engine
+from wasihost.engines.wasmtime.engine import PLAIN, WasmtimeEngine, engine
 from wasihost.engines.wasmtime.ffi import Vec, c, functype_at, memorytype_at, name_at, take_error
 from wasihost.engines.wasmtime.function_types import Type
 from wasihost.engines.wasmtime.outline import FREE, Outline, outline
@@ -44,7 +44,7 @@ class WasmtimeModule:
     instance is being made. `storage` is its memories and tables, `size` its own in bytes of wasm. `origin` is where its
     bytes are, if that is known, and `places` what was found there for backtraces."""
 
-    def __init__(self, owner: Engine, ptr: int, found: Outline) -> None:
+    def __init__(self, owner: WasmtimeEngine, ptr: int, found: Outline) -> None:
         self._delete = c.wasmtime_module_delete  # at exit, `c` may be gone before the last module
         self.engine = owner
         self.ptr = ptr
@@ -72,10 +72,14 @@ class WasmtimeModule:
         c.wasmtime_module_imports(self.ptr, ctypes.byref(vec))
         known = iter(self._types.imports) if self._types else None
         items = tuple(
-            _item(c.wasm_importtype_module(one), c.wasm_importtype_name(one), c.wasm_importtype_type(one),
-                  (lambda _: next(known)) if known else None)
+            _item(
+                c.wasm_importtype_module(one),
+                c.wasm_importtype_name(one),
+                c.wasm_importtype_type(one),
+                (lambda _: next(known)) if known else None,
+            )
             for one in vec.pointers()
-        )  # fmt: skip
+        )
         c.wasm_importtype_vec_delete(ctypes.byref(vec))
         return items
 
@@ -257,12 +261,12 @@ def load(
     return module
 
 
-def _here(key: str, owner: Engine) -> str:
+def _here(key: str, owner: WasmtimeEngine) -> str:
     """The key of a module in memory, which belongs to one engine; on disk it serves several."""
     return f"{key} {owner.mode.stack}"
 
 
-def _find(key: str, owner: Engine, content: BinaryIO) -> WasmtimeModule | None:
+def _find(key: str, owner: WasmtimeEngine, content: BinaryIO) -> WasmtimeModule | None:
     """A module compiled earlier, by this process or another."""
     module = _memory.get(_here(key, owner))
     if module is None and (ptr := disk.fetch(key, owner)):
@@ -272,7 +276,12 @@ def _find(key: str, owner: Engine, content: BinaryIO) -> WasmtimeModule | None:
 
 
 def _found_or_made(
-    key: str, owner: Engine, code: bytes, label: str, on_compile: OnCompile | None, bounds: "CompileBounds | None"
+    key: str,
+    owner: WasmtimeEngine,
+    code: bytes,
+    label: str,
+    on_compile: OnCompile | None,
+    bounds: "CompileBounds | None",
 ) -> tuple[str, WasmtimeModule]:
     """The key and the module: one that was compiled earlier or is being compiled just now, or one made here."""
 

@@ -39,8 +39,9 @@ _inside = 0
 if _BY_SIGNAL:
     _sigaction = ctypes.PyDLL(None).sigaction  # which holds the GIL: nobody comes between
     _sigaction.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
-    _rooms = [(number, room, ctypes.addressof(room)) for number in _IN_FRONT
-              for room in (ctypes.create_string_buffer(_ROOM),)]  # fmt: skip
+    _rooms = [
+        (number, room, ctypes.addressof(room)) for number in _IN_FRONT for room in (ctypes.create_string_buffer(_ROOM),)
+    ]
 
 
 def _actions() -> dict[int, bytes]:
