@@ -10,6 +10,7 @@ import wasmtime
 
 from tests.support.engine import Host, fill, telling, wat
 from wasihost.engines.wasmtime import linker
+from wasihost.engines.wasmtime.define_func import Stopped
 from wasihost.engines.wasmtime.ffi import c, has
 from wasihost.errors import ExitError
 
@@ -34,7 +35,7 @@ class Door:
 def test_the_guest_must_be_entered_through_the_run(binding: str) -> None:
     door = Door(Host(args_sizes_get=telling(4)), binding=binding)
     store, start = door.start("exit")
-    with pytest.raises((wasmtime.Trap, wasmtime.WasmtimeError, linker.Stopped), match="stopped by the host"):
+    with pytest.raises((wasmtime.Trap, wasmtime.WasmtimeError, Stopped), match="stopped by the host"):
         start(store)
     with pytest.raises(ExitError):
         door.run.call(start, store)

@@ -24,6 +24,7 @@ user's. A function is loaded with its module when it is first used, so that a co
     instance          our own door: an instance, its calls, and its end
     run               one run of a command
     linker            the second door: a `wasmtime.Linker` of the user's
+    define_func       its slow binding, by wasmtime-py's own function
     trampolines       from a wasm import to a stub: the hot path of every call
     export_slots      how numbers are passed to an export
     exported_globals  exported globals

@@ -1,4 +1,4 @@
-"""One thread at a time in an instance: the engine does not notice two in one store, and both would write anywhere."""
+"""One thread at a time in an instance: the engine does not detect concurrent use of a store, which corrupts memory."""
 
 from collections.abc import Callable
 
@@ -7,13 +7,13 @@ from wasihost.errors import ConfigError
 
 BUSY = "another thread is in this guest: an instance is for one thread at a time; end it, or wait"
 _WAITS_END = 0.2
-"""Seconds within which a guest that waits has ended."""
+"""Seconds in which a guest that waits must have ended."""
 _PAUSE = 0.001
 
 
 class Exclusive:
-    """Holds a lock that nobody waits for, or raises RuntimeError. A class, because contextlib replaces an exception
-    whose class forbids it to set attributes."""
+    """Hold a lock without waiting, or raise RuntimeError. A class, because contextlib replaces an exception whose class
+    does not let it set attributes."""
 
     __slots__ = ("_lock",)
 
@@ -29,8 +29,8 @@ class Exclusive:
 
 
 def check_free(inside: Callable[[], int]) -> None:
-    """ConfigError if another thread stays in the guest although it was ended: it computes, uninterrupted. The lock is
-    not touched: that thread would find it taken when it closes the guest."""
+    """ConfigError if another thread is still in the guest after it was ended: it computes, and cannot be interrupted.
+    The lock is not touched: that thread would find it taken when it closes the guest."""
     until = time.monotonic() + _WAITS_END
     while inside():
         if time.monotonic() > until:

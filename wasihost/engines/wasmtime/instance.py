@@ -1,7 +1,7 @@
 """Our own door: an instance of a module, its calls, and its end.
 
-An instance belongs to one State and is used by one thread at a time; nothing of it is shared with others but the
-compiled module. Whatever ends a call (a handler's exception, a deadline, a trap) is kept here and raised from here.
+An instance belongs to one State and is used by one thread at a time; it shares only the compiled module with others.
+Whatever ends a call (a handler's exception, a deadline, a trap) is kept here and raised from here.
 """
 
 import ctypes
@@ -42,17 +42,17 @@ if TYPE_CHECKING:
     from wasihost.engines.base import CancelCheck, HostState, Offered
 
 _CLOSED = "this instance is closed"
-_ANY = -1  # to the engine: no limit of ours
+_ANY = -1  # tells the engine: no limit
 
 
 class WasmtimeInstance:
     """A module with the imports of `state`, in its own store.
 
     `start` is the export that the module must have, if any. `scope` can end its calls, if the module was compiled to
-    be interruptible. Raises LinkError, which calls the module `label`, where module and host do not fit.
+    be interruptible. Raises LinkError, in which the module is called `label`, if module and host do not fit.
 
-    Making one does not touch the guest: `open` does, and `close` has to follow. A signal handler may raise between any
-    two steps, so whoever opens restores `state.guest` by a plain assignment first, and `__del__` sees to the rest.
+    The constructor runs no guest code: `open` does, and `close` must follow. A signal handler may raise between any two
+    steps, so the caller of `open` first restores `state.guest` by a plain assignment, and `__del__` does the rest.
     """
 
     def __init__(
@@ -77,8 +77,8 @@ class WasmtimeInstance:
         self._state = state
         self.before = state.guest.memory
         self._raised: list[BaseException] = []
-        self._callbacks: list[object] = []  # the engine holds only their addresses
-        self._trampolines: list[FunctionType] = []  # which they call
+        self._callbacks: list[object] = []  # kept alive: the engine holds only their addresses
+        self._trampolines: list[FunctionType] = []  # the functions behind them
         self._handle = array(ctypes.c_uint64, 2)()
         self._functions: dict[str, Callable[..., Any]] = {}
         self.depth = 0
@@ -89,11 +89,11 @@ class WasmtimeInstance:
         self._spare_error = [0]
         self.memory = memory.GuestMemory(module.engine)
         self.room: Room | None = None
-        self._given: list[Extern] = []  # memories for its imports
-        self.before_entry: Callable[[], object] | None = None  # all is made, and nothing of the guest's has run
+        self._given: list[Extern] = []  # memories made for its imports
+        self.before_entry: Callable[[], object] | None = None  # called before any code of the guest runs
 
     def open(self) -> None:
-        """Make the instance, in whose start section the guest may run already: raises what `call` raises."""
+        """Make the instance. The guest's start section may run, so it raises what `call` raises."""
         guest = self._state.guest
         if isinstance(guest.memory, memory.GuestMemory):
             raise RuntimeError("this State has a guest running already: make a State for each run")
@@ -179,7 +179,7 @@ class WasmtimeInstance:
     # -- calling ---------------------------------------------------------------------------------------------------
 
     def function(self, name: str) -> Callable[..., Any]:
-        """The exported function of this name, callable with numbers; see `call`. LinkError if there is none."""
+        """The exported function of this name, called with numbers; see `call`. LinkError if there is none."""
         found = self._functions.get(name)
         if found is None:
             with self.exclusive():
@@ -187,10 +187,10 @@ class WasmtimeInstance:
         return found
 
     def call(self, name: str, *numbers: int | float) -> Any:
-        """Call an export. Its result (integers are signed), None if it has none, a tuple if it has several.
+        """Call an export. Returns its result (integers are signed), None if it has none, a tuple if it has several.
 
-        Raises what the stubs raised (ExitError for `proc_exit`; a handler's exception as it is, with its traceback),
-        what ended the guest, TrapError for a trap or a guest fault, TypeError for the wrong arguments.
+        Raises what a stub raised (ExitError for `proc_exit`; a handler's exception unchanged, with its traceback), what
+        ended the guest, TrapError for a trap or a guest fault, TypeError for wrong arguments.
         """
         return self.function(name)(*numbers)
 
@@ -232,16 +232,16 @@ class WasmtimeInstance:
         return Exclusive(self._one)
 
     def check_ended(self) -> None:
-        """ConfigError for a guest that was ended, goes on in another thread, and cannot be interrupted."""
+        """ConfigError if the guest was ended, continues in another thread, and cannot be interrupted."""
         own = self._one._is_owned()  # type: ignore[attr-defined]  # what `threading.Condition` asks, too
         if not self.interruptible and not own:
             check_free(lambda: self.depth)
 
     def _enter(self, call: Callable[[int, object], int | None]) -> None:
-        """Let the engine do `call` with the context and room for a trap; raise how it ended."""
+        """Call the engine with the context and a place for a trap. Raises what ended the guest."""
         try:
             self._entered(call)
-        except EndRun as end:  # before it was entered; else it is on the list of what was kept
+        except EndRun as end:  # before the guest was entered; else it is in `_raised`
             raise end.reason from None
 
     def _entered(self, call: Callable[[int, object], int | None]) -> None:
@@ -256,10 +256,10 @@ class WasmtimeInstance:
         quiet = tracing.watched()
         if quiet:
             tracing.suspend(self._trampolines)
-        # From here on nothing is raised but by what is called.
+        # From here on only what is called may raise.
         held = inside = first = watched = False
         try:
-            held = self._one.acquire(blocking=False)  # as `exclusive`, which would cost each call twice as much
+            held = self._one.acquire(blocking=False)  # `exclusive` does the same at twice the cost
             if not held:
                 raise RuntimeError(BUSY)
             if self.memory.store is None:
@@ -274,7 +274,7 @@ class WasmtimeInstance:
             if first and self._scope is not None:
                 watched = True
                 epoch_thread.enter(self, self.module.engine, self._scope, main)
-                self._scope.check()  # who ended it before could not have it called back
+                self._scope.check()  # it may have been ended before the thread could call it back
             error = call(context, ctypes.byref(trap))
             module = self.module
             raise_end(self._state, self._raised, error, trap.value, self.origin, module.places, self.depth)
@@ -295,7 +295,7 @@ class WasmtimeInstance:
     interrupts.BUSY.add(_entered.__code__)
 
     def _renew(self) -> None:
-        """What a callback has given to the engine, made again for the next."""
+        """Make new spares for those that a callback has passed to the engine."""
         if not self._spare_trap[0]:
             self._spare_trap[0] = new_trap()
         if self._scope and not self._spare_error[0]:
@@ -336,7 +336,7 @@ class WasmtimeInstance:
         return self.memory.store.context, self._export(self.memory.store.context, name, Extern.GLOBAL)
 
     def usage(self) -> Usage:
-        """Of its memories and tables, while it is open."""
+        """What its memories and tables use, while it is open."""
         if not self._made or self.module.only_memory is not None:
             size = len(self.view())
             return Usage(size, self.room is not None and nearly_full(size, self.room.memory))
@@ -354,13 +354,13 @@ class WasmtimeInstance:
         return self.memory.store is not None
 
     def set_fuel(self, fuel: int) -> None:
-        """How many units of work it has from now on; the module must be compiled to count them."""
+        """Set the units of fuel. The module must be compiled with `fuel`."""
         assert self.memory.store
         if error := c.wasmtime_context_set_fuel(self.memory.store.context, fuel):
             raise LinkError(take_error(error))
 
     def fuel(self) -> int:
-        """How many units of work are left."""
+        """Units of fuel that are left."""
         assert self.memory.store
         left = ctypes.c_uint64()
         if error := c.wasmtime_context_get_fuel(self.memory.store.context, ctypes.byref(left)):
@@ -368,7 +368,7 @@ class WasmtimeInstance:
         return left.value
 
     def close(self) -> None:
-        """Let go of everything; views of the memory that somebody holds stay valid. RuntimeError while it runs."""
+        """Release everything; views of the memory stay valid. RuntimeError while the guest runs."""
         with self.exclusive():
             if self.depth:
                 raise RuntimeError("the guest is running: end it, and close it when its call has returned")
@@ -394,7 +394,7 @@ class WasmtimeInstance:
     def __del__(self) -> None:
         if hasattr(self, "memory"):
             deferred_signals.forget(id(self))
-            self._close()  # whatever `depth` says, a signal may have come between two steps: nobody is in it now
+            self._close()  # whatever `depth` says (a signal may have come between two steps), no thread is inside now
 
 
 instantiate = WasmtimeInstance

@@ -4,22 +4,22 @@
     instance = run.instantiate(store, module)
     code = run.start(store, instance)
 
-`run.call(function, ...)` enters the guest by any export, and is where the end comes out: ExitError for `proc_exit`, a
-handler's exception as it is. wasmtime-py itself keeps the last exception of a host function in one place for the whole
-process, where threads take each other's; nothing of ours goes through it. A trap of the guest's own stays what
-wasmtime-py makes of it.
+`run.call(function, ...)` enters the guest by any export and raises what ended it: ExitError for `proc_exit`, a
+handler's exception unchanged. wasmtime-py itself keeps the last exception of a host function in one place for the whole
+process, where threads overwrite each other's; ours never go through it. A trap of the guest's own stays wasmtime-py's
+Trap.
 
 Rules of this door. The engine, the store and the memory are the user's, so the memory is looked up through the caller
-when the guest first calls in a `run.call`, and again on every call where it cannot be proven to stay where it is. A
-guest that imports its memory does not show it: it is the one that the State was made with, and `run.close` has to be
-called in the end. The guest must be entered through `run.call`, in one thread at a time per State; views of the memory
-end with it. Host functions of the user's may call the guest again: directly, and then the engine's Trap says that it
-was stopped; or by `run.call`, and then the reason comes out there. They may let that go up, deal with it, or raise
-something else.
+when the guest first calls in a `run.call`, and again on every call unless it is proven not to move. The memory of a
+guest that imports it cannot be looked up: it is the one that the State was made with, and `run.close` must be called at
+the end. Enter the guest through `run.call` only, in one thread at a time per State; views of the memory are valid
+during that call. A host function of the user's may call the guest again: directly, and then the engine's Trap says that
+the guest was stopped; or by `run.call`, and then the reason is raised there. It may let the exception propagate, handle
+it, or raise another one.
 
 Two bindings with the same behaviour: unchecked callbacks, and wasmtime-py's public `Linker.define_func`, forty times
-slower, for a library without the C function or when asked for. With the public one on old versions of wasmtime-py, make
-and drop linkers in one thread only: their table of host functions has no lock.
+slower, for a library without the C function or if it is asked for. With the public one on old versions of wasmtime-py,
+make and drop linkers in one thread only: their table of host functions has no lock.
 """
 
 import ctypes
@@ -35,8 +35,9 @@ from wasihost.common.forking import Locked
 from wasihost.common.interrupts import FRAGILE
 from wasihost.common.unpatched import threading
 from wasihost.engines.wasmtime import deferred_signals, memory, tracing
+from wasihost.engines.wasmtime.define_func import STOPPED, Stopped, put_checked
 from wasihost.engines.wasmtime.ffi import c, has, new_functype, without_stack
-from wasihost.engines.wasmtime.trampolines import CALLER_CALLBACK, TRAP_TEXT, new_trap, trampoline
+from wasihost.engines.wasmtime.trampolines import CALLER_CALLBACK, new_trap, trampoline
 from wasihost.engines.wasmtime.trampolines import define as define_unchecked
 from wasihost.errors import ConfigError, EndRun, ExitError, LinkError, TrapError
 
@@ -50,11 +51,9 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-_MASKS = {"I": 0xFFFF_FFFF, "Q": 0xFFFF_FFFF_FFFF_FFFF}
-_STOPPED = TRAP_TEXT.decode()
 _BINDING = "WASIHOST_BINDING"  # "define_func" asks for the public binding
 
-# What the engine calls back, by the address it was given, until it says that it is done with it.
+# The callbacks that the engine holds, by the id it was given, until it drops them.
 _alive: dict[int, object] = {}
 
 
@@ -63,21 +62,19 @@ def _drop(environment: int, alive: dict[int, object] = _alive) -> None:
 
 
 _dropped = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(_drop)
-ctypes.pythonapi.Py_IncRef(ctypes.py_object(_dropped))  # for ever: a linker may go after this module, at exit
-
-
-class Stopped(Exception):
-    """Raised inside wasmtime-py to stop a guest through the public binding; `Run.call` replaces it by the reason."""
+ctypes.pythonapi.Py_IncRef(
+    ctypes.py_object(_dropped)
+)  # permanently: a linker may be deleted after this module, at exit
 
 
 class Run:
-    """A State in a user's linker. `define` makes it."""
+    """A State in a user's linker; `define` returns one."""
 
     def __init__(self, linker: "wasmtime.Linker", state: "HostState", put: "Callable[[wasmtime.Linker, Run], None]"):
         self._linker = weakref.ref(linker)  # which holds this
         self._put = put
         self._state = state
-        self._given: Callable[[], Buffer] | None = None  # the State's own memory, while a guest is entered
+        self._given: Callable[[], Buffer] | None = None  # the State's own memory, while a guest runs
         self._thread = 0
         self.stale = True  # the memory must be looked up (again)
         self.spare_trap = [0]  # a trap for the next callback that has to stop the guest
@@ -89,7 +86,7 @@ class Run:
             self._delete(self.spare_trap[0])
 
     def instantiate(self, store: "wasmtime.Store", module: "wasmtime.Module") -> "wasmtime.Instance":
-        """Make an instance whose WASI is this State's, whichever State was defined in the linker last.
+        """Make an instance that uses this State, whichever State was defined in the linker last.
 
         Threads may do so with one linker at once, as they may not with `linker.instantiate`. Raises what `call` raises.
         """
@@ -109,8 +106,8 @@ class Run:
     def start(self, store: "wasmtime.Store", instance: "wasmtime.Instance") -> int:
         """Run a command: call its `_start`, and return its exit status, 0 to 2**32-1.
 
-        Go's guests, and C's that call `exit`, end by `proc_exit` even if all went well: that is status 0 here, where
-        `call` raises an ExitError. Raises what `call` raises otherwise, LinkError if there is no `_start`.
+        Guests in Go, and in C if they call `exit`, end by `proc_exit` even on success: `call` then raises ExitError,
+        `start` returns 0. Raises LinkError if there is no `_start`, and otherwise what `call` raises.
         """
         try:
             start: Any = instance.exports(store)["_start"]
@@ -123,11 +120,14 @@ class Run:
         return 0
 
     def call(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        """`function(*args, **kwargs)`, which may enter the guest, and whose result is returned.
+        """Return `function(*args, **kwargs)`, which may enter the guest.
 
-        Host functions that the guest calls may call it again, by this method or directly. Raises ExitError if the guest
-        called `proc_exit`, what a handler raised as it is, TrapError if the guest broke the ABI (a pointer out of
-        bounds), and otherwise what `function` raises.
+        Host functions that the guest calls may call it again, by this method or directly.
+
+        Raises:
+            ExitError: The guest called `proc_exit`.
+            TrapError: The guest broke the ABI (a pointer out of bounds).
+            BaseException: What a handler or `function` raised, unchanged.
         """
         if self._given is not None:
             return self._call_again(function, *args, **kwargs)
@@ -138,7 +138,7 @@ class Run:
         self._given, self._thread = guest.memory, threading.get_ident()
         try:
             deferred_signals.hold(id(self))
-            self.raised.clear()  # of a guest that was entered behind our back
+            self.raised.clear()  # from a guest that was entered without `call`
             if not self.spare_trap[0]:
                 self.spare_trap[0] = new_trap()
             return function(*args, **kwargs)
@@ -156,7 +156,7 @@ class Run:
             del ended_by  # its traceback holds this frame
 
     def _call_again(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        """The same for a guest that is running: by a host function that it called."""
+        """`call` by a host function of a guest that is running."""
         if self._thread != threading.get_ident():
             raise RuntimeError("this State has a guest running in another thread: one thread at a time")
         ended_by: BaseException | None = None
@@ -173,7 +173,7 @@ class Run:
             guest.view, guest.memory = view, look
             self.stale = True
         try:
-            # Kept, for where it leaves the host function it is raised from the outer call; see `_end`.
+            # If it leaves the host function, the outer call raises it again; see `_end`.
             self.raised[:] = (self._end(ended_by, sys._getframe()),)
             raise self.raised[0]
         finally:
@@ -182,10 +182,10 @@ class Run:
     FRAGILE.update((call.__code__, _call_again.__code__))
 
     def close(self) -> None:
-        """Let the State go of the memory that it was made with.
+        """Release the memory that the State was made with.
 
-        For `State(lambda: memory.get_buffer_ptr(store))`: the callable holds the store, whose imports hold the State,
-        and Python cannot see that this is a circle.
+        Needed after `State(lambda: memory.get_buffer_ptr(store))`: the callable holds the store, whose imports hold the
+        State, a cycle that Python's garbage collector cannot see.
         """
         self._state.guest.memory = bytearray
 
@@ -199,13 +199,13 @@ class Run:
             fault = TrapError(str(reason), "guest fault")
             fault.__cause__ = reason
             return fault
-        if isinstance(ended_by, Stopped):  # another thread's, out of the process-wide slot
+        if isinstance(ended_by, Stopped):  # another thread's, from wasmtime-py's process-wide place
             return TrapError("the guest trapped; the end of another thread's guest hid the engine's report")
         return ended_by
 
     def _is_own(self, ended_by: BaseException, entered: FrameType) -> bool:
-        """Whether this is an end of its own: what was kept stopped a call within a host function, which dealt with it
-        and went on.
+        """Whether the guest ended for another reason than `self.raised`: that stopped a call inside a host function,
+        which handled it and continued.
 
         The engine's report of a trap says whether it was ours. An exception of Python's is a host function's if it was
         raised in a call that began in the frame `entered`; else it is another thread's.
@@ -214,7 +214,7 @@ class Run:
             return False
         if type(ended_by).__module__.partition(".")[0] == "wasmtime":  # a Trap or a WasmtimeError
             text = str(ended_by)
-            return _STOPPED not in text and "python exception" not in text
+            return STOPPED not in text and "python exception" not in text
         step = ended_by.__traceback__
         while step is not None and step.tb_next is not None:
             step = step.tb_next
@@ -224,14 +224,14 @@ class Run:
         return frame is entered
 
     def see(self, look: Callable[[], tuple[int, int]]) -> None:
-        """Show the guest's memory to the State; `look` gives its base and size and is good for this call only."""
+        """Set the State's view of the guest's memory. `look` returns base and size, and is valid for this call only."""
         self._check_entered()
         guest = self._state.guest
         guest.view = memory.view(*look())
         guest.memory = lambda: memory.view(*look())
 
     def see_given(self) -> None:
-        """The instance exports no memory: it is the one that the State was made with. It may move with every call."""
+        """Use the memory that the State was made with, as the instance exports none. It may move with every call."""
         given = self._check_entered()
         guest = self._state.guest
         try:
@@ -251,7 +251,7 @@ class Run:
     def find(self, caller: int) -> None:
         """Find the memory of the calling instance. It may move whenever it grows: what is reserved for it is not known.
 
-        The guest goes on, so what was kept has been dealt with.
+        The guest continues, so what was raised before has been handled.
         """
         self.raised.clear()
         if not self.spare_trap[0]:
@@ -268,30 +268,6 @@ class Run:
         self.see(look)
 
 
-def _checked(run: Run, signature: "Signature", stub: "Stub") -> Callable[..., Any]:
-    """The host function for `Linker.define_func`: takes the caller and signed numbers."""
-    masks = [_MASKS.get(slot) for slot in signature.slots]
-
-    def look_through(caller: "wasmtime.Caller") -> None:
-        found: Any = caller.get("memory")
-        if hasattr(found, "data_ptr"):
-            run.see(lambda: (ctypes.addressof(found.data_ptr(caller).contents), found.data_len(caller)))
-        else:
-            run.see_given()
-
-    def function(caller: "wasmtime.Caller", *numbers: int) -> Any:
-        try:
-            run.raised.clear()  # the guest goes on: it has been dealt with
-            look_through(caller)
-            return stub(*(n if mask is None else n & mask for n, mask in zip(numbers, masks, strict=True)))
-        except BaseException as reason:
-            run.raised.append(reason)
-        raise Stopped(_STOPPED)
-
-    FRAGILE.add(function.__code__)
-    return function
-
-
 def _all(state: "HostState", unstable: bool) -> "Iterator[tuple[str, str, Signature, Stub]]":
     provided = state.imports()
     for module in [*provided, *(["wasi_unstable"] if unstable else [])]:
@@ -300,12 +276,12 @@ def _all(state: "HostState", unstable: bool) -> "Iterator[tuple[str, str, Signat
 
 
 class _Shared(Locked):
-    """What is known of a user's linker."""
+    """What we know about a user's linker."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.names: set[tuple[str, str]] = set()  # that were put in by this module
-        self.last = 0  # the `id` of the Run that was put in last
+        self.names: set[tuple[str, str]] = set()  # defined by this module
+        self.last = 0  # the `id` of the Run that was defined last
 
 
 _linkers: "weakref.WeakKeyDictionary[wasmtime.Linker, _Shared]" = weakref.WeakKeyDictionary()
@@ -314,14 +290,21 @@ _linkers: "weakref.WeakKeyDictionary[wasmtime.Linker, _Shared]" = weakref.WeakKe
 def define(
     linker: "wasmtime.Linker", state: "State | HostState", *, binding: str | None = None, unstable: bool = False
 ) -> Run:
-    """Put every import of `state` into `linker`; make instances and enter them through the `Run` that comes back.
+    """Define every import of `state` in `linker`. Make instances and enter them through the `Run` that is returned.
 
-    Other States may be defined in the same linker later. Each instance belongs to the one that was the last when it was
-    made by `linker.instantiate`, or to the one whose `Run.instantiate` made it.
+    Other States may be defined in the same linker later. An instance uses the State that was defined last when
+    `linker.instantiate` made it, or the one whose `Run.instantiate` made it.
 
-    `binding` is "unchecked" or "define_func"; without it the environment variable `WASIHOST_BINDING` decides, then what
-    the library can do. `unstable` also puts in the older spec, `wasi_unstable`. Raises LinkError if the linker has one
-    of the names already (`linker.define_wasi()`).
+    Args:
+        linker: A linker of wasmtime-py's.
+        state: The State, one for each guest.
+        binding: "unchecked" or "define_func" (slow). By default the environment variable `WASIHOST_BINDING` decides,
+            then what the library can do.
+        unstable: Define the older spec, `wasi_unstable`, too.
+
+    Raises:
+        LinkError: The linker has one of the names already (`linker.define_wasi()`).
+        ValueError: `binding` is not one of the two.
     """
     wanted = binding or os.environ.get(_BINDING) or "unchecked"
     if wanted not in ("unchecked", "define_func"):
@@ -335,7 +318,7 @@ def define(
         level = logging.INFO if asked else logging.WARNING
         logging.getLogger("wasihost").log(level, "slow binding through Linker.define_func: %s", reason)
     tracing.notice()
-    run = Run(linker, state, partial(_put_all, state, unstable, _put_checked if checked else _put_unchecked))
+    run = Run(linker, state, partial(_put_all, state, unstable, put_checked if checked else _put_unchecked))
     shared = _linkers.setdefault(linker, _Shared())
     with shared.lock:
         run._put(linker, run)
@@ -347,14 +330,14 @@ _Put = Callable[["wasmtime.Linker", Run, str, str, "Signature", "Stub"], str | N
 
 
 def _put_all(state: "HostState", unstable: bool, put: _Put, linker: "wasmtime.Linker", run: Run) -> None:
-    """Put each import into the linker, in place of what another State has there."""
+    """Define each import in the linker, replacing another State's."""
     names, address = _linkers[linker].names, _address(linker)
     shadows = False
     try:
         for module, name, signature, stub in _all(state, unstable):
             problem = put(linker, run, module, name, signature, stub)
             if problem and (module, name) in names and not shadows:
-                shadows = True  # the user has not allowed it for names of theirs, which stays so
+                shadows = True  # the user has not allowed it for their own names: that stays so
                 c.wasmtime_linker_allow_shadowing(address, True)
                 problem = put(linker, run, module, name, signature, stub)
             if problem:
@@ -378,20 +361,6 @@ def _put_unchecked(
     problem = define_unchecked(_address(linker), module, name, functype, callback, key, _dropped)
     c.wasm_functype_delete(functype)
     return problem
-
-
-def _put_checked(
-    linker: "wasmtime.Linker", run: Run, module: str, name: str, signature: "Signature", stub: "Stub"
-) -> str | None:
-    import wasmtime
-
-    kinds = {one: getattr(wasmtime.ValType, one) for one in ("i32", "i64", "f32", "f64")}
-    type_ = wasmtime.FuncType([kinds[one]() for one in signature.params], [kinds[one]() for one in signature.results])
-    try:
-        linker.define_func(module, name, type_, _checked(run, signature, stub), access_caller=True)
-    except wasmtime.WasmtimeError as error:
-        return str(error)
-    return None
 
 
 def _refused(module: str, name: str, problem: str) -> LinkError:

@@ -1,8 +1,8 @@
 """Views of a guest's memory, and what keeps them valid.
 
 A view is a `memoryview` (format "B") straight onto the engine's pages. On our own door its base never moves
-(`engine.py` reserves all the room) and the view owns the store, so one that somebody keeps reads the guest's last
-bytes, never freed ones. On a user's `Linker` neither is in our hands; see `linker.py`.
+(`engine.py` reserves all the room) and the view owns the store, so a view that is kept reads the guest's last
+bytes, never freed ones. On a user's `Linker` we control neither; see `linker.py`.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ class Store:
         self.context: int = c.wasmtime_store_context(self.ptr)
 
     def __del__(self) -> None:
-        if hasattr(self, "ptr"):  # a signal may have ended `__init__` at any call
+        if hasattr(self, "ptr"):  # a signal may have interrupted `__init__` anywhere
             self._delete(self.ptr)
 
 
@@ -40,9 +40,10 @@ def view(base: int, size: int, owner: object = None) -> memoryview:
 
 
 class GuestMemory:
-    """`Guest.memory` of one run on our own door: asks the size again, and makes a new view when it has grown.
+    """`GuestView.memory` of one run on our own door: reads the size again, and makes a new view if the memory has
+    grown.
 
-    It has a `close` of its own because the frames of an exception that somebody keeps would keep the store with it.
+    `close` releases the store even if the frames of a kept exception still refer to this object.
     """
 
     __slots__ = ("base", "current", "export", "store")
@@ -54,7 +55,7 @@ class GuestMemory:
         self.current = EMPTY
 
     def bind(self, export: Extern) -> memoryview:
-        """This is the instance's memory."""
+        """Set the instance's memory. Returns a view of it."""
         assert self.store
         self.export, self.current = export, EMPTY
         self.base = c.wasmtime_memory_data(self.store.context, export.item)
@@ -71,7 +72,7 @@ class GuestMemory:
         return self.current
 
     def close(self) -> None:
-        """Let go of the store; views that are still held keep it."""
+        """Release the store; views that are still held keep it."""
         self.store, self.export, self.current = None, None, EMPTY
 
 
@@ -83,9 +84,9 @@ def export_of(caller: int) -> Extern | None:
 
 
 class StartSectionMemory:
-    """Finds the memory of a guest that calls from its start section, when its instance is not ours yet.
+    """Finds the memory of a guest that calls the host from its start section, before `instantiate` has returned.
 
-    What it exports shows itself in the first call; what it imports was known before.
+    An exported memory is found in the first call; an imported one was known before.
     """
 
     def __init__(self, memory: GuestMemory, show: Callable[[memoryview], None]) -> None:
@@ -94,7 +95,7 @@ class StartSectionMemory:
         self.stale = True
 
     def find(self, caller: int) -> None:
-        """See `calls.Seeker`."""
+        """See `trampolines.MemoryFinder`."""
         export = export_of(caller)
         if export is not None:
             self._show(self._memory.bind(export))

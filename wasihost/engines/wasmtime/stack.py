@@ -1,10 +1,10 @@
 """How much of its thread's stack a guest may use.
 
-The engine stops a guest that has used up what it was given (a trap), but does not look whether the thread has so much:
-one that has less ends the process. So what is left of the thread's stack is looked at before a guest is entered, and
-guests on small stacks are given less.
+The engine stops a guest that has used all of its stack (a trap), but does not check that the thread has that much: on a
+smaller stack the process dies. So we measure what is left of the thread's stack before a guest is entered, and give
+guests on small stacks less.
 
-Rules of this file: `room` alone knows the system. What it cannot find out is None, and nothing is refused then.
+Rules of this file: `room` alone knows the system. It returns None if it cannot know, and then nothing is refused.
 """
 
 import ctypes
@@ -16,15 +16,15 @@ from wasihost.config.limits import STACK
 from wasihost.errors import ConfigError, TrapError
 
 LEAST = 16 << 10
-"""With less no guest is entered."""
-_HOST = 128 << 10  # for what guests call: Python and its C code
-_LARGE = 4 << 20  # with a quarter of such a stack, nobody need look what else is on it
-_STEP = 256 << 10  # each amount that is given is an engine of its own: so there are few
+"""Bytes. With less, no guest is entered."""
+_HOST = 128 << 10  # bytes for the host functions: Python and its C code
+_LARGE = 4 << 20  # a quarter of a stack of this size is there without measuring
+_STEP = 256 << 10  # each amount is an engine of its own, so there are few amounts
 
 
 class _ThreadStack(threading.local):
-    """The calling thread's stack: its lowest address and its size; False if that cannot be known. What
-    a guest may have been given without a look at what is left."""
+    """`bounds`: the calling thread's stack, as lowest address and size; False if unknown. `ample`: bytes that a guest
+    may be given without measuring what is left."""
 
     bounds: tuple[int, int] | Literal[False] | None = None
     ample = 0
@@ -34,7 +34,7 @@ _here = _ThreadStack()
 
 
 def room() -> int | None:
-    """How many bytes of its stack the calling thread has left."""
+    """Bytes that are left of the calling thread's stack; None if unknown."""
     if _here.bounds is None:
         found = _bounds()
         _here.bounds = found or False
@@ -50,16 +50,16 @@ def room() -> int | None:
 
 
 def usable() -> int | None:
-    """How many of them a guest may use, so that enough is left for what it calls."""
+    """The part of `room` that a guest may use, so that enough is left for host functions."""
     left = room()
     return None if left is None else left - min(_HOST, left // 2)
 
 
 def granted(wanted: int | None, slower: bool) -> int:
-    """What a guest is given that is entered by this thread, in bytes; None wants all that there is.
+    """Bytes of stack for a guest that this thread enters; `wanted` None asks for all there is.
 
-    `slower` code, which can be interrupted or is counted, needs up to twice as much to go as deep. The default is what
-    the thread has, if that is less; ConfigError if it has less than somebody chose, or hardly anything.
+    `slower` code, which can be interrupted or is counted, needs up to twice as much for the same depth. If the thread
+    has less than the default, the guest gets that. ConfigError if it has less than was chosen, or nearly nothing.
     """
     full = (STACK if wanted is None else wanted) << slower
     if wanted is not None and full <= _here.ample:
@@ -77,8 +77,8 @@ def granted(wanted: int | None, slower: bool) -> int:
 
 
 def check(given: int, nested: int) -> None:
-    """TrapError if the calling thread has less left than the guest that is about to be entered was given; `nested` is
-    in how many it is already."""
+    """TrapError if the calling thread has less left than the guest was given. `nested` is the number of guests that the
+    thread has already entered."""
     if not nested and given <= _here.ample:
         return
     most = usable()
@@ -131,6 +131,6 @@ def _bounds() -> tuple[int, int] | None:
 
 
 def require_stack(levels: int) -> None:
-    """RecursionError here and now, where it is an ordinary exception, rather than on entering a callback."""
+    """Raise RecursionError now if fewer than `levels` frames are left: inside a callback it could not propagate."""
     if levels:
         require_stack(levels - 1)

@@ -1,12 +1,12 @@
 """From a wasm import to a stub: unchecked callbacks, the hot path of every call.
 
 The engine passes the address of an array of 16-byte slots; the arguments lie in it, and the result goes into the first.
-An i32 fills the lower four bytes of its slot, the rest is garbage. One `Struct` per type reads all arguments at once
-through a view of the whole address space, which spares the ctypes object that reading at an address would cost.
+An i32 fills the lower four bytes of its slot, the rest is undefined. One `Struct` per type reads all arguments at once
+through a view of the whole address space, which avoids a ctypes object for each call.
 
-Rule: nothing may be raised out of a callback. What a stub raises is put on the run's list, and the guest is stopped by
-a trap; whoever entered the guest raises it from there. Callbacks are `FRAGILE`: `deferred_signals` sees to it that
-signal handlers raise in what they call only, so their `except` blocks call nothing that is written in Python.
+Rule: nothing may be raised out of a callback. What a stub raises is put into the run's `raised` list, and a trap stops
+the guest; the code that entered the guest raises it from there. Callbacks are `FRAGILE`: `deferred_signals` makes
+signal handlers raise only in what callbacks call, so their `except` blocks call nothing that is written in Python.
 
 Chosen by measurement (loop of empty calls with three arguments; ns on CPython 3.11 / 3.13): parameters declared as
 `c_ubyte, c_ubyte, c_size_t` 254 / 333, as four words 266 / 346, a callback that does nothing at all 107 / 147.
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 ADDRESS_SPACE = memoryview((c_ubyte * sys.maxsize).from_address(0)).cast("B")
 
-# (environment, caller, slots, count of slots) -> trap. What is not used is declared as the cheapest type, or left out.
+# (environment, caller, slots, count of slots) -> trap. Unused parameters are declared as the cheapest type, or left
+# out.
 CALLBACK = CFUNCTYPE(c_void_p, c_ubyte, c_ubyte, c_size_t)
 CALLER_CALLBACK = CFUNCTYPE(c_void_p, c_ubyte, c_size_t, c_size_t)
 
@@ -42,7 +43,7 @@ _codecs: dict[tuple[str, str], Codec] = {}
 
 
 def codec(signature: "Signature") -> Codec:
-    """The codec of a type, made once."""
+    """The codec of a type; cached."""
     key = signature.slots, signature.result_slots
     if key not in _codecs:
         slots, answers = key
@@ -57,7 +58,7 @@ def _apart(kinds: str) -> struct.Struct:
 
 
 def _several(put: Callable[..., None] | None) -> Callable[..., None]:
-    """As `put`, of a tuple."""
+    """`put` for a function with several results, which come as a tuple."""
     assert put
 
     def put_all(space: memoryview, slots: int, values: tuple[int | float, ...]) -> None:
@@ -81,12 +82,12 @@ def make(get, put, space, stub, raised, spare_trap, new_trap, finder):
     return enter
 """
 _LOOK = "if finder.stale: finder.find(caller)\n            "
-_AGAIN = "finder.stale = True\n            "  # if the guest is let go on, its next call shows that it was
+_AGAIN = "finder.stale = True\n            "  # if the host lets the guest continue, its next call must look again
 _makers: dict[tuple[int, bool, bool], Callable[..., FunctionType]] = {}
 
 
 def _maker(count: int, answers: bool, looks: bool) -> Callable[..., FunctionType]:
-    """What makes the trampoline of a stub with `count` arguments, with or without a result; `looks`, for a finder."""
+    """The factory of trampolines for `count` arguments, with or without a result; `looks` if there is a finder."""
     key = count, answers, looks
     if key not in _makers:
         names = ", ".join(f"a{number}" for number in range(count))
@@ -103,23 +104,23 @@ def _maker(count: int, answers: bool, looks: bool) -> Callable[..., FunctionType
 
 
 class MemoryFinder(Protocol):
-    """Finds a guest's memory where only the guest's own calls can show it."""
+    """Finds the memory of a guest whose own calls are the only way to it."""
 
     stale: bool
-    """Whether it has to be found, or found again."""
+    """Whether the memory must be looked up (again)."""
 
     def find(self, caller: int) -> None:
-        """Show the memory of the calling instance (a `wasmtime_caller_t *`) to the stubs."""
+        """Set the stubs' view to the memory of the calling instance (`caller` is a `wasmtime_caller_t *`)."""
 
 
 @cache
 def trap_maker() -> Callable[[], int]:
-    """What makes a trap that stops a guest. Written in C: it may be called where no signal handler may raise."""
+    """The function that makes a trap. It is written in C, so it may be called where no signal handler may raise."""
     return partial(c.wasmtime_trap_new, TRAP_TEXT, len(TRAP_TEXT))
 
 
 def new_trap() -> int:
-    """A trap that stops a guest."""
+    """A new trap, which stops a guest."""
     return trap_maker()()
 
 
@@ -130,7 +131,7 @@ def trampoline(
     spare_trap: list[int],
     finder: MemoryFinder | None = None,
 ) -> FunctionType:
-    """The Python function behind CALLBACK for one stub; behind CALLER_CALLBACK, if it has a finder.
+    """The Python function behind CALLBACK for one stub, or behind CALLER_CALLBACK with a `finder`.
 
     `spare_trap` holds a trap, which the engine takes over when something is put on `raised`. It holds 0 if the guest
     was entered without us; a trap is then made on the spot.
@@ -142,16 +143,16 @@ def trampoline(
     return made
 
 
-# (context, data, where the next deadline goes, where the kind of going on goes) -> error.
+# (context, data, address of the next deadline, address of the kind of update) -> error.
 EPOCH_CALLBACK = CFUNCTYPE(c_void_p, c_ubyte, c_ubyte, c_size_t, c_size_t)
 _put_u64 = struct.Struct("<Q").pack_into
 _GO_ON = 0  # WASMTIME_UPDATE_DEADLINE_CONTINUE
 
 
 def epoch_trampoline(scope: "CancelCheck", raised: list[BaseException], spare_error: list[int]) -> FunctionType:
-    """The Python function behind EPOCH_CALLBACK: a guest goes on unless `scope` or a signal handler raises.
+    """The Python function behind EPOCH_CALLBACK: the guest continues unless `scope` or a signal handler raises.
 
-    `spare_error` holds an error, which the engine takes over when something is put on `raised`.
+    `spare_error` holds an error, which the engine takes over when something is put into `raised`.
     """
     space, check = ADDRESS_SPACE, scope.check
 
@@ -172,8 +173,8 @@ def epoch_trampoline(scope: "CancelCheck", raised: list[BaseException], spare_er
 
 
 def define(linker: int, module: str, name: str, functype: int, callback: object, *life: object) -> str | None:
-    """Put a callback into a linker under a name. `life` is an environment and the function that the engine calls with
-    it when the callback is not needed any more. The text of the engine's error, if there was one.
+    """Define a callback in a linker under a name. `life` is an environment, and the function that the engine calls with
+    it when it drops the callback. Returns the text of the engine's error, if there was one.
     """
     first, second = module.encode(), name.encode()
     error = c.wasmtime_linker_define_func_unchecked(
