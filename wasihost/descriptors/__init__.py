@@ -4,8 +4,7 @@ Rules of this package: those of `base` hold for every kind. No kind knows the ta
 open the others, another kind.
 
     base             the base class of every kind
-    file_calls       system calls on an open file, with the checks that kinds share
-    timestamps       from the guest's time flags to the two times of utimensat(2)
+    file_calls       system calls on an open file and their arguments, with the checks that kinds share
     positioned_file  what host files and virtual files share: a position, seek, tell
     host_file        a file of the host
     host_directory   a directory of the host

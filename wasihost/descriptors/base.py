@@ -14,15 +14,13 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights, Sdflags, Whence
 
 from wasihost.descriptors import rights as kinds
-from wasihost.descriptors.timestamps import stamps
+from wasihost.descriptors.file_calls import stamps
 from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.pieces import PIECE
 
 NO_FLAGS = Fdflags(0)
 _ALL = int(kinds.ALL)
 _SET_SIZE = Rights.FD_FILESTAT_SET_SIZE
-MAX_OFFSET = 2**63 - 1
-"""The furthest that a position in a file can be: a signed 64-bit number, as the spec's `filedelta`."""
 
 
 class Descriptor:

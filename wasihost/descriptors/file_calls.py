@@ -1,4 +1,4 @@
-"""System calls on an open file, with the checks and errnos that every kind of descriptor shares.
+"""System calls on an open file and their arguments, with the checks and errnos that kinds of descriptors share.
 
 Rules of this file: functions over a host fd or plain numbers; no descriptor is known here.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 
 from wasi_preview1.errors import WasiError
-from wasi_preview1.types import Advice, Errno, Fdflags
+from wasi_preview1.types import Advice, Errno, Fdflags, Fstflags
 
-from wasihost.descriptors.base import MAX_OFFSET
+from wasihost.sandbox.times import UTIME_NOW, UTIME_OMIT
 from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.pieces import PIECE
 
+MAX_OFFSET = 2**63 - 1
+"""The largest position in a file: a signed 64-bit number, as the spec's `filedelta`."""
 APPEND, NONBLOCK = int(Fdflags.APPEND), int(Fdflags.NONBLOCK)
 SYNCHRONOUS = int(Fdflags.DSYNC | Fdflags.SYNC | Fdflags.RSYNC)
 
@@ -84,3 +86,20 @@ def change_status_flags(fd: int, flags: Fdflags) -> None:
     mode |= os.O_APPEND if flags & APPEND else 0
     mode |= os.O_NONBLOCK if flags & NONBLOCK else 0
     fcntl.fcntl(fd, fcntl.F_SETFL, mode)
+
+
+def stamps(atim: int, mtim: int, which: Fstflags) -> tuple[int, int]:
+    """The access and modification time in ns, or `UTIME_NOW`, or `UTIME_OMIT`.
+
+    Raises INVAL if the flags ask for both a given time and the current one.
+    """
+    return (
+        _stamp(atim, which & Fstflags.ATIM, which & Fstflags.ATIM_NOW),
+        _stamp(mtim, which & Fstflags.MTIM, which & Fstflags.MTIM_NOW),
+    )
+
+
+def _stamp(time: int, given: int, now: int) -> int:
+    if given and now:
+        raise WasiError(Errno.INVAL)
+    return time if given else UTIME_NOW if now else UTIME_OMIT

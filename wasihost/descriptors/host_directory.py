@@ -21,12 +21,11 @@ from wasihost.common.cache_folder import SEALED
 from wasihost.common.interrupts import FRAGILE, WHEN_TRACED
 from wasihost.descriptors import rights as kinds
 from wasihost.descriptors.base import Descriptor, Directory, DirectoryEntry
-from wasihost.descriptors.file_calls import change_status_flags, fdatasync
+from wasihost.descriptors.file_calls import change_status_flags, fdatasync, stamps
 from wasihost.descriptors.host_file import HostFile
 from wasihost.descriptors.host_stream import Fifo, HostDevice, HostStream
 from wasihost.descriptors.hoststat import filestat_of, filetype_of
 from wasihost.descriptors.reported import CHECKED
-from wasihost.descriptors.timestamps import stamps
 from wasihost.sandbox import operations, read_only, resolve
 from wasihost.sandbox.bounds import Bounds, is_harmless, kernel_file_system, mount_number
 from wasihost.sandbox.names import is_itself

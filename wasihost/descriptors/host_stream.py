@@ -27,10 +27,10 @@ from wasihost.descriptors.file_calls import (
     check_synchronous,
     fdatasync,
     file_offset,
+    stamps,
     status_flags,
 )
 from wasihost.descriptors.hoststat import filestat_of, filetype_of
-from wasihost.descriptors.timestamps import stamps
 from wasihost.sandbox.times import set_times
 from wasihost.waiting.cancel_scope import CancelScope, ready_now
 from wasihost.waiting.pieces import are_large, each

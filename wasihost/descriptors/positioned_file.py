@@ -12,9 +12,8 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Fstflags, Whence
 
 from wasihost.descriptors import rights as kinds
-from wasihost.descriptors.base import MAX_OFFSET, Descriptor
-from wasihost.descriptors.file_calls import check_synchronous
-from wasihost.descriptors.timestamps import stamps
+from wasihost.descriptors.base import Descriptor
+from wasihost.descriptors.file_calls import MAX_OFFSET, check_synchronous, stamps
 from wasihost.waiting.cancel_scope import CancelScope
 
 

@@ -20,7 +20,8 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.guest import make
 from wasi_preview1.types import Errno, Filestat, Filetype
 
-from wasihost.descriptors.base import MAX_OFFSET, DirectoryEntry
+from wasihost.descriptors.base import DirectoryEntry
+from wasihost.descriptors.file_calls import MAX_OFFSET
 
 _U64 = 0xFFFFFFFFFFFFFFFF
 

@@ -14,10 +14,9 @@ from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstf
 from wasihost.common.logs import warn
 from wasihost.descriptors import rights as kinds
 from wasihost.descriptors.base import Descriptor, Directory, DirectoryEntry, joined
-from wasihost.descriptors.file_calls import APPEND, file_offset
+from wasihost.descriptors.file_calls import APPEND, file_offset, stamps
 from wasihost.descriptors.positioned_file import PositionedFile
 from wasihost.descriptors.reported import CHECKED, file_size, filestat
-from wasihost.descriptors.timestamps import stamps
 from wasihost.sandbox.times import UTIME_NOW
 from wasihost.vfs import nodes, operations, read_only
 from wasihost.vfs.interruption import interrupted_by
