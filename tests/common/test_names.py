@@ -1,4 +1,4 @@
-"""What comes from a module or is the name of a file is shown, not sent: nothing in a message acts on a terminal."""
+"""Names of modules and files are escaped in messages: nothing in a message controls a terminal."""
 
 from __future__ import annotations
 

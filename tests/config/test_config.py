@@ -1,4 +1,4 @@
-"""ModuleConfig and FSConfig: what can be given, what is refused, and that a config never changes."""
+"""ModuleConfig and FSConfig: what is accepted, what is refused, and that a config never changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a config's environment is kept in: every step is a value of its own, and none copies what came before."""
+"""`Entries`, the environment of a config: each appended one is an independent value, and shares its storage."""
 
 from __future__ import annotations
 

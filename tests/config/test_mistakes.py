@@ -1,4 +1,4 @@
-"""What people give that cannot be meant: each gets one line that says what was wrong and what to type."""
+"""Arguments that cannot be meant: each error is one line that says what was wrong and what to type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A short race, and the proof that it can fail: a resolver that just opens the path is caught at once."""
+"""A short race, and the proof that it can fail: a resolver that only opens the path is caught at once."""
 
 from __future__ import annotations
 

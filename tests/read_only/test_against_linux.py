@@ -1,4 +1,4 @@
-"""A read-only mount says what Linux says of a file system mounted read-only, call for call, and changes nothing."""
+"""A read-only mount returns the same errnos as a read-only file system of Linux, call for call, and changes nothing."""
 
 from __future__ import annotations
 

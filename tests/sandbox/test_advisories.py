@@ -1,4 +1,4 @@
-"""One test per published hole that concerns where a path leads, named after it.
+"""One test per published vulnerability about where a path leads, named after it.
 
 CVE-2025-53901, GHSA-3p27-qvp9-27qf (fd_renumber), GHSA-852m-cvvp-9p4w (guest-sized allocations) and CVE-2024-51745
 (device names of Windows) are about other parts.

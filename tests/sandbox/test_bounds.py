@@ -1,4 +1,4 @@
-"""What is mounted below a mount: the kernel's file systems are for nobody who did not ask, the rest is an option."""
+"""File systems that are mounted below a mount: those of the kernel are refused by default, others by option."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_one_file_system_hides_other_mounts() -> None:
 
 
 AT_THE_NAME = ("mkdir", "rmdir", "unlink", "rename from", "link from", "link from, unfollowed", "symlink", "readlink")
-"""What acts on the name in its parent, which is on this side; the kernel refuses it for what is mounted there."""
+"""Operations on the name in its parent directory: the kernel refuses them for a mount point."""
 
 BIND = """
 import os, sys

@@ -1,4 +1,4 @@
-"""What `names` says about a path without looking at any directory."""
+"""Checks and splitting of paths in `names`, without any directory."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`openat2` itself: what goes to the kernel, signals, and hosts that do not let the call through."""
+"""`openat2` itself: what is passed to the kernel, signals, and hosts that refuse the call."""
 
 import os
 import signal

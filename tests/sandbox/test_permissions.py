@@ -1,4 +1,4 @@
-"""Permissions on the way are asked for as the kernel asks for them, by the walk too: no more and no less."""
+"""The walk needs the same permissions on the way as the kernel does: no more and no less."""
 
 import os
 from collections.abc import Iterator

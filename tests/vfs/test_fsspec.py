@@ -1,4 +1,4 @@
-"""fsspec file systems as mounts: in memory, of the host, and one that says whatever it likes."""
+"""fsspec file systems as mounts: in memory, of the host, and one that lists anything."""
 
 from __future__ import annotations
 

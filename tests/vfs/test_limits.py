@@ -1,4 +1,4 @@
-"""What a `MemoryFS` may hold: bytes, names, the size of one file; refused before anything is done, and given back."""
+"""Limits of a `MemoryFS` (bytes, names, size of one file): refused before anything is changed, and released again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`MemoryFS` in Python's hands: a dict of its files, and the calls of a file system."""
+"""`MemoryFS` as Python code uses it: a dict of its files, and methods as of a file system."""
 
 from __future__ import annotations
 

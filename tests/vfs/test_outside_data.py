@@ -1,4 +1,4 @@
-"""Data from outside never ends a run: what cannot be said is clamped or is an errno, and the log has the cause."""
+"""Data from outside never ends a run: impossible values are clamped or are an errno, and the log has the cause."""
 
 from __future__ import annotations
 

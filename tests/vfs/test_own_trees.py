@@ -1,4 +1,4 @@
-"""Mounts of classes of one's own: what little they need, what they can do besides, and how they fail."""
+"""Mounts of a user's own classes: the little they need, what else they can do, and how they fail."""
 
 from __future__ import annotations
 

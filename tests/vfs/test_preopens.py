@@ -1,4 +1,4 @@
-"""Which preopened directory a libc takes for a path: `/`, `.`, nested ones; and that none is the host's root."""
+"""Which preopened directory a libc chooses for a path: `/`, `.`, nested ones; and that none is the host's root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pickling and copying a `MemoryFS`: a snapshot of all that it holds, and a file system of its own."""
+"""Pickling and copying a `MemoryFS`: a snapshot of everything in it, as an independent file system."""
 
 from __future__ import annotations
 
