@@ -47,7 +47,7 @@ def seek(raw: Raw, fd: int, offset: int, whence: int) -> int | Errno:
 
 
 def natively(call: object, *args: object) -> object:
-    """What the system itself answers: a number, or an errno."""
+    """What the OS itself returns: a number, or an errno."""
     try:
         return call(*args) or 0  # type: ignore[operator]  # any function of `os`
     except OSError as error:

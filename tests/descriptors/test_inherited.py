@@ -161,7 +161,7 @@ def test_files_are_synced_and_pipes_have_nothing_to(pipe: tuple[int, int], tmp_p
 @pytest.mark.parametrize("way", ["now"], indirect=True)
 @few_tries
 def test_two_guests_that_read_one_pipe_end_in_time(pipe: tuple[int, int]) -> None:
-    """Both are told that it is readable, and one of them is quicker. Without the system's flag it cannot be done."""
+    """Both processes are told that it is readable, and one reads first. Needs RWF_NOWAIT of the OS."""
     ends: list[float] = []
 
     def read() -> None:

@@ -1,4 +1,4 @@
-"""Every error a host can have, and what a guest is told."""
+"""Every error of a host, and the errno that the guest gets."""
 
 import errno
 

@@ -80,7 +80,7 @@ def opening(name: str) -> str:
 
 @pytest.mark.parametrize("above", [False, True])
 def test_a_guest_cannot_change_an_entry(cache: Path, above: bool) -> None:
-    """Not root's either, who may write to any file; but a folder that holds the cache can be mounted."""
+    """Not even as root, which may write to any file; but a folder that contains the cache can be mounted."""
     run(EMPTY)
     (entry,) = cache.glob("*.cwasm")
     (cache / "mine").touch()

@@ -60,7 +60,7 @@ def connect(listener: socket.socket) -> socket.socket:
 
 
 def recv(raw: Raw, size: int, flags: int = 0, *, fd: int = 3, parts: int = 1) -> tuple[int, bytes, int]:
-    """`sock_recv` into so many buffers: errno, data, flags."""
+    """Call `sock_recv` with `parts` buffers of `size` bytes together. Returns errno, data and flags."""
     each = size // parts
     buffers = [(raw.new(each), each) for _ in range(parts)]
     length, told = raw.new(4), raw.new(2)

@@ -20,7 +20,7 @@ RELATIVE = [".", "./"]
 
 @pytest.fixture
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """`outer/inner`, mode 0444, with a file, a directory, a link and a socket, for someone who is not root."""
+    """`outer/inner`, mode 0444, with a file, a directory, a link and a socket, for a user other than root."""
     top = tmp_path_factory.mktemp("unsearchable")
     inner = top / "outer" / "inner"
     (inner / "directory").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""When the host itself fails: the guest gets its errno, what was written is told, nothing is lost and nothing leaks."""
+"""When the host itself fails: the guest gets the errno and the number of bytes written; nothing is lost or leaks."""
 
 from __future__ import annotations
 

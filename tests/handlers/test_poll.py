@@ -33,7 +33,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 class Virtual:
-    """A clock that moves only when somebody sleeps."""
+    """A clock that advances only when the guest sleeps."""
 
     def __init__(self) -> None:
         self.time = 1000

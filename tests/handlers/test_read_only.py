@@ -1,4 +1,4 @@
-"""Below a read-only mount everything that would change something answers ROFS, and changes nothing."""
+"""Below a read-only mount every call that would change something raises ROFS, and changes nothing."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_a_file_that_was_opened_to_be_read_is_only_read(raw: Raw, trees: tuple[P
 def test_files_swapped_after_the_lookup_are_not_changed(
     raw: Raw, trees: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, path: str, oflags: int
 ) -> None:
-    """As if somebody had swapped all between the look and the opening: the look finds nothing to refuse."""
+    """As if another process had replaced everything between the check and the open: the check refused nothing."""
     monkeypatch.setattr("wasihost.sandbox.read_only.opening", lambda *_: None)
     before = [snapshot(tree) for tree in trees]
     result = raw.new(4)

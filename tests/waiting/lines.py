@@ -47,7 +47,7 @@ class Hooked(Line):
 
 
 class Impatient(Line):
-    """Its `read` answers None where it has nothing now."""
+    """Its `read` returns None if it has nothing now."""
 
     def read(self, size: int) -> bytes | None:  # type: ignore[override]  # what such a reader is
         return super().read(size) if self.wait(0) else None

@@ -32,7 +32,7 @@ CONTENT = os.urandom(SIZE)
 
 
 class Guest:
-    """A State over a memory of so many bytes, of which the first page is for pointers."""
+    """A State over a memory of `size` bytes, of which the first page is for pointers."""
 
     def __init__(self, size: int, config: ModuleConfig) -> None:
         self.memory = bytearray(65536 + size)

@@ -29,7 +29,7 @@ def empty_pipe() -> Iterator[ModuleConfig]:
 
 @contextlib.contextmanager
 def full_pipe() -> Iterator[ModuleConfig]:
-    """Standard output that nobody takes, and endless input."""
+    """Standard output that is never read, and endless input."""
     reads, writes = os.pipe()
     with open("/dev/zero", "rb", buffering=0) as zeros:
         try:
