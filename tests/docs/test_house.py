@@ -137,3 +137,11 @@ def test_names_of_tests_begin_with_what_they_test() -> None:
     pronoun = re.compile(r"def (test_(?:it|its|they|their|and|who|nobody|somebody|everybody)_\w+)")
     found = [name for path in (ROOT / "tests").rglob("*.py") for name in pronoun.findall(path.read_text())]
     assert not found
+
+
+def test_product_files_are_short_and_formatted() -> None:
+    """At most 400 lines each, and nothing kept from the formatter."""
+    files = [path for top in ("wasihost", "codegen") for path in (ROOT / top).rglob("*.py")]
+    texts = {str(path.relative_to(ROOT)): path.read_text() for path in files}
+    assert not [name for name, text in texts.items() if text.count("\n") > 400 and "/static/" not in name]
+    assert not [name for name, text in texts.items() if "# fmt: " in text]
