@@ -281,7 +281,7 @@ class TimeoutExpired(GuestError):
         stderr: bytes | str | None = None,
     ) -> None:
         super().__init__(tuple(args), timeout, stdout, stderr)
-        self.cmd = tuple(args)
+        self.cmd: tuple[str, ...] = tuple(args)
         self.timeout = timeout
         _carry(self, args, stdout, stderr)
 
@@ -306,7 +306,7 @@ class CalledProcessError(GuestError):
     ) -> None:
         super().__init__(returncode, tuple(args), stdout, stderr)
         self.returncode = returncode
-        self.cmd = tuple(args)
+        self.cmd: tuple[str, ...] = tuple(args)
         _carry(self, args, stdout, stderr)
 
     @property

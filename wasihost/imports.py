@@ -118,7 +118,7 @@ class Imports:
     """
 
     def __init__(self, module: str = "env") -> None:
-        self.module = import_module_name(module)
+        self.module: str = import_module_name(module)
         self._functions: dict[str, _Function] = {}
 
     @overload

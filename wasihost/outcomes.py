@@ -1,7 +1,7 @@
-"""What there was of a guest when it ended by an exception: its output, its files, what it had used.
+"""What a guest left when an exception ended it: its output, its files, what it used.
 
-Rules of this file: no import from the rest of the package, and nothing here may replace the exception that is on its
-way: what cannot be told is left out. What a guest wrote is escaped before it becomes part of a message.
+Rules of this file: it imports nothing of the package. Nothing here may replace the exception that is being raised:
+what cannot be read is left out. A guest's output is escaped before it becomes part of a message.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 _ATTRIBUTE = "_wasihost_outcome"
 _LINES, _CHARACTERS = 20, 2000
-"""How much of the guest's standard error messages show: so many of the last lines, of so many characters in all."""
+"""How much of the guest's standard error a message shows: the last lines, and characters in all of them."""
 
 
 class Outcome:
-    """What there was of a guest when an exception ended its run or its call.
+    """What a guest left when an exception ended its run or its call.
 
-    `args` is its argument vector; `stdout` and `stderr` are what was captured until then, str or bytes as the run was
-    asked for, None where nothing was captured. Bytes that are no text become U+FFFD here. `truncated` names captured
-    streams that it wrote more to than is kept; `stats` is what it had used. `outer` is the outcome of the guest whose
-    host function called this one, if the same exception ended that one too.
+    `args` is the argument vector. `stdout` and `stderr` are the output captured so far, str or bytes as the run's
+    options say, or None where it was not captured. Bytes that are not text become U+FFFD. `truncated` names the
+    captured streams to which the guest wrote more than was kept. `stats` is what it used. `outer` is the outcome of
+    the guest whose host function called this one, if the same exception ended that one too.
     """
 
     __slots__ = ("_files", "_made", "_note", "_owner", "args", "outer", "stats", "stderr", "stdout", "truncated")
@@ -42,11 +42,11 @@ class Outcome:
         stats: Stats | None = None,
         owner: object = None,
     ) -> None:
-        self.args = tuple(args)
-        self.stdout = stdout
-        self.stderr = stderr
-        self.truncated = truncated
-        self.stats = stats
+        self.args: tuple[str, ...] = tuple(args)
+        self.stdout: Any = stdout
+        self.stderr: Any = stderr
+        self.truncated: tuple[str, ...] = truncated
+        self.stats: Stats | None = stats
         self.outer: Outcome | None = None
         self._files = files
         self._owner = owner
@@ -55,19 +55,22 @@ class Outcome:
 
     @property
     def files(self) -> Changes | None:
-        """What became of the files in memory: as the run left them, or, for a call of an instance that lives on, as
-        they are when this is first asked for. None where there are none. Raises what loading a lazy file raises."""
+        """The changes to the files in memory; None if there are none.
+
+        They are as the run left them. After a call of an instance that lives on, they are as they are at the first
+        use of this attribute. Raises what loading a lazy file raises.
+        """
         if callable(self._files):
             self._files = self._files()
         return self._files
 
     def read_files(self) -> None:
-        """Look at the files now, before anybody changes them. Those that cannot be read now are read when asked for."""
+        """Read the changes now, before the files change again. If that fails, `files` tries again."""
         with suppress(Exception):
             _ = self.files
 
     def last_words(self) -> str:
-        """The end of what was captured of standard error, in printable lines; empty if that is nothing."""
+        """Return the end of the captured standard error in printable lines; empty if there is none."""
         return last_words(self.stderr)
 
     def __getstate__(self) -> tuple[object, ...]:
@@ -86,17 +89,21 @@ class Outcome:
 
 
 def outcome(error: BaseException) -> Outcome | None:
-    """What there was of the guest that `error` ended: for every exception that came out of `run`, `run_async` or an
-    instance's calls, those of your own objects and KeyboardInterrupt included. None for one that ended no guest."""
+    """Return what the guest left that `error` ended; None if it ended no guest.
+
+    It works for every exception that `run`, `run_async` or a call of an instance raises, also for KeyboardInterrupt
+    and exceptions of your own.
+    """
     found = getattr(error, _ATTRIBUTE, None)
     return found if isinstance(found, Outcome) else None
 
 
 def attach(error: BaseException, made: Outcome, *, begun: int = 0, note: bool = True) -> None:
-    """Let `error` carry the outcome of a guest whose call began at `begun` (ns of `time.monotonic_ns`).
+    """Attach the outcome of a guest whose call began at `begun` (ns of `time.monotonic_ns`) to `error`.
 
-    An outcome that the error got since then is that of a guest below, which stays the first; one from before belongs to
-    an earlier run that raised the same object, and is replaced. With `note`, what the guest said last becomes a note.
+    An outcome that `error` got since then is that of a guest that this one called: it stays the first. An older one
+    belongs to an earlier run that raised the same object, and is replaced. With `note`, the last lines of the guest's
+    standard error become a note.
     """
     before = outcome(error)
     if before is not None and before._owner is not made._owner and before._made >= begun:
@@ -115,7 +122,7 @@ def attach(error: BaseException, made: Outcome, *, begun: int = 0, note: bool = 
 
 
 def last_words(text: Any) -> str:
-    """The last lines of what a guest wrote, indented and printable."""
+    """Return the last lines of a guest's output, indented and printable."""
     if not text:
         return ""
     end = text[-_CHARACTERS - 1 :]
@@ -127,7 +134,7 @@ def last_words(text: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` on one line, without anything that a terminal would act on: the rest as Python writes it, `\\x1b`."""
+    """Return `text` on one line, with whatever a terminal would act on escaped as Python does it, `\\x1b`."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

@@ -31,14 +31,14 @@ class Stats:
     )
 
     def __init__(self) -> None:
-        self.wall = 0.0
-        self.cpu = 0.0
-        self.peak_memory = 0
+        self.wall: float = 0.0
+        self.cpu: float = 0.0
+        self.peak_memory: int = 0
         self.fuel: int | None = None
         self.calls: dict[str, int] = {}
         self.bytes: dict[str, int] = {}
         self.paths: set[str] = set()
-        self.paths_omitted = 0
+        self.paths_omitted: int = 0
         self.limits: tuple[str, ...] = ()
         self.isolation: tuple[str, ...] = ()
 

@@ -59,8 +59,8 @@ class Inherit:
     """Whether the guest closes it."""
 
     def __init__(self, fd: int | None = None, budget: OutputLimit | None = None) -> None:
-        self.fd = fd
-        self.budget = budget
+        self.fd: int | None = fd
+        self.budget: OutputLimit | None = budget
 
     def __repr__(self) -> str:
         return "wasihost.INHERIT" if self is INHERIT else f"wasihost.config.Inherit({self.fd})"

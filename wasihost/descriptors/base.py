@@ -42,7 +42,7 @@ class Descriptor:
     def __init__(self, rights: int, inheriting: int = 0, flags: Fdflags = NO_FLAGS) -> None:
         self.rights = rights
         self.inheriting = inheriting
-        self.flags = flags
+        self.flags: Fdflags = flags
         self.given_up = 0
 
     def keep(self, rights: int, inheriting: int) -> None:
@@ -205,8 +205,8 @@ class Directory(Descriptor):
 
     def __init__(self, preopen: str | None = None, read_only: bool = False) -> None:
         super().__init__(self.KIND_RIGHTS, _ALL)
-        self.preopen = preopen
-        self.read_only = read_only
+        self.preopen: str | None = preopen
+        self.read_only: bool = read_only
         self.listing: Listing | None = None
         self.scope: CancelScope | None = None
 

@@ -50,7 +50,7 @@ class HostFile(PositionedFile):
         self.rights, self.inheriting, self.flags, self.given_up = rights, 0, flags, 0  # as Descriptor, without a call
         self.scope = None
         self.fd = fd
-        self.kind = kind
+        self.kind: Filetype = kind
         self.position = 0
         self.read_only = read_only
 
@@ -127,7 +127,7 @@ class HostFile(PositionedFile):
     def set_flags(self, flags: Fdflags) -> None:
         check_synchronous(self.flags, flags)
         change_status_flags(self.fd, flags)
-        self.flags = flags
+        self.flags: Fdflags = flags
 
     def set_size(self, size: int) -> None:
         os.ftruncate(self.fd, file_offset(size))

@@ -60,7 +60,7 @@ class HostStream(Stream):
     def __init__(self, fd: int, rights: int, kind: Filetype, flags: Fdflags) -> None:
         super().__init__(rights, 0, flags)
         self.fd = fd
-        self.kind = kind
+        self.kind: Filetype = kind
         self.scope: CancelScope | None = None
         self._file_scope: CancelScope | None = None
         self._nowait = bool(_NOWAIT)
@@ -196,7 +196,7 @@ class HostDevice(HostStream):
 
     def __init__(self, fd: int, rights: int, kind: Filetype, flags: Fdflags, *, read_only: bool = False) -> None:
         super().__init__(fd, rights, kind, flags)
-        self.read_only = read_only
+        self.read_only: bool = read_only
 
     def missing_right(self, right: Rights) -> WasiError:
         """The same errno as for a file."""

@@ -28,7 +28,7 @@ class PipeEnd(Inherit):
 
     def __init__(self, fd: int) -> None:
         super().__init__(fd)
-        self.broken = False
+        self.broken: bool = False
         self.closed = False
         self._lock = threading.Lock()
         self._users = 0

@@ -49,8 +49,8 @@ class HostSocket(Socket):
 
     def __init__(self, sock: _socket.socket, rights: int, inheriting: int, flags: Fdflags) -> None:
         super().__init__(rights, inheriting, flags)
-        self.socket = sock
-        self.fd = sock.fileno()
+        self.socket: _socket.socket = sock
+        self.fd: int = sock.fileno()
         self.scope = CancelScope()
 
     def set_scope(self, scope: CancelScope) -> None:

@@ -47,11 +47,11 @@ class FdTable:
         self, limit: int | None = DEFAULT_LIMIT, scope: CancelScope | None = None, met: set[str] | None = None
     ) -> None:
         self.open = _Open()
-        self.limit = sys.maxsize if limit is None else limit
+        self.limit: int = sys.maxsize if limit is None else limit
         self._met = met if met is not None else set()  # names of limits that the guest has reached
         self._freed: list[int] = []
         self._next = 0
-        self.scope = scope if scope is not None else CancelScope()
+        self.scope: CancelScope = scope if scope is not None else CancelScope()
 
     def get(self, fd: int) -> Descriptor:
         """Return the descriptor. Raises BADF if the number is not open."""

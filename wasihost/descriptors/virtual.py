@@ -70,7 +70,7 @@ class VirtualDirectory(Directory):
 
     def __init__(self, node: nodes.Directory, read_only: bool, preopen: str | None = None) -> None:
         super().__init__(preopen, read_only)
-        self.node = node
+        self.node: nodes.Directory = node
 
     def entries(self) -> list[DirectoryEntry]:
         parent = self.node if self.preopen is not None else self.node.above() or self.node
@@ -189,7 +189,7 @@ class VirtualFile(PositionedFile):
     def __init__(self, node: nodes.File, rights: int, flags: Fdflags, *, read_only: bool) -> None:
         super().__init__(rights, 0, flags)
         self.scope = None
-        self.node = node
+        self.node: nodes.File = node
         self.position = 0
         self.read_only = read_only
 

@@ -36,9 +36,9 @@ class GuestThread(Generic[T]):
     def __init__(
         self, work: Callable[[Callable[[Endable], None]], T], when_over: Callable[[], object] = lambda: None
     ) -> None:
-        self.begun = threading.Event()
-        self.over = threading.Event()
-        self.never_began = True
+        self.begun: threading.Event = threading.Event()
+        self.over: threading.Event = threading.Event()
+        self.never_began: bool = True
         self.result: T | None = None
         self.error: BaseException | None = None
         self._guest: Endable | None = None

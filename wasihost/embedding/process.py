@@ -50,7 +50,7 @@ class Killed(WasihostError):
 
     def __init__(self, number: int) -> None:
         super().__init__(f"the guest was ended by signal {number}")
-        self.code = -number
+        self.code: int = -number
 
 
 class StillRunning(TimeoutExpired):
@@ -64,8 +64,8 @@ class Guest:
     """The guest of a `Process`, which its thread holds: the thread must not keep the `Process` alive."""
 
     def __init__(self, module: ModuleSource, options: Any, setup: RunSetup, ends: list[PipeEnd]) -> None:
-        self.args = [os.fsdecode(arg) for arg in setup.config.args]
-        self.pid = os.getpid()
+        self.args: list[str] = [os.fsdecode(arg) for arg in setup.config.args]
+        self.pid: int = os.getpid()
         self.setup = setup
         self.stats: Stats | None = None
         self._ends = ends
@@ -84,7 +84,7 @@ class Guest:
             finally:
                 self._returned = True
 
-        self.thread = GuestThread(work, self._over)
+        self.thread: GuestThread[int] = GuestThread(work, self._over)
 
     def _over(self) -> None:
         for end in self._ends:
@@ -143,7 +143,7 @@ class Process(Generic[In, Out, Err]):
     """
 
     def __init__(self, guest: Guest, stdin: In, stdout: Out, stderr: Err) -> None:
-        self.args = guest.args
+        self.args: list[str] = guest.args
         self.stdin = stdin
         self.stdout = stdout
         self.stderr = stderr

@@ -64,12 +64,12 @@ class CompletedProcess(Generic[Out, Err, Files]):
         truncated: tuple[str, ...] = (),
         stats: Stats | None = None,
     ) -> None:
-        self.args = args
-        self.returncode = returncode
-        self.stdout = stdout
-        self.stderr = stderr
-        self.files = files
-        self.truncated = truncated
+        self.args: list[str] = args
+        self.returncode: int = returncode
+        self.stdout: Out = stdout
+        self.stderr: Err = stderr
+        self.files: Files = files
+        self.truncated: tuple[str, ...] = truncated
         self.stats: Stats = stats  # type: ignore[assignment]  # None only where a caller makes a result by hand
 
     if not TYPE_CHECKING:

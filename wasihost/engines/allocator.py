@@ -47,8 +47,8 @@ class Allocator:
     def __init__(self, exports: Mapping[str, Item], malloc: str, free: str | None) -> None:
         self.malloc = malloc
         self.free = free
-        self.assemblyscript = malloc == "__new"
-        self.callee_frees = malloc.startswith("__wbindgen_")
+        self.assemblyscript: bool = malloc == "__new"
+        self.callee_frees: bool = malloc.startswith("__wbindgen_")
         self._count = _count(exports, malloc, (1, 2, 4), 1, "malloc")
         self._free_count = _count(exports, free, (1, 2, 3), None, "free") if free is not None else 0
         self._align = 1 if self.callee_frees else _ALIGNED

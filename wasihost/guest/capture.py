@@ -21,8 +21,8 @@ class CapturedOutput:
 
     def __init__(self, limit: int | None) -> None:
         self._data = io.BytesIO()
-        self.size = 0
-        self.truncated = False
+        self.size: int = 0
+        self.truncated: bool = False
         self._limit = limit
 
     def __call__(self, data: bytes) -> None:
@@ -60,8 +60,8 @@ class TextMode:
     __slots__ = ("encoding", "errors")
 
     def __init__(self, text: bool | None, encoding: str | None, errors: str | None) -> None:
-        self.encoding = encoding or ("utf-8" if text or errors else None)
-        self.errors = errors or "strict"
+        self.encoding: str | None = encoding or ("utf-8" if text or errors else None)
+        self.errors: str = errors or "strict"
         if self.encoding is not None:
             _found(self.encoding, self.errors)
 

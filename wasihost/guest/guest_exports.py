@@ -29,7 +29,7 @@ class GuestExports:
     """The functions that a guest exports, under the name of an import module. `Instance.as_imports` makes it."""
 
     def __init__(self, module: str, engine: EngineInstance, scope: CancelScope) -> None:
-        self.module = import_module_name(module)
+        self.module: str = import_module_name(module)
         self._engine = engine
         self._scope = scope
 

@@ -70,7 +70,7 @@ class Instance:
         self._pid = os.getpid()
         auditing.begins(module.name, config.args, None)
         try:
-            self.state = State(config=config, stats=self._stats if setup.stats else None)
+            self.state: State = State(config=config, stats=self._stats if setup.stats else None)
             self._scope = self.state.handlers.scope
             # After the State, which says at once which directory is missing: compiling may take minutes.
             compiled = module.compiled(

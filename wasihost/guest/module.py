@@ -87,7 +87,7 @@ class Module:
         if isinstance(source, Module):
             self._features = source._features
             source = source._source
-        self.name = name_of(source)
+        self.name: str = name_of(source)
         if isinstance(source, str) and source.lstrip()[:1] == "(":
             source = source.encode()
         elif isinstance(source, _BYTES):

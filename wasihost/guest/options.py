@@ -114,7 +114,7 @@ class RunSetup:
         self.timeout: float | None = given.get("timeout")
         if self.timeout is not None:
             check_seconds("timeout", self.timeout)
-        self.text_mode = TextMode(given.get("text"), given.get("encoding"), given.get("errors"))
+        self.text_mode: TextMode = TextMode(given.get("text"), given.get("encoding"), given.get("errors"))
         self.imports: Provider | Sequence[Provider] | None = given.get("imports")
         self.on_compile: OnCompile | None = given.get("on_compile")
         self.allocator: tuple[str | None, str | None] = given.get("malloc"), given.get("free")
@@ -133,7 +133,7 @@ class RunSetup:
         if limits:
             config = config.with_limits(**limits)
         config = self._with_streams(config, given)
-        self.config = self._with_files(config, given)
+        self.config: ModuleConfig = self._with_files(config, given)
 
     def _with_streams(self, config: ModuleConfig, given: Mapping[str, Any]) -> ModuleConfig:
         stdin, stdout, stderr = given.get("stdin"), given.get("stdout"), given.get("stderr")

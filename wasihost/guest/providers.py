@@ -27,7 +27,7 @@ class StateWithImports:
     ) -> None:
         self.guest: Guest = state.guest
         self.state = state
-        self.offered = _offered(imports)
+        self.offered: dict[str, list[str]] = _offered(imports)
         provided = state.imports()
         own = _bind_all(imports, wanted, caller, provided)
         joined = {module: {**provided.get(module, {}), **functions} for module, functions in own.items()}

@@ -77,7 +77,7 @@ class State(RawAbi):
         *,
         stats: Stats | None = None,
     ) -> None:
-        self.config = config if config is not None else ModuleConfig()
+        self.config: ModuleConfig = config if config is not None else ModuleConfig()
         self.handlers = Host(self.config) if stats is None else _counting(self.config, stats)
         try:
             self._errno_of = _noting(self.handlers.met)

@@ -53,7 +53,7 @@ class IsolatedGuest:
         made: Callable[[IsolatedGuest], None] | None = None,
     ) -> None:
         config = setup.config
-        self.stats = Stats()
+        self.stats: Stats = Stats()
         self._setup = setup
         self._args = [os.fsdecode(arg) for arg in config.args]
         self._timeout = timeout

@@ -79,10 +79,10 @@ class Bounds:
         mount: int | None = None,
     ) -> None:
         free = kernel_files and not one_file_system
-        self.root = root
+        self.root: tuple[int, int] = root
         self.known = _All() if free else {root[0]}
-        self.kernel_files = kernel_files
-        self.one_file_system = one_file_system
+        self.kernel_files: bool = kernel_files
+        self.one_file_system: bool = one_file_system
         self.crosses = False
         self.resolve = INSIDE if free else INSIDE | _NO_XDEV
         self._mount = mount if one_file_system else None

@@ -44,7 +44,7 @@ class _Loaded:
     __slots__ = ("__weakref__", "data")
 
     def __init__(self, data: bytes) -> None:
-        self.data = data
+        self.data: bytes = data
 
 
 class WholeFile(File):

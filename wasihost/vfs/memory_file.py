@@ -18,7 +18,7 @@ class MemoryNode(Node):
     __slots__ = ("atime", "ctime", "links", "mtime", "quota")
 
     def __init__(self, quota: Quota) -> None:
-        self.quota = quota
+        self.quota: Quota = quota
         self.links = 0
         self.atime = self.mtime = self.ctime = quota.clock()
 

@@ -23,7 +23,7 @@ class MemoryLink(MemoryNode, Link):
 
     def __init__(self, quota: Quota, content: str) -> None:
         super().__init__(quota)
-        self.content = content
+        self.content: str = content
         quota.charge(self._held())
 
     def size(self) -> int:

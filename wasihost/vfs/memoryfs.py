@@ -66,14 +66,14 @@ class MemoryFS(MutableMapping[str, bytes]):
         max_file_size: int | str | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.quota = Quota(
+        self.quota: Quota = Quota(
             checked_size("max_bytes", max_bytes),
             checked_size("max_entries", max_entries),
             checked_size("max_file_size", max_file_size),
             clock,
             next(_devices),
         )
-        self.root = MemoryDirectory(self.quota)
+        self.root: MemoryDirectory = MemoryDirectory(self.quota)
         for path, content in (files or {}).items():
             self.put(path, content)
 

@@ -61,11 +61,11 @@ class Quota(Locked):
         clock: Callable[[], int],
         device: int,
     ) -> None:
-        self.max_bytes = max_bytes
-        self.max_entries = max_entries
-        self.max_file_size = max_file_size
-        self.clock = clock
-        self.device = device
+        self.max_bytes: int | None = max_bytes
+        self.max_entries: int | None = max_entries
+        self.max_file_size: int | None = max_file_size
+        self.clock: Callable[[], int] = clock
+        self.device: int = device
         self.bytes = 0
         self.entries = 0
         self.loading: dict[object, Loading] = {}

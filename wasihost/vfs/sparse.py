@@ -22,7 +22,7 @@ class Sparse:
     __slots__ = ("base", "kept", "pages", "size")
 
     def __init__(self, base: bytes | bytearray) -> None:
-        self.base = base
+        self.base: bytes | bytearray = base
         self.kept = self.size = len(base)
         self.pages: dict[int, bytearray] = {}
 

@@ -21,7 +21,7 @@ class Clocks:
         walltime = config.clock_walltime or (time.time_ns, SYS_CLOCK_RESOLUTION_WALLTIME)
         nanotime = config.clock_nanotime or (time.monotonic_ns, SYS_CLOCK_RESOLUTION_NANOTIME)
         self.now: tuple[Callable[[], int], ...] = (walltime[0], nanotime[0], time.process_time_ns, time.thread_time_ns)
-        self.resolutions = (walltime[1], nanotime[1], 1, 1)
+        self.resolutions: tuple[int, int, int, int] = (walltime[1], nanotime[1], 1, 1)
         self.sleep: Callable[[int], object] = config.clock_nanosleep or scope.sleep
-        self.sleeps_really = config.clock_nanosleep is None
-        self.wall_is_set = self.sleeps_really and config.clock_walltime is None
+        self.sleeps_really: bool = config.clock_nanosleep is None
+        self.wall_is_set: bool = self.sleeps_really and config.clock_walltime is None

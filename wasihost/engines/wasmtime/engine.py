@@ -74,8 +74,8 @@ class WasmtimeEngine:
 
     def __init__(self, mode: CompileMode, *, parallel: bool) -> None:
         self.ptr: int = c.wasm_engine_new_with_config(new_config(mode, parallel=parallel))
-        self.mode = mode
-        self.identity = f"{load().identity}; {SETTINGS}; {mode[:2]}" + (mode.features and f"; {mode.features}")
+        self.mode: CompileMode = mode
+        self.identity: str = f"{load().identity}; {SETTINGS}; {mode[:2]}" + (mode.features and f"; {mode.features}")
         self._functypes: dict[tuple[tuple[str, ...], tuple[str, ...]], int] = {}
 
     def functype(self, params: tuple[str, ...], results: tuple[str, ...]) -> int:

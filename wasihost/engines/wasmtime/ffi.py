@@ -198,7 +198,7 @@ class Extern:
 
     def __init__(self, kind: int = 0) -> None:
         self._block: ctypes.Array[c_uint64] = array(c_uint64, 8)(kind)
-        self.item = ctypes.addressof(self._block) + 8
+        self.item: int = ctypes.addressof(self._block) + 8
 
     @property
     def kind(self) -> int:

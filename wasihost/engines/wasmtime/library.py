@@ -36,7 +36,7 @@ class Library:
         about = os.stat(path)
         self.path = path
         self.version = version
-        self.identity = f"wasmtime {version} {about.st_size} {about.st_mtime_ns}"
+        self.identity: str = f"wasmtime {version} {about.st_size} {about.st_mtime_ns}"
         self.without_gil = ctypes.CDLL(path)
         self.with_gil = ctypes.PyDLL(path)
 
