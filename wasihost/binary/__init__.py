@@ -1,10 +1,10 @@
-"""What the bytes of a module say, without an engine.
+"""What the bytes of a module contain, read without an engine.
 
-Rules of this package: bytes are not to be trusted; what is wrong with them is a ModuleError, or nothing at all.
+Rules of this package: bytes are not trusted; what is wrong with them raises ModuleError, or is ignored.
 
     sections     a core module's sections
     components   what is in a component
-    toolchains   which host a module was made for, if not for this one
+    toolchains   which other host a module was made for
     backtrace    from a trap's frames to names and lines of the source
     dwarf        lines of the source by the module's DWARF
 """

@@ -1,7 +1,7 @@
-"""What a frame of a backtrace is in the guest's source: its function's readable name, files and lines.
+"""From a frame of a backtrace to the guest's source: the function's readable name, file and line.
 
-Rules of this file: nothing here raises for what a module holds, and all of it is bounded, since modules are not to be
-trusted. It works only when somebody looks at a backtrace: a trap that is caught and forgotten costs nothing.
+Rules of this file: modules are not trusted, so nothing here raises for what a module contains, and all work is bounded.
+It is done only when a backtrace is read: a trap that is caught and forgotten costs nothing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def resolve(origin: Origin | None, known: dict[int, tuple[Place, ...]], frames: 
 
 
 def preload() -> None:
-    """Load what `resolve` may need, where it is installed."""
+    """Import what `resolve` may need, if it is installed."""
     with suppress(ImportError):
         import demangle
 
@@ -55,7 +55,7 @@ def _readable(frame: Frame, places: tuple[Place, ...]) -> Frame:
 
 
 def demangled(name: str | None) -> str | None:
-    """A function's name as its source has it, if it is one of C++ or Rust; else the name. Long ones are cut."""
+    """The name of a C++ or Rust function as in its source; other names unchanged. Long ones are cut."""
     if name is not None and name.startswith(_MANGLED):
         try:
             import demangle
@@ -102,7 +102,7 @@ def _places_in(content: bytes | mmap.mmap, offsets: set[int]) -> dict[int, tuple
 
 
 def sections(content: bytes | mmap.mmap) -> tuple[int, dict[str, slice]]:
-    """Where the code of a module begins, and where its debug sections are, by name; what does not parse is left out."""
+    """The offset of a module's code, and its debug sections by name. Sections that do not parse are left out."""
     code, debug = 0, {}
     try:
         for number, start, end in _sections(content):

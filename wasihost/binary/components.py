@@ -1,7 +1,7 @@
-"""What is in a component: the core modules in it, and what it imports and exports.
+"""What a component contains: its core modules, imports and exports.
 
-Rules of this file: as in `sections`. Components may lie in each other; so many levels and modules are looked at, the
-rest is counted. Types, instances and adapters are stepped over.
+Rules of this file: as in `sections`. Components may be nested; a bounded number of levels and modules is read, the rest
+is counted. Types, instances and adapters are skipped.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Component:
         self.modules: list[CoreModule] = []
         self.nested = 0
         self.more = 0
-        """Core modules that were not looked at."""
+        """Number of core modules that were not read."""
 
 
 def is_component(code: bytes) -> bool:
-    """By its header: the layer is 1."""
+    """Whether the header says so: the layer is 1."""
     return code[:4] == b"\0asm" and code[6:8] == b"\x01\0"
 
 
@@ -78,7 +78,7 @@ def _module(content: bytes, found: Component) -> None:
 
 
 def _names(section: SectionReader, names: list[str], imports: bool) -> None:
-    """The names of imports or exports. What is written in a way that is not known here ends the reading."""
+    """Read the names of imports or exports. An unknown encoding ends the reading."""
     for _ in range(section.number()):
         if len(names) >= _NAMES or section.byte() > 2:
             return
@@ -94,7 +94,7 @@ def _names(section: SectionReader, names: list[str], imports: bool) -> None:
 
 
 def _description(section: SectionReader) -> bool:
-    """Step over the type of an import; False if it is written in a way that is not known here."""
+    """Skip the type of an import. Returns False for an unknown encoding."""
     kind = section.byte()
     if kind == 0:
         section.byte()

@@ -1,8 +1,7 @@
-"""From places in a module's code to lines of its source, by the DWARF that the module carries.
+"""From offsets in a module's code to lines of its source, by the module's own DWARF.
 
-Rules of this file: the only one that knows pyelftools. What a module says of itself is not to be trusted: whatever is
-wrong with it gives no lines, and reading ends when its time is over, since pyelftools reads everything byte by byte
-through `_Stream`.
+Rules of this file: no other file knows pyelftools. A module's debug information is not trusted: if it is wrong, there
+are no lines; and reading stops after a time limit, since pyelftools reads everything through `_Stream`.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ SECTIONS = frozenset(
         ".debug_addr",
     }
 )
-"""Sections that lines are found by."""
+"""The sections that are needed to find lines."""
 
 _SECONDS = 3.0
-"""How long may be looked for the lines of one backtrace, in time of the processor."""
+"""Seconds of processor time for the lines of one backtrace."""
 _LOCALS = 32
-"""How many bytes the declaration of a function's locals may take."""
+"""The most bytes that the declaration of a function's locals may have."""
 _DEEP = 64
-"""How many functions may be inlined into each other, and scopes lie within each other."""
+"""The most levels of inlined functions, and of nested scopes."""
 
 _SCOPES = frozenset(
     {
@@ -52,7 +51,7 @@ _SCOPES = frozenset(
         "DW_TAG_module",
     }
 )
-"""What functions may lie in without having addresses itself."""
+"""Scopes of functions that have no addresses themselves."""
 _CODE = frozenset({"DW_TAG_subprogram", "DW_TAG_inlined_subroutine", "DW_TAG_lexical_block"})
 
 
@@ -61,7 +60,7 @@ class _OutOfTime(Exception):
 
 
 class _Stream(io.BytesIO):
-    """A section that can be read until a time (of `time.thread_time`)."""
+    """A section that can be read until `until` (of `time.thread_time`)."""
 
     until = 0.0
     _reads = 0
@@ -74,9 +73,9 @@ class _Stream(io.BytesIO):
 
 
 def places(sections: Mapping[str, bytes], addresses: Sequence[int]) -> dict[int, tuple[Place, ...]]:
-    """Where each address in the code section is in the source: innermost first, if functions were inlined there.
+    """The source location of each address in the code section: innermost first, if functions were inlined there.
 
-    Addresses of which nothing is known are left out; so are those that the time was not enough for.
+    Unknown addresses are left out, and those that the time was not enough for.
     """
     found: dict[int, tuple[Place, ...]] = {}
     try:
@@ -107,7 +106,7 @@ def _read(sections: Mapping[str, bytes], until: float) -> DWARFInfo:
 
 
 def _look(info: DWARFInfo, unit: CompileUnit, addresses: list[int], found: dict[int, tuple[Place, ...]]) -> None:
-    """The places of addresses that lie in one unit, put into `found`."""
+    """Put the places of one unit's addresses into `found`."""
     files = _Files(info, unit)
     lines = _rows(files, addresses)
     for address, (file, line, column) in lines.items():
@@ -134,7 +133,7 @@ class _Files:
         self._folder = _text(top, "DW_AT_comp_dir")
 
     def name(self, number: int) -> str:
-        """The path of the file of this number; empty for one that there is not."""
+        """The path of the file with this number; empty if there is none."""
         header = self.program.header
         old = header.version < 5
         entries, folders = header.file_entry, header.include_directory
@@ -193,7 +192,7 @@ def _functions(scope: DIE, address: int, depth: int = 0) -> Iterator[DIE]:
 
 
 def _spans(die: DIE) -> Iterator[tuple[int, int]]:
-    """Where the code of a unit, function or block is."""
+    """The address ranges of a unit, function or block."""
     attributes = die.attributes
     if "DW_AT_ranges" in attributes:
         yield from _ranges(die)
@@ -216,7 +215,7 @@ def _ranges(die: DIE) -> Iterator[tuple[int, int]]:
 
 
 def _name(die: DIE) -> str | None:
-    """What a function is called; one that was inlined refers to it, and so does one that was declared elsewhere."""
+    """The name of a function. An inlined one, or one that was declared elsewhere, refers to another entry for it."""
     for _ in range(4):
         for attribute in ("DW_AT_linkage_name", "DW_AT_MIPS_linkage_name", "DW_AT_name"):
             if text := _text(die, attribute):

@@ -52,7 +52,7 @@ class SectionReader:
         self.at = 0
 
     def byte(self) -> int:
-        """One."""
+        """One byte."""
         if self.at >= len(self.data):
             raise ModuleError("the module ends in the middle of a section")
         self.at += 1
@@ -71,7 +71,7 @@ class SectionReader:
                 raise ModuleError("the module has a number that is too long")
 
     def take(self, size: int) -> bytes:
-        """So many bytes."""
+        """`size` bytes."""
         if size > len(self.data) - self.at:
             raise ModuleError("the module ends in the middle of a section")
         self.at += size
@@ -86,14 +86,14 @@ class SectionReader:
         return [self.value_type() for _ in range(self.number())]
 
     def value_type(self) -> str:
-        """The name of a type, "?" for a reference to a type of the module's own, or one that is not known here."""
+        """The name of a type; "?" for a reference to one of the module's own types, or an unknown type."""
         code = self.byte()
         if code in _REFERENCES:
             self.number()  # the heap type
         return _TYPES.get(code, "?")
 
     def limits(self) -> tuple[int, int | None, bool]:
-        """Of a memory or table: least, most, shared."""
+        """The limits of a memory or table: smallest size, largest size, shared."""
         flags = self.number()
         least = self.number()
         most = self.number() if flags & 1 else None
@@ -103,7 +103,7 @@ class SectionReader:
 
 
 _SHOWN = 32
-"""Value types of one function that are told: every import and export may be of one long type."""
+"""How many value types of one function are shown: every import and export may have one long type."""
 
 
 def _listed(types: list[str]) -> str:
@@ -112,7 +112,7 @@ def _listed(types: list[str]) -> str:
 
 
 class Sections:
-    """What the sections of a module say."""
+    """The contents of a module's sections."""
 
     def __init__(self, code: bytes) -> None:
         self.types: list[str] = []
@@ -140,9 +140,9 @@ class Sections:
                 read[number](content)
 
     def type(self, section: SectionReader) -> None:
-        """All types, as each takes a number: what is no function is called unknown.
+        """Read all types. Each has an index, also those that are not functions.
 
-        A kind that is not known here ends the reading: what the module's own types are is not told then.
+        An unknown kind of type ends the reading, and the types after it are shown as unknown.
         """
         for _ in range(section.number()):
             code = section.byte()
@@ -182,7 +182,7 @@ class Sections:
         self.functions += [self._type(section.number()) for _ in range(section.number())]
 
     def memories(self, section: SectionReader) -> None:
-        """The first of them."""
+        """Read the first memory."""
         if section.number():
             self.memory = section.limits()
 
@@ -200,7 +200,7 @@ class Sections:
                 self.exports[name] = f" ({_KINDS[kind] if kind < len(_KINDS) else '?'})"
 
     def custom(self, section: SectionReader) -> None:
-        """What tools tell of themselves."""
+        """Read what tools say about themselves."""
         name = section.text()
         try:
             if name == "target_features":
@@ -215,7 +215,7 @@ class Sections:
 
 
 def _composite(section: SectionReader, code: int) -> str:
-    """A type that begins with `code`, read to its end; empty for an unknown kind, whose end cannot be found."""
+    """Read a type that begins with `code`. Returns an empty text for an unknown kind, whose end cannot be found."""
     if code in _SUBTYPES:
         for _ in range(section.number()):
             section.number()  # those that it is a subtype of
@@ -226,5 +226,5 @@ def _composite(section: SectionReader, code: int) -> str:
         return ""
     for _ in range(section.number() if code == _STRUCT else 1):
         section.value_type()
-        section.byte()  # whether it can be changed
+        section.byte()  # mutability
     return _UNKNOWN

@@ -1,7 +1,7 @@
-"""Which host a module was made for, if not for this one: told by what it imports.
+"""Which other host a module was made for, recognized by its imports.
 
-Rules of this file: only solid evidence counts, a module that merely imports from `env` or `go` is nobody's; names in,
-a sentence out, so that the report of `inspect` and the error of a run say the same.
+Rules of this file: only clear evidence counts: an import from `env` or `go` alone is not enough. Names in, a sentence
+out, so that the report of `inspect` and the error of a run say the same.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MINIFIED: Final = re.compile(r"[A-Za-z_$]{1,2}")
 
 
 def made_for(module: str, names: Sequence[str]) -> MadeFor | None:
-    """Of the imports `names` from `module`; None where nothing tells."""
+    """The host that provides `names` in import module `module`; None if it is not recognized."""
     if module.startswith(("__wbindgen_", "__wbg_")) or _any(_BINDGEN_NAMES, names):
         return _BINDGEN
     if module in ("go", "gojs", "env") and _any(_GO_NAMES, names):

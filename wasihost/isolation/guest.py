@@ -1,7 +1,8 @@
-"""A guest in a process of its own, as its embedder has it: what `Instance` is to `run`, `run_async` and `start`.
+"""A guest in a process of its own, seen from the embedder: it stands in for `Instance` in `run`, `run_async` and
+`start`.
 
-Rules of this file: objects of the embedder's are called here, in the thread that runs the guest, but for standard
-input, which has a thread of its own, so that a guest can write while it waits for that.
+Rules of this file: the embedder's objects are called here, in the thread that runs the guest. Standard input is the
+exception: it has a thread of its own, so that a guest can write while it waits for input.
 """
 
 from __future__ import annotations
@@ -33,17 +34,17 @@ if TYPE_CHECKING:
     from wasihost.vfs.changes import Changes
 
 GRACE: Final = 0.5
-"""Seconds after its deadline in which a guest's process may end it by itself, and give back its files; then the process
-is killed."""
+"""Seconds after its deadline in which a guest's process may end by itself and return its files; then it is killed."""
 _MOST_READ: Final = 1 << 20
 _TRIES: Final = 3
-"""How many workers a guest is given to; those may be killed while they wait, as memory is short."""
+"""How many workers are tried for one guest: the system may kill a waiting one when memory is short."""
 _FOREVER: Final = 1 << 31
 _SLACK: Final = 1 << 20
 
 
 class IsolatedGuest:
-    """The guest of one run. Raises what making an `Instance` raises, and ConfigError for what cannot be isolated."""
+    """The guest of one run. The constructor raises what that of `Instance` raises, and ConfigError for what cannot be
+    isolated."""
 
     def __init__(
         self,
@@ -99,8 +100,8 @@ class IsolatedGuest:
             raise
 
     def _hand_over(self, packing: Packing) -> wire.Message:
-        """Give it to the worker, or to another one if that is killed before it begins: the first message of it, which
-        comes when it has locked itself in."""
+        """Send the parcel to the worker, or to another one if that is killed before it begins. Returns the first
+        message, which comes when the worker has locked itself down."""
         data, tries = pickle.dumps(packing.parcel, -1), _TRIES
         while True:
             self._channel = wire.Channel(self._worker.channel)
@@ -166,7 +167,7 @@ class IsolatedGuest:
         return message
 
     def _lost(self) -> BaseException:
-        """Why nothing comes any more."""
+        """Why no message can come any more."""
         if self._ended is not None:
             return self._ended
         return received.crash(self._worker.status())
@@ -181,7 +182,7 @@ class IsolatedGuest:
         try:
             count = output.write([message.blobs[0]])
         except BaseException as error:
-            if not self._worker.ours:  # the object has forked, and this is the child
+            if not self._worker.ours:  # the object forked, and this is the child
                 raise
             self._send(*self._keep(error))
         else:
@@ -190,11 +191,11 @@ class IsolatedGuest:
     def _send(self, kind: str, values: dict[str, Any]) -> None:
         if not self._worker.ours:
             raise RuntimeError("this guest belongs to the process that was forked: only that can go on with it")
-        with suppress(OSError):  # it has ended: the next message says how
+        with suppress(OSError):  # the worker has ended: the next message says how
             self._channel.send(kind, values)
 
     def _keep(self, error: BaseException) -> tuple[str, dict[str, Any]]:
-        """What the worker is told of what an object of the embedder's raised."""
+        """The message to the worker for an exception of one of the embedder's objects."""
         if isinstance(error, WasiError):
             return "errno", {"errno": int(error.errno)}
         if isinstance(error, OSError) and error.errno is not None:
@@ -228,15 +229,15 @@ class IsolatedGuest:
         raise received.error(told, self._compiled, self._args, self._timeout)
 
     def end(self, reason: BaseException, *, permanently: bool = False) -> None:
-        """From any other thread: kill the process; the run raises `reason`. Nothing more is had of the guest."""
+        """Kill the process; the run raises `reason`. May be called by any thread. Nothing more comes from the guest."""
         if self._ended is None:
             self._ended = reason
         self._worker.kill()
 
-    # -- what there is of it ---------------------------------------------------------------------------------------
+    # -- results ---------------------------------------------------------------------------------------
 
     def attach_outcome(self, error: BaseException, begun: int = 0) -> None:
-        """Let an exception that ends the guest carry what there is of it, see `RunSetup.attach_outcome`."""
+        """Attach the outcome of the guest to the exception that ended it; see `RunSetup.attach_outcome`."""
         if isinstance(error, LimitExceeded):
             self.stats.limits = tuple(sorted({*self.stats.limits, error.limit}))
         _ = self.truncated  # which notes the limit
@@ -249,7 +250,7 @@ class IsolatedGuest:
 
     @property
     def stderr(self) -> bytes | str | None:
-        """The same of standard error."""
+        """What the guest wrote to standard error until now, if it is captured."""
         return self._setup.text_mode.decode(self._setup.captured_stderr)
 
     @property
@@ -266,7 +267,7 @@ class IsolatedGuest:
         return found
 
     def close(self) -> None:
-        """End the process, if it has not ended."""
+        """End the process, if it still runs."""
         self._worker.close()
         for output in self._outputs.values():
             output.close()
@@ -283,7 +284,7 @@ class IsolatedGuest:
 
 
 def _most(packing: Packing) -> int | None:
-    """How many bytes a message may have: the trees, or what is written at once."""
+    """The most bytes that a message may have: the trees, or one write. None for no bound."""
     limits = packing.parcel.config.limits
     total = (4 << 30 if limits.memory is None else limits.memory) + _SLACK
     for fs, _ in packing.trees:
@@ -294,7 +295,7 @@ def _most(packing: Packing) -> int | None:
 
 
 def _serve_input(sock: Any, descriptor: Any, keep: Callable[[BaseException], tuple[str, dict[str, Any]]]) -> None:
-    """Read for the worker in a thread of its own, until it has gone."""
+    """Read for the worker in a thread, until the worker has closed its end."""
     channel = wire.Channel(sock)
 
     def serve() -> None:
@@ -321,7 +322,7 @@ _said: set[str] = set()
 
 
 def _say(report: IsolationReport) -> None:
-    """What is lacking, once in a process."""
+    """Warn of missing protections, once for each in a process."""
     new = [f"{name} ({why})" for name, why in report.missing.items() if name not in _said]
     if new:
         _said.update(report.missing)

@@ -1,7 +1,7 @@
-"""Landlock: which files a process may still reach by a path, decided by the kernel at each open.
+"""Landlock: the kernel checks at each open which files a process may reach by a path.
 
-Rules of this file: version by version, what the kernel knows is asked for and no more, because it refuses what it does
-not know. Linux' documentation, "Landlock: unprivileged access control", says which came when.
+Rules of this file: only rights that the kernel's version knows are used, because it refuses others. The kernel's
+documentation, "Landlock: unprivileged access control", says which version has which.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _READS: Final = _READ_FILE | _READ_DIR
 _WRITES: Final = _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _MAKE_SYM | _REFER | _TRUNCATE
 
 LEAST: Final = 2
-"""The first version with which files can be moved from one directory of a mount to another."""
+"""The first version that allows files to be moved from one directory of a mount to another."""
 
 
 def attributes(version: int) -> bytes:
-    """`struct landlock_ruleset_attr`, with all that this version can refuse."""
+    """`struct landlock_ruleset_attr` with all rights that this version can restrict."""
     files = (1 << 13) - 1
     for since, right in ((2, _REFER), (3, _TRUNCATE), (5, _IOCTL_DEV)):
         files |= right if version >= since else 0
@@ -38,7 +38,7 @@ def attributes(version: int) -> bytes:
 
 
 def restrict(version: int, mounts: Iterable[tuple[int, bool]]) -> None:
-    """Leave this process the directories (descriptor, and whether to be read only), and nothing else. OSError."""
+    """Allow this process the directories (descriptor, and whether read-only), and nothing else. OSError if refused."""
     import os
 
     known = struct.unpack_from("=Q", attributes(version))[0]

@@ -1,7 +1,7 @@
-"""What a process gives up before a guest begins, and what of that this kernel has.
+"""What access a process drops before a guest begins, and which means this kernel has.
 
-Rules of this file: each means is tried by itself, and what the kernel lacks is reported, not passed over. Everything
-that the guest needs is open by then. There is no way back.
+Rules of this file: each means is tried by itself, and a missing one is reported, not ignored. Everything that the guest
+needs is open before. Nothing can be undone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wasihost.config.limits import Limits
 from wasihost.isolation import landlock, seccomp, system
 
 MEANS: Final = ("rlimits", "no_new_privs", "capabilities", "landlock", "seccomp")
-"""In the order in which they are taken up."""
+"""In the order in which they are applied."""
 
 _OWN_MEMORY: Final = 256 << 20
 """Bytes for Python and the engine, besides what the guest has."""
@@ -27,7 +27,7 @@ _SECONDS: Final = 2
 
 
 class IsolationReport(NamedTuple):
-    """`held` names the means that a guest in a process is held by here; `missing` says why others are not there.
+    """`held` names the means that confine a guest in a process here; `missing` says why the others are not available.
 
     The means are "rlimits", "no_new_privs", "capabilities", "landlock" and "seccomp".
     """
@@ -42,7 +42,7 @@ class IsolationReport(NamedTuple):
 
 
 def isolation_report() -> IsolationReport:
-    """What this system has to hold a guest with that runs with `isolation="process"`. Nothing is changed."""
+    """Report how this system can confine a guest that runs with `isolation="process"`. Changes nothing."""
     missing = {}
     if sys.platform != "linux":
         missing = dict.fromkeys(MEANS[1:], "only Linux has it")
@@ -69,12 +69,11 @@ def lock_down(
     writes: bool,
     given: int = 0,
 ) -> IsolationReport:
-    """Give up everything else, permanently.
+    """Drop all other access, permanently.
 
-    `begin` was called before, and this process has no other thread.
-    `mounts` are the directories that stay (descriptor, and whether to be read only), `files` is the size of the trees
-    in memory (None: unbounded), `writes` says that the guest may have regular files to write to, and `given` how many
-    descriptors came with it.
+    `begin` was called before, and this process has no other thread. `mounts` are the directories that stay accessible
+    (descriptor, and whether read-only), `files` is the size of the trees in memory (None: unbounded), `writes` says
+    whether the guest may write to regular files, and `given` how many descriptors came with it.
     """
     mounts = list(mounts)
     _limit_resources(limits, files, timeout, writes, given + len(mounts))
@@ -90,7 +89,7 @@ def lock_down(
 
 
 def _taken_up(steps: dict[str, Callable[[], None]]) -> dict[str, str]:
-    """Try them all: which failed, and why."""
+    """Try each step. Returns those that failed, and why."""
     missing = {}
     for name, step in steps.items():
         try:
@@ -103,11 +102,11 @@ def _taken_up(steps: dict[str, Callable[[], None]]) -> dict[str, str]:
 
 
 _missing: dict[str, str] = {}
-"""What of that which is given up at the beginning this process could not."""
+"""Steps of `begin` that failed in this process, and why."""
 
 
 class _Lacking(Exception):
-    """There is no such means here."""
+    """This system does not have the means."""
 
 
 def _restrict_paths(mounts: Iterable[tuple[int, bool]]) -> None:
@@ -134,7 +133,7 @@ def _why(error: OSError) -> str:
 
 
 def _limit_resources(limits: Limits, files: int | None, timeout: float | None, writes: bool, given: int) -> None:
-    """So that the kernel ends what the host's own limits should have ended. The process gets no second chance."""
+    """Set rlimits as a second line behind the host's own limits: the kernel then kills the process."""
     _limit("RLIMIT_NOFILE", None if limits.open_files is None else limits.open_files + given + _OWN_FILES)
     if not writes:
         _limit("RLIMIT_FSIZE", 0)
@@ -156,7 +155,7 @@ def _limit(name: str, most: int | None) -> None:
 
 
 def _used() -> int:
-    """Bytes of private memory that this process has already."""
+    """Bytes of private memory that this process uses already."""
     try:
         fd = os.open("/proc/self/statm", os.O_RDONLY)
         try:
@@ -175,8 +174,8 @@ def prepare() -> None:
 
 
 def begin() -> None:
-    """Of a process that was just forked: end with the zygote, ignore what a terminal sends, let nobody look in, and
-    give up what no guest needs: rights, and getting new ones.
+    """Prepare a process that was just forked: end when the zygote ends, ignore Ctrl-C of a terminal, let no other
+    process inspect this one, and drop capabilities and the way to get new privileges.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _limit("RLIMIT_CORE", 0)

@@ -1,7 +1,7 @@
 """What a guest in a process is given: values that are pickled, and descriptors that go with them.
 
-Rules of this file: what cannot go to another process is a ConfigError that names it, before anything is started. Only
-the embedder's side makes a parcel, so the worker may unpickle it.
+Rules of this file: what cannot be passed to another process is a ConfigError that names it, before anything is started.
+Only the embedder's side makes a parcel, so the worker may unpickle it.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from wasihost.vfs.snapshot import Snapshot
 
 Stream: TypeAlias = tuple[str, Any]
-"""How a standard stream is given, and what goes with that: "value" (bytes or None), "fd" (`GivenFd`), "pipe" (which
+"""How a standard stream is passed, and its value: "value" (bytes or None), "fd" (`GivenFd`), "pipe" (which
 descriptor), "reader" (which descriptor is a channel), "kept" and "writer" (the number of the stream that it is)."""
 
 
 class GivenFd(NamedTuple):
-    """A descriptor of the parcel, and what may be written to it."""
+    """A descriptor of the parcel, and how much may be written to it."""
 
     fd: int
     budget: OutputLimit | None
 
 
 class MountSource(NamedTuple):
-    """Of a mount, in the config's order: which descriptor or which tree it is."""
+    """The descriptor or the tree behind a mount, in the order of the config."""
 
     fd: int | None
     tree: int | None
@@ -49,14 +49,14 @@ class MountSource(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """A file system in memory: bytes, names and bytes in a file that it may have, and what is in it."""
+    """A file system in memory: its limits (bytes, names, bytes in one file), and its content."""
 
     limits: tuple[int | None, int | None, int | None]
     snapshot: Snapshot
 
 
 class Parcel(NamedTuple):
-    """All of it; numbers of descriptors are places in the list that comes along."""
+    """Everything that a worker gets. Descriptors are given as indices into the list that is sent with the parcel."""
 
     config: ModuleConfig
     mounts: list[MountSource]
@@ -73,7 +73,7 @@ class Parcel(NamedTuple):
 
 
 class Packing:
-    """A parcel and what belongs to it on this side. `close` it once it is sent, or will not be."""
+    """A parcel, and what belongs to it on this side. Call `close` once it is sent, `give_up` if it is not."""
 
     def __init__(self, setup: RunSetup, compiled: CompiledModule, name: str, timeout: float | None) -> None:
         self.fds: list[int] = []
@@ -82,7 +82,7 @@ class Packing:
         self._directories: list[Directory] = []
         self.outputs: dict[int, Descriptor] = {}
         self.reader: tuple[Any, Descriptor] | None = None
-        """The socket that the worker asks for standard input on, and what is read then."""
+        """The socket on which the worker asks for standard input, and the descriptor to read."""
         self._owned: list[int] = []
         self._writes = False
         config = setup.config
@@ -122,13 +122,13 @@ class Packing:
             raise
 
     def give_up(self) -> None:
-        """It will not be sent."""
+        """Release everything: the parcel is not sent."""
         self.close()
         if self.reader is not None:
             self.reader[0].close()
 
     def close(self) -> None:
-        """What is the worker's now is closed here."""
+        """Close what the worker has now."""
         owned, self._owned = self._owned, []
         for fd in owned:
             os.close(fd)
@@ -191,7 +191,7 @@ class Packing:
         from wasihost.descriptors.opening import output_of
 
         made = output_of(stream, number)
-        if isinstance(made, InheritedStream):  # a file of Python's that only passes on what it is given
+        if isinstance(made, InheritedStream):  # a file object of Python's that writes to a descriptor
             stream.flush()
             return "fd", GivenFd(self._fd(made.fd), None)
         self.outputs[number] = made
@@ -210,7 +210,7 @@ class Packing:
 
 
 def _refuse(setup: RunSetup, config: ModuleConfig) -> None:
-    """ConfigError for what is a Python object of this process and would have to be called from the other."""
+    """ConfigError for Python objects of this process that the other one would have to call."""
     given = {
         "imports": setup.imports,
         "with_walltime": config.clock_walltime,

@@ -1,14 +1,15 @@
 """The zygote of this process: a small process that has everything imported and forks one worker for each guest.
 
-It is made when the first guest needs it, by starting a new interpreter: a fork of the embedder's own process, with its
-threads and secrets, would be neither safe nor clean. It ends with this process, however that ends, and takes with it
-every guest that still runs: each hangs on a socket of which this process has the other end.
+It is started as a new interpreter when the first guest needs it: a fork of the embedder's own process would copy its
+secrets, and is not safe beside threads. It ends when this process ends, in whatever way, and so does every guest that
+still runs: each depends on a socket whose other end this process holds.
 
-Workers that are ready wait, as two sockets each, in the socket through which the zygote is asked for more. So there is
-no list of them that threads would share, nor one to be put right after a signal handler has raised, and what nobody has
-taken ends with that socket. Who asks for a worker waits for any: another may have taken the one that came for that.
+Ready workers wait, as two sockets each, in the control socket, through which this process asks the zygote for more. So
+there is no list of them for threads to share or for a signal handler to leave half changed, and workers that are never
+used end with that socket. A thread that asked for a worker takes any: another thread may have taken the one it asked
+for.
 
-Rules of this file: no thread, and no lock held while somebody waits but for the start itself.
+Rules of this file: no threads, and no lock is held while waiting, except during the start.
 """
 
 from __future__ import annotations
@@ -45,31 +46,33 @@ _KEPT: Final = (
     "WASIHOST_CACHE_DIR",
     "XDG_CACHE_HOME",
 )
-"""The variables that the zygote gets: others are the embedder's secrets."""
+"""The environment variables that the zygote gets: others may be secrets of the embedder's."""
 _TRIES: Final = 2
 
 
 class Worker(NamedTuple):
-    """One forked process: the channel to it, and the socket that its life hangs on, which tells its status at last."""
+    """One forked process: the channel to it, and the `life` socket. The process is killed when that is closed; when it
+    ends, its status comes on it."""
 
     channel: _socket.socket
     life: _socket.socket
     owner: int
-    """The process that may end it: one that was forked from that has these sockets too."""
+    """The pid of the process that may end it: children forked from that one have these sockets, too."""
 
     @property
     def ours(self) -> bool:
-        """Whether this is not a process that was forked since."""
+        """Whether this process is the owner, not a child forked since."""
         return os.getpid() == self.owner
 
     def kill(self) -> None:
-        """From any thread: end the process, if it has not ended."""
+        """End the process, if it still runs. May be called by any thread."""
         if self.ours:
             with suppress(OSError):
                 self.life.shutdown(socket.SHUT_WR)
 
     def status(self) -> int | None:
-        """How it ended, as `os.waitstatus_to_exitcode` says it, waited for a little; None if that is not known."""
+        """How it ended, as `os.waitstatus_to_exitcode` returns it. Waits up to 2 seconds; None if it is not known
+        then."""
         try:
             self.life.settimeout(2)
             return int(self.life.recv(16))
@@ -77,14 +80,15 @@ class Worker(NamedTuple):
             return None
 
     def close(self) -> None:
-        """Which ends the process, if it has not ended; closing alone would not, while a forked process has them too."""
+        """End the process and close the sockets. Closing alone would not end it while a forked child holds them,
+        too."""
         self.kill()
         self.channel.close()
         self.life.close()
 
 
 class Pool:
-    """The zygote, made again where it has died."""
+    """The zygote; started again if it has died."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -94,7 +98,7 @@ class Pool:
         self._process: subprocess.Popen[bytes] | None = None
 
     def spawn(self) -> Worker:
-        """A worker, which waits for its parcel. ConfigError or IsolationError where there cannot be any."""
+        """A worker that waits for its parcel. ConfigError or IsolationError if none can be started."""
         why = ""
         for _ in range(_TRIES):
             control = self._control or self._start()
@@ -103,17 +107,17 @@ class Pool:
                 continue
             if not _closed(control) and (worker := _worker(control)):
                 return worker
-            why = self._forget(control)  # it was killed, or could not begin
+            why = self._forget(control)  # the zygote was killed, or could not start
         raise IsolationError(f"no process can be made for guests: {why or 'the one that makes them ends'}")
 
     @property
     def process(self) -> int | None:
-        """The zygote's number, while there is one."""
+        """The zygote's pid; None if it does not run."""
         process = self._process
         return None if process is None else process.pid
 
     def start(self) -> None:
-        """Have the zygote begin, so that the first guest does not wait for that."""
+        """Start the zygote, so that the first guest does not wait for it."""
         if self._control is None:
             self._start()
 
@@ -151,7 +155,7 @@ class Pool:
             return ours
 
     def _forget(self, control: _socket.socket) -> str:
-        """It has ended: the last line that it said, or nothing."""
+        """Forget a zygote that has ended. Returns the last line of its standard error, or an empty text."""
         with self._lock:
             if self._control is not control:
                 return ""
@@ -160,7 +164,7 @@ class Pool:
             return self._end()
 
     def _abandon(self, control: _socket.socket) -> None:
-        """The program has closed all descriptors, which daemons do. Ours may be files of others by now."""
+        """The program has closed all descriptors, as daemons do; our numbers may belong to other files now."""
         with self._lock:
             if self._control is control:
                 self._control = None
@@ -181,7 +185,7 @@ class Pool:
         return (text.decode("utf-8", "replace").strip().splitlines() or [""])[-1]
 
     def close(self) -> None:
-        """End the zygote and every guest that runs in a process."""
+        """End the zygote and every guest in a process."""
         control = self._control
         if control is not None and _identity(control) != self._identity:
             self._abandon(control)
@@ -200,11 +204,11 @@ class Pool:
         elif control is not None:
             control.detach()
         if process is not None:
-            process.returncode = 0  # it is no child of this process, and nothing to warn of
+            process.returncode = 0  # not a child of this process, so nothing to warn about
 
 
 def _identity(control: _socket.socket) -> tuple[int, int]:
-    """What is behind the number of a descriptor."""
+    """Device and inode of an open descriptor."""
     try:
         found = os.fstat(control.fileno())
     except OSError:
@@ -213,14 +217,14 @@ def _identity(control: _socket.socket) -> tuple[int, int]:
 
 
 def _closed(sock: _socket.socket) -> bool:
-    """Whether nobody has the other end."""
+    """Whether the other end is closed."""
     poll = select.poll()
     poll.register(sock.fileno(), 0)
     return bool(poll.poll(0))
 
 
 def _worker(control: _socket.socket) -> Worker | None:
-    """One that waits in the socket, or one that is made now; None if the zygote has ended."""
+    """A worker that waits in the socket, or else one that is forked now; None if the zygote has ended."""
     with suppress(ConnectionError):
         try:
             while (worker := _taken(control, socket.MSG_DONTWAIT)) is not None:
@@ -236,7 +240,7 @@ def _worker(control: _socket.socket) -> Worker | None:
 
 
 def _taken(control: _socket.socket, flags: int) -> Worker | None:
-    """The next one in the socket; None for its end. BlockingIOError if there is none and it is not waited for."""
+    """The next worker in the socket; None at its end. BlockingIOError if there is none and `flags` say not to wait."""
     while True:
         data, sockets = wire.take_sockets(control, 16, 2, flags)
         if len(sockets) == 2:

@@ -1,4 +1,5 @@
-"""From what a worker tells to the values and exceptions that a caller gets; everything is checked, nothing believed."""
+"""From a worker's messages to the values and exceptions that a caller gets. Everything is checked, nothing is
+trusted."""
 
 from __future__ import annotations
 
@@ -47,14 +48,14 @@ _FRAMES: Final = 64
 
 
 def number(value: Any, most: int = sys.maxsize) -> int:
-    """An int from 0 on. IsolationError for anything else."""
+    """An int from 0 to `most`. IsolationError for anything else."""
     if type(value) is not int or not 0 <= value <= most:
         raise _nonsense("a number")
     return value
 
 
 def text(value: Any) -> str:
-    """A str of sensible length."""
+    """A str, cut to 64 KiB. IsolationError for anything else."""
     if not isinstance(value, str):
         raise _nonsense("a text")
     return value[:_LONGEST]
@@ -71,7 +72,7 @@ def _nonsense(what: str) -> IsolationError:
 
 
 def report(values: dict[str, Any]) -> IsolationReport:
-    """What the worker is held by."""
+    """The protections that confine the worker."""
     missing = values.get("missing")
     if not isinstance(missing, dict):
         raise _nonsense("a report")
@@ -80,7 +81,7 @@ def report(values: dict[str, Any]) -> IsolationReport:
 
 
 def stats(into: Stats, values: Any) -> None:
-    """What the guest used; an end that came too early to know leaves it as it is."""
+    """Set what the guest used. None, after an end that came too early to know, changes nothing."""
     if values is None:
         return
     if not isinstance(values, dict):
@@ -127,7 +128,7 @@ def error(told: Any, compiled: CompiledModule, args: Sequence[str], timeout: flo
 
 
 def _trap(told: dict[str, Any], given: list[Any], compiled: CompiledModule) -> TrapError:
-    """With names and lines as they are found here, where the module's bytes are."""
+    """A TrapError whose names and source lines are looked up here, where the module's bytes are."""
     from wasihost.engines import default_engine
 
     frames = told.get("frames")
@@ -156,7 +157,7 @@ def _frame(told: Any) -> Frame:
 
 
 def crash(status: int | None) -> IsolationError:
-    """The process is gone and said nothing."""
+    """The error for a process that ended without a message."""
     if status is not None and status < 0:
         try:
             name = signal.Signals(-status).name

@@ -1,8 +1,8 @@
-"""The filter of system calls: what CPython and the engine need while a guest runs, and nothing else.
+"""The system call filter: allows what CPython and the engine need while a guest runs, and nothing else.
 
-Everything a guest needs was opened, loaded and compiled before, so there is no call here that executes a program, makes
-a process or a socket, looks into another process, or maps memory that could be executed. What is not listed is EPERM;
-a call by the numbers of another architecture ends the process.
+Everything a guest needs was opened, loaded and compiled before, so no listed call executes a program, makes a process
+or a socket, inspects another process, or maps executable memory. Other calls fail with EPERM; a call by the numbers of
+another architecture kills the process.
 
 Rules of this file: numbers are those of the kernel's tables (arch/x86/entry/syscalls/syscall_64.tbl, and
 include/uapi/asm-generic/unistd.h for aarch64), by name, so that both architectures have one list of what is allowed.
@@ -119,7 +119,7 @@ NUMBERS: Final[Mapping[str, tuple[int | None, int | None]]] = {
     "faccessat2": (439, 439),
 }
 _ARCHITECTURES: Final[Mapping[str, tuple[int, int]]] = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-"""Place in the table, and AUDIT_ARCH_*."""
+"""Index in the table, and AUDIT_ARCH_*."""
 
 _ONLY_SOCKETS: Final = frozenset(
     {"accept", "accept4", "sendmsg", "recvmsg", "getsockname", "getpeername", "setsockopt"}
@@ -139,27 +139,27 @@ _JUMP, _JUMP_AT_LEAST = 0x05, 0x35
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _X32 = 0x40000000
-"""Of numbers of x86_64's other interface, which the table knows nothing of."""
+"""Set in the numbers of x86_64's x32 interface, which the table does not have."""
 
 _OWN = 0x7FFF_FFF1
-"""Stands for the number of the process."""
+"""A placeholder for the pid."""
 
 _Instruction = tuple[int, int, int, int]
 
 
 def known() -> bool:
-    """Whether there is a table for this machine."""
+    """Whether there is a table for this machine's architecture."""
     return os.uname().machine in _ARCHITECTURES
 
 
 def program(sockets: bool) -> bytes:
-    """The filter of this process as BPF, an array of `struct sock_filter`. `sockets`: the guest was given some."""
+    """The filter of this process as BPF, an array of `struct sock_filter`. `sockets`: whether the guest has sockets."""
     return for_any(sockets, os.uname().machine).replace(struct.pack("=I", _OWN), struct.pack("=I", os.getpid()))
 
 
 @functools.cache
 def for_any(sockets: bool, machine: str) -> bytes:
-    """The same for no process yet."""
+    """The same with a placeholder for the pid, so that it can be cached."""
     place, architecture = _ARCHITECTURES[machine]
     code: list[_Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
@@ -184,8 +184,8 @@ def for_any(sockets: bool, machine: str) -> bytes:
 
 
 def _among(ranges: list[tuple[int, list[_Instruction]]]) -> list[_Instruction]:
-    """What is done about a call by the range that its number is in (from which number on), which is looked for by
-    halves: the kernel tries all numbers when it takes the filter."""
+    """A binary search for the range that a call's number is in, followed by what that range does. Short, because the
+    kernel tries all numbers when it installs the filter."""
     if len(ranges) == 1:
         return ranges[0][1]
     middle = len(ranges) // 2
@@ -200,17 +200,17 @@ def _refused(code: int) -> _Instruction:
 
 
 def _body(name: str) -> Iterator[_Instruction]:
-    """What is done about a call of this name; it ends by returning."""
-    if name in ("mmap", "mprotect"):  # memory that can be executed was all made before
+    """The instructions for a call of this name; they end by returning."""
+    if name in ("mmap", "mprotect"):  # all executable memory was mapped before
         yield from (_argument(2), (_JUMP_ANY, 0, 1, _PROT_EXEC), _refused(errno.EPERM))
-    elif name == "clone":  # a thread, which shares all with this process, and no process
+    elif name == "clone":  # only a thread, which shares everything with this process
         yield from (
             _argument(0),
             (_AND, 0, 0, _CLONE_OF_THREADS),
             (_JUMP_EQUAL, 1, 0, _CLONE_OF_THREADS),
             _refused(errno.EPERM),
         )
-    elif name == "clone3":  # whose flags are in memory, where a filter does not see them: the C library has another way
+    elif name == "clone3":  # its flags are in memory, which a filter cannot read: the C library falls back to clone
         yield _refused(errno.ENOSYS)
         return
     elif name == "tgkill":
@@ -221,9 +221,9 @@ def _body(name: str) -> Iterator[_Instruction]:
         yield from _one_of(1, _IOCTLS)
     elif name == "fcntl":
         yield from _one_of(1, _FCNTLS)
-    elif name == "sendto":  # to whom the socket is connected
+    elif name == "sendto":  # only to the peer of a connected socket
         yield from _zero(4)
-    elif name == "prlimit64":  # to read
+    elif name == "prlimit64":  # only to read limits
         yield from _zero(2)
     yield _RETURN, 0, 0, _ALLOW
 

@@ -1,6 +1,6 @@
-"""System calls by which a process gives up rights: prctl, capset, Landlock's three. Python has functions for none.
+"""System calls by which a process drops rights: prctl, capset, Landlock's three. Python has no functions for them.
 
-Rules of this file: Linux only, nothing is decided here; each function says by OSError what the kernel has against it.
+Rules of this file: Linux only; nothing is decided here; each function raises OSError if the kernel refuses.
 """
 
 from __future__ import annotations
@@ -45,32 +45,32 @@ def _control(option: int, first: int = 0, second: object = 0) -> None:
 
 
 def die_with_parent(signal: int) -> None:
-    """Get this signal when the thread ends that made this process."""
+    """Get this signal when the thread that forked this process ends."""
     _control(_PR_SET_PDEATHSIG, signal)
 
 
 def no_dumps() -> None:
-    """No core dumps, and no other process of this user may look into this one."""
+    """Allow no core dumps, and no other process of this user to inspect this one."""
     _control(_PR_SET_DUMPABLE, 0)
 
 
 def no_new_privileges() -> None:
-    """Nothing that this process executes has more rights than it; Landlock and seccomp want that first."""
+    """No program that this process executes gets more rights than it has. Landlock and seccomp require this."""
     _control(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def one_thread() -> bool:
     """Whether this process has no other thread than the calling one."""
     if not sys.platform.startswith("linux") or _libc.unshare(ctypes.c_int(_CLONE_THREAD)) == 0:
-        return True  # what is asked for, which does nothing, is refused to one of several
+        return True  # this unshare does nothing, and fails if there are several threads
     try:
         return len(os.listdir("/proc/self/task")) == 1
-    except OSError:  # nobody can tell
+    except OSError:  # unknown
         return True
 
 
 def drop_capabilities(kept: int) -> None:
-    """Keep only these (a bit for each) of those that there are. Without root there is nothing to drop."""
+    """Drop all capabilities but those in the bit set `kept`. Without root there are none to drop."""
     header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0))
     data = ctypes.create_string_buffer(24)
     _checked(_libc.capget(header, data), "capget")
@@ -84,14 +84,14 @@ class _Program(ctypes.Structure):
 
 
 def filter_calls(program: bytes) -> None:
-    """Have the kernel ask a BPF program before each system call of this thread, and of those that it starts."""
+    """Have the kernel run a BPF program before each system call of this thread and of threads that it starts."""
     code = ctypes.create_string_buffer(program, len(program))
     whole = _Program(len(program) // 8, ctypes.addressof(code))
     _control(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(whole))
 
 
 def landlock_version() -> int:
-    """Of the kernel's Landlock, from 1 on. OSError where there is none or it is switched off."""
+    """The version of the kernel's Landlock, from 1 on. OSError if there is none, or it is switched off."""
     return _checked(
         _syscall(_long(_LANDLOCK_CREATE_RULESET), None, _long(0), _long(_LANDLOCK_CREATE_RULESET_VERSION)), "landlock"
     )
@@ -106,7 +106,7 @@ def landlock_ruleset(attributes: bytes) -> int:
 
 
 def landlock_allow(ruleset: int, rights: int, directory: int) -> None:
-    """Allow this beneath a directory."""
+    """Allow `rights` beneath a directory."""
     rule = struct.pack("=Qi", rights, directory)
     _checked(
         _syscall(_long(_LANDLOCK_ADD_RULE), _long(ruleset), _long(_LANDLOCK_RULE_PATH_BENEATH), rule, _long(0)),
@@ -115,7 +115,7 @@ def landlock_allow(ruleset: int, rights: int, directory: int) -> None:
 
 
 def landlock_restrict(ruleset: int) -> None:
-    """From now on, for this thread and those that it starts."""
+    """Enforce the ruleset for this thread and the threads that it starts."""
     _checked(_syscall(_long(_LANDLOCK_RESTRICT_SELF), _long(ruleset), _long(0)), "landlock_restrict_self")
 
 

@@ -1,6 +1,6 @@
-"""File systems in memory on their way to the worker and back: back comes only what the guest changed.
+"""File systems in memory, sent to the worker and back. Only what the guest changed is sent back.
 
-Rules of this file: what comes back is checked as it is put together; a tree that is none is refused as a whole, and the
+Rules of this file: what comes back is checked while it is rebuilt; an invalid tree is refused as a whole, and the
 embedder's stays as it was.
 """
 
@@ -25,7 +25,7 @@ _NAME = 4096
 
 
 def taken(fs: MemoryFS) -> tuple[Snapshot, Snapshot]:
-    """What the tree is now; and the same for the worker, with lazy content loaded."""
+    """Two snapshots of the tree: as it is, and for the worker, with lazy content loaded."""
     with fs.quota.lock:
         now = capture(fs.root)
     lazy = [node for _, node in fs.nodes() if isinstance(node.frozen(), Lazy)]
@@ -38,16 +38,16 @@ def taken(fs: MemoryFS) -> tuple[Snapshot, Snapshot]:
 
 
 class Before:
-    """In the worker, a tree as it came, to be compared with at the end."""
+    """In the worker: a tree as it was received, to compare with at the end."""
 
     def __init__(self, fs: MemoryFS) -> None:
         self._fs = fs
         self._known = {
             node: (number, getattr(node, "version", 0)) for node, number in numbered(fs.root)[0].items()
-        }  # which keeps the nodes, so that no other takes the place of one that is gone
+        }  # keeps the nodes alive, so that the identity of a deleted one is not reused
 
     def changes(self, blobs: list[bytes | memoryview]) -> dict[str, Any]:
-        """The tree as it is now, in types of JSON; content goes to the end of `blobs`."""
+        """The tree as it is now, in JSON types; content is appended to `blobs`."""
         with self._fs.quota.lock:
             numbers, names = numbered(self._fs.root)
             nodes = [[self._content(node, blobs), [node.atime, node.mtime, node.ctime]] for node in numbers]
@@ -77,7 +77,7 @@ class Before:
 
 
 def put_together(sent: Snapshot, tree: Any, blobs: Sequence[memoryview]) -> Snapshot:
-    """The snapshot that a worker describes; `sent` is the one that it was given. BadMessage for what is no tree."""
+    """The snapshot that a worker describes; `sent` is the one that it received. BadMessage for an invalid tree."""
     try:
         nodes = [(_content(sent, content, blobs), _times(times)) for content, times in tree["nodes"]]
         names = [(_number(parent), _name(name), _number(node)) for parent, name, node in tree["names"]]
@@ -107,7 +107,8 @@ def _content(sent: Snapshot, content: Any, blobs: Sequence[memoryview]) -> Conte
 
 
 def _check(nodes: list[Any], names: list[tuple[int, str, int]]) -> None:
-    """Every directory but the root, the first, has one name, in one that was listed before; files have one or more."""
+    """Check that every directory but the root (the first node) has exactly one name, in a directory that was listed
+    before, and that files have one or more."""
     if not nodes or nodes[0][0] is not None:
         raise BadMessage("a tree without a root")
     named = {0}

@@ -1,7 +1,7 @@
-"""Messages between the embedder's process and a guest's: JSON for what is small, and bytes as they are.
+"""Messages between the embedder's process and a guest's: small values as JSON, bytes unchanged.
 
-Rules of this file: a message of a worker that has been taken over does no more than be refused. So no pickle, no size
-that is believed before it was compared with a bound, and no wait that has no end.
+Rules of this file: a message of a compromised worker can at worst be refused. So there is no pickle, every size is
+compared with a bound before it is used, and every wait ends.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _MOST_TEXT: Final = 64 << 20
 _PIECE: Final = 1 << 20
 _FD: Final = struct.Struct("=i")
 _SAME: Final = (-1,)
-"""For the family, the type and the protocol of a socket: those that it has."""
+"""Family, type and protocol of a socket: -1 takes those that it has."""
 _FDS: Final = 200
 """Descriptors that go with one byte; the kernel takes 253."""
 
 MADE: Final = b"."
-"""Comes to the embedder with the sockets of a worker; an errno comes alone."""
+"""The byte that is sent to the embedder with the sockets of a worker. An errno is sent without sockets."""
 
 
 class BadMessage(Exception):
-    """The other side sent what it may not send."""
+    """The other side sent an invalid message."""
 
 
 class Message(NamedTuple):
-    """`kind` says what `values` there are; a number in them may be the place of something in `blobs`."""
+    """`kind` says which `values` there are; numbers in them may be indices into `blobs`."""
 
     kind: str
     values: dict[str, Any]
@@ -52,7 +52,7 @@ class Channel:
     def send(
         self, kind: str, values: Mapping[str, Any] | None = None, blobs: Sequence[bytes | memoryview] = ()
     ) -> None:
-        """A whole message. OSError if nobody is there to have it."""
+        """Send a whole message. OSError if the other end is closed."""
         text = json.dumps([kind, values or {}, [len(one) for one in blobs]]).encode()
         head = _HEAD.pack(len(text), sum(map(len, blobs)))
         self.sock.settimeout(None)
@@ -64,9 +64,9 @@ class Channel:
             self.sock.sendall(blob)
 
     def receive(self, most: int | None = None, until: float | None = None) -> Message | None:
-        """The next message, whose blobs have at most so many bytes together; None if the other end is closed.
+        """The next message, whose blobs have at most `most` bytes together; None if the other end is closed.
 
-        TimeoutError at `until` (seconds of `time.monotonic`), BadMessage for what is none.
+        TimeoutError at `until` (seconds of `time.monotonic`), BadMessage for an invalid message.
         """
         first = self._exactly(_HEAD.size, until, may_end=True)
         if first is None:
@@ -91,7 +91,7 @@ class Channel:
         return Message(kind, values, blobs)
 
     def _exactly(self, size: int, until: float | None, *, may_end: bool = False) -> bytearray | None:
-        """So many bytes. None for the end at the beginning, if there it may be."""
+        """Exactly `size` bytes. With `may_end`, None if the stream ends before the first one."""
         data = bytearray()
         while len(data) < size:
             if until is None:
@@ -113,12 +113,12 @@ class Channel:
         return data
 
     def close(self) -> None:
-        """The other end learns of it."""
+        """Close the socket; the other end is notified."""
         self.sock.close()
 
 
 def send_parcel(sock: _socket.socket, data: bytes, fds: Sequence[int]) -> None:
-    """From the embedder to the worker, which trusts it: bytes, and descriptors to be had as well."""
+    """Send bytes and descriptors from the embedder to the worker, which trusts them."""
     sock.settimeout(None)
     sock.sendall(struct.pack("<QI", len(data), len(fds)))
     for at in range(0, len(fds), _FDS):
@@ -127,7 +127,7 @@ def send_parcel(sock: _socket.socket, data: bytes, fds: Sequence[int]) -> None:
 
 
 def receive_parcel(sock: socket.socket) -> tuple[bytes, list[int]] | None:
-    """The same on the other side; None if the embedder has gone away."""
+    """Receive what `send_parcel` sent; None if the embedder has closed its end."""
     head = _all(sock, 12)
     if head is None:
         return None

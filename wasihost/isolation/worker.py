@@ -1,7 +1,7 @@
-"""A worker: one forked process, which is given a guest, locks itself in and runs it.
+"""A worker: one forked process, which receives a guest, locks itself down and runs the guest.
 
-Rules of this file: what is needed is opened and made before `lock_down`, the guest begins after it. Nothing is imported
-here, and what the embedder's objects do is asked of it over the channel.
+Rules of this file: everything is opened and made before `lock_down`, the guest begins after it. Nothing is imported at
+run time, and calls of the embedder's objects go to the embedder over the channel.
 """
 
 from __future__ import annotations
@@ -46,24 +46,24 @@ if TYPE_CHECKING:
 
 
 _LONGEST: Final = 5.0
-"""Seconds that the thread may take to end which the rehearsal has started."""
+"""Seconds that the thread started by the rehearsal may take to end."""
 FAULTS = GuestFault, wasi_preview0.GuestFault
 
 
 class Served(BaseException):
-    """The embedder's object has raised something, which is kept there."""
+    """An object of the embedder's raised an exception, which the embedder's side keeps."""
 
 
 def begin() -> None:
-    """What can be done before there is a guest."""
+    """Do what needs no guest."""
     lockdown.begin()
     for fd in (1, 2):
         os.dup2(0, fd)
 
 
 def rehearse(parcel: bytes, fds: list[int]) -> None:
-    """Run a guest of our own, to nobody: what a process does for the first time takes ten times longer, as the engine
-    starts, and each page of memory that is shared with the zygote is copied when it is written to."""
+    """Run a guest of our own without output. The first run in a process takes ten times longer: the engine starts, and
+    each memory page shared with the zygote is copied when it is written to."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         guest = _Worker(wire.Channel(theirs), pickle.loads(parcel), fds, None).run()
@@ -80,7 +80,7 @@ def rehearse(parcel: bytes, fds: list[int]) -> None:
 
 
 def work(sock: socket.socket, begun: Callable[[], None]) -> NoReturn:
-    """Run the guest that comes over the socket, and end this process. `begun` is called when all is given up."""
+    """Run the guest that comes over the socket, and end this process. `begun` is called after the lockdown."""
     found = wire.receive_parcel(sock)
     if found is None:
         os._exit(0)
@@ -88,7 +88,7 @@ def work(sock: socket.socket, begun: Callable[[], None]) -> NoReturn:
     try:
         worker = _Worker(channel, pickle.loads(found[0]), found[1], begun)
         worker.run()
-    except (OSError, wire.BadMessage):  # nobody is there any more
+    except (OSError, wire.BadMessage):  # the embedder has gone
         os._exit(1)
     os._exit(0)
 
@@ -105,7 +105,7 @@ class _Worker:
         self._report: lockdown.IsolationReport | None = None
 
     def run(self) -> Instance | None:
-        """To the end, which is told."""
+        """Run to the end, and send how it ended."""
         guest: Instance | None = None
         values: dict[str, Any] = {}
         blobs: list[bytes | memoryview] = []
@@ -130,7 +130,7 @@ class _Worker:
         except Exception as error:
             values["lost"] = f"the files of the guest cannot be given back: {error!r}"
             blobs.clear()
-        for _, end in self._pipes:  # before anybody learns that it is over
+        for _, end in self._pipes:  # before the embedder learns that the run is over
             end.close()
         self._channel.send("end", values, blobs)
         return guest
@@ -158,7 +158,7 @@ class _Worker:
         self._begun()
         self._channel.send("begins", {"held": self._report.held, "missing": self._report.missing})
         if parcel.strict and self._report.missing:
-            raise ConfigError("")  # which the embedder's side words
+            raise ConfigError("")  # the embedder's side has the message
 
     # -- what the guest is given -----------------------------------------------------------------------------------
 
@@ -198,7 +198,7 @@ class _Worker:
         return _Writer(self, value, kind == "kept")
 
     def write(self, number: int, data: bytes, kept: bool) -> int:
-        """Have the embedder's object take it: how much it took. What is kept is not waited for."""
+        """Have the embedder's object write it. Returns how many bytes it took; does not wait for captured output."""
         with self._lock:
             self._channel.send("keep" if kept else "write", {"stream": number}, [data])
             return len(data) if kept else int(_answered(self._channel).values["count"])
@@ -216,7 +216,7 @@ def _answered(channel: wire.Channel) -> wire.Message:
 
 
 class _Writer(io.RawIOBase):
-    """An output that is an object of the embedder's, which may take a part only, as these may."""
+    """An output that is an object of the embedder's. It may take only a part, as such objects may."""
 
     def __init__(self, worker: _Worker, number: int, kept: bool) -> None:
         self._worker, self._number, self._kept = worker, number, kept
@@ -246,7 +246,7 @@ class _Reader:
 
 
 class _Given(RunSetup):
-    """A config that needs no options put in."""
+    """A setup made of a complete config."""
 
     def __init__(self, parcel: Parcel, config: ModuleConfig) -> None:
         self.config = config
@@ -261,7 +261,7 @@ class _Given(RunSetup):
 
 
 class _Received(Module):
-    """A module that was compiled by the embedder."""
+    """A module that the embedder compiled."""
 
     def __init__(self, parcel: Parcel, fds: list[int]) -> None:
         self.name = parcel.name
@@ -293,7 +293,7 @@ def _stats(stats: Stats) -> dict[str, Any]:
 
 
 def _told(error: BaseException) -> dict[str, Any]:
-    """An exception as what it was made of; the other side has the list of those that it makes."""
+    """The class and arguments of an exception. The other side has a list of the classes that it makes."""
     if isinstance(error, TrapError):
         fault = error.__cause__.args if isinstance(error.__cause__, FAULTS) else None
         return {

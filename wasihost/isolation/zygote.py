@@ -1,8 +1,8 @@
-"""The zygote's own program: keep some workers ready, reap those that ended, and end with the embedder.
+"""The zygote's program: keep some workers ready, reap those that ended, and end with the embedder.
 
-A worker is made before there is a guest for it, and goes to the embedder as two sockets: its channel, and the one its
-life hangs on. The embedder takes those that wait in its socket, and asks for one only if there is none. A worker says
-when its guest begins: then another is made, so that the two do not compete.
+A worker is forked before there is a guest for it, and is sent to the embedder as two sockets: its channel, and the one
+that keeps it alive. The embedder takes workers that wait in its socket, and asks for one only if there is none. A
+worker reports when its guest begins; only then another is forked, so that the two do not compete.
 
 Rules of this file: one thread, no engine is ever started here, and nothing that a guest has touched comes back: a
 worker that has had a guest is never used again.
@@ -33,15 +33,15 @@ from wasihost.isolation.parcel import Packing
 from wasihost.waiting.cancel_scope import ready_now
 
 READY: Final = 2
-"""How many workers wait for a guest, at most; those that were asked for while others came first are more."""
+"""How many workers wait for a guest at most, besides those that were asked for."""
 _FAILURES: Final = 4
-"""So many workers in a row that end before they have a guest, and no more are made until one is asked for."""
+"""After this many workers in a row have ended without a guest, none is forked until the embedder asks for one."""
 _BEGUN: Final = struct.Struct("=I")
 
 
 def main(control: int) -> NoReturn:
-    """What the new interpreter does; `control` is the socket by which it is told what to do."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C of a terminal is the embedder's to act upon
+    """What the new interpreter does. `control` is the fd of the socket to the embedder."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the embedder handles Ctrl-C of a terminal
     for_workers()
     default_engine().load_library()
     lockdown.prepare()
@@ -52,7 +52,7 @@ def main(control: int) -> NoReturn:
 
 
 def _guest() -> str:
-    """A module that imports all there is, and writes one byte."""
+    """A module that imports every function, and writes one byte."""
     module = "wasi_snapshot_preview1"
     imports = "".join(
         f'(import "{module}" "{name}" (func ${name} (param {" ".join(one.params)}) (result {" ".join(one.results)})))'
@@ -64,7 +64,7 @@ def _guest() -> str:
 
 
 def _packed() -> tuple[bytes, list[int]]:
-    """The parcel of a guest that does next to nothing, for workers to rehearse with. Another process compiles it."""
+    """The parcel of a tiny guest, with which workers rehearse. Another process compiles it."""
     ours, theirs = socket.socketpair()
     process = os.fork()
     if not process:
@@ -107,11 +107,11 @@ class _Zygote:
         self._poll.register(self._begun, select.POLLIN)
 
     def serve(self) -> NoReturn:
-        """Until the embedder's end of the socket is closed."""
+        """Work until the embedder's end of the socket is closed."""
         while True:
             self._fill()
             found = {fd for fd, _ in self._poll.poll()}
-            # Lives first: what is closed later may give its number to another.
+            # The life sockets first: numbers of what is closed below may be reused.
             self._end_unwanted(found)
             if self._begun in found:
                 for (process,) in _BEGUN.iter_unpack(os.read(self._begun, 256 * _BEGUN.size)):
@@ -134,7 +134,7 @@ class _Zygote:
         self._make()
 
     def _end(self) -> NoReturn:
-        """With all guests: the embedder is gone."""
+        """End with all guests: the embedder has gone."""
         for process in self._lives:
             os.kill(process, signal.SIGKILL)
         os._exit(0)
@@ -150,8 +150,8 @@ class _Zygote:
             self._end()
 
     def _make(self) -> bool:
-        """A worker that waits for its guest, and the embedder's ends of its sockets, which it gets. If there cannot be
-        one, it gets the errno instead."""
+        """Fork a worker that waits for its guest, and send the embedder its ends of the sockets; or the errno, if there
+        can be no worker."""
         made: list[socket.socket] = []
         try:
             made += socket.socketpair()
@@ -177,7 +177,7 @@ class _Zygote:
         return True
 
     def _become(self, channel: socket.socket) -> NoReturn:
-        """In the new process: a worker, which knows nothing of the others."""
+        """In the new process: close what belongs to other workers, and be a worker."""
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -186,7 +186,7 @@ class _Zygote:
             for fd in self._pipes:
                 os.close(fd)
             worker.begin()
-            if os.getppid() != self._number:  # it ended before this process could ask to end with it
+            if os.getppid() != self._number:  # the zygote ended before this process could ask to end with it
                 os._exit(1)
             if not ready_now(channel.fileno(), select.POLLIN):  # else a guest waits
                 worker.rehearse(self._rehearsal, self._files)
@@ -201,11 +201,11 @@ class _Zygote:
         os.close(self._beginning)
 
     def _end_unwanted(self, found: set[int]) -> None:
-        """Nobody wants these guests any more."""
+        """Kill workers whose life socket the embedder has closed."""
         for process, life in self._lives.items():
             if life.fileno() in found:
                 self._poll.unregister(life)
-                os.kill(process, signal.SIGKILL)  # it was not waited for yet, so the number is its own
+                os.kill(process, signal.SIGKILL)  # not reaped yet, so the pid is still its own
 
     def _reap(self) -> None:
         while True:
@@ -220,7 +220,7 @@ class _Zygote:
                 self._ready.discard(process)
                 self._failures += status != 0
                 if self._failures == _FAILURES:
-                    self._send(str(errno.ECHILD).encode())  # to those who wait for one
+                    self._send(str(errno.ECHILD).encode())  # for the threads that wait for a worker
             with suppress(KeyError, OSError):
                 self._poll.unregister(life)
             with suppress(OSError):
