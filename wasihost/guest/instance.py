@@ -1,4 +1,4 @@
-"""`Instance`: a guest that stays, to be called as often as one likes; `embedding.instantiate` makes it.
+"""`Instance`: a guest that stays, whose exports can be called any number of times; `instantiate` makes it.
 
 Rules of this file: the one place that joins a State, a compiled module and a deadline; `run` is an instance whose
 `_start` is called. No engine is imported before an instance is made.
@@ -39,7 +39,7 @@ T = TypeVar("T")
 class Instance:
     """A guest with its own memory, files and streams. One thread at a time; close it, or use it in a `with` block.
 
-    What is captured of its streams is in `stdout` and `stderr`. It cannot be pickled or copied.
+    `stdout` and `stderr` are its captured output. It cannot be pickled or copied.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Instance:
         except ExitError as end:
             if start is None:
                 raise
-            self._code = end.code  # in its start section: there never is an instance to be called
+            self._code = end.code  # in its start section: there will be no instance to call
             return
         if start is None and "_start" not in self.module.exports and "_initialize" in self.module.exports:
             self._engine.call("_initialize")
@@ -130,7 +130,7 @@ class Instance:
 
     @property
     def globals(self) -> Globals:
-        """The exported globals by name, to be read and set."""
+        """The exported globals by name, to read and to set."""
         return Globals(self._engine)
 
     def call(self, name: str, *arguments: Argument, timeout: float | None = None) -> Any:
@@ -154,7 +154,7 @@ class Instance:
         free_result: bool | None,
         timeout: float | None,
     ) -> Any:
-        """The same, with a result that is more than a number; see `exports.Export`."""
+        """Do what `call` does, with a result that is not just a number; see `exports.Export`."""
         how = returns, result_as, free_result
         return self._within(timeout, None, self._call_with_texts, name, arguments, *how)
 
@@ -165,14 +165,14 @@ class Instance:
         return call(self._engine.call, self.module.exports[name], self.memory, arguments, *how)
 
     def run(self, timeout: float | None = None) -> int:
-        """Run a command: call its `_start`, once, and answer its exit status, 0 to 2**32-1.
+        """Run a command: call its `_start`, once, and return its exit status, 0 to 2**32-1.
 
         A module of the old kind that has a start section instead has run already.
         """
         return self._run(timeout, time.monotonic_ns())
 
     def run_to_end(self, timeout: float | None) -> int:
-        """The same for a command of `run`: what its start section took is counted too."""
+        """Do what `run` does, with the time of its start section counted too."""
         return self._run(timeout, self._begun)
 
     def _run(self, timeout: float | None, begun: int) -> int:
@@ -192,7 +192,7 @@ class Instance:
             self._code = end.code
 
     def call_before_entry(self, function: Callable[[], object]) -> None:
-        """Have it called when all is open that the guest needs, before anything of the guest's runs."""
+        """Call `function` when everything that the guest needs is open, before any code of the guest runs."""
         self._engine.before_entry = function
 
     def end(self, reason: BaseException, *, permanently: bool = False, for_good: bool = False) -> None:
@@ -214,7 +214,7 @@ class Instance:
         self._engine.check_ended()
 
     def _within(self, timeout: float | None, begun: int | None, call: Callable[..., T], *args: Any) -> T:
-        """`call(*args)`, in which the guest has so many seconds, from now or from another time on.
+        """Limit `call(*args)` to `timeout` seconds, counted from now or from `begun` (monotonic ns).
 
         RuntimeError while another thread is in it, whose deadline is not touched. Not a context manager: contextlib
         replaces an exception that forbids its attributes to be set.
@@ -265,7 +265,7 @@ class Instance:
                 del reason  # its traceback holds this frame
 
     def attach_outcome(self, error: BaseException, begun: int = 0, *, read_files: bool = True) -> None:
-        """Let an exception that ends the guest carry what there is of it, see `RunSetup.attach_outcome`."""
+        """Attach the guest's outcome to an exception that ends it, see `RunSetup.attach_outcome`."""
         self._end = type(error).__name__
         if isinstance(error, LimitExceeded):
             self.state.handlers.met.add(error.limit)
@@ -311,27 +311,27 @@ class Instance:
 
     @property
     def stdout(self) -> bytes | str | None:
-        """What the guest wrote until now, if it is captured."""
+        """Standard output so far; None if it is not captured."""
         return self._setup.text_mode.decode(self._setup.captured_stdout)
 
     @property
     def stderr(self) -> bytes | str | None:
-        """What the guest wrote until now, if it is captured."""
+        """Standard error so far; None if it is not captured."""
         return self._setup.text_mode.decode(self._setup.captured_stderr)
 
     @property
     def files(self) -> Changes | None:
-        """What became of the files in memory until now; None where there are none."""
+        """The changes so far to the files in memory; None if there are none."""
         return self._setup.changes()
 
     @property
     def truncated(self) -> tuple[str, ...]:
-        """The captured streams that the guest wrote more to than is kept."""
+        """The captured streams to which the guest wrote more than was kept."""
         return self._setup.truncated
 
     @property
     def stats(self) -> Stats:
-        """What the guest used until now."""
+        """What the guest used so far."""
         self._note_use()
         return self._stats
 
@@ -351,7 +351,7 @@ class Instance:
         stats.limits = tuple(sorted(met))
 
     def close(self) -> None:
-        """End the guest: its files are closed, its memory given back."""
+        """End the guest: close its files and free its memory."""
         if hasattr(self, "_engine"):
             self._note_use()
             self._engine.close()
@@ -361,7 +361,7 @@ class Instance:
             auditing.ended(self.module.name, self._code if self._end is None else self._end, self._stats.limits)
 
     def __del__(self, _warn: Callable[..., None] = warn, _ending: Callable[[], bool] = sys.is_finalizing) -> None:
-        """Nobody closed it: what it holds is given back all the same."""
+        """Free what the guest holds if the caller did not close it."""
         if hasattr(self, "state") and not self._closed and not _ending():
             self.state.close()
             if os.getpid() == self._pid:

@@ -104,7 +104,7 @@ class Module:
 
     @property
     def compiles_later(self) -> bool:
-        """Whether it was made for one run, whose limits are its."""
+        """True if it was made for one run, which compiles it with its own limits."""
         return self._limits is DEFAULT_LIMITS
 
     def renew_locks(self) -> None:
@@ -156,7 +156,7 @@ class Module:
 
     @property
     def code(self) -> bytes | None:
-        """What it was made of, if that was bytes or text."""
+        """Its source, if that was bytes or text."""
         return self._source if isinstance(self._source, bytes) else None
 
     @property
@@ -166,7 +166,7 @@ class Module:
 
     @property
     def exports(self) -> dict[str, Item]:
-        """What it shows, by name."""
+        """Its exports, by name."""
         return self._any().exports
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -208,7 +208,7 @@ def as_module(module: ModuleSource, options: Mapping[str, Any]) -> Module:
 
 
 def name_of(source: ModuleSource) -> str:
-    """What a guest is called where it is given no name: the file's base name."""
+    """Return a guest's name where the caller passes none: the base name of the file."""
     if isinstance(source, Module):
         return source.name
     if isinstance(source, _BYTES) or (isinstance(source, str) and source.lstrip()[:1] == "("):
@@ -223,7 +223,7 @@ def name_of(source: ModuleSource) -> str:
 
 
 def signals_may_interrupt() -> bool:
-    """Whether a signal handler of Python (Ctrl-C) could have something to say while a guest runs on this thread."""
+    """Return whether a Python signal handler (Ctrl-C) could run in this thread: a guest must then be interruptible."""
     from wasihost.engines import default_engine
 
     return default_engine().signals_may_interrupt()

@@ -98,7 +98,7 @@ class Options(CommonOptions, total=False):
 
 
 class RunSetup:
-    """A config with the options put in, and what they keep of the guest."""
+    """What one run needs: the config with the options applied, and where the captured output goes."""
 
     def __init__(
         self,
@@ -197,7 +197,7 @@ class RunSetup:
         return config
 
     def changes(self) -> Changes | None:
-        """What has become of the files until now; None where the guest has no file system in memory."""
+        """Return the changes so far to the files; None if the guest has no file system in memory."""
         if self.fs is None or self._before is None:
             return None
         from wasihost.vfs.changes import Changes
@@ -206,7 +206,7 @@ class RunSetup:
 
     @property
     def truncated(self) -> tuple[str, ...]:
-        """The captured streams that the guest wrote more to than is kept."""
+        """The captured streams to which the guest wrote more than was kept."""
         return tuple(
             name
             for name, kept in (("stdout", self.captured_stdout), ("stderr", self.captured_stderr))
