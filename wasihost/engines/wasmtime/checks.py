@@ -1,4 +1,4 @@
-"""Whether a module and a host fit, found out before anything runs. What does not is told by `link_errors`."""
+"""Whether a module and a host fit, checked before anything runs. `link_errors` words what does not fit."""
 
 from typing import TYPE_CHECKING
 
@@ -65,7 +65,7 @@ def unfit(name: str, memory: MemoryType) -> str:
 
 
 def unfit_import(name: str, memory: MemoryType) -> str:
-    """The same of one that is to be given."""
+    """What is wrong with a memory that the module imports, or an empty text."""
     if memory.page != PAGE:
         return f"{name}: a memory with pages of one byte; this host gives those with pages of 64 KiB"
     return unfit(name, memory)

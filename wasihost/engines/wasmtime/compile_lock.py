@@ -1,10 +1,10 @@
-"""One compilation at a time for each key, in all threads and processes that share a cache: the others wait for it.
+"""One compilation at a time for each key, in all threads and processes that share a cache; the others wait.
 
-Rules of this file: nothing is compiled less surely for it. Where no file can be locked, where the process that compiles
-stands still, and in a forked child whose parent was compiling, a module is compiled twice.
+Rules of this file: the lock never prevents a compilation. If no file can be locked, if the compiling process hangs, and
+in a forked child whose parent was compiling, a module is compiled twice.
 
-Between processes it is flock(2) on a file beside the entries, which is open no longer than its owner lives. Whoever has
-it removes the file, so nothing is left but by a process that was killed.
+Between processes the lock is flock(2) on a file beside the cache entries, so it ends with its owner. The owner removes
+the file; only a process that was killed leaves one behind.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from wasihost.common.unpatched import threading, time
 T = TypeVar("T")
 
 _LONGEST = 60.0
-"""Seconds that another process is waited for."""
+"""Seconds to wait for another process."""
 _PAUSE = 0.02
 _MANY = 1000
 
@@ -31,7 +31,8 @@ _of_parent: set[str] = set()
 
 
 def once(key: str, find: Callable[[], T | None], make: Callable[[], T]) -> T:
-    """What `find` finds, or else what `make` makes while no other thread or process makes it for this key."""
+    """Return what `find` finds, or else what `make` returns; no other thread or process makes it for this key
+    meanwhile."""
     if len(_locks) > _MANY:
         _locks.clear()  # those who wait go on waiting; who comes now compiles beside them
     with _locks.setdefault(key, threading.RLock()):  # `on_compile` may ask for the same
@@ -46,7 +47,7 @@ def once(key: str, find: Callable[[], T | None], make: Callable[[], T]) -> T:
 
 
 class _FileLock:
-    """Held in a `with` block, if that can be; `waited` if another process had it first."""
+    """A lock held in a `with` block, if possible. `waited`: another process had it first."""
 
     def __init__(self, key: str) -> None:
         self.waited = False
@@ -76,7 +77,7 @@ class _FileLock:
         return self
 
     def _taken(self, fcntl: ModuleType) -> bool:
-        """Whether it is ours, and still the one that others find by its name."""
+        """Whether we have the lock, on the file that others find by its name."""
         if self._file is None:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
@@ -86,7 +87,7 @@ class _FileLock:
         if os.fstat(self._file).st_nlink:
             self._owner = True
             return True
-        self.let_go()  # who had it has removed it
+        self.let_go()  # its last owner has removed it
         return self._taken(fcntl)
 
     def let_go(self) -> None:

@@ -1,10 +1,10 @@
-"""Compiling in a process of its own, which can be ended, and has only so much memory.
+"""Compiling in a process of its own, which can be killed, and whose memory can be limited.
 
-The engine cannot be asked to give a compilation up, and what it needs is not counted. So where either is to be bounded,
-another Python compiles, by the same library and settings, and gives back the artifact.
+The engine cannot abort a compilation, nor limit its memory. So if either is to be bounded, another Python process
+compiles, with the same library and settings, and returns the artifact.
 
-Rules of this file: the process is started, not forked, with nothing of this one's but where to import from. It ends
-with whoever waits for it, and by itself where nobody does any longer.
+Rules of this file: the process is started, not forked, and gets only the import path of this one. It is killed when the
+wait for it ends, and ends by itself if this process has died.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ _KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
 
 
 def compile_in_process(code: bytes, label: str, owner: WasmtimeEngine, bounds: CompileBounds) -> tuple[int, str]:
-    """The engine's module, or 0 and what the engine has against it. LimitExceeded for what is too much."""
+    """Returns the engine's module; or 0 and the engine's message. LimitExceeded beyond `bounds`."""
     import subprocess  # which other compilations do without
 
     if not sys.executable:
@@ -101,9 +101,9 @@ def _bound(memory: int, seconds: float) -> None:
     try:
         import resource
         import signal
-    except ImportError:  # no limits of this kind here; who waits still ends it
+    except ImportError:  # no such limits here; the waiting process still kills this one
         return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: whoever waits gets it, and ends this
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the waiting process gets it, too, and kills this one
     if seconds:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds + 1)

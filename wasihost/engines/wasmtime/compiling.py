@@ -1,7 +1,7 @@
-"""What goes with compiling, which may take minutes: whether it can succeed, and a word to whoever waits.
+"""What surrounds a compilation, which may take minutes: validation, and reports of its begin and end.
 
-Rules of this file: a module is validated before it is compiled, since the engine itself finds a function that it cannot
-compile only when it comes to it. That takes a fiftieth of the time; what is in the cache has been validated before.
+Rules of this file: a module is validated before it is compiled, since the compiler finds an invalid function only when
+it reaches it. Validation takes a fiftieth of the time; modules in the cache were validated before.
 """
 
 import ctypes
@@ -85,7 +85,7 @@ _AT_ONCE = 1 << 14
 
 
 class _Work:
-    """One module that is being compiled. What nobody takes is given back."""
+    """One module that is being compiled. A result that is not taken is freed."""
 
     def __init__(self, code: bytes, owner: WasmtimeEngine) -> None:
         self._delete = c.wasmtime_error_delete, c.wasmtime_module_delete
@@ -99,7 +99,8 @@ class _Work:
         self._error = c.wasmtime_module_new(self._owner.ptr, self._code, len(self._code), ctypes.byref(self._made))
 
     def do_aside(self) -> None:
-        """The same on another thread. A signal handler that raises ends the waiting; the work goes on, for nobody."""
+        """`do` on another thread. A signal handler that raises ends the wait; the compilation continues, and its result
+        is freed."""
         self._over.acquire()
         threading.Thread(target=self._in_thread, name="wasihost-compile", daemon=True).start()
         self._over.acquire()
@@ -127,7 +128,7 @@ class _Work:
 
 
 def compiled(code: bytes, label: str, owner: WasmtimeEngine, bounds: "CompileBounds | None" = None) -> int:
-    """The engine's module for what was found valid; Ctrl-C ends the waiting for it. LimitExceeded beyond `bounds`."""
+    """Compile a valid module; returns the engine's pointer. Ctrl-C ends the wait. LimitExceeded beyond `bounds`."""
     if bounds is not None:
         from wasihost.engines.wasmtime.compile_process import compile_in_process
 
@@ -144,8 +145,8 @@ def compiled(code: bytes, label: str, owner: WasmtimeEngine, bounds: "CompileBou
 
 
 def lacks(code: bytes, label: str, owner: WasmtimeEngine, text: str) -> ModuleError | None:
-    """What is to be said of a module that needs features which can be switched on, if that is all; `text` is what
-    the engine says."""
+    """The error for a module that only needs features which can be switched on, or None. `text` is the engine's
+    message."""
     if not (owner.mode.features or any(words in text for words in _LACKS)) or "shared memor" in text:
         return None  # of shared memories there is something else to be said
     from wasihost.engines.wasmtime.features import lacking
@@ -173,7 +174,7 @@ def refused(text: str, label: str) -> ModuleError:
 
 @contextmanager
 def around(label: str, size: int, mode: CompileMode, on_compile: OnCompile | None) -> Iterator[None]:
-    """Tells the log and the caller's function of what is compiled in here."""
+    """Report the compilation inside the block to the log and to `on_compile`."""
     begins = Compilation(label, size, mode.interruptible, mode.fuel)
     _log(begins)
     if on_compile is not None:
@@ -189,6 +190,6 @@ def around(label: str, size: int, mode: CompileMode, on_compile: OnCompile | Non
 
 
 def _log(event: Compilation) -> None:
-    """Where nobody has imported logging, nobody can have asked for it; importing it takes a tenth of a short run."""
+    """Log, if the program has imported logging; importing it here would take a tenth of a short run."""
     if logging := sys.modules.get("logging"):
         logging.getLogger("wasihost").info("%s", event)

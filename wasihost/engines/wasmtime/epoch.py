@@ -1,9 +1,8 @@
 """Ends guests that compute: a thread that makes the engine call back into each interruptible guest when it is time.
 
-The engine's epoch is a counter that compiled code looks at. Nobody counts time with it here: it is moved on when the
-deadline of some guest has come, or when somebody ended one, and every `TICK` for guests of the main thread, whose
-Python may have a signal handler (Ctrl-C) to run. Every guest is then called back, sees whether it was meant, and goes
-on if it was not.
+The engine's epoch is a counter that compiled code checks. It does not tick here: it is incremented when a guest's
+deadline passes, when a guest is cancelled, and every `TICK` for guests of the main thread, where Python may have a
+signal handler (Ctrl-C) to run. Every guest is then called back, checks whether it has to end, and continues if not.
 
 Rules of this file: the thread stays for `GRACE` after the last guest, as starting one takes a third of a short run, and
 ends before a fork, as Python warns of forks beside threads. No lock guards what is kept here, because a signal handler
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from wasihost.engines.base import CancelCheck
 
 TICK = 40_000_000
-"""ns between two looks at the signals of Python."""
+"""ns between two checks for signals of Python."""
 FOREVER = 3_600_000_000_000
 """ns that the thread waits at most."""
 GRACE = 5
@@ -43,20 +42,20 @@ class EpochThread:
         self.forget()
 
     def forget(self) -> None:
-        """As in a new process."""
+        """Reset, as in a new process."""
         self._running: dict[object, tuple[WasmtimeEngine, CancelCheck, bool]] = {}
         self._thread: dict[str, threading.Lock] = {}
-        """Of the thread, if there is one, the lock that it waits for: whoever has news for it opens it."""
+        """The lock that the thread waits for, if there is a thread. Releasing it wakes the thread."""
         self._idle = 0
-        """How many ticks there has been no guest."""
+        """Ticks without a guest."""
         self._native = 0
-        """The system's number of the thread."""
+        """The system's id of the thread."""
         self._looks = sys.maxsize
-        """When the thread looks next, in ns of the monotonic clock; never by itself while it finds that out."""
+        """When the thread checks next, in ns of the monotonic clock; the maximum while it computes that."""
 
     def enter(self, key: object, engine: WasmtimeEngine, scope: "CancelCheck", main: bool) -> None:
-        """A guest is about to run on the calling thread; `main`, if Python runs signal handlers there. `scope` is
-        asked when its time comes."""
+        """A guest is about to run on the calling thread; `main`: Python runs signal handlers there. `scope` is checked
+        when it expires."""
         self._running[key] = engine, scope, main
         self._idle = 0
         if not self._thread:
@@ -67,17 +66,17 @@ class EpochThread:
             self.look_again()
 
     def look_again(self) -> None:
-        """What is running has changed, or the deadline of a running guest has come closer."""
+        """Wake the thread: a guest was added, or the deadline of a running guest is earlier than before."""
         for news in tuple(self._thread.values()):
             with suppress(RuntimeError):  # it is open already
                 news.release()
 
     def leave(self, key: object) -> None:
-        """It runs no more."""
+        """The guest has returned."""
         self._running.pop(key, None)
 
     def retire(self) -> None:
-        """End the thread, if no guest is running, and wait until the system has forgotten it, for 50 ms at most."""
+        """End the thread, if no guest is running, and wait at most 50 ms until the system has removed it."""
         if self._running or not self._thread:
             return
         self._idle = GRACE
@@ -87,7 +86,7 @@ class EpochThread:
             time.sleep(0.0005)
 
     def interrupt(self) -> None:
-        """Have every interruptible guest called back now: somebody ended one."""
+        """Have every interruptible guest called back now, because one was cancelled."""
         self._call_back(engine for engine, _, _ in tuple(self._running.values()))
 
     def _call_back(self, engines: "Iterable[WasmtimeEngine]") -> None:

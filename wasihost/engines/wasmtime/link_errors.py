@@ -1,4 +1,4 @@
-"""What to say of a module that does not fit its host: every misfit is named, with what to do about it.
+"""The message for a module that does not fit its host: names every misfit, and what to do about it.
 
 Rules of this file: one line for all functions of one import module, and no advice twice. What a module calls its
 imports is shown through `names`. Imported only when there is a misfit.

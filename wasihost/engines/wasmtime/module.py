@@ -1,6 +1,6 @@
-"""From a file or bytes to a compiled module: what is accepted, what is refused and why, and what a module shows.
+"""From a file or bytes to a compiled module: what is accepted, what is refused and why, and its imports and exports.
 
-A Module may be used from many threads at once and for any number of runs. `load` looks in memory, then on disk, then
+A module may be used from many threads at once and for any number of runs. `load` looks in memory, then on disk, then
 compiles.
 """
 
@@ -58,7 +58,8 @@ class WasmtimeModule:
 
     @cached_property
     def only_memory(self) -> int | None:
-        """What its memory begins with, if that is exported and all that counts: the way of nearly every module."""
+        """The initial bytes of its memory, if that is exported and nothing else counts against the limit, as in nearly
+        every module; else None."""
         memories, tables, collected, growing, _ = self.storage
         item = self.exports.get("memory")
         more = collected or growing or sum(one.least for one in tables) > FREE
@@ -94,7 +95,7 @@ class WasmtimeModule:
 
 
 def _item(module: int | None, name: int, externtype: int, known: Callable[[str], Type] | None) -> Item:
-    """`known` has the types of functions, where the engine must not be asked for them."""
+    """`known` returns the types of functions, if the engine must not be asked for them."""
     kind = _KINDS.get(c.wasm_externtype_kind(externtype), "unknown")
     params: tuple[str, ...] = ()
     results: tuple[str, ...] = ()
@@ -201,7 +202,7 @@ def _after_fork() -> None:
 
 
 def clear_memory() -> None:
-    """Forget the modules kept in memory (those in use live on)."""
+    """Forget the modules kept in memory; those in use stay valid."""
     global _memory
     _memory = _ModuleMemory()
 
@@ -262,7 +263,7 @@ def load(
 
 
 def _here(key: str, owner: WasmtimeEngine) -> str:
-    """The key of a module in memory, which belongs to one engine; on disk it serves several."""
+    """The key of a module in memory, where it belongs to one engine. On disk it serves engines of any stack size."""
     return f"{key} {owner.mode.stack}"
 
 
@@ -295,7 +296,7 @@ def _found_or_made(
 def _make(
     code: bytes, label: str, mode: CompileMode, on_compile: OnCompile | None, bounds: "CompileBounds | None"
 ) -> tuple[str, WasmtimeModule]:
-    """Compile and keep. The key is taken from the very bytes that are compiled."""
+    """Compile and store. The key is computed from the bytes that are compiled, not from the file."""
     module = compile_wasm(code, label, mode, on_compile, bounds)
     key = disk.key(code, module.engine.identity)
     disk.store(key, module.ptr)

@@ -1,8 +1,9 @@
-"""How many guests a thread is within, and that they end in the order in which they have to.
+"""How many guests a thread is inside, and that they end in the right order.
 
 The engine keeps one record of a thread's guests, last in, first out. Greenlets share a thread and its stack: one may
-wait while its guest is in a function of the embedder's, but another one may not enter a guest meanwhile. The first to
-end would not be the last that was entered, and the next trap would be looked for on a stack that is not there.
+wait while its guest is in a function of the embedder's, but another one may not enter a guest meanwhile. The guest that
+ends first would not be the one that was entered last, and the engine would search the next trap on a stack that is
+gone.
 """
 
 import sys

@@ -5,9 +5,9 @@ the system's own) is put before the engine's, and the next trap would end the pr
 engine's handlers are noted when it starts. Those that took their place are set aside while guests run, and are back
 when the last one has ended; in between, a crash of the process itself is reported by the system only.
 
-It is looked for others whenever an instance is made. `_signal.signal`, which the functions of `signal` call, and
-`faulthandler.enable` tell of what they do from the engine's start on, so that what a host function does counts for the
-guest that called it, and a call of an instance need not look.
+Each new instance checks for other handlers. From the engine's start on, wrappers around `_signal.signal` (which the
+functions of `signal` call) and `faulthandler.enable` report changes, so that those made by a host function take effect
+for the guest that called it, and calls of an instance need no check.
 
 Rules of this file: `struct sigaction` is opaque here but for the handler, which comes first in every system's.
 `before_run` and `after_run` are called where no signal handler may raise.
@@ -93,7 +93,7 @@ def changed() -> None:
 
 
 def look() -> None:
-    """See whether handlers have been replaced by somebody who does not tell. Called for each instance."""
+    """Check whether handlers were replaced without our wrappers. Called for each instance."""
     global _others
     if _BY_SIGNAL and not _others and _replaced(_actions()):
         _others = True

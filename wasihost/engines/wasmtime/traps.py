@@ -1,4 +1,4 @@
-"""How a guest ended: from the engine's trap, or what the host kept, to the exception that the caller gets."""
+"""How a guest ended: from the engine's trap, or what the host raised, to the exception that the caller gets."""
 
 import ctypes
 from collections.abc import Callable, Iterable
@@ -118,7 +118,7 @@ def _look(
 
 
 def symbolizer(module: "WasmtimeModule") -> Callable[[tuple[Frame, ...]], tuple[Frame, ...]]:
-    """What makes frames of this module readable."""
+    """A function that adds readable names and source lines to frames of this module."""
     return partial(_look, module.origin, module.places)
 
 
@@ -162,7 +162,7 @@ def raise_end(
     places: dict[int, tuple[Place, ...]] | None = None,
     depth: int = 1,
 ) -> None:
-    """Raise why the guest ended, free what the engine gave, and forget what was kept; return if it just returned.
+    """Raise why the guest ended, and free the engine's objects; return if the guest just returned.
 
     A fault of the guest (`state.faults`) becomes a TrapError that it is the cause of, a host's own TrapError gets the
     guest's backtrace; everything else that was kept is raised as it is. `origin` is where the module's bytes are, for
