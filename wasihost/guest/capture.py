@@ -1,4 +1,4 @@
-"""Output that is kept: bounded, and decoded as `subprocess` decodes it."""
+"""Captured output: bounded, and decoded as `subprocess` decodes it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class CapturedOutput:
-    """What a guest wrote to a stream, up to `limit` bytes; the rest is dropped and `truncated` set."""
+    """A guest's output on one stream, up to `limit` bytes. The rest is dropped, and `truncated` is set."""
 
     __slots__ = ("_data", "_limit", "size", "truncated")
 
@@ -33,11 +33,11 @@ class CapturedOutput:
         self.size += self._data.write(data)
 
     def content(self) -> bytes:
-        """All of it until now."""
+        """Return all of it so far."""
         return whole(self._data)
 
     def text(self, encoding: str, errors: str) -> str:
-        """The same as text, with newlines as Python has them."""
+        """Return it as text, with newlines as Python has them."""
         if self.size > PIECE:
             with suppress(UnicodeError, LookupError):  # raised below, of the whole
                 return self._large_text(encoding, errors)
@@ -66,14 +66,14 @@ class TextMode:
             _found(self.encoding, self.errors)
 
     def decode(self, captured: CapturedOutput | None) -> bytes | str | None:
-        """With newlines as Python has them. OutputError as `errors` says."""
+        """Return captured output, as text with Python's newlines if asked for. Raises OutputError as `errors` says."""
         # A character cut in two by the limit is not the guest's mistake.
         return self._decoded(
             captured, "ignore" if captured and captured.truncated and self.errors == "strict" else self.errors
         )
 
     def decode_any(self, captured: CapturedOutput | None) -> bytes | str | None:
-        """The same for an exception that is on its way, which nothing may replace: what is no text becomes U+FFFD."""
+        """Do the same for an exception that is being raised, which nothing may replace: bad bytes become U+FFFD."""
         try:
             return self.decode(captured)
         except (UnicodeError, LookupError):
@@ -101,7 +101,7 @@ class TextMode:
 
 
 def decoded(data: bytes | bytearray, encoding: str = "utf-8", errors: str = "strict") -> str:
-    """`data.decode`, but what is no text is an error of this library's. Raises: OutputError."""
+    """Return `data.decode(...)`. Raises OutputError, not UnicodeDecodeError, for what is not text."""
     try:
         return data.decode(encoding, errors)
     except UnicodeDecodeError as error:

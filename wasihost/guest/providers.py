@@ -69,6 +69,6 @@ def _offered(imports: Provider | Sequence[Provider]) -> dict[str, list[str]]:
 
 def _of(provided: Provided, module: str) -> Mapping[str, object]:
     try:
-        return provided[module]  # which may be made when it is asked for
+        return provided[module]  # a mapping may make it on first use
     except KeyError:
         return {}
