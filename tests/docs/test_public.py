@@ -78,3 +78,13 @@ def test_examples_import_public_names_only(page: Path) -> None:
 
 def _children() -> set[str]:
     return {name.split(".")[1] for name in MODULES}
+
+
+def test_former_names_still_work() -> None:
+    library = '(module (memory (export "memory") 1) (func (export "malloc") (param i32) (result i32) i32.const 64))'
+    with wasihost.instantiate(library) as guest:
+        with guest.memory.given(b"abc") as (pointer, size):
+            assert guest.memory.read_bytes(pointer, size) == b"abc"
+        guest.end(RuntimeError("enough"), for_good=True)
+        with pytest.raises(RuntimeError, match="enough"):
+            guest.call("malloc", 8)
