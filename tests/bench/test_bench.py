@@ -53,7 +53,7 @@ def test_every_case_yields_a_number_in_each_column(tmp_path: Path) -> None:
         assert set(rates) == set(sockets.CASES)
         assert all(0 < rate < math.inf for rate in rates.values())
     for case in sleeping.CASES:
-        assert re.search(rf"^  {case}(  +[\d.]+, [\d.]+, [\d.]+){{2}}$", printed, re.MULTILINE)
+        assert re.search(rf"^  {case}( +[\d.]+, [\d.]+, [\d.]+){{2}}$", printed, re.MULTILINE)
     for case, unit in sockets.CASES.items():
         assert re.search(rf"^  {case}, {unit}( +[\d,]+){{2}} +[\d.e+-]+$", printed, re.MULTILINE)
 

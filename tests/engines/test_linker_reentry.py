@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import wasmtime
-from wasmtime import _slab
+from wasmtime import _func
 
 from wasihost import ExitError, LinkError, ModuleConfig, State, TrapError
 from wasihost.engines.wasmtime.linker import Run, define
@@ -222,7 +222,7 @@ def test_states_take_turns(binding: str) -> None:
 
 @BOTH
 def test_threads_share_a_linker(binding: str) -> None:
-    if binding == "define_func" and not hasattr(_slab.Slab(), "handles"):
+    if binding == "define_func" and not hasattr(_func.FUNCTIONS, "handles"):
         pytest.skip("the callbacks of this version of wasmtime are kept in a list that threads may not share")
     engine = wasmtime.Engine()
     own, module = linker(engine), wasmtime.Module(engine, GUEST)
