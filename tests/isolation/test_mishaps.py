@@ -48,6 +48,17 @@ def zygote_with(monkeypatch: pytest.MonkeyPatch, code: str) -> Iterator[None]:
         pool.close()
 
 
+def test_workers_that_are_taken_and_not_used_do_not_count_as_failed() -> None:
+    """As by runs that signal handlers interrupt before their guests begin: others are made ready in their place."""
+    assert exit_with(2) == 2
+    for _ in range(6):
+        assert gone(lambda: bool(children(pool.process or 0)))
+        worker = pool.spawn()
+        worker.kill()
+        assert worker.status() == -signal.SIGKILL
+        worker.close()
+
+
 def test_workers_that_are_killed_while_they_wait() -> None:
     """As the system does when memory is short."""
     assert exit_with(1) == 1

@@ -218,7 +218,8 @@ class _Zygote:
             life = self._lives.pop(process)
             if process in self._ready:
                 self._ready.discard(process)
-                self._failures += status != 0
+                unwanted = ready_now(life.fileno(), select.POLLIN)  # the embedder has closed it, and the worker with it
+                self._failures += status != 0 and not unwanted
                 if self._failures == _FAILURES:
                     self._send(str(errno.ECHILD).encode())  # for the threads that wait for a worker
             with suppress(KeyError, OSError):
