@@ -112,7 +112,6 @@ class Tracer:
         except Stop:
             return "raised"
         finally:
-            self.left = -1  # these functions are wasihost's own now, and calling them is an event, too
             sys.settrace(None)
             sys.setprofile(None)
             if tool == "monitoring":

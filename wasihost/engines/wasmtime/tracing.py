@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain, starmap
-from types import FrameType, FunctionType
+from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any
 
 from wasihost.common.interrupts import BUSY, FRAGILE, WHEN_TRACED
@@ -98,9 +98,14 @@ def unseen(function: Callable[[], object]) -> tuple[Any, tuple[object, ...]]:
 # -- tracers in front of which there is a filter ---------------------------------------------------------------------
 
 
+_OWN: set[CodeType] = set()
+"""What stands for `sys.settrace` and its like: a tracer that ends its work by calling them does not expect to be called
+by that."""
+
+
 def _hidden(frame: FrameType) -> bool:
     """Whether nothing may be raised in this frame: callbacks, and what is around the engine's call."""
-    if frame.f_code in FRAGILE or frame.f_globals.get("__package__") == "wasmtime":
+    if frame.f_code in FRAGILE or frame.f_code in _OWN or frame.f_globals.get("__package__") == "wasmtime":
         return True
     at: FrameType | None = frame
     while at is not None and at.f_code not in FRAGILE:
@@ -122,18 +127,26 @@ def _filter(function: Callable[..., Any], frame: FrameType, event: str, arg: obj
     return None if _hidden(frame) else function(frame, event, arg)
 
 
+def _filter_own(function: Callable[..., Any], frame: FrameType, event: str, arg: object) -> Any:
+    """The filter outside of guests."""
+    return None if frame.f_code in _OWN else function(frame, event, arg)
+
+
 def _filter_monitor(function: Callable[..., Any], *args: Any) -> Any:
     return None if _hidden(sys._getframe(1)) else function(*args)
 
 
 def _filtered(function: Any, by: Callable[..., Any] = _filter) -> Any:
     """The filter in front of a tracer that might raise."""
-    return partial(by, function) if function is not None and _plain(function) is function else function
+    return None if function is None else partial(by, _plain(function))
 
 
 def _plain(found: Any) -> Any:
     """The tracer behind its filter."""
-    return found.args[0] if type(found) is partial and found.func in (_filter, _filter_monitor) else found
+    return found.args[0] if type(found) is partial and found.func in _FILTERS else found
+
+
+_FILTERS = (_filter, _filter_own, _filter_monitor)
 
 
 def _unseen(_frame: FrameType, _event: str, _arg: object) -> Any:
@@ -184,11 +197,16 @@ def notice() -> None:
     def setting(put: Callable[[Any], None]) -> Callable[[Any], None]:
         def wrapper(function: Any, /) -> None:
             inside = _raises(function) and _within()
-            put(_filtered(function) if inside else function)
             if inside:
+                put(_filtered(function))
                 _hide_frames()
+            elif type(function) in (FunctionType, MethodType):
+                put(_filtered(function, _filter_own))
+            else:
+                put(function)
 
         wrapper.__name__, wrapper.__doc__ = put.__name__, put.__doc__
+        _OWN.add(wrapper.__code__)
         return wrapper
 
     def getting(get: Callable[[], Any]) -> Callable[[], Any]:
@@ -196,8 +214,10 @@ def notice() -> None:
             return _plain(get())
 
         wrapper.__name__, wrapper.__doc__ = get.__name__, get.__doc__
+        _OWN.add(wrapper.__code__)
         return wrapper
 
+    _OWN.update(one.__code__ for one in (_raises, _within, _filtered, _plain, _hide_frames, _hidden))
     sys.settrace, sys.setprofile = setting(_put_trace), setting(_put_profile)
     sys.gettrace, sys.getprofile = getting(_trace), getting(_profile)
     monitoring: Any = getattr(sys, "monitoring", None)
