@@ -130,9 +130,10 @@ class _Handle:
         self.at_end = guest.at_end
 
     def __del__(self, _warn: Any = warnings.warn) -> None:
-        if not self.guest.thread.over.is_set() and os.getpid() == self.guest.pid:
-            _warn(f"guest {' '.join(self.guest.args)!r} was still running, and is ended", ResourceWarning, source=self)
-            self.guest.thread.end(Killed(signal.SIGTERM))
+        guest = getattr(self, "guest", None)  # a signal may have ended `__init__`
+        if guest is not None and not guest.thread.over.is_set() and os.getpid() == guest.pid:
+            _warn(f"guest {' '.join(guest.args)!r} was still running, and is ended", ResourceWarning, source=self)
+            guest.thread.end(Killed(signal.SIGTERM))
 
 
 class Process(Generic[In, Out, Err]):
