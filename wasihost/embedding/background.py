@@ -26,7 +26,7 @@ _PATIENCE: Final = 2.0
 
 
 class GuestThread(Generic[T]):
-    """Runs `work` in a thread, with a copy of the caller's context variables.
+    """Runs `work` in a thread from `start` on, with a copy of the caller's context variables.
 
     `work` gets a function, which it must call with the instance as soon as that is made and before it runs. `result`
     is what `work` returned, `error` what it raised. The event `begun` is set when the instance is made, or when it is
@@ -45,26 +45,43 @@ class GuestThread(Generic[T]):
         self._lock = threading.Lock()
         self._reason: BaseException | None = None
         self._when_over = when_over
-        context = contextvars.copy_context()
-        thread = threading.Thread(target=context.run, args=(self._run, work), name="wasihost guest", daemon=True)
+        self._context = contextvars.copy_context()
+        self._work = work
+        self.started: bool = False
+        """Whether `when_over` is called at the end, or has been."""
+
+    def start(self) -> None:
+        """Start the thread.
+
+        Separate from `__init__`, so that the caller holds this object before the guest runs: a signal handler may raise
+        between any two steps.
+        """
+        thread = threading.Thread(target=self._context.run, args=(self._run,), name="wasihost guest", daemon=True)
         _running.add(self)
+        self.started = True
         try:
             thread.start()
-        except BaseException as error:
-            if isinstance(error, RuntimeError):  # no thread can be started
+        except RuntimeError as error:
+            if str(error).startswith("can't"):  # no thread can be started
                 _running.discard(self)
-                when_over()
-            else:  # a signal handler raised, so no caller will have this guest
-                self.end(error)
+                self._when_over()
+                raise
+            # A handler interrupted the locks of `Thread.start`, which hide what it raised.
+            reason = error.__context__ or error
+            self.end(reason)
+            raise reason from None
+        except BaseException as error:  # a signal handler raised, so no caller will have this guest
+            self.end(error)
             raise
 
-    def _run(self, work: Callable[[Callable[[Endable], None]], T]) -> None:
+    def _run(self) -> None:
         try:
-            self.result = work(self._made)
+            self.result = self._work(self._made)
         except BaseException as error:
             self.error = error
         finally:
             self._guest = None
+            del self._work, self._context  # what they hold is not needed any more
             _running.discard(self)
             self.over.set()
             self.begun.set()

@@ -120,6 +120,7 @@ async def run_async(
             loop.call_soon_threadsafe(settle)
 
     thread = GuestThread(work, when_over)
+    thread.start()
     try:
         await asyncio.shield(over)
     except asyncio.CancelledError as error:

@@ -82,7 +82,6 @@ def start(
     ends: list[PipeEnd] = []
     files: dict[str, Any] = {}
     guest: Guest | None = None
-    starting = False
     try:
         for name, make in (("stdin", to_guest), ("stdout", from_guest), ("stderr", from_guest)):
             value = given.get(name)
@@ -90,8 +89,8 @@ def start(
                 given[name], files[name] = make(text_mode, bufsize)
                 ends.append(given[name])
         setup = RunSetup(module, config, given)
-        starting = True
         guest = Guest(module, options, setup, ends)
+        guest.thread.start()
         guest.thread.begun.wait()
         if guest.thread.never_began and (error := guest.error()) is not None:
             raise error
@@ -99,7 +98,7 @@ def start(
     except BaseException:  # what went wrong, or Ctrl-C
         if guest is not None:
             guest.thread.end(Killed(signal.SIGKILL))
-        _close([] if starting else ends, files)  # from `starting` on the guest closes its ends
+        _close([] if guest is not None and guest.thread.started else ends, files)  # else the guest closes its ends
         raise
 
 

@@ -121,6 +121,8 @@ class _Work:
         return made
 
     def __del__(self) -> None:
+        if not hasattr(self, "_over"):  # a signal has ended `__init__`
+            return
         if self._error:
             self._delete[0](self._error)
         if self._made.value:
