@@ -1,13 +1,13 @@
-"""The guest's own allocator: which exports it is, and how they want to be called.
+"""The guest's own allocator: finds its exports, and knows how to call them.
 
-Rules of this file: an allocator is taken only where there is no doubt, by a known name or by a pair of names with one
-beginning (`prova_alloc`, `prova_free`), and with a type that fits; where there is, the user names it.
+Rules of this file: an allocator is used only if it is certain to be one: a known name, or a pair of names with the same
+prefix (`prova_alloc`, `prova_free`), and types that fit. Otherwise the user must name it.
 
 | exports | called with |
 | --- | --- |
 | `malloc`, `allocate`, `alloc`, `_malloc`, `PREFIX_alloc` ... | size; or size and alignment |
-| `__wbindgen_malloc` | size; or size and alignment. What a call is given is freed by the callee |
-| `__new` (AssemblyScript) | size and class, of an ArrayBuffer or a String, which is pinned until it is freed |
+| `__wbindgen_malloc` | size; or size and alignment. The called function frees its arguments |
+| `__new` (AssemblyScript) | size and class (ArrayBuffer or String); the object is pinned until it is freed |
 | `cabi_realloc` | 0, 0, alignment and size |
 | `free`, `deallocate`, `dealloc` ... | pointer; or pointer and size; or pointer, size and alignment |
 """
@@ -31,18 +31,18 @@ _FREES: Final[Mapping[str, tuple[str, ...]]] = {
     "__wbindgen_malloc": ("__wbindgen_free",),
     "__new": ("__unpin",),
 }
-"""Known allocators, and what frees their memory. `cabi_realloc` is taken where there is none of them."""
+"""Known allocators, and the exports that free their memory. `cabi_realloc` is used if there is none of them."""
 
 _WORDS: Final = ("malloc", "allocate", "alloc")
 _FREE_WORDS: Final = ("free", "deallocate", "dealloc")
 _ALIGNED: Final = 8
 ARRAY_BUFFER: Final = 1
 STRING: Final = 2
-"""AssemblyScript's class numbers, the same in every program."""
+"""Class ids of AssemblyScript, the same in every program."""
 
 
 class Allocator:
-    """Two exported functions, or one. LinkError for names that are not there, or of a type that cannot be one."""
+    """An exported function that allocates, and maybe one that frees. LinkError if they are missing or misfit."""
 
     def __init__(self, exports: Mapping[str, Item], malloc: str, free: str | None) -> None:
         self.malloc = malloc
@@ -55,7 +55,7 @@ class Allocator:
         self._pins = self.assemblyscript and "__pin" in exports and _count(exports, "__pin", (1,), 1, "pin") == 1
 
     def take(self, call: Callable[..., Any], size: int, kind: int = ARRAY_BUFFER) -> int:
-        """The pointer to `size` new bytes. AllocationFailed if the guest has none to give."""
+        """Allocate `size` bytes and return the pointer. AllocationFailed if the guest has no memory left."""
         if not 0 <= size < 1 << 32:
             raise AllocationFailed(f"{size} bytes cannot be had in a memory of 32 bits", "allocation failed")
         if self._count == 4:
@@ -72,13 +72,13 @@ class Allocator:
         return pointer
 
     def give_back(self, call: Callable[..., Any], pointer: int, size: int) -> None:
-        """Free it, where the guest has a way to."""
+        """Free memory, if the guest exports a function for that."""
         if self.free is not None:
             call(self.free, *(pointer, size, self._align)[: self._free_count])
 
 
 def _count(exports: Mapping[str, Item], name: str, counts: tuple[int, ...], results: int | None, option: str) -> int:
-    """How many parameters it has."""
+    """Check an export's type and return how many parameters it has."""
     item = exports.get(name)
     functions = [one.name for one in exports.values() if one.kind == "func"]
     if item is None or item.kind != "func":
@@ -98,7 +98,7 @@ def _count(exports: Mapping[str, Item], name: str, counts: tuple[int, ...], resu
 
 
 def find(exports: Mapping[str, Item], malloc: str | None = None, free: str | None = None) -> Allocator:
-    """The allocator of this name, or the one there is. LinkError if there is none, or it is not clear which."""
+    """Return the allocator of this name, or else the guest's only one. LinkError if there is none, or several."""
     if malloc is not None:
         return Allocator(exports, malloc, free if free is not None else _free_of(exports, malloc))
     functions = [one.name for one in exports.values() if one.kind == "func"]
@@ -125,7 +125,7 @@ def find(exports: Mapping[str, Item], malloc: str | None = None, free: str | Non
 
 
 def _fits(item: Item) -> bool:
-    """Whether it can be called with a size and gives a pointer."""
+    """Return whether the export can be called with a size and returns a pointer."""
     return (
         item.kind == "func"
         and len(item.params) in (1, 2)
@@ -135,7 +135,7 @@ def _fits(item: Item) -> bool:
 
 
 def _free_of(exports: Mapping[str, Item], malloc: str) -> str | None:
-    """What frees the memory of an allocator: known, or of the same beginning."""
+    """Return the export that frees an allocator's memory: a known one, or one with the same prefix."""
     if malloc in _FREES:
         return _first(exports, _FREES[malloc])
     for word in _WORDS:

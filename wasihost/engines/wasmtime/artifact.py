@@ -1,7 +1,7 @@
-"""A compiled module as a file without a name, to be given to a process that may not write to the cache.
+"""A compiled module as a file without a name, passed to a process that may not write to the cache.
 
-Rules of this file: such a file is sealed, so that whoever has it can only read it; it is made once for each module that
-runs so, and lives as long as the module.
+Rules of this file: the file is sealed, so that its receiver can only read it. It is made once per module that runs in
+such a process, and lives as long as the module.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ from wasihost.errors import ModuleError
 
 
 class Artifact(NamedTuple):
-    """What goes with the file: how the module is run, and what was found in its bytes."""
+    """What is sent with the file: how the module is compiled, and what was read from its bytes."""
 
     mode: CompileMode
     outline: Outline
@@ -30,9 +30,9 @@ _files: weakref.WeakKeyDictionary[WasmtimeModule, tuple[int, _Identity]] = weakr
 
 
 def to_artifact(module: WasmtimeModule) -> tuple[Artifact, int]:
-    """What the other process needs, and a descriptor of the file, which stays this module's."""
+    """Return what the other process needs, and the fd of the file. The fd belongs to the module: do not close it."""
     fd, identity = _files.get(module, (-1, (0, 0)))
-    if fd < 0 or _identity(fd) != identity:  # a daemon has closed all descriptors, and others may have taken the number
+    if fd < 0 or _identity(fd) != identity:  # a daemon closes all descriptors: the number may be another file's
         fd = _made(module)
         _files[module] = fd, _identity(fd)
         weakref.finalize(module, _close, fd, _identity(fd)).atexit = False
@@ -40,7 +40,7 @@ def to_artifact(module: WasmtimeModule) -> tuple[Artifact, int]:
 
 
 def _identity(fd: int) -> _Identity:
-    """What is behind the number of a descriptor."""
+    """Return device and inode of the file that is open as this fd."""
     try:
         found = os.fstat(fd)
     except OSError:
@@ -65,7 +65,7 @@ def _made(module: WasmtimeModule) -> int:
 
 
 def _sealed(content: memoryview) -> int:
-    """A descriptor of a file that has this content and never another."""
+    """Return the fd of a file with this content, which cannot be changed."""
     if hasattr(os, "memfd_create"):
         import fcntl
 
@@ -89,10 +89,10 @@ def _sealed(content: memoryview) -> int:
 
 
 def from_artifact(artifact: Artifact, fd: int) -> WasmtimeModule:
-    """The module in the other process. ModuleError where its engine is another."""
+    """Load the module in the other process. ModuleError if that process has another engine."""
     owner, ptr = engine(artifact.mode), ctypes.c_void_p()
     error = c.wasmtime_module_deserialize_file(owner.ptr, f"/dev/fd/{fd}".encode(), ctypes.byref(ptr))
-    if error:  # no /proc, say
+    if error:  # for example, /proc is not mounted
         take_error(error)
         with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as content:
             error = c.wasmtime_module_deserialize(owner.ptr, content[:], len(content), ctypes.byref(ptr))

@@ -3,13 +3,13 @@
 An entry is the engine's artifact followed by a trailer (a mark, the entry's key, and a CRC-32 of what is before it), in
 one file named by a key of content, engine and settings. The engine maps an entry and runs it as machine code, so:
 
-- the folder must be ours alone (`common.cache_folder`);
-- an entry is a file that a guest can neither make nor change, even where its mount holds the folder: its mode has
-  execute bits, which no call of WASI's can set, and lacks write bits; it has one name only, and says itself which one;
-- an entry is checked whole before the engine sees it (about 4 ms for 25 MB), against truncation and rot, not malice;
+- only this user may write to the folder (`common.cache_folder`);
+- an entry is a file that a guest can neither make nor change, even if the folder is inside one of its mounts: its mode
+  has execute bits, which no WASI call can set, and no write bits. It has one name only, and contains that name;
+- the whole entry is checked before the engine sees it (about 4 ms for 25 MB): against damage, not against an attacker;
 - an entry is written under another name, then renamed, and never changed in place: a running guest has it mapped.
 
-Nothing here raises for the sake of the cache: what cannot be read is compiled, what cannot be written is not kept.
+No function here raises because the cache fails: what cannot be read is compiled, what cannot be written is not kept.
 """
 
 import ctypes
@@ -30,13 +30,12 @@ LIMIT = 1 << 30  # bytes, of all entries together; the least recently used go fi
 _TRAILER = struct.Struct("<12s32sI")
 _MARK = b"wasihost-2\0\0"
 _SUFFIX = ".cwasm"
-# Seconds after which what another process left half-written is taken for abandoned, and one of `file_keys` for
-# forgotten.
+# Seconds after which a half-written file of another process counts as abandoned, and a note of `file_keys` as unused.
 _LIVES = {"scratch": 3600, "lock": 24 * 3600, "note": 30 * 24 * 3600}
 
 
 def key(content: "bytes | BufferedReader", identity: str) -> str:
-    """The name of the entry for this content under this engine. A file is read to its end, without keeping it."""
+    """Return the name of the entry for this content and engine. A file is read to its end, in pieces."""
     import hashlib  # loads OpenSSL
 
     digest = hashlib.sha256(content) if isinstance(content, bytes) else hashlib.file_digest(content, "sha256")
@@ -45,7 +44,7 @@ def key(content: "bytes | BufferedReader", identity: str) -> str:
 
 
 def _whole(file: "BufferedReader", name: str) -> bool:
-    """Whether the file is one that we wrote, under this name, and as it was written."""
+    """Return whether we wrote the file, under this name, and it is unchanged."""
     import mmap
 
     about = os.fstat(file.fileno())
@@ -59,7 +58,7 @@ def _whole(file: "BufferedReader", name: str) -> bool:
 
 
 def fetch(name: str, owner: WasmtimeEngine) -> int | None:
-    """The module of the entry, or `None`; an entry that is no good is deleted."""
+    """Return the module of the entry, or None. An entry that cannot be used is deleted."""
     try:
         place = private_folder(make=False)
         if place is None:
@@ -104,7 +103,7 @@ def store(name: str, module: int) -> None:
 
 
 def _trim(place: str, keep: str) -> None:
-    """Delete the least recently used entries above the limit, and what crashed writers left."""
+    """Delete the least recently used entries above the limit, and files that crashed writers left."""
     import time
 
     modules: list[tuple[float, int, str]] = []
@@ -123,7 +122,7 @@ def _trim(place: str, keep: str) -> None:
 
 
 def listing(place: str | None = None) -> list[tuple[str, str, os.stat_result]]:
-    """Path, kind and status of every file in the folder that is ours, by its full name, and no link."""
+    """Return path, kind and status of each file in the folder that is ours by its name; links are left out."""
     found: list[tuple[str, str, os.stat_result]] = []
     try:
         place = place or private_folder(make=False)
@@ -142,12 +141,12 @@ def listing(place: str | None = None) -> list[tuple[str, str, os.stat_result]]:
 
 
 def entries() -> list[tuple[str, int]]:
-    """Path and size of every compiled module."""
+    """Return path and size in bytes of each compiled module."""
     return [(path, about.st_size) for path, kind, about in listing() if kind == "module"]
 
 
 def clear() -> tuple[int, int]:
-    """Remove every compiled module, and the notes on files: how many modules there were, and how many bytes."""
+    """Remove all compiled modules and notes on files. Return how many modules there were, and their bytes."""
     removed = [(kind, about.st_size) for path, kind, about in listing() if kind != "lock" and _removed(path)]
     modules = [size for kind, size in removed if kind == "module"]
     return len(modules), sum(modules)

@@ -1,22 +1,22 @@
-"""Python's signal handlers while a guest runs: each is put off until what it raises can be caught.
+"""Python's signal handlers while a guest runs: each is deferred to a moment when its exception can be caught.
 
 Python runs a handler (Ctrl-C) between two instructions of whatever the main thread executes: when a function is
-entered, after a call, on a jump back. A callback's first instruction comes before its `try`, and its `except` block is
-in none; what a handler raises there leaves the callback, ctypes makes an undefined address of it, the engine frees
-that, and the process dies.
+entered, after a call, on a jump back. The first instruction of a callback comes before its `try`, and its `except`
+block is not inside one. An exception that a handler raises there leaves the callback: ctypes returns an undefined
+address for it, the engine frees that address, and the process dies.
 
-So while the main thread is in a guest, each signal that has a handler of Python's has `stand_in` for one. It looks at
-the frame that was interrupted. Where an exception has no way out (`FRAGILE`: callbacks themselves; `BUSY`: what is
-around the engine's call, but for what the guest calls), it trips the signal again, so that Python asks once more at the
-next occasion, a few instructions later. Anywhere else (in stubs, handlers, sleeps, host functions of users) it calls
-the real handler, and what that raises goes up to the callback's `try`. A guest that computes is called back by `epoch`.
+So while the main thread is in a guest, `stand_in` replaces the handler of each signal that Python handles. It looks at
+the frame that was interrupted. If an exception could not be caught there (`FRAGILE`: the callbacks; `BUSY`: the
+functions around the engine's call, but not what the guest calls), it trips the signal again: Python calls it again a
+few instructions later. Anywhere else (in stubs, handlers, sleeps, host functions of users) it calls the real handler,
+and an exception of that reaches the callback's `try`. In a guest that computes, `epoch` makes the engine call back.
 
-`_signal.signal` and `_signal.getsignal`, which the functions of `signal` call, are replaced for that time: what is
-installed meanwhile is stood in for as well, and everybody sees the real handlers. What the system knows of a signal
-(SA_RESTART, the handler of another library) stays as it is.
+`_signal.signal` and `_signal.getsignal`, which the functions of `signal` call, are replaced for that time: handlers
+that are installed meanwhile are replaced as well, and callers see the real handlers. The system's settings of a signal
+(SA_RESTART, the handler of another library) stay as they are.
 
-Rule of this file: `stand_in` must not be interrupted between tripping the signal and its return. Neither unpacking an
-iterator written in C nor returning gives Python an occasion; a call would.
+Rule of this file: `stand_in` must not be interrupted between tripping the signal and its return. Python runs no
+handlers while it unpacks an iterator written in C, or returns; during a call it would.
 """
 
 import _signal  # type: ignore[import-not-found]  # typeshed knows only `signal`, whose functions are wrappers in Python
@@ -39,7 +39,7 @@ _Handler: TypeAlias = Callable[[int, FrameType | None], Any]
 
 _set: Callable[[int, Any], Any] = _signal.signal
 _plain = [_set]
-"""What `_signal.signal` is for others; see `signals`."""
+"""`_signal.signal` as it was before we replaced it, with the wrapper of `signals`."""
 _get: Callable[[int], Any] = _signal.getsignal
 _trip = cast("Callable[[int], None]", interrupt_main)
 _set_wakeup_fd: Callable[[int], int] = _signal.set_wakeup_fd
@@ -48,18 +48,18 @@ _put_wakeup_fd = partial(_signal.set_wakeup_fd, warn_on_full_buffer=False)
 _NUMBERS = tuple(sorted(_signal.valid_signals() - {getattr(_signal, "SIGKILL", 0), getattr(_signal, "SIGSTOP", 0)}))
 
 _real: dict[int, _Handler] = {}
-"""By signal, what `stand_in` stands for."""
+"""The real handler of each signal whose handler is `stand_in` now."""
 _holders: set[int] = set()
-"""Whose guests the main thread may be in."""
+"""Keys of the instances whose guests the main thread may be in."""
 
 
 def _swallows(frame: FrameType) -> bool:
-    """Whether Python prints what is raised there and goes on: finalizers, and the callbacks of weak references."""
+    """Return whether Python prints exceptions of this frame and continues: finalizers and weak reference callbacks."""
     return frame.f_code.co_name == "__del__" or frame.f_globals.get("__name__") in ("_weakrefset", "weakref")
 
 
 def stand_in(number: int, frame: FrameType | None) -> Any:
-    """The handler of every signal that has one of Python's, while the main thread is in a guest."""
+    """Handle every signal that has a Python handler, while the main thread is in a guest."""
     at = frame
     if at is None or (at.f_code not in FRAGILE and at.f_globals.get("__package__") != "wasmtime"):
         while at is not None and at.f_code not in FRAGILE and at.f_code not in BUSY and not _swallows(at):
@@ -72,7 +72,7 @@ def stand_in(number: int, frame: FrameType | None) -> Any:
             except OSError as error:
                 error.__dict__[BY_SIGNAL_HANDLER] = True
                 raise
-    wakeup = _set_wakeup_fd(-1)  # whoever reads there has been told of this signal
+    wakeup = _set_wakeup_fd(-1)  # its reader already has a byte for this signal
     if wakeup < 0:
         [_] = map(_trip, (number,))
     else:
@@ -84,7 +84,7 @@ FRAGILE.update((stand_in.__code__, _swallows.__code__))
 
 
 class _SignalThread(threading.local):
-    """Whether Python runs signal handlers in this thread; None before it was asked."""
+    """`main`: whether Python runs signal handlers in this thread; None until it is known."""
 
     main: bool | None = None
 
@@ -93,10 +93,13 @@ _here = _SignalThread()
 
 
 def _in_main_thread() -> bool:
-    """Of the main interpreter: a process embeds Python in a thread of its choice, so `threading` may be wrong."""
+    """Return whether this is the main interpreter's main thread.
+
+    `threading` may be wrong: a program that embeds Python may have started it in any thread.
+    """
     try:
         _set(_signal.SIGINT, None)
-    except TypeError:  # no handler, which is looked at second
+    except TypeError:  # None is not a handler, but Python checks the thread first
         return True
     except ValueError:
         return False
@@ -104,8 +107,10 @@ def _in_main_thread() -> bool:
 
 
 def hold(key: int) -> bool:
-    """The calling thread enters a guest of `key`, in a function that is `BUSY` or `FRAGILE`. Whether this is the thread
-    that runs signal handlers: they are put off from now on, until `release`."""
+    """Defer signal handlers until `release`: the calling thread enters a guest of the instance `key`.
+
+    Called by functions that are `BUSY` or `FRAGILE`. Returns whether this is the thread that runs signal handlers.
+    """
     if _here.main is None:
         _here.main = _in_main_thread()
     if not _here.main:
@@ -118,14 +123,14 @@ def hold(key: int) -> bool:
 
 
 def release(key: int) -> None:
-    """It will not enter a guest of `key` for now. What was put off is raised from here or soon after."""
+    """End `hold`. Handlers that were deferred run in here or soon after, and may raise."""
     _holders.discard(key)
     if not _holders and _real and _here.main:
         _remove()
 
 
 def forget(key: int) -> None:
-    """As `release`, but from anywhere: a stand-in that stays for a while does no harm."""
+    """As `release`, for any thread. The replaced handlers stay until the next guest ends, which does no harm."""
     _holders.discard(key)
 
 
@@ -133,8 +138,10 @@ BUSY.update((hold.__code__, release.__code__))
 
 
 def signals_may_interrupt() -> bool:
-    """Whether this thread is the one that runs signal handlers, and there are or may come any: not in a program that
-    has left Ctrl-C to the system."""
+    """Return whether this thread runs signal handlers, and handlers are set or likely to be set.
+
+    They are not likely in a program that has left Ctrl-C to the system (SIG_DFL).
+    """
     if _here.main is None:
         _here.main = _in_main_thread()
     return _here.main and (_get(_signal.SIGINT) != _signal.SIG_DFL or any(map(callable, map(_get, _NUMBERS))))
@@ -166,7 +173,7 @@ def _remove() -> None:
             if _get(number) is stand_in:
                 _exchange(number, _real[number])
             _real.pop(number, None)
-    finally:  # a handler that was back raised: go on with the others
+    finally:  # if a handler that was put back has raised, continue with the others
         if _real:
             _remove()
 
@@ -197,12 +204,12 @@ def _get_now(signalnum: int, /) -> Any:
     return _real.get(operator.index(signalnum), found) if found is stand_in else found
 
 
-# -- what the system knows of a signal -----------------------------------------------------------------------------
+# -- the system's settings of a signal -----------------------------------------------------------------------------
 
 if os.name == "posix":
 
     class _Action(ctypes.Structure):
-        """`struct sigaction`: the handler comes first in every system's, the rest differs."""
+        """`struct sigaction`: the handler comes first on every system, the rest differs."""
 
         _fields_ = (("handler", ctypes.c_void_p), ("rest", ctypes.c_char * 152))
         handler: int | None
@@ -210,7 +217,7 @@ if os.name == "posix":
     _act = ctypes.PyDLL(None).sigaction
     _act.argtypes = ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p
     _spare: list[tuple[_Action, int]] = []  # with their addresses
-    _usual: list[int | None] = []  # the one function that Python gives the system for all its handlers
+    _usual: list[int | None] = []  # the C function that Python installs for all its handlers
 
     def _exchange(number: int, handler: _Handler) -> None:
         """Change Python's handler of a signal that has one, and nothing else."""

@@ -1,15 +1,15 @@
-"""The engines of this process: their settings, and what they promise.
+"""The engines of this process: their settings, and what other modules may rely on.
 
-One for each way that guests are compiled. A guest that can be interrupted while it computes looks at a counter in every
-loop and function, which costs a tenth of an interpreter's time; one whose work is counted costs more. So the plain one
-is taken wherever neither is asked for.
+There is one engine per way to compile guests. A guest that can be interrupted while it computes checks a counter in
+each loop and function, which costs an interpreter a tenth of its time; counting fuel costs more. So the plain engine is
+used unless one of these is needed.
 
-Promise to `memory.py`: a 32-bit linear memory never moves. The engine reserves all 4 GiB that one can ever have, and is
-told that memories may not move, so growing only makes more of the reserved pages usable and a view taken once stays
-valid.
+Guarantee to `memory`: a 32-bit linear memory never moves. The engine reserves all 4 GiB that a memory can ever have,
+and is configured not to move memories. Growing only makes more of the reserved pages usable: a view stays valid.
 
-Fork: the compiler's threads do not live on in a forked child, where waiting for them would hang. The child gets an
-engine of its own that compiles on the calling thread; modules compiled before the fork keep theirs and still run.
+Fork: the compiler's threads do not exist in a forked child, and waiting for them would hang. So the child starts
+engines of its own, which compile on the calling thread. Modules compiled before the fork keep their engine and still
+run.
 """
 
 from wasihost.common.forking import in_forked_child
@@ -21,7 +21,7 @@ from wasihost.engines.wasmtime.ffi import c, has, new_functype
 from wasihost.engines.wasmtime.library import load
 from wasihost.engines.wasmtime.stack import granted
 
-_RESERVED = 1 << 32  # all that 32 bits can address
+_RESERVED = 1 << 32  # bytes: all that 32 bits can address
 SETTINGS = "core; 4 GiB reserved, memories do not move"  # part of the key of compiled modules: change both together
 
 
@@ -29,13 +29,18 @@ PLAIN = CompileMode()
 
 
 def compile_mode(interruptible: bool, fuel: bool, stack: int | None, features: str) -> CompileMode:
-    """The mode for a guest that the calling thread will run; `stack` is in bytes, None for all that the thread has."""
+    """Return the mode for a guest that the calling thread will run.
+
+    `stack` is in bytes; None is as much as the thread has.
+    """
     return CompileMode(interruptible, fuel, granted(stack, interruptible or fuel), features)
 
 
 def new_config(mode: CompileMode, *, parallel: bool) -> int:
-    """A new `wasm_config_t *`, for one engine, which takes it. That ends the process where features do not go
-    together: `wasihost.config.features` knows which."""
+    """Return a new `wasm_config_t *` for one engine, which takes ownership.
+
+    That engine aborts the process if features do not fit together: `wasihost.config.features` must have checked them.
+    """
     config: int = c.wasm_config_new()
     if has("wasmtime_config_memory_reservation_set"):
         c.wasmtime_config_memory_reservation_set(config, _RESERVED)
@@ -52,15 +57,15 @@ def new_config(mode: CompileMode, *, parallel: bool) -> int:
     if mode.features:
         for item in mode.features.split(","):
             getattr(c, feature_setter(item[1:]))(config, item[0] == "+")
-        if "-reference-types" in mode.features and has(_COMPONENTS):  # which need them, and are not used here
+        if "-reference-types" in mode.features and has(_COMPONENTS):  # components need them, and are not used here
             getattr(c, _COMPONENTS)(config, False)
-    if not has("wasmtime_trap_new_code"):  # wheels before 34 end the process when asked for the code of a wait's trap
+    if not has("wasmtime_trap_new_code"):  # wheels before 34 abort when asked for the code of an atomic wait's trap
         c.wasmtime_config_wasm_threads_set(config, False)
     return config
 
 
 def feature_setter(name: str) -> str:
-    """The function that switches a WebAssembly feature."""
+    """Return the name of the C function that switches a WebAssembly feature."""
     return f"wasmtime_config_wasm_{name.replace('-', '_')}_set"
 
 
@@ -68,7 +73,7 @@ _COMPONENTS = "wasmtime_config_wasm_component_model_async_set"
 
 
 class WasmtimeEngine:
-    """An engine of the C library, kept as long as a module or store needs it, and never freed."""
+    """An engine of the C library. It is never freed."""
 
     __slots__ = ("_functypes", "identity", "mode", "ptr")
 
@@ -79,7 +84,7 @@ class WasmtimeEngine:
         self._functypes: dict[tuple[tuple[str, ...], tuple[str, ...]], int] = {}
 
     def functype(self, params: tuple[str, ...], results: tuple[str, ...]) -> int:
-        """The `wasm_functype_t *` of a type, made once."""
+        """Return the `wasm_functype_t *` of a type; each is made once."""
         key = params, results
         if key not in self._functypes:
             self._functypes[key] = new_functype(params, results)
@@ -92,7 +97,7 @@ _forked = False
 
 
 def engine(mode: CompileMode = PLAIN) -> WasmtimeEngine:
-    """The engine of this mode, started when it is first asked for in this process."""
+    """Return this process's engine of this mode. It is started at the first call."""
     if not mode.stack:
         mode = mode._replace(stack=granted(STACK, mode.slower))
     found = _engines.get(mode)
@@ -107,7 +112,7 @@ def engine(mode: CompileMode = PLAIN) -> WasmtimeEngine:
 
 
 def start_engines() -> None:
-    """Start those that the first run may start."""
+    """Start the engines that a first run may need."""
     for interruptible in (False, True):
         engine(CompileMode(interruptible))
 

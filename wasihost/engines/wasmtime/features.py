@@ -1,8 +1,8 @@
-"""WebAssembly features: what this engine can switch, what it does by itself, and which of them a module lacks.
+"""WebAssembly features: which ones this engine has on, which it can switch, and which a refused module needs.
 
-Rules of this file: the engine is asked by validating small modules, since it has no function that tells, and its texts
-change. An engine that is made only for such a question is freed again. Imported only where features are chosen, or a
-module was refused.
+Rules of this file: the engine is asked by validating small modules, because it has no function that reports its
+features, and the texts of its errors change. An engine that is made only for such a question is freed again. This
+module is imported only if features are chosen, or a module was refused.
 """
 
 import functools
@@ -36,21 +36,25 @@ _PROBES: Final = {
         "wide-arithmetic": f"010a0160 047e7e7e7e 027e7e {_ONE} 0a0e010c00 2000 2001 2002 2003 fc13 0b",  # i64.add128
     }.items()
 }
-"""For each feature a module that is valid with it, and with what it needs, only."""
+"""For each feature, a module that is valid only if the feature, and those that it needs, are on."""
 _EXTRA: Final = frozenset(("custom-page-sizes", "wide-arithmetic"))
-"""What may be switched on where the engine has it off. The others are off only in engines that have not finished
-them, where a module could end the process."""
+"""Features that may be switched on if the engine has them off. Others are off only in engines where they are not
+finished: there, a module could crash the process."""
 
 
 def canonical(choice: FeatureChoice) -> str:
-    """The choice without what the engine does by itself: for a `CompileMode`. ConfigError for what it cannot do."""
+    """Return the choice for a `CompileMode`, without what is the engine's default anyway.
+
+    Raises:
+        ConfigError: The engine cannot switch one of the features.
+    """
     return _settled(chosen(choice))
 
 
 @functools.lru_cache(maxsize=64)
 def _settled(features: str) -> str:
     wanted, kept = dict(switched(features)), {}
-    for name in reversed(NEEDS):  # what needs another first: it is what was asked for
+    for name in reversed(NEEDS):  # dependent features first: those are what the user asked for
         on = wanted.get(name)
         if on is None or _has(engine(), name) == on:
             continue
@@ -64,9 +68,9 @@ def _settled(features: str) -> str:
 
 
 def lacking(code: bytes, owner: WasmtimeEngine) -> list[str]:
-    """The features that have to be switched on for a module that this engine has refused; none if that is not enough.
+    """Return the features that make a refused module valid if they are switched on; empty if no features do.
 
-    What another one of them needs is left out.
+    Features that another one in the list needs are left out: they are switched on together with it.
     """
     off = [name for name in NEEDS if not _has(owner, name)]
     can = {name for name in off if _has(engine(), name) or (name in _EXTRA and has(feature_setter(name)))}
@@ -77,8 +81,10 @@ def lacking(code: bytes, owner: WasmtimeEngine) -> list[str]:
 
 
 def _reduce(code: bytes, mode: CompileMode, can: set[str], group: list[str]) -> None:
-    """Take out of `can` what of this group the module is valid without: all at once, or else by halves, since there
-    are few that it needs and each validation takes its time."""
+    """Remove from `can` the features of this group that the module does not need.
+
+    All are tried at once, then halves of them: a module needs few of them, and each validation takes time.
+    """
     rest = can.difference(group)
     if not any(name in group for other in rest for name in NEEDS[other]) and _valid(code, mode, rest):
         can.difference_update(group)
@@ -100,7 +106,7 @@ def _accepts(ptr: int, code: bytes) -> bool:
 
 
 def _valid(code: bytes, mode: CompileMode, on: set[str]) -> bool:
-    """Whether the module is valid with these switched on besides."""
+    """Return whether the module is valid if these features are on, too."""
     features = text_of(dict(switched(mode.features)) | dict.fromkeys(on, True))
     ptr = c.wasm_engine_new_with_config(new_config(mode._replace(features=features), parallel=False))
     try:

@@ -1,9 +1,9 @@
-"""The C functions we use, declared on first use, and the few shapes they speak in.
+"""The C functions that we use, declared on first use, and the few C structures that they need.
 
-Rules of this file. Every function here has the same C prototype in all wheels from 25 on; where versions differ there
-are two names and `has()` tells. Objects of the engine are plain addresses (`c_void_p`, an int in Python). No structure
-whose layout differs between versions is declared: an extern is an opaque block with its kind in the first byte and its
-payload (func, memory) at offset 8, the same in every version.
+Rules of this file. Each function here has the same C prototype in all wheels from 25 on; where versions differ, there
+are two names, and `has` finds which one exists. Objects of the engine are plain addresses (`c_void_p`, an int in
+Python). No structure whose layout differs between versions is declared: an extern is an opaque block with its kind in
+the first byte and its payload (func, memory) at offset 8, the same in every version.
 """
 
 import ctypes
@@ -38,10 +38,10 @@ _WITHOUT_GIL: dict[str, _Declaration] = {
 }
 
 _LOCKING = frozenset(_WITHOUT_GIL) - {"wasmtime_wat2wasm", "wasmtime_module_serialize", "wasmtime_func_call_unchecked"}
-"""Those that take locks of the engine, which a fork may not leave to the child. A call of a guest takes them only to
-look up a trap, and may last for ever."""
+"""Functions that take locks of the engine: no fork may happen meanwhile, since the child would find the lock taken. A
+call of a guest takes a lock only to look up a trap, and can last for any time, so it is not one of them."""
 
-# Answer in well under a microsecond and never call back: called with the GIL held.
+# Return in well under a microsecond and never call back: called with the GIL held.
 _WITH_GIL: dict[str, _Declaration] = {
     "wasm_config_new": (_P, ()),
     "wasmtime_config_parallel_compilation_set": (None, (_P, c_bool)),
@@ -145,7 +145,7 @@ class _Functions:
         library = load()
         dll = library.without_gil if name in _WITHOUT_GIL else library.with_gil
         result, arguments = _WITHOUT_GIL[name] if name in _WITHOUT_GIL else _WITH_GIL[name]
-        function = dll[name]  # an object of our own, shared with nobody
+        function = dll[name]  # a new object, so that declarations of other code do not change
         function.restype = result
         function.argtypes = arguments
         found = kept_from_forks(function) if name in _LOCKING else function
@@ -157,7 +157,7 @@ c = _Functions()
 
 
 def has(name: str) -> bool:
-    """Whether this version of the library has the function."""
+    """Return whether this version of the library has the function."""
     return hasattr(load().with_gil, name)
 
 
@@ -185,13 +185,13 @@ class Vec(ctypes.Structure):
 
 @functools.lru_cache(maxsize=128)
 def array(kind: type[Any], count: int) -> type[Any]:
-    """The ctypes type of an array. Kept, since a type that is dropped waits for the garbage collector."""
+    """Return the ctypes type of an array. Types are cached: only the garbage collector frees one."""
     made: type[Any] = kind * count
     return made
 
 
 class Extern:
-    """Room for any `wasmtime_extern_t` (24 bytes in some versions, 32 in others)."""
+    """A buffer for any `wasmtime_extern_t` (24 bytes in some versions, 32 in others)."""
 
     FUNC, GLOBAL, TABLE, MEMORY = range(4)
     __slots__ = ("_block", "item")
@@ -210,14 +210,15 @@ class Extern:
 
 
 def name_at(address: int | None, most: int | None = None) -> str | None:
-    """The text of a `wasm_name_t *`, the first `most` bytes of it, or `None` for a null pointer."""
+    """Return the text of a `wasm_name_t *`, at most `most` bytes of it; None for a null pointer."""
     return Vec.from_address(address).text(most).decode("utf-8", "replace") if address else None
 
 
 def take_error(error: int) -> str:
-    """The text of a `wasmtime_error_t`, which is freed. Slow if RUST_BACKTRACE makes the engine add its own stack.
+    """Return the text of a `wasmtime_error_t`, and free it. Slow if RUST_BACKTRACE makes the engine add its own stack.
 
-    Names of a module that are in it are escaped, but for line ends, which are the engine's own, too.
+    The text may contain names from the module, so unprintable characters are escaped; but not line ends, because the
+    engine writes those itself.
     """
     message = Vec()
     c.wasmtime_error_message(error, ctypes.byref(message))
@@ -228,7 +229,7 @@ def take_error(error: int) -> str:
 
 
 def without_stack(text: str) -> str:
-    """A text of the engine without the stack of its own code."""
+    """Return a text of the engine without the backtrace of the engine's own code."""
     return text.partition("\n\nStack backtrace:")[0].strip()
 
 
@@ -242,12 +243,12 @@ def _valtypes_at(address: int) -> tuple[str, ...]:
 
 
 def functype_at(address: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Parameters and results of a `wasm_functype_t *`."""
+    """Return parameters and results of a `wasm_functype_t *`."""
     return _valtypes_at(c.wasm_functype_params(address)), _valtypes_at(c.wasm_functype_results(address))
 
 
 def memorytype_at(address: int) -> MemoryType:
-    """What a `wasm_memorytype_t *` says."""
+    """Return the contents of a `wasm_memorytype_t *`."""
     most = c_uint64()
     bounded = c.wasmtime_memorytype_maximum(address, ctypes.byref(most))
     return MemoryType(
@@ -260,13 +261,16 @@ def memorytype_at(address: int) -> MemoryType:
 
 
 def new_memorytype(memory: MemoryType) -> int:
-    """A new `wasm_memorytype_t *` of an ordinary memory; `wasm_limits_t` is two u32, the greatest for no bound."""
+    """Return a new `wasm_memorytype_t *` for a 32-bit memory.
+
+    Its `wasm_limits_t` is two u32; the greatest number means no maximum.
+    """
     limits = array(c_uint32, 2)(memory.least, 0xFFFF_FFFF if memory.most is None else memory.most)
     return c.wasm_memorytype_new(limits)  # type: ignore[no-any-return]  # see c
 
 
 def new_functype(params: Sequence[str], results: Sequence[str]) -> int:
-    """A new `wasm_functype_t *`. The first engine that uses one owns its insides: never show it to a second."""
+    """Return a new `wasm_functype_t *`. Use it with one engine only: the first that uses it registers it."""
     vecs = []
     for names in (params, results):
         vec = Vec()

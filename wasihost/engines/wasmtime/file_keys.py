@@ -1,10 +1,10 @@
-"""Which content a file had when it was last read, so that a large module need not be read and hashed at every start.
+"""Remembers the content key of a file, so that a large module need not be read and hashed at each start.
 
-A note is a small file beside the compiled modules, named by what the system says of the file: device, inode, size, and
-the times of its last change to the nanosecond. Whoever changes the file changes these. A file that was changed a moment
-ago could be changed again within the clock's tick, so it is not noted before it has rested.
+A note is a small file beside the compiled modules. Its name is made of the file's device, inode, size, and the times of
+its last change in nanoseconds, which change when the file does. A file that was changed a moment ago could be changed
+again within one tick of the clock, so it is noted only after two seconds without a change.
 
-As in `cache`, nothing here raises: without a note, the file is hashed.
+As in `cache`, no function here raises: without a note, the file is hashed.
 """
 
 import os
@@ -14,7 +14,7 @@ import zlib
 from wasihost.common import cache_folder
 
 SUFFIX = ".file"
-_SETTLE_NS = 2_000_000_000  # ns; the coarsest clock of a file system that people use
+_SETTLE_NS = 2_000_000_000  # the tick of FAT, the coarsest clock of a common file system
 _KEY = 64  # hexadecimal digits
 
 
@@ -24,7 +24,7 @@ def _name(about: os.stat_result, identity: str) -> str:
 
 
 def lookup(about: os.stat_result, identity: str) -> str | None:
-    """The content key that the file had under this engine, if it is known and the file is still the same."""
+    """Return the file's content key under this engine, if it is noted and the file is unchanged; else None."""
     try:
         place = cache_folder.private_folder(make=False)
         if place is None:
@@ -43,7 +43,7 @@ def lookup(about: os.stat_result, identity: str) -> str | None:
 
 
 def record(about: os.stat_result, identity: str, key: str) -> None:
-    """Remember the key of a file that has not changed for a while."""
+    """Note the key of a file, unless it was changed in the last two seconds."""
     if time.time_ns() - max(about.st_mtime_ns, about.st_ctime_ns) < _SETTLE_NS:
         return
     try:

@@ -1,10 +1,10 @@
-"""Function types read from a module's own sections, where the engine must not be asked for them.
+"""Reads function types from a module's sections, where the engine must not be asked for them.
 
-The C library ends the process when it is asked for a value type that its C interface has no name for: v128, and the
-references of newer proposals. A module says in its first section whether it has any.
+The C library aborts the process when it is asked for a value type that its C interface has no name for: v128, and the
+references of newer proposals. The type section of a module shows whether it has any.
 
-Rules of this file: the module was found valid by the engine before. A type that is not known here is "?", which nothing
-can be linked to.
+Rules of this file: the engine found the module valid before. A type that is not known here is "?", and cannot be
+linked.
 """
 
 import io
@@ -26,14 +26,14 @@ UNKNOWN: Type = ("?",), ("?",)
 
 
 class FunctionTypes(NamedTuple):
-    """Of the imported functions, in their order, and of the exported ones."""
+    """The types of imported functions, in their order, and of exported ones, by name."""
 
     imports: list[Type]
     exports: dict[str, Type]
 
 
 def read_types(file: BinaryIO) -> FunctionTypes:
-    """The types of a module's imported and exported functions."""
+    """Read the types of a module's imported and exported functions."""
     found = _sections(file, 1, 7)
     types = types_in(io.BytesIO(found.get(1, b"\0")))
     given = [types[index] for index in imported(io.BytesIO(found.get(2, b"\0")))]
@@ -44,7 +44,7 @@ def read_types(file: BinaryIO) -> FunctionTypes:
 
 
 def _sections(file: BinaryIO, first: int, last: int) -> dict[int, bytes]:
-    """The contents of the sections with these numbers; custom ones and tags may lie between them."""
+    """Return the contents of the sections from `first` to `last`; custom and tag sections may lie between them."""
     found: dict[int, bytes] = {}
     file.seek(8)
     while (head := file.read(1)) and (head[0] <= last or head[0] == TAGS):
@@ -59,7 +59,7 @@ def _sections(file: BinaryIO, first: int, last: int) -> dict[int, bytes]:
 
 
 def number(file: BinaryIO) -> int:
-    """An unsigned LEB128."""
+    """Read an unsigned LEB128."""
     value = shift = 0
     while True:
         byte = file.read(1)[0]
@@ -70,7 +70,7 @@ def number(file: BinaryIO) -> int:
 
 
 def value_type(file: BinaryIO) -> str:
-    """A value type by its name, "?" for one without a name."""
+    """Read a value type and return its name, "?" if it has none here."""
     code = file.read(1)[0]
     if code in (_REF_NULL, _REF):
         while file.read(1)[0] & 0x80:  # the heap type
@@ -79,7 +79,7 @@ def value_type(file: BinaryIO) -> str:
 
 
 def types_in(file: BinaryIO) -> list[Type]:
-    """What is no function takes a number too."""
+    """Read the type section. Types that are not functions have an index, too: they are `UNKNOWN`."""
     found: list[Type] = []
     for _ in range(number(file)):
         at = file.tell()
@@ -118,7 +118,7 @@ def _skip_limits(file: BinaryIO) -> None:
 
 
 def imported(file: BinaryIO) -> list[int]:
-    """The types of imported functions."""
+    """Read the import section: return the type indices of imported functions."""
     found = []
     for _ in range(number(file)):
         for _ in range(2):
@@ -141,7 +141,7 @@ def imported(file: BinaryIO) -> list[int]:
 
 
 def each_export(file: BinaryIO) -> Iterator[tuple[str, int, int]]:
-    """Name, kind and index of each export, from the section of exports."""
+    """Read the export section: yield name, kind and index of each export."""
     for _ in range(number(file)):
         name = file.read(number(file)).decode("utf-8", "replace")
         yield name, file.read(1)[0], number(file)

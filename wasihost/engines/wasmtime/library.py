@@ -1,7 +1,7 @@
 """Finds and loads the C library that the wasmtime wheel carries, without importing `wasmtime`.
 
 That import declares thousands of functions and is most of a cold start; the library itself loads in a millisecond. If
-the user's process has imported wasmtime, the loader hands out the same library again, so both share one engine.
+the process has imported wasmtime too, the loader returns the same library, so both share its global state.
 """
 
 import ctypes
@@ -27,9 +27,9 @@ _FILES = {
 class Library:
     """The loaded library.
 
-    `version` is the wheel's, "" where it is not known; `identity` changes whenever another library is installed.
-    `without_gil` releases the GIL for the time of a call (compile, instantiate, run); `with_gil` keeps it, for calls of
-    less than a microsecond that never call back.
+    `version` is the wheel's, "" if it is not known; `identity` changes when another library is installed. Functions of
+    `without_gil` release the GIL during the call (compile, instantiate, run); those of `with_gil` keep it, for calls
+    that take less than a microsecond and never call back.
     """
 
     def __init__(self, path: str, version: str) -> None:
@@ -47,9 +47,9 @@ def _machine() -> str:
 
 
 def _version(folder: str) -> str:
-    """The wheel's version from the name of the metadata folder beside the package.
+    """Return the wheel's version, from the name of the metadata folder beside the package.
 
-    Reading the metadata itself costs ten times more and is done only where several or none lie there.
+    Reading the metadata takes ten times as long, so it is done only if there are several such folders or none.
     """
     site, package = os.path.split(folder)
     try:
@@ -57,7 +57,7 @@ def _version(folder: str) -> str:
     except OSError:
         names = []
     found = [name for name in names if name.startswith(f"{package}-") and name.endswith(".dist-info")]
-    if len(found) > 1:  # one may be what is left of an earlier version
+    if len(found) > 1:  # one may be left over from an earlier version
         found = [name for name in found if os.path.isfile(os.path.join(site, name, "METADATA"))]
     if len(found) == 1:
         return found[0][len(package) + 1 : -len(".dist-info")]
@@ -70,7 +70,7 @@ def _version(folder: str) -> str:
 
 
 def find() -> tuple[str, str]:
-    """Path of the library and version of the wheel; ConfigError where there is none, or it is too old."""
+    """Return path of the library and version of the wheel. ConfigError if it is missing or too old."""
     spec = importlib.util.find_spec("wasmtime")
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError(f"the engine 'wasmtime' is not installed; {_INSTALL}")
@@ -87,7 +87,7 @@ def find() -> tuple[str, str]:
 
 
 def _refuse_subinterpreter() -> None:
-    """Callbacks of ctypes enter the main interpreter, or whichever this thread was in last."""
+    """Raise ConfigError in a subinterpreter: ctypes callbacks would run in the main one, or the thread's last one."""
     python = ctypes.pythonapi
     python.PyInterpreterState_Get.restype = ctypes.c_void_p
     python.PyInterpreterState_GetID.argtypes = (ctypes.c_void_p,)
@@ -110,7 +110,7 @@ def _after_fork() -> None:
 
 
 def load() -> Library:
-    """The library, loaded at the first call and kept for the life of the process."""
+    """Return the library. It is loaded at the first call, and stays loaded."""
     if _loaded:
         return _loaded[0]
     with _lock:

@@ -1,11 +1,11 @@
-"""How many loops the functions of a module have, counted before the engine compiles it.
+"""Counts the loops in the functions of a module, before the engine compiles it.
 
-Code that can be interrupted looks at a counter in each loop. The engine's compiler takes a time for these looks that
+Code that can be interrupted checks a counter in each loop. The time that the engine's compiler takes for these checks
 grows with the square of their number in one function: 14,000 loops, 42 KB, take half a minute, and a tenth of a second
-without the looks. Programs have a few hundred in their largest function.
+without the checks. The largest function of a real program has a few hundred loops.
 
-Rules of this file: the module was found valid. An instruction that is not known here ends the counting of its function,
-and every byte behind it that could be a loop is taken for one. What cannot have many loops is not read at all.
+Rules of this file: the engine found the module valid. At an instruction that is not known here, counting stops, and
+every later byte of the function that could be a loop counts as one. Functions that cannot have many loops are not read.
 """
 
 import re
@@ -14,11 +14,11 @@ from functools import cache
 from typing import Final
 
 MOST: Final = 4_000_000
-"""Of the squares of the loops of each function, taken together: two seconds of compiling on one core."""
+"""Most that the squares of the loop counts of all functions may add up to: two seconds of compiling on one core."""
 ALONE: Final = 2_000
-"""Loops of one function alone: the root of that."""
+"""Most loops that a single function may have: the square root of `MOST`."""
 _FEW = 500
-"""Loops of a function that are not counted: five hundred take a twentieth of a second."""
+"""A function with at most this many loops is not counted: they take a twentieth of a second to compile."""
 
 _NUMBER = rb"[\x80-\xff]*[\x00-\x7f]"
 _BLOCK = rb"(?:[\x63\x64]" + _NUMBER + rb"|" + _NUMBER + rb")"
@@ -28,8 +28,10 @@ _CATCH = rb"(?:[\x00\x01]" + _TWO + rb"|[\x02\x03]" + _NUMBER + rb")"
 
 @cache
 def _instructions(plain: bytes, *more: bytes) -> re.Pattern[bytes]:
-    """Any number of the instructions that are always here, `plain` ones of one byte, and `more`. The order is by how
-    often they occur. Compiled when it is first needed, which takes as long as a small run."""
+    """Return a pattern for any number of instructions: a fixed set, one-byte ones in `plain`, and the forms in `more`.
+
+    Alternatives are ordered by how often they occur. Compiled at first use: that takes as long as a small run.
+    """
     return re.compile(
         b"(?:[" + plain + rb"\x00\x01\x05\x0a\x0f\x19\x1a\x1b\x45-\xc4\xd1\xd3\xd4]"
         rb"|[\x07-\x09\x0c\x0d\x10\x12\x14\x15\x18\x20-\x26\x3f-\x42\xd0\xd2\xd5\xd6]"
@@ -57,12 +59,12 @@ _TRY_TABLE = rb"\x1f" + _BLOCK + rb"(?:\x00|\x01" + _CATCH + rb"|\x02" + _CATCH 
 
 
 def others() -> re.Pattern[bytes]:
-    """All but loops, and those that have lists in them."""
+    """Return a pattern for all instructions but loops, and those that contain lists."""
     return _instructions(rb"\x0b", rb"[\x02\x04\x06]" + _BLOCK, _TRY_TABLE)
 
 
 def flat() -> re.Pattern[bytes]:
-    """All but blocks of any kind, their ends, and those that have lists in them."""
+    """Return a pattern for all instructions but blocks of any kind, their ends, and those that contain lists."""
     return _instructions(b"")
 
 
@@ -72,7 +74,7 @@ _ONE = re.compile(_NUMBER)
 
 
 def squares(code: bytes) -> int:
-    """Of the loops of each function that may have many, taken together."""
+    """Return the sum of the squares of the loop counts, of the functions that may have many loops."""
     total = 0
     for start, end in bodies(code):
         if code.count(3, start, end) > _FEW:
@@ -81,7 +83,7 @@ def squares(code: bytes) -> int:
 
 
 def bodies(code: bytes) -> Iterator[tuple[int, int]]:
-    """Where the functions of the module's code section are."""
+    """Yield the start and end of each function body in the code section."""
     at = 8
     while at < len(code):
         number = code[at]
@@ -118,7 +120,7 @@ def _loops(code: bytes, start: int, end: int) -> int:
 
 
 def after_table(code: bytes, at: int, end: int) -> int | None:
-    """Where a `br_table` ends, if there is one."""
+    """Return the position after a `br_table`, or None if there is none at `at`."""
     table = _TABLE.match(code, at, end)
     if table is None:
         return None
@@ -134,13 +136,13 @@ def after_table(code: bytes, at: int, end: int) -> int | None:
 
 
 def after(pattern: re.Pattern[bytes], code: bytes, at: int, end: int) -> int:
-    """Where what the pattern finds at this place ends."""
+    """Return the end of the pattern's match at `at`, or `end` if it does not match."""
     match = pattern.match(code, at, end)
     return match.end() if match else end
 
 
 def leb128(code: bytes, at: int) -> tuple[int, int]:
-    """An unsigned LEB128, and where it ends."""
+    """Return an unsigned LEB128, and the position after it."""
     value = shift = 0
     while True:
         byte = code[at]

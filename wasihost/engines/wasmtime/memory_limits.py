@@ -1,11 +1,12 @@
-"""How a guest's `memory` limit is kept: what each memory and table of a store may become, so that all keep it together.
+"""Keeps a guest's `memory` limit: how large each memory and table of a store may become, so that the sum stays below
+it.
 
-The engine takes one limit for every memory, and one for every table. So what a module declares is looked at before an
-instance is made, and the two limits are chosen so that the sum cannot be exceeded: a module with one memory has all of
-it for that; of several that can grow, each has its share. Tables that can grow have an eighth of it together.
+The engine has one limit for each memory, and one for each table. So the declarations of a module are read before an
+instance is made, and both limits are chosen so that the sum cannot be exceeded: a single memory may use the whole
+limit; several memories that can grow share it. Tables that can grow share an eighth of it.
 
 Rules of this file: the sum holds whatever the guest does. Small tables do not count (`FREE`), so that a limit of 64 MiB
-is a memory of 64 MiB.
+allows a memory of 64 MiB.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,13 +25,15 @@ Export: TypeAlias = Callable[[str, int], Extern | None]
 _FOR_TABLES = 8
 _HEAP = Extent(0)
 _NEARLY_ALL = 16
-"""What has less than such a part of its share left has met the limit: the engine does not say what it refused."""
+"""A memory with less than 1/16 of its share left has met the limit: the engine does not report what it refused."""
 _MIB = 1 << 20
 
 
 class Room(NamedTuple):
-    """Bytes that each memory, and elements that each table may have. While an instance is made, and its module begins
-    with more, it is `at_first`."""
+    """How many bytes each memory, and how many elements each table may have.
+
+    `at_first` holds while the instance is being made: its module may begin with more.
+    """
 
     memory: int
     elements: int
@@ -38,7 +41,7 @@ class Room(NamedTuple):
 
 
 def memories_of(module: "WasmtimeModule") -> list[Extent]:
-    """Every memory of an instance: those that it imports are made for it, too."""
+    """Return each memory of an instance, with those that are made for its imports."""
     imported = [
         Extent(one.least * one.page, None if one.most is None else one.most * one.page)
         for item in dict.fromkeys(module.imports)
@@ -48,7 +51,8 @@ def memories_of(module: "WasmtimeModule") -> list[Extent]:
 
 
 def room(module: "WasmtimeModule", limit: int) -> Room:
-    """What each may have. LimitExceeded if the module begins with more than the limit."""
+    """Return how large each memory and table may become. LimitExceeded if the module begins with more than the
+    limit."""
     if (only_memory := module.only_memory) is not None and only_memory <= limit:
         return Room(limit, FREE // ELEMENT, (limit, FREE // ELEMENT))
     memories, tables = memories_of(module), module.storage.tables
@@ -68,7 +72,7 @@ def room(module: "WasmtimeModule", limit: int) -> Room:
 
 
 def _level(extents: Sequence[Extent], whole: int) -> int:
-    """The most that each may have, so that all of them are within `whole`."""
+    """Return the largest size that each may have, so that all together stay within `whole`."""
     if not extents or (len(extents) == 1 and extents[0].least <= whole):
         return whole
     low, high = 0, whole
@@ -82,15 +86,18 @@ def _level(extents: Sequence[Extent], whole: int) -> int:
 
 
 def nearly_full(size: int, share: int) -> bool:
-    """Whether it has met the limit."""
+    """Return whether a memory or table of this size counts as having met its limit."""
     return (share - size) * _NEARLY_ALL < share
 
 
 def usage(
     module: "WasmtimeModule", room: Room | None, given: Sequence[Extern], export: "Export", context: int
 ) -> Usage:
-    """What an instance has. `given` are the memories that were made for its imports, `export` finds one that it
-    exports. Of what is neither exported nor given, what it began with is counted."""
+    """Return the memory that an instance uses.
+
+    `given` are the memories that were made for its imports; `export` finds one that it exports. All others count with
+    their initial size, because the engine cannot be asked for them.
+    """
     storage = module.storage
     memories = [c.wasmtime_memory_data_size(context, one.item) for one in given]
     imported = sum(item.memory is not None for item in module.imports)
@@ -112,11 +119,11 @@ def usage(
 
 
 def too_much(why: str, limit: int | None) -> LimitExceeded:
-    """The error for a module that asks for more than it is given."""
+    """Return the error for a module that needs more memory than its limit."""
     given = "" if limit is None else f", and may have {shown(limit)}: give more by max_memory, or --max-memory"
     return LimitExceeded("memory", f"the module asks for more memory than it is given: {why}{given}")
 
 
 def shown(size: int) -> str:
-    """A size as people write it."""
+    """Return a size in bytes as text, in KiB or MiB."""
     return f"{size / _MIB:,.6g} MiB" if size >= _MIB else f"{size / 1024:.4g} KiB"

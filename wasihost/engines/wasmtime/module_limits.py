@@ -1,11 +1,11 @@
-"""What a module may have to be compiled within this process.
+"""Limits on what a module may contain, if it is compiled within this process.
 
-The engine has limits of its own, a million of most things, and some kilobytes within them take it minutes or gigabytes.
-Programs stay far below what is allowed here: see RATIONALE.md for the measurements. A compilation that has limits of
-its own (`compile_timeout`, `compile_memory`) is bounded by those instead.
+The engine's own limits are a million of most things, and a module of some kilobytes within those can take it minutes or
+gigabytes to compile. Real programs stay far below the limits here: see RATIONALE.md for the measurements. A compilation
+with limits of its own (`compile_timeout`, `compile_memory`) is bounded by those instead.
 
-Rules of this file: `check` takes any bytes, before the engine does, and leaves to it what cannot be read; `check_code`
-takes what the engine found valid. Neither takes a hundredth of what compiling takes.
+Rules of this file: `check` takes any bytes, before the engine does, and ignores what it cannot read; `check_code` takes
+a module that the engine found valid. Each takes less than a hundredth of the time of compiling.
 """
 
 import io
@@ -26,18 +26,18 @@ _COUNTS: Final = {
     9: ("segments of elements", 100_000),
     11: ("segments of data", 100_000),
 }
-"""By the number of the section."""
+"""For each section number, what it contains, and how many are allowed."""
 LOCALS: Final = 20_000_000
-"""Of all functions together: two bytes declare 50,000, and the compiler makes each of them."""
+"""Local variables of all functions together: two bytes declare 50,000, and the compiler allocates each of them."""
 NESTED: Final = 50_000
-"""Blocks within each other: five times what a `switch` with 10,000 cases becomes."""
+"""Depth of nested blocks: five times what a `switch` with 10,000 cases needs."""
 RESULTS: Final = 200_000
-"""Of all calls and blocks that have more than eight: two bytes of code make a thousand values, and the memory that
-these take grows with their square."""
+"""Results of all calls and blocks with more than eight results: two bytes of code make a thousand values, and the
+compiler's memory for them grows with their square."""
 _MANY: Final = 8
 _END: Final = 0x0B
 _MOST_NAMES: Final = 1000
-"""How many types and functions are looked for in the code by their own numbers."""
+"""Most types and functions whose calls are searched for exactly; with more, calls are estimated."""
 
 
 def _refused(label: str, what: str, most: int) -> ModuleError:
@@ -48,17 +48,17 @@ def _refused(label: str, what: str, most: int) -> ModuleError:
 
 
 def check(code: bytes, label: str) -> None:
-    """ModuleError for a module with too many things of a kind."""
+    """Raise ModuleError if a section has too many entries."""
     for number, at, end in _sections(code):
         if number in _COUNTS:
             what, most = _COUNTS[number]
-            count, _ = leb128(code[at : at + 10] + b"\0", 0)  # also one that is cut off
+            count, _ = leb128(code[at : at + 10] + b"\0", 0)  # the zero ends a number that is cut off
             if most < count <= end - at:
                 raise _refused(label, f"{count:,} {what}", most)
 
 
 def check_code(code: bytes, label: str) -> None:
-    """ModuleError for one whose functions have too much in them for their size."""
+    """Raise ModuleError if functions have too many local variables, nested blocks or results."""
     total = 0
     for start, end in bodies(code):
         groups, at = leb128(code, start)
@@ -78,7 +78,7 @@ def check_code(code: bytes, label: str) -> None:
 
 
 def _sections(code: bytes) -> Iterator[tuple[int, int, int]]:
-    """Number, begin and end of each section, as far as they can be read."""
+    """Yield number, start and end of each section, as far as they can be read."""
     at = 8
     try:
         while at < len(code):
@@ -91,7 +91,7 @@ def _sections(code: bytes) -> Iterator[tuple[int, int, int]]:
         return
 
 
-# -- blocks within each other ------------------------------------------------------------------------------------------
+# -- nested blocks -----------------------------------------------------------------------------------------------------
 
 _OPENING = re.compile(rb"(?:[\x02-\x04\x06](?:[\x63\x64][\x80-\xff]*[\x00-\x7f]|[\x80-\xff]*[\x00-\x7f]))")
 _TRY_TABLE: Final = 0x1F
@@ -99,7 +99,7 @@ _ENDS = re.compile(rb"\x0b+")
 
 
 def _depth(code: bytes, at: int, end: int) -> int:
-    """How many blocks are within each other at most, as far as the instructions are known."""
+    """Return the greatest depth of nested blocks. From an unknown instruction on, it is estimated from above."""
     depth = deepest = 0
     pattern = flat()
     while at < end and deepest <= NESTED:
@@ -132,7 +132,7 @@ def _behind_catches(code: bytes, at: int, end: int) -> int:
             kind, at = code[at], at + 1
             for _ in range(2 if kind < 2 else 1):
                 _, at = leb128(code, at)
-    except IndexError:  # it was none
+    except IndexError:  # this was not an instruction
         return end
     return at
 
@@ -141,7 +141,7 @@ def _behind_catches(code: bytes, at: int, end: int) -> int:
 
 
 def _results(code: bytes) -> int:
-    """Of calls and blocks with many: how many there are, times the most results of one."""
+    """Return the number of calls and blocks with many results, times the most results that one has."""
     sections = {number: (at, end) for number, at, end in _sections(code)}
     if 1 not in sections or 10 not in sections:
         return 0
@@ -160,19 +160,21 @@ def _results(code: bytes) -> int:
 
 
 def many_results(code: bytes, at: int, end: int) -> tuple[list[int], int]:
-    """The types of functions that have many results, by index, and the most that one has. Parameters and results of
-    plain types are stepped over at once: there may be millions."""
+    """Return the indices of function types with many results, and the most results that one has.
+
+    Parameters and results of plain types are skipped all at once: there may be millions.
+    """
     found: list[int] = []
     most = index = 0
     count, at = leb128(code, at)
-    waiting = 0  # of a group of types
+    waiting = 0  # types left in a recursion group
     while (count or waiting) and at < end:
         form, at = code[at], at + 1
         if form == 0x4E:
             waiting, at = leb128(code, at)
             count -= 1
             continue
-        if form in (0x50, 0x4F):  # what it is a subtype of
+        if form in (0x50, 0x4F):  # its supertypes
             supers, at = leb128(code, at)
             for _ in range(supers):
                 _, at = leb128(code, at)
@@ -200,7 +202,7 @@ def many_results(code: bytes, at: int, end: int) -> tuple[list[int], int]:
 
 
 def _behind(code: bytes, at: int, types: int) -> int:
-    """Where so many value types end."""
+    """Return the position after `types` value types."""
     plain = code[at : at + types]
     if 0x63 not in plain and 0x64 not in plain:
         return at + types
@@ -212,7 +214,7 @@ def _behind(code: bytes, at: int, types: int) -> int:
 
 
 def _functions_of(code: bytes, sections: dict[int, tuple[int, int]], types: list[int]) -> list[int]:
-    """The functions that have one of these types, imported ones first."""
+    """Return the indices of the functions that have one of these types; imported functions come first."""
     wanted = set(types)
     indices: list[int] = []
     if 2 in sections:
@@ -226,7 +228,7 @@ def _functions_of(code: bytes, sections: dict[int, tuple[int, int]], types: list
 
 
 def _number(value: int, *, signed: bool = False) -> bytes:
-    """A pattern for an index, also one that is written longer than it has to be."""
+    """Return a pattern for an index in LEB128, which may have superfluous bytes."""
     low = []
     while value > 0x7F:
         low.append(value & 0x7F | 0x80)

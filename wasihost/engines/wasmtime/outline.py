@@ -1,9 +1,9 @@
-"""What the heads of a module's sections say of it, for all that the engine cannot be asked: read in one go.
+"""Reads from a module's sections what the engine cannot be asked for, in one pass.
 
-The C interface shows nothing of memories and tables that are not exported, and ends the process when it is asked for
+The C interface does not show memories and tables that are not exported, and aborts the process when it is asked for
 some types; see `function_types`.
 
-Rules of this file: the module was found valid by the engine before. What cannot be read counts as of any size.
+Rules of this file: the engine found the module valid before. What cannot be read counts as unlimited in size.
 """
 
 import io
@@ -25,9 +25,9 @@ from wasihost.engines.wasmtime.function_types import (
 
 PAGE = 1 << 16
 ELEMENT = 8
-"""Bytes that an element of a table takes."""
+"""Bytes per table element."""
 FREE = PAGE
-"""Bytes of tables that do not count."""
+"""Bytes of tables that do not count against the memory limit."""
 
 _TYPES, _TABLES, _MEMORIES, _EXPORTS, _START = 1, 4, 5, 7, 8
 _BEFORE_CODE = frozenset((*range(9), TAGS))
@@ -36,22 +36,21 @@ _KINDS = {1: "table", 2: "memory"}
 
 
 class Extent(NamedTuple):
-    """Bytes of a memory or table at its beginning, and at its most; None if it does not say."""
+    """Initial and maximum size of a memory or table, in bytes; `most` is None if it declares no maximum."""
 
     least: int
     most: int | None = None
 
     def within(self, level: int) -> int:
-        """How large it can become where nothing may grow beyond `level`."""
+        """Return how large it can become if nothing may grow beyond `level`."""
         return max(self.least, level if self.most is None else min(self.most, level))
 
 
 class Storage(NamedTuple):
-    """The memories and tables that the engine makes with every instance, imported ones left out.
+    """The memories and tables that the engine makes with each instance; imported ones are left out.
 
-    `collected`: the module has types or exceptions that live in a heap of the engine's, which is one memory more.
-    `names` has an exported name of each that is exported, by kind and index; `growing` says whether there are tables
-    that could grow.
+    `collected`: the module has types or exceptions that live in the engine's garbage-collected heap, one more memory.
+    `growing`: it has tables that could grow. `names` has the export names, by kind and index.
     """
 
     memories: tuple[Extent, ...]
@@ -62,8 +61,11 @@ class Storage(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """The types of functions, where the engine must not be asked for them; whether there is a start section; the
-    storage; and the size of the module in bytes."""
+    """What was read from a module.
+
+    `types` are its function types, if the engine must not be asked for them; `starts`: it has a start section; `size`
+    is in bytes.
+    """
 
     types: FunctionTypes | None
     starts: bool
@@ -72,7 +74,7 @@ class Outline(NamedTuple):
 
 
 def outline(file: BinaryIO) -> Outline:
-    """Of a module in the binary format."""
+    """Read a module in the binary format."""
     found = _sections(file)
     types = found.get(_TYPES, b"")
     odd = bool(types.translate(None, HARMLESS))
@@ -87,7 +89,7 @@ def outline(file: BinaryIO) -> Outline:
 
 
 def _sections(file: BinaryIO) -> dict[int, bytes]:
-    """Those before the code, by number: with their contents, where those are looked into."""
+    """Return the sections before the code by number, with the contents of those that are needed."""
     found: dict[int, bytes] = {}
     file.seek(8)
     while head := file.read(6):
@@ -108,7 +110,7 @@ def _sections(file: BinaryIO) -> dict[int, bytes]:
 
 
 def _read(content: bytes | None, one: Callable[[BinaryIO], Extent | None]) -> tuple[Extent, ...]:
-    """The vector of memories or tables that a section is."""
+    """Read a section of memories or tables."""
     file = io.BytesIO(content or b"\0")
     found: list[Extent] = []
     count = number(file)
@@ -125,13 +127,13 @@ def _limits(file: BinaryIO) -> tuple[int, int | None, int]:
 def _memory(file: BinaryIO) -> Extent:
     least, most, flags = _limits(file)
     page = 1 << number(file) if flags & 8 else PAGE
-    if flags & 2 and most is not None:  # shared: nobody asks when it grows
+    if flags & 2 and most is not None:  # shared: the engine does not check the limit when it grows
         least = most
     return Extent(least * page, None if most is None else most * page)
 
 
 def _table(file: BinaryIO) -> Extent | None:
-    """None for one with a value for its elements, which this file cannot read."""
+    """Return None for a table with an initial value, which this file cannot read."""
     at = file.tell()
     if file.read(1)[0] == _TABLE_WITH_VALUE:
         return None

@@ -1,16 +1,17 @@
-"""Tracers of Python (debuggers, profilers, limits of lines) while a guest runs: they do not see the engine's callbacks.
+"""Tracers of Python (debuggers, profilers, line limits) while a guest runs: they do not see the engine's callbacks.
 
-What a trace function raises when a callback is entered or has returned leaves the callback, and ctypes makes an
-undefined address of it: the same as with signal handlers, see `deferred_signals`. So where somebody traces, tracing is
-suspended while a guest is entered (`PyThreadState_EnterTracing`), and callbacks call what is behind them with tracing
-resumed: what it raises there comes to the callback's `try`. Where nobody does, this costs one look for each entering.
+An exception that a trace function raises when a callback is entered or has returned leaves the callback, and ctypes
+returns an undefined address for it, as with signal handlers: see `deferred_signals`. So if the thread is traced,
+tracing is suspended when a guest is entered (`PyThreadState_EnterTracing`), and callbacks resume it for the stubs that
+they call: an exception there reaches the callback's `try`. Without a tracer, this costs one check per entered guest.
 
-Tracers that a host function sets while a guest runs, and those of users' own linkers, are not suspended: others of
-theirs are to be seen. They are called by a filter, which leaves out the frames where an exception has no way out.
+Tracers that a host function sets while a guest runs, and tracers around a user's own linker, are not suspended, because
+the user's other code must stay visible to them. They are called through a filter, which leaves out the frames where an
+exception could not be caught.
 
-Rules of this file: `suspend` is called where no signal handler may raise, and `resume` after it as the last of what
-must be done. cProfile raises nothing, and is left alone. Coverage's tracer in C raises nothing either, but signal
-handlers are not run any more in callbacks that it sees.
+Rules of this file: `suspend` is called where no signal handler may raise, and `resume` after it, as the last step.
+cProfile never raises, so it is not suspended. The C tracer of coverage never raises either, but signal handlers do not
+run in callbacks that it sees, so it is suspended.
 """
 
 import ctypes
@@ -36,7 +37,7 @@ _enter, _leave = (ctypes.pythonapi[f"PyThreadState_{name}Tracing"] for name in (
 _enter.argtypes = _leave.argtypes = (ctypes.c_void_p,)
 _enter.restype = _leave.restype = None
 
-_BEHIND = ("stub", "check")  # what callbacks call, by the names that `trampolines` has for it
+_BEHIND = ("stub", "check")  # free variables of the callbacks made by `trampolines`: what they call
 
 
 def _raises(tracer: object) -> bool:
@@ -74,37 +75,37 @@ else:
 
 
 def suspend(callbacks: Iterable[FunctionType]) -> None:
-    """No tracer sees this thread from now on, but in what the `callbacks` call."""
+    """Hide this thread from tracers from now on, except for what the `callbacks` call."""
     for function in WHEN_TRACED:
         function()
     _enter(_current())
     for callback in callbacks:
-        if not callback.__dict__:  # else it has been done
+        if not callback.__dict__:  # not done before
             for name, cell in zip(callback.__code__.co_freevars, callback.__closure__ or (), strict=True):
                 if name in _BEHIND:
                     cell.cell_contents = callback.__dict__[name] = _aloud(cell.cell_contents)
 
 
 def resume() -> None:
-    """As it was before `suspend`."""
+    """Undo `suspend`."""
     _leave(_current())
 
 
 def unseen(function: Callable[[], object]) -> tuple[Any, tuple[object, ...]]:
-    """What to give to `start_new_thread` so that no tracer sees the thread, not even its first call."""
+    """Return arguments for `start_new_thread` that hide the whole thread from tracers, its first call too."""
     return deque, (chain(map(_enter, starmap(_current, ((),))), starmap(function, ((),))), 0)
 
 
-# -- tracers in front of which there is a filter ---------------------------------------------------------------------
+# -- tracers that are called through a filter -----------------------------------------------------------------------
 
 
 _OWN: set[CodeType] = set()
-"""What stands for `sys.settrace` and its like: a tracer that ends its work by calling them does not expect to be called
-by that."""
+"""Our replacements for `sys.settrace` and similar functions. A tracer that calls them to stop tracing does not expect
+to see that call traced."""
 
 
 def _hidden(frame: FrameType) -> bool:
-    """Whether nothing may be raised in this frame: callbacks, and what is around the engine's call."""
+    """Return whether an exception in this frame could not be caught: in callbacks, and around the engine's call."""
     if frame.f_code in FRAGILE or frame.f_code in _OWN or frame.f_globals.get("__package__") == "wasmtime":
         return True
     at: FrameType | None = frame
@@ -116,7 +117,7 @@ def _hidden(frame: FrameType) -> bool:
 
 
 def _within() -> bool:
-    """Whether the caller was called by a guest, or calls one."""
+    """Return whether the caller runs inside a guest's call, or is about to call a guest."""
     at: FrameType | None = sys._getframe()
     while at is not None and at.f_code not in FRAGILE:
         at = at.f_back
@@ -128,7 +129,7 @@ def _filter(function: Callable[..., Any], frame: FrameType, event: str, arg: obj
 
 
 def _filter_own(function: Callable[..., Any], frame: FrameType, event: str, arg: object) -> Any:
-    """The filter outside of guests."""
+    """Filter for code outside of guests."""
     return None if frame.f_code in _OWN else function(frame, event, arg)
 
 
@@ -137,12 +138,12 @@ def _filter_monitor(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def _filtered(function: Any, by: Callable[..., Any] = _filter) -> Any:
-    """The filter in front of a tracer that might raise."""
+    """Return a tracer that calls this one through a filter."""
     return None if function is None else partial(by, _plain(function))
 
 
 def _plain(found: Any) -> Any:
-    """The tracer behind its filter."""
+    """Return a tracer without its filter."""
     return found.args[0] if type(found) is partial and found.func in _FILTERS else found
 
 
@@ -150,7 +151,7 @@ _FILTERS = (_filter, _filter_own, _filter_monitor)
 
 
 def _unseen(_frame: FrameType, _event: str, _arg: object) -> Any:
-    """The local trace function of frames that are hidden: debuggers give theirs to all frames that have none."""
+    """Local trace function of hidden frames: debuggers install theirs in all frames that have none."""
     return _unseen
 
 
@@ -165,7 +166,7 @@ def _hide_frames() -> None:
 
 
 def hide() -> None:
-    """Put the filter in front of the tracers of this thread. Called where a user's own linker is entered."""
+    """Put the filter before the tracers of this thread. Called when a user's own linker is entered."""
     for found, put in ((_trace(), _put_trace), (_profile(), _put_profile)):
         if _raises(found):
             put(_filtered(found))
@@ -190,7 +191,7 @@ _events: list[int] = []
 
 
 def notice() -> None:
-    """From now on, notice tracers that are set while a guest runs. Called when an engine starts or is used."""
+    """Watch for tracers that are set while a guest runs, from now on. Called when an engine starts or is used."""
     if sys.gettrace is not _trace:
         return
 
