@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 if os.name == "nt":
     raise ImportError(
-        "wasihost runs on Linux and macOS, not on Windows: what keeps a guest in its folders stands on POSIX calls. "
+        "wasihost runs on Linux and macOS, not on Windows: its sandbox needs POSIX calls. "
         "Run it in WSL or in a container"
     )
 if sys.implementation.name != "cpython":

@@ -1,7 +1,7 @@
-"""What a module is and wants, read from its sections without compiling it, and how to run it.
+"""Reports what a module is, what it needs, and how to run it, without compiling it.
 
-Rules of this file: a command is recommended only if it can work; what stands in its way is told instead. Bytes that are
-no module are a ModuleError, never another exception. What a module calls its things is shown through `names`.
+Rules of this file: a command is recommended only if it can work; otherwise the report says what prevents it. Bytes that
+are not a module raise ModuleError, never another exception. Names from a module are printed through `names`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ _SPECS = {_PREVIEW1: "WASI preview1", _PREVIEW0: "WASI preview0"}
 
 
 class Report(NamedTuple):
-    """What `inspect` found. `how` is a command, or says why there is none. `memory` is in pages of 64 KiB: least, most,
-    and whether it is shared."""
+    """What `inspect` found.
+
+    `how` is a command to run the module, or the reason why it cannot run. `memory` is minimum and maximum in pages of
+    64 KiB (None: no maximum), and whether it is shared.
+    """
 
     name: str
     kind: str
@@ -41,7 +44,7 @@ class Report(NamedTuple):
     component: Component | None = None
 
     def json(self) -> str:
-        """For machines."""
+        """Return the report as JSON."""
         fields = self._asdict()
         fields["imports"] = [one._asdict() for one in self.imports]
         if (inner := fields.pop("component")) is not None:
@@ -56,7 +59,7 @@ class Report(NamedTuple):
         return json.dumps(fields, indent=2)
 
     def text(self) -> str:
-        """For people."""
+        """Return the report as text, of at most 5,000 lines."""
         able = not self.how.startswith(_NOTHING)
         lines = [f"{shown(self.name)}: {self.kind}", f"run it with: {self.how}" if able else self.how]
         if self.memory:
@@ -82,13 +85,13 @@ class Report(NamedTuple):
 
 
 def spec(module: str, imports: Sequence[Import]) -> str:
-    """What defines the functions of an import module; `imports` are all that the guest has of it."""
+    """Return which specification or host defines an import module; `imports` are all imports from it."""
     host = made_for(module, [one.name for one in imports])
     return host.host if host else _SPECS.get(module, "the embedder: give them with Imports")
 
 
 def _by_module(imports: Sequence[Import]) -> dict[str, list[Import]]:
-    """A module may have as many import modules as imports."""
+    """Group imports by import module, in one pass: there may be as many modules as imports."""
     found: dict[str, list[Import]] = {}
     for one in imports:
         found.setdefault(one.module, []).append(one)
@@ -96,10 +99,17 @@ def _by_module(imports: Sequence[Import]) -> dict[str, list[Import]]:
 
 
 def inspect(code: bytes, name: str, features: str = "") -> Report:
-    """Look at a module in binary or text form. ModuleError for what is neither.
+    """Report on a module in binary or text form.
 
-    The engine validates a core module, which takes a fiftieth of compiling it. `features` are as
-    `canonical_features` returns them.
+    The engine validates a core module, which takes a fiftieth of the time of compiling it.
+
+    Args:
+        code: The bytes of the module.
+        name: Its file name, used in the report and its commands.
+        features: WebAssembly features, as `canonical_features` returns them.
+
+    Raises:
+        ModuleError: `code` is not a module in either form.
     """
     if not code.startswith(b"\0asm"):
         from wasihost.engines import default_engine
@@ -130,7 +140,7 @@ def inspect(code: bytes, name: str, features: str = "") -> Report:
 
 
 _LINES = 5_000
-"""Of a report for people."""
+"""Most lines of a report as text."""
 _NOTHING = "cannot be run here"
 _BUILD = "build it for wasm32-wasip1"
 
@@ -153,7 +163,7 @@ def _functions(found: Sections) -> dict[str, str]:
 
 
 def _how(found: Sections, name: str, problems: list[str], lacking: list[str]) -> str:
-    """What to type, or why nothing can be."""
+    """Return the command to type, or why the module cannot run."""
     for module, imports in sorted(_by_module(found.imports).items()):
         if host := made_for(module, [one.name for one in imports]):
             return f"{_NOTHING}: {host.advice}"
@@ -180,7 +190,7 @@ _MEMORY = ("malloc", "free", "calloc", "realloc", "cabi_realloc", "allocate", "d
 
 
 def _example(found: Sections) -> tuple[str, str] | None:
-    """A function to be called with `--invoke`, and numbers for it: best one that takes nothing."""
+    """Return a function for `--invoke`, and numbers for it; one without parameters is preferred."""
     callable_ = []
     for name, type_ in _functions(found).items():
         params, results = (part.strip("()").replace(" ", "") for part in type_.split(" -> "))
@@ -200,13 +210,13 @@ def _unknown(one: Import) -> bool:
 
 
 def _problems(found: Sections) -> tuple[list[str], list[str]]:
-    """What cannot be served, and which functions an embedder would have to give."""
+    """Return what cannot be provided, and which functions an embedder would have to provide."""
     out, lacking = [], []
     specs = {module: spec(module, imports) for module, imports in _by_module(found.imports).items()}
     for one in found.imports:
         name = f"{shown(one.module)}.{shown(one.name)}"
         if one.kind == "memory":
-            continue  # which the guest is given; what is wrong with it is told below
+            continue  # the host provides it; what is wrong with it is reported below
         if one.kind != "func":
             out.append(f"{name}: an imported {one.kind}")
         elif one.module in SIGNATURES and one.name in SIGNATURES[one.module]:
@@ -229,7 +239,7 @@ def _problems(found: Sections) -> tuple[list[str], list[str]]:
 
 
 def _refused(code: bytes, features: str) -> list[str]:
-    """What the engine has against the module."""
+    """Return why the engine refuses the module."""
     from wasihost.engines import default_engine
 
     try:
@@ -243,7 +253,7 @@ def _refused(code: bytes, features: str) -> list[str]:
 
 
 def _outside(component: Component, name: str) -> str:
-    """What to do about a component: often it was made of a program that would run here."""
+    """Return what to do about a component. Often it was made from a program that would run here."""
     programs = [number for number, one in enumerate(component.modules) if _runs(one)]
     if not programs:
         return f"{_NOTHING}: {_BUILD}, which makes a core module, not a component"
@@ -256,7 +266,7 @@ def _outside(component: Component, name: str) -> str:
 
 
 def _runs(one: CoreModule) -> bool:
-    """Whether a core module is a program of preview1's with nothing around it."""
+    """Return whether a core module is a preview1 program that needs nothing else."""
     if one.sections is None or not any(item.module == _PREVIEW1 for item in one.imports):
         return False
     problems, lacking = _problems(one.sections)

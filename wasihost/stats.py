@@ -1,20 +1,25 @@
-"""What a guest used."""
+"""What a guest used: times, memory, fuel, calls, and the limits that it met."""
 
 from __future__ import annotations
 
 
 class Stats:
-    """`wall` and `cpu` are seconds of the guest's run, compiling not included; `cpu` is that of its own thread.
+    """What a guest used.
 
-    `peak_memory` is bytes of memories and tables, as the limit counts them (of those that the module does not export,
-    what they began with); `fuel` the units of work used, None unless they were limited. With `stats=True`, `calls` and
-    `bytes` are counts by function name, and `paths` the paths that the guest named: 10,000 at most, of 4 MiB in all;
-    `paths_omitted` counts how often it named others. Else they are empty.
-
-    `limits` names the limits that the guest met, in order of the alphabet: fields of `Limits` ("memory", "fuel",
-    "output", "open_files", "path", "sleep", "subscriptions"), "timeout", and "max_bytes", "max_entries" and
-    "max_file_size" of a MemoryFS. `isolation` names what held a guest that had a process of its own, see
-    `isolation_report`; empty for one that had not.
+    Attributes:
+        wall: Seconds that the guest ran. The time of compilation is not included.
+        cpu: CPU seconds of the guest's thread. The time of compilation is not included.
+        peak_memory: Bytes of its memories and tables, as the limit counts them. Those that the module does not export
+            count with their initial size.
+        fuel: Units of fuel used; None unless fuel was limited.
+        calls: With `stats=True`, how often the guest called each WASI function, by name; else empty.
+        bytes: With `stats=True`, bytes that each function read or wrote, by name; else empty.
+        paths: With `stats=True`, the paths that the guest named: at most 10,000, of 4 MiB together; else empty.
+        paths_omitted: How often the guest named other paths than those.
+        limits: The limits that the guest met, sorted: fields of `Limits` ("memory", "fuel", "output", "open_files",
+            "path", "sleep", "subscriptions"), "timeout", and "max_bytes", "max_entries" and "max_file_size" of a
+            `MemoryFS`.
+        isolation: The mechanisms that confined a guest in a process of its own, see `isolation_report`; else empty.
     """
 
     __slots__ = (
@@ -43,7 +48,7 @@ class Stats:
         self.isolation: tuple[str, ...] = ()
 
     def copy(self) -> Stats:
-        """As it is now."""
+        """Return a copy, which does not change any more."""
         made = Stats()
         made.wall, made.cpu, made.peak_memory = self.wall, self.cpu, self.peak_memory
         made.fuel, made.limits, made.isolation = self.fuel, self.limits, self.isolation

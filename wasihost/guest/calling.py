@@ -1,7 +1,7 @@
 """Calls of exports with text and bytes: the conventions of `imports`, in the other direction.
 
-Rules of this file: how a text is passed is read off the type of the export wherever the type tells; where it does not,
-the caller says it. A pointer that the guest returns is the guest's: a bad one is a TrapError.
+Rules of this file: the type of the export decides how text is passed; if the type is not enough, the caller decides. A
+bad pointer that the guest returns is the guest's fault: a TrapError.
 """
 
 from __future__ import annotations
@@ -22,21 +22,23 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 Argument: TypeAlias = int | float | str | bytes | bytearray | memoryview
-"""A number is passed as it is; `str` (as UTF-8) and bytes are copied into memory of the guest's allocator, and passed
-as pointer and length if the export has two parameters for each, else as a pointer to what ends with a NUL. A guest of
-AssemblyScript gets a String or an ArrayBuffer of its own."""
+"""An argument of an export.
+
+A number is passed unchanged. `str` (as UTF-8) and bytes are copied into memory from the guest's allocator. They are
+passed as pointer and length if the export has two parameters for each, otherwise as a pointer to NUL-terminated bytes.
+An AssemblyScript guest gets a new String or ArrayBuffer."""
 
 ResultAs: TypeAlias = Literal["packed", "packed-reversed", "pair", "nul", "indirect", "prefixed", "out"]
-"""Where the bytes of a result are:
+"""How an export returns text or bytes:
 
 - "packed": an i64, `pointer << 32 | length`, as imports return them
 - "packed-reversed": an i64, `length << 32 | pointer`
 - "pair": two i32, pointer and length
-- "nul": an i32, a pointer to what ends with a NUL (C's `char *`)
+- "nul": an i32, a pointer to NUL-terminated bytes (C's `char *`)
 - "indirect": an i32, a pointer to pointer and length (the component model's canonical ABI)
-- "prefixed": an i32, a pointer to a length in 4 bytes, and then the bytes
-- "out": the export returns nothing; its first parameter is a pointer to room for pointer and length (C returns structs
-  so, and wasm-bindgen)
+- "prefixed": an i32, a pointer to a length of 4 bytes, followed by the bytes
+- "out": the export returns nothing; its first parameter is a pointer to 8 bytes, into which it writes pointer and
+  length (C returns structs this way, and so does wasm-bindgen)
 """
 
 _TEXT: Final = (str, bytes, bytearray, memoryview)
@@ -66,10 +68,10 @@ def call(
     result_as: ResultAs | None = None,
     free_result: bool | None = None,
 ) -> Any:
-    """Call an export. Memory for arguments is freed when it has returned, but for what the callee frees itself.
+    """Call an export. Memory for arguments is freed after the call, unless the called function frees it.
 
-    `function(name, *numbers)` calls any export; the other parameters are those of `exports.Export`. TypeError for what
-    does not fit the type of the export.
+    `function(name, *numbers)` calls any export; the other parameters are those of `exports.Export`. TypeError if
+    something does not fit the type of the export.
     """
     texts = [one for one in arguments if isinstance(one, _TEXT)]
     how = _result_as(item, result_as) if returns in (str, bytes) else None
@@ -117,7 +119,7 @@ def _free(held: Sequence[tuple[int, int]], memory: Memory) -> None:
 
 
 def _put(what: Argument, memory: Memory, allocator: Allocator, *, ends: bool) -> tuple[int, int]:
-    """A copy of a text in the guest's memory."""
+    """Copy text or bytes into the guest's memory, and return pointer and length."""
     kind = {}
     if isinstance(what, str) and ends and allocator.assemblyscript:
         data, kind = what.encode("utf-16-le", "surrogatepass"), {"kind": STRING}
@@ -148,7 +150,7 @@ def _result_as(item: Item, given: ResultAs | None) -> ResultAs:
 def _result(
     function: Callable[..., Any], item: Item, memory: Memory, value: Any, how: ResultAs, free: bool | None
 ) -> bytes:
-    """The bytes of a result; freed in the guest if that is asked for, or known to be the caller's to do."""
+    """Return the bytes of a result. The guest's memory is freed if the caller asks for it, or must do it."""
     try:
         if how == "nul":
             start = value & 0xFFFF_FFFF
@@ -171,7 +173,7 @@ def _result(
 
 
 def _place(memory: Memory, value: Any, how: ResultAs) -> tuple[int, int]:
-    """Pointer and length."""
+    """Return pointer and length of a result."""
     if how == "pair":
         pointer, size = value
     elif how in ("packed", "packed-reversed"):
@@ -187,7 +189,7 @@ def _place(memory: Memory, value: Any, how: ResultAs) -> tuple[int, int]:
 
 
 def _assemblyscript(memory: Memory, start: int) -> bytes:
-    """The content of a String, as UTF-8, or of an ArrayBuffer: its class and its size lie before it."""
+    """Return the content of a String, as UTF-8, or of an ArrayBuffer. Class and size are in the 8 bytes before it."""
     head = memory.read_bytes(start - 8, 8)
     data = memory.read_bytes(start, int.from_bytes(head[4:], "little"))
     return data.decode("utf-16-le", "replace").encode() if int.from_bytes(head[:4], "little") == STRING else data

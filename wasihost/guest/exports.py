@@ -1,6 +1,6 @@
-"""What an instance shows to Python: exported functions as methods, exported globals by name.
+"""An instance's exports in Python: exported functions as methods, exported globals by name.
 
-Rules of this file: names are looked up in the module when they are used; nothing of the guest is kept here.
+Rules of this file: names are looked up in the module when they are used; no state of the guest is kept here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Export:
-    """One exported function."""
+    """One exported function. Call it."""
 
     def __init__(self, instance: Instance, name: str) -> None:
         self._instance = instance
@@ -35,7 +35,7 @@ class Export:
     @overload
     def __call__(
         self, *arguments: Argument, returns: Callable[[int], R], timeout: float | None = None
-    ) -> R: ...  # Unsigned, which is no class for every type checker
+    ) -> R: ...  # Unsigned, which not every type checker takes for a class
     @overload
     def __call__(self, *arguments: Argument, returns: None = None, timeout: float | None = None) -> Any: ...
 
@@ -47,12 +47,21 @@ class Export:
         free_result: bool | None = None,
         timeout: float | None = None,
     ) -> Any:
-        """Call it, as `Instance.call` does, with numbers, text and bytes.
+        """Call the function, as `Instance.call` does, with numbers, text and bytes.
 
-        `returns` is `int`, `Unsigned`, `float`, `bool`, `str` or `bytes`; without it, integers are signed, a function
-        without a result returns None, one with several a tuple. `result_as` says how text or bytes are returned where
-        the type of the export does not tell, `free_result=True` that their memory is the caller's to free. `timeout`
-        is in seconds.
+        Args:
+            *arguments: Numbers are passed unchanged; text and bytes are copied into the guest's memory.
+            returns: `int`, `Unsigned`, `float`, `bool`, `str` or `bytes`. Without it, integers are signed; a function
+                without a result returns None, one with several results a tuple.
+            result_as: How text or bytes are returned, if the type of the export does not show it; see `ResultAs`.
+            free_result: True frees the memory of the text or bytes in the guest after they were read.
+            timeout: Seconds after which the call ends with TimeoutExpired.
+
+        Raises:
+            TypeError: The arguments or `returns` do not fit the type of the export.
+            LinkError: The guest exports no known allocator, and the call needs one.
+            AllocationFailed: The guest has no memory left for an argument.
+            GuestError: The guest trapped, met a limit, or returned a bad pointer.
         """
         if returns is None:
             return self._instance.call(self.name, *arguments, timeout=timeout)
@@ -66,7 +75,7 @@ class Export:
 class Exports:
     """An instance's exported functions as methods: `inst.exports.add(1, 2, timeout=1.0)`.
 
-    Names that Python cannot spell are items: `inst.exports["get-name"]()`.
+    Names that are not Python identifiers are items: `inst.exports["get-name"]()`.
     """
 
     def __init__(self, instance: Instance) -> None:
@@ -105,8 +114,8 @@ class Exports:
 class Globals(Mapping[str, int | float]):
     """An instance's exported globals: `inst.globals["counter"] = 5`.
 
-    Integers are read signed and may be set either way. KeyError for names that are none, TypeError for what cannot be
-    set: an immutable global, a value that is no such number, a reference or a vector.
+    Integers are signed when they are read; signed and unsigned ones can be set. KeyError if there is no such global;
+    TypeError if it cannot be set: it is immutable, is a reference or a vector, or the value is not such a number.
     """
 
     def __init__(self, engine: EngineInstance) -> None:

@@ -1,8 +1,8 @@
-"""One guest's exports as another's imports: the two share numbers and nothing else.
+"""One guest's exports as another guest's imports: the two exchange numbers only.
 
-Each has its own memory, descriptors, streams and limits, so a pointer means nothing to the other. What ends the called
-guest (a trap, `proc_exit`, an exception of a handler) ends the calling one too and comes out of its run; when the
-calling one has to end, so does what it called.
+Each guest has its own memory, descriptors, streams and limits, so a pointer is of no use to the other. When the called
+guest ends (a trap, `proc_exit`, an exception of a handler), the calling guest ends too, and its run raises the reason.
+When the calling guest has to end, the called one ends as well.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class GuestExports:
         self._scope = scope
 
     def bind(self, wanted: Iterable[Item], caller: Caller) -> Bound:
-        """LinkError for what it does not export, or with another type."""
+        """Return the functions that `caller` imports. LinkError if one is not exported, or has another type."""
         return {item.name: self._one(item, caller.scope) for item in wanted if item.kind == "func"}
 
     def _one(self, item: Item, above: CancelScope) -> tuple[Signature, Stub]:
@@ -51,9 +51,9 @@ class GuestExports:
                 f"import {item.module}.{item.name}: the module has {_type(item)}, the guest that stands for "
                 f"{item.module} has {_type(found)}"
             )
-        function = self._engine.function(item.name)  # LinkError for types that are no numbers
-        slots, answers = ("".join(_SLOTS[one] for one in types) for types in (item.params, item.results))
-        return Signature(item.params, item.results, slots, answers), self._stub(function, above)
+        function = self._engine.function(item.name)  # LinkError for types that are not numbers
+        slots, results = ("".join(_SLOTS[one] for one in types) for types in (item.params, item.results))
+        return Signature(item.params, item.results, slots, results), self._stub(function, above)
 
     def _stub(self, function: Callable[..., Any], above: CancelScope) -> Stub:
         engine, scope, module = self._engine, self._scope, self.module
@@ -63,7 +63,7 @@ class GuestExports:
                 raise ConfigError(
                     f"the guest that stands for {module} cannot be ended in time: instantiate it with a timeout, too"
                 )
-            with engine.exclusive():  # its deadline is whose who is in it
+            with engine.exclusive():  # its deadline is that of its present caller
                 before = above.cover(scope)
                 try:
                     return function(*numbers)

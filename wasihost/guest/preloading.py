@@ -1,7 +1,7 @@
-"""`preload`: all that any later run may import or load, brought in now.
+"""`preload`: imports and loads now what later runs may need.
 
-Rules of this file: it knows names of modules and nothing of what is in them. Whatever is imported within a function of
-the package stands in one of these lists; a test compares them with the code.
+Rules of this file: it contains names of modules, and does not use what is in them. Each module that is imported within
+a function of the package is in one of these lists; a test compares them with the code.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ RUNS: Final = (
         )
     ),
 )
-"""What a run of any kind may import, besides what every run does: little and fast, so the first run brings it all."""
+"""What some runs import, and others do not. It is small and fast, so the first run imports all of it."""
 
 _WITH: Final = {
     "socket": tuple(f"wasihost.{name}" for name in ("descriptors.sockets", "config.sockets")),
@@ -54,7 +54,8 @@ _WITH: Final = {
         for name in ("engines.allocator", "guest.calling", "imports", "guest.providers", "guest.guest_exports")
     ),
 }
-"""What takes longer because of a module of the standard library: the first run brings it if that is there already."""
+"""What takes longer because it needs a large module of the standard library: by that module. The first run imports it
+only if that module is already imported."""
 
 _PRELOADED: Final = (
     *_WITH,
@@ -82,7 +83,7 @@ _PRELOADED: Final = (
     "wasihost.embedding.run_async",
     "wasihost.embedding.start",
 )
-"""What takes longer, or is needed by few."""
+"""What takes longer, or is needed by few runs."""
 
 _WORKERS: Final = (
     *_WITH,
@@ -95,7 +96,7 @@ _WORKERS: Final = (
     "encodings.latin_1",
     "re",
 )
-"""What a process needs, too, that forks workers for guests: they import nothing."""
+"""What a process that forks workers for guests needs, too: the workers import nothing."""
 
 COMMAND: Final = (
     "cli.launch",
@@ -112,11 +113,9 @@ COMMAND: Final = (
 )
 """Modules of ours that no embedder's run needs."""
 
-_ONLY_UNIX: Final = ("fcntl", "resource", "termios")
-
 
 def for_runs() -> None:
-    """What any run may import, once: a guest that runs is never held up by an import, and needs no file of Python's."""
+    """Import what any run may need, once. A running guest then never waits for an import or needs Python's files."""
     global _done
     if not _done:
         _bring(RUNS)
@@ -130,20 +129,27 @@ _done = False
 
 
 def for_workers() -> None:
-    """What any run of a worker may import."""
+    """Import what any run of a worker may need."""
     for_runs()
     _bring(_WORKERS)
 
 
 def preload(*modules: Module) -> None:
-    """Import every Python module that any run may need, load the engine, and have `modules` compiled.
+    """Import every Python module that any run may need, load the engine, and compile `modules`.
 
-    A server that gives up its rights or changes its root (`os.setuid`, `os.chroot`, a seccomp filter) calls this
-    before: afterwards no run imports anything, or opens any file but those that it is given. One that forks its workers
+    Call it in a server before it drops privileges or changes its root (`os.setuid`, `os.chroot`, a seccomp filter):
+    afterwards no run imports anything, or opens files other than those it is given. A server that forks its workers
     shares with them what was loaded.
 
-    Takes some hundredths of a second, and as long as it takes to compile `modules` so that they can be interrupted,
-    which serves every run but those with `fuel`. Raises ConfigError where there is no engine.
+    It takes some hundredths of a second, and the time to compile `modules`.
+
+    Args:
+        *modules: Modules to compile. They are compiled so that they can be interrupted; a run with `fuel` compiles
+            them again.
+
+    Raises:
+        ConfigError: The engine is not installed, or does not load.
+        ModuleError: A module is not valid.
     """
     from wasihost.binary.backtrace import preload as preload_backtraces
 
@@ -157,5 +163,4 @@ def preload(*modules: Module) -> None:
 
 def _bring(names: tuple[str, ...]) -> None:
     for name in names:
-        if name not in _ONLY_UNIX or sys.platform != "win32":
-            importlib.import_module(name)
+        importlib.import_module(name)

@@ -64,7 +64,7 @@ def fetch(name: str, owner: WasmtimeEngine) -> int | None:
         if place is None:
             return None
         path = os.path.join(place, name + _SUFFIX)
-        with open(os.open(path, os.O_RDONLY | _UNFOLLOWED), "rb") as file:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
             if _whole(file, name):
                 auditing.cached("load", path)
                 os.utime(path, follow_symlinks=False)
@@ -77,9 +77,6 @@ def fetch(name: str, owner: WasmtimeEngine) -> int | None:
     except (OSError, ValueError):
         pass
     return None
-
-
-_UNFOLLOWED: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def store(name: str, module: int) -> None:

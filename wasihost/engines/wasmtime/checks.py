@@ -1,4 +1,4 @@
-"""Whether a module and a host fit, checked before anything runs. `link_errors` words what does not fit."""
+"""Checks that a module fits the host, before anything runs. `link_errors` makes the message if it does not."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ PLAIN = frozenset(function_types.PLAIN.values())
 
 
 def passable(item: Item) -> bool:
-    """Whether all types of a function have a name in the C interface, which a callback's type is made by."""
+    """Return whether the C interface can name all types of a function: a callback's type is made of these names."""
     return all(one in PLAIN for one in item.params + item.results)
 
 
@@ -28,11 +28,17 @@ def match(
     label: str = "guest",
     offered: "Offered | None" = None,
 ) -> "list[tuple[Item, Signature, Stub]]":
-    """Each imported function, once, with its type and stub. LinkError names every import and export that misfits.
+    """Return each imported function, once, with its type and stub.
 
-    `entry` is the export that has to be there as a `() -> ()`, if any; `label` is what the module is called in the
-    message, `offered` what users' imports have. A module may import one function several times; a name can be defined
-    in a linker only once.
+    Args:
+        module: The module, which may import one function several times. A linker takes each name only once.
+        provided: The stubs, by import module and name.
+        entry: The export that must exist with the type `() -> ()`; None if there is none.
+        label: Name of the module in the message.
+        offered: Names of all functions in the user's imports, by import module; for "did you mean".
+
+    Raises:
+        LinkError: Names each import and export that does not fit.
     """
     wanted: list[tuple[Item, Signature, Stub]] = []
     fits = True
@@ -56,7 +62,7 @@ def match(
 
 
 def unfit(name: str, memory: MemoryType) -> str:
-    """What is wrong with a memory, or an empty text."""
+    """Return what is wrong with a memory, or an empty text."""
     if memory.shared:
         return f"{name}: a shared memory; the guest was built for threads (`-pthread`), which this host does not have"
     if memory.wide:
@@ -65,14 +71,14 @@ def unfit(name: str, memory: MemoryType) -> str:
 
 
 def unfit_import(name: str, memory: MemoryType) -> str:
-    """What is wrong with a memory that the module imports, or an empty text."""
+    """Return what is wrong with a memory that the module imports, or an empty text."""
     if memory.page != PAGE:
         return f"{name}: a memory with pages of one byte; this host gives those with pages of 64 KiB"
     return unfit(name, memory)
 
 
 def _missing(module: WasmtimeModule, entry: str | None) -> str:
-    """What is wrong with the exports, or an empty text. A library that has nothing to do with WASI needs no memory."""
+    """Return what is wrong with the exports, or an empty text. A library that does not import WASI needs no memory."""
     memory, start = module.exports.get("memory"), module.exports.get(entry or "")
     if memory is not None and memory.memory and (text := unfit("export memory", memory.memory)):
         return text

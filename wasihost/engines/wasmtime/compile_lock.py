@@ -27,19 +27,22 @@ _MANY = 1000
 _locks: dict[str, threading.RLock] = {}
 _held: set["_FileLock"] = set()
 _of_parent: set[str] = set()
-"""Keys that another thread of the parent was compiling at the fork: it may wait for this process meanwhile."""
+"""Keys that other threads of the parent were compiling at the fork. Waiting for them could deadlock: the parent may be
+waiting for this process."""
 
 
 def once(key: str, find: Callable[[], T | None], make: Callable[[], T]) -> T:
-    """Return what `find` finds, or else what `make` returns; no other thread or process makes it for this key
-    meanwhile."""
+    """Return what `find` returns, or if that is None, what `make` returns.
+
+    Only one thread of one process makes it for a key at a time.
+    """
     if len(_locks) > _MANY:
-        _locks.clear()  # those who wait go on waiting; who comes now compiles beside them
+        _locks.clear()  # waiting threads continue to wait; new ones compile beside them
     with _locks.setdefault(key, threading.RLock()):  # `on_compile` may ask for the same
         if (found := find()) is not None:
             return found
         if any(lock.key == key for lock in tuple(_held)):
-            return make()  # this thread has it already, as the other lock says: `on_compile` asked for the same
+            return make()  # held by this very thread, since it has the other lock: `on_compile` asked for the same
         with _FileLock(key) as lock:
             if lock.waited and (found := find()) is not None:
                 return found
@@ -47,7 +50,7 @@ def once(key: str, find: Callable[[], T | None], make: Callable[[], T]) -> T:
 
 
 class _FileLock:
-    """A lock held in a `with` block, if possible. `waited`: another process had it first."""
+    """A lock that is held in a `with` block, if possible. `waited`: another process had it before."""
 
     def __init__(self, key: str) -> None:
         self.waited = False
@@ -69,7 +72,7 @@ class _FileLock:
             while not self._taken(fcntl) and time.monotonic() < until:
                 self.waited = True
                 time.sleep(_PAUSE)
-        except (OSError, ImportError):
+        except OSError:
             self.let_go()
         except BaseException:
             self.let_go()
@@ -77,7 +80,7 @@ class _FileLock:
         return self
 
     def _taken(self, fcntl: ModuleType) -> bool:
-        """Whether we have the lock, on the file that others find by its name."""
+        """Try to lock, and return whether we hold the lock on the file that other processes find by its name."""
         if self._file is None:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
@@ -91,7 +94,7 @@ class _FileLock:
         return self._taken(fcntl)
 
     def let_go(self) -> None:
-        """Close the file, and with it give up the lock."""
+        """Close the file, which releases the lock."""
         _held.discard(self)
         file, self._file = self._file, None
         if file is not None:
@@ -106,7 +109,7 @@ class _FileLock:
 
 @in_forked_child
 def _after_in_child() -> None:
-    """The descriptors would hold the locks of the parent as long as this process lives."""
+    """Close the parent's files: otherwise this process would hold the parent's locks as long as it lives."""
     _locks.clear()
     for lock in tuple(_held):
         _of_parent.add(lock.key)

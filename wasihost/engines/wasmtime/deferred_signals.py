@@ -22,7 +22,6 @@ handlers while it unpacks an iterator written in C, or returns; during a call it
 import _signal  # type: ignore[import-not-found]  # typeshed knows only `signal`, whose functions are wrappers in Python
 import ctypes
 import operator
-import os
 from _thread import interrupt_main
 from collections.abc import Callable
 from functools import partial
@@ -45,7 +44,7 @@ _trip = cast("Callable[[int], None]", interrupt_main)
 _set_wakeup_fd: Callable[[int], int] = _signal.set_wakeup_fd
 _ctrl_c: _Handler = _signal.default_int_handler
 _put_wakeup_fd = partial(_signal.set_wakeup_fd, warn_on_full_buffer=False)
-_NUMBERS = tuple(sorted(_signal.valid_signals() - {getattr(_signal, "SIGKILL", 0), getattr(_signal, "SIGSTOP", 0)}))
+_NUMBERS = tuple(sorted(_signal.valid_signals() - {_signal.SIGKILL, _signal.SIGSTOP}))
 
 _real: dict[int, _Handler] = {}
 """The real handler of each signal whose handler is `stand_in` now."""
@@ -206,45 +205,41 @@ def _get_now(signalnum: int, /) -> Any:
 
 # -- the system's settings of a signal -----------------------------------------------------------------------------
 
-if os.name == "posix":
 
-    class _Action(ctypes.Structure):
-        """`struct sigaction`: the handler comes first on every system, the rest differs."""
+class _Action(ctypes.Structure):
+    """`struct sigaction`: the handler comes first on every system, the rest differs."""
 
-        _fields_ = (("handler", ctypes.c_void_p), ("rest", ctypes.c_char * 152))
-        handler: int | None
+    _fields_ = (("handler", ctypes.c_void_p), ("rest", ctypes.c_char * 152))
+    handler: int | None
 
-    _act = ctypes.PyDLL(None).sigaction
-    _act.argtypes = ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p
-    _spare: list[tuple[_Action, int]] = []  # with their addresses
-    _usual: list[int | None] = []  # the C function that Python installs for all its handlers
 
-    def _exchange(number: int, handler: _Handler) -> None:
-        """Change Python's handler of a signal that has one, and nothing else."""
-        spare = _spare.pop() if _spare else (action := _Action(), ctypes.addressof(action))
-        action, address = spare
-        _act(number, None, address)
-        if action.handler in _usual and (handler is _ctrl_c or _real.get(number) is _ctrl_c):
-            _set(number, handler)  # Ctrl-C as it nearly always is
-        else:
-            try:
-                _set(number, handler)
-                if not _usual:
-                    _usual.append(_action_of(number).handler)
-            finally:
-                _act(number, address, None)
-        _spare.append(spare)
+_act = ctypes.PyDLL(None).sigaction
+_act.argtypes = ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p
+_spare: list[tuple[_Action, int]] = []  # with their addresses
+_usual: list[int | None] = []  # the C function that Python installs for all its handlers
 
-    def _action_of(number: int) -> _Action:
-        action = _Action()
-        _act(number, None, ctypes.addressof(action))
-        return action
 
-else:
+def _exchange(number: int, handler: _Handler) -> None:
+    """Change Python's handler of a signal that has one, and nothing else."""
+    spare = _spare.pop() if _spare else (action := _Action(), ctypes.addressof(action))
+    action, address = spare
+    _act(number, None, address)
+    if action.handler in _usual and (handler is _ctrl_c or _real.get(number) is _ctrl_c):
+        _set(number, handler)  # Ctrl-C as it nearly always is
+    else:
+        try:
+            _set(number, handler)
+            if not _usual:
+                _usual.append(_action_of(number).handler)
+        finally:
+            _act(number, address, None)
+    _spare.append(spare)
 
-    def _exchange(number: int, handler: _Handler) -> None:
-        """Change Python's handler of a signal that has one."""
-        _set(number, handler)
+
+def _action_of(number: int) -> _Action:
+    action = _Action()
+    _act(number, None, ctypes.addressof(action))
+    return action
 
 
 @in_forked_child

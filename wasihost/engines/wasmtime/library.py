@@ -15,12 +15,11 @@ from wasihost.errors import ConfigError
 
 OLDEST = 25
 _INSTALL = "run: pip install 'wasmtime>=25'"
-_MACHINES = {"AMD64": "x86_64", "amd64": "x86_64", "arm64": "aarch64", "ARM64": "aarch64"}
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 _FILES = {
     "linux": "_libwasmtime.so",
     "android": "_libwasmtime.so",
     "darwin": "_libwasmtime.dylib",
-    "win32": "_wasmtime.dll",
 }
 
 
@@ -42,7 +41,7 @@ class Library:
 
 
 def _machine() -> str:
-    name = os.uname().machine if hasattr(os, "uname") else os.environ.get("PROCESSOR_ARCHITECTURE", "")
+    name = os.uname().machine
     return _MACHINES.get(name, name)
 
 

@@ -1,7 +1,7 @@
-"""The message for a module that does not fit its host: names every misfit, and what to do about it.
+"""The message for a module that does not fit its host: names each misfit, and what to do about it.
 
-Rules of this file: one line for all functions of one import module, and no advice twice. What a module calls its
-imports is shown through `names`. Imported only when there is a misfit.
+Rules of this file: one line for all functions of one import module, and no advice twice. Names from a module are
+printed through `names`. Imported only if there is a misfit.
 """
 
 import shlex
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 _SHOWN = 10  # lines in one message
 _NAMED = 3  # modules or names in one advice
-_LOOKED_AT = 50  # names that others are compared with
+_LOOKED_AT = 50  # unknown names for which a similar one is searched
 
 
 class _Misfit(NamedTuple):
-    """What is wrong, and what is to be done about it."""
+    """What is wrong, and what to do about it."""
 
     what: str
     advice: str = ""
-    unknown: str = ""  # the import module, where functions of it can be given or stubbed
+    unknown: str = ""  # the import module, if functions of it can be provided or stubbed
 
 
 def _misfits(module: WasmtimeModule, provided: "Imports", offered: "Offered") -> list[_Misfit]:
-    """Of the imports, in their order: the unknown functions of one module together."""
+    """Return the misfits of imports, in order; unknown functions of one import module are one misfit."""
     found: list[_Misfit] = []
     unknown: dict[str, list[str]] = {}
     others: dict[str, list[Item]] = {}
@@ -75,7 +75,7 @@ def _misfits(module: WasmtimeModule, provided: "Imports", offered: "Offered") ->
 
 def _provided(provided: "Imports", module: str) -> "Mapping[str, tuple[Signature, Stub]]":
     try:
-        return provided[module]  # which may be made when it is asked for
+        return provided[module]  # some modules are made at this moment
     except KeyError:
         return {}
 
@@ -109,7 +109,7 @@ def _advice(host: MadeFor) -> str:
 
 
 def _to_type(modules: Sequence[str], one: bool) -> str:
-    """What a user types to give or to stub the functions of these import modules."""
+    """Return what a user can type to provide or to stub the functions of these import modules."""
     names = [shown(module) for module in modules[:_NAMED]]
     quoted = [shlex.quote(name) for name in names]
     more = ", ..." if len(modules) > _NAMED else ""
@@ -138,7 +138,7 @@ def _full(item: Item) -> str:
 
 
 def report(module: WasmtimeModule, provided: "Imports", lacking: str, label: str, offered: "Offered") -> str:
-    """The whole message about a module called `label`; `lacking` says what is wrong with its exports."""
+    """Return the whole message about a module called `label`; `lacking` is what is wrong with its exports."""
     misfits = _misfits(module, provided, offered)
     if lacking:
         misfits.append(_Misfit(lacking))

@@ -1,4 +1,4 @@
-"""From a file or bytes to a compiled module: what is accepted, what is refused and why, and its imports and exports.
+"""Makes a compiled module from a file or bytes: refuses what is not a core module, and reads its imports and exports.
 
 A module may be used from many threads at once and for any number of runs. `load` looks in memory, then on disk, then
 compiles.
@@ -36,13 +36,16 @@ _MAGIC = b"\0asm"
 _CORE = b"\x01\0\0\0"
 _KINDS = {0: "func", 1: "global", 2: "table", 3: "memory", 4: "tag"}
 _KEPT, _KEPT_BYTES = 16, 64 << 20
-"""How many compiled modules are kept in memory, and how large all but the last may be as wasm."""
+"""How many compiled modules are kept in memory, and how many bytes of wasm they may have; the newest is always kept."""
 
 
 class WasmtimeModule:
-    """A compiled module and what it shows to the outside. `starts`: it has a start section, which runs while the
-    instance is being made. `storage` is its memories and tables, `size` its own in bytes of wasm. `origin` is where its
-    bytes are, if that is known, and `places` what was found there for backtraces."""
+    """A compiled module with its imports and exports.
+
+    `starts`: it has a start section, which runs while the instance is being made. `storage` is its memories and tables,
+    `size` is its bytes of wasm. `origin` is the file of its bytes, if known; `places` caches what was found there for
+    backtraces.
+    """
 
     def __init__(self, owner: WasmtimeEngine, ptr: int, found: Outline) -> None:
         self._delete = c.wasmtime_module_delete  # at exit, `c` may be gone before the last module
@@ -58,8 +61,10 @@ class WasmtimeModule:
 
     @cached_property
     def only_memory(self) -> int | None:
-        """The initial bytes of its memory, if that is exported and nothing else counts against the limit, as in nearly
-        every module; else None."""
+        """Initial bytes of its memory, if that is exported and nothing else counts against the memory limit; else None.
+
+        Nearly all modules have such a memory.
+        """
         memories, tables, collected, growing, _ = self.storage
         item = self.exports.get("memory")
         more = collected or growing or sum(one.least for one in tables) > FREE
@@ -114,7 +119,7 @@ def compile_wasm(
     on_compile: OnCompile | None = None,
     bounds: "CompileBounds | None" = None,
 ) -> WasmtimeModule:
-    """Compile a core module (binary or text form). ModuleError says what is wrong with it."""
+    """Compile a core module in binary or text form. ModuleError if it is not valid."""
     if not code.startswith(_MAGIC):
         code = assemble(code, label)
     if code[4:8] != _CORE:
@@ -127,7 +132,7 @@ def compile_wasm(
 
 
 def _binary(content: BinaryIO) -> BinaryIO:
-    """A module that was found valid before, in the binary format."""
+    """Return a module in the binary format. It was found valid before."""
     content.seek(0)
     if content.read(4) == _MAGIC:
         return content
@@ -136,7 +141,7 @@ def _binary(content: BinaryIO) -> BinaryIO:
 
 
 def assemble(text: bytes, label: str) -> bytes:
-    """WebAssembly text to binary."""
+    """Convert WebAssembly text to the binary format. ModuleError if it is not valid."""
     if not text.lstrip().startswith((b"(", b";;")):
         from wasihost.config.mistakes import not_wasm
 
@@ -162,7 +167,7 @@ def _refuse_version(code: bytes, label: str) -> None:
 
 
 class _ModuleMemory:
-    """Compiled modules by content key, the least recently used dropped first, and the key each file had last."""
+    """Compiled modules by content key, the least recently used dropped first; and the last known key of each file."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -215,11 +220,15 @@ def load(
     on_compile: OnCompile | None = None,
     bounds: "CompileBounds | None" = None,
 ) -> WasmtimeModule:
-    """The module in a file (a path) or in bytes, binary or WebAssembly text, compiled by the engine of this kind.
+    """Return the compiled module of a file (a path) or of bytes, in binary or text form, for this compile mode.
 
     With `cache`, an earlier compilation of the same content by the same engine is taken from memory or from disk, and a
-    new one is kept. Raises ModuleError for what cannot be used, OSError for a file that cannot be read, and ConfigError
-    where there is no engine.
+    new one is kept.
+
+    Raises:
+        ModuleError: The content is not a module that can run here.
+        OSError: The file cannot be read.
+        ConfigError: The engine is not installed, or does not load.
     """
     owner = engine(mode)
     mode = owner.mode
@@ -263,12 +272,12 @@ def load(
 
 
 def _here(key: str, owner: WasmtimeEngine) -> str:
-    """The key of a module in memory, where it belongs to one engine. On disk it serves engines of any stack size."""
+    """Return the key of a module in memory, which is for one engine. On disk, it serves engines of any stack size."""
     return f"{key} {owner.mode.stack}"
 
 
 def _find(key: str, owner: WasmtimeEngine, content: BinaryIO) -> WasmtimeModule | None:
-    """A module compiled earlier, by this process or another."""
+    """Return a module that was compiled earlier, by this process or another; or None."""
     module = _memory.get(_here(key, owner))
     if module is None and (ptr := disk.fetch(key, owner)):
         module = WasmtimeModule(owner, ptr, outline(_binary(content)))
@@ -284,7 +293,7 @@ def _found_or_made(
     on_compile: OnCompile | None,
     bounds: "CompileBounds | None",
 ) -> tuple[str, WasmtimeModule]:
-    """The key and the module: one that was compiled earlier or is being compiled just now, or one made here."""
+    """Return key and module: one compiled earlier, one that another thread is compiling, or one compiled here."""
 
     def find() -> tuple[str, WasmtimeModule] | None:
         found = _find(key, owner, io.BytesIO(code))

@@ -1,15 +1,15 @@
-"""Traps are signals on most systems: the engine's handlers have to be the first to see them while a guest runs.
+"""Keeps the engine's signal handlers installed while a guest runs: on most systems, traps are signals.
 
-A handler for SIGSEGV and its like that comes after the engine has started (of Python, faulthandler, another library, or
-the system's own) is put before the engine's, and the next trap would end the process, or come again and again. So the
-engine's handlers are noted when it starts. Those that took their place are set aside while guests run, and are back
-when the last one has ended; in between, a crash of the process itself is reported by the system only.
+If code installs a handler for SIGSEGV or a similar signal after the engine has started (Python, faulthandler, another
+library), it replaces the engine's handler, and the next trap would end the process, or be raised again without end. So
+the engine's handlers are noted when it starts. Handlers that replaced them are removed while guests run, and are put
+back when the last guest has ended; meanwhile, a crash of the process itself is reported by the system only.
 
 Each new instance checks for other handlers. From the engine's start on, wrappers around `_signal.signal` (which the
-functions of `signal` call) and `faulthandler.enable` report changes, so that those made by a host function take effect
-for the guest that called it, and calls of an instance need no check.
+functions of `signal` call) and `faulthandler.enable` notice changes. So a change that a host function makes is handled
+before its guest continues, and calls of an instance need no check.
 
-Rules of this file: `struct sigaction` is opaque here but for the handler, which comes first in every system's.
+Rules of this file: `struct sigaction` is opaque here but for the handler, which comes first on every system.
 `before_run` and `after_run` are called where no signal handler may raise.
 """
 
@@ -23,21 +23,19 @@ from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
 from wasihost.engines.wasmtime.nesting import nested
 
-_IN_FRONT = tuple(
-    getattr(_signal, name) for name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE") if hasattr(_signal, name)
-)
-_ROOM = 512  # more than any system's struct sigaction
+_IN_FRONT: tuple[int, ...] = (_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGILL, _signal.SIGFPE)
+_ROOM = 512  # bytes, more than any system's struct sigaction
 _HANDLER = ctypes.sizeof(ctypes.c_void_p)
-_BY_SIGNAL = sys.platform not in ("darwin", "win32")  # Mach exceptions and vectored handlers are other ways
+_BY_SIGNAL = sys.platform != "darwin"  # which has Mach exceptions
 
-_lock = threading.RLock()  # a signal handler that raises may leave it held by the main thread, which goes on
+_lock = threading.RLock()  # reentrant: a signal handler that raises may leave it held by the main thread
 _noted: dict[int, bytes] = {}
 _displaced: dict[int, bytes] = {}
 _others = False
 _inside = 0
 
 if _BY_SIGNAL:
-    _sigaction = ctypes.PyDLL(None).sigaction  # which holds the GIL: nobody comes between
+    _sigaction = ctypes.PyDLL(None).sigaction  # keeps the GIL, so no other thread runs meanwhile
     _sigaction.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
     _rooms = [
         (number, room, ctypes.addressof(room)) for number in _IN_FRONT for room in (ctypes.create_string_buffer(_ROOM),)
@@ -45,7 +43,7 @@ if _BY_SIGNAL:
 
 
 def _actions() -> dict[int, bytes]:
-    """The handlers as they are."""
+    """Return the system's present actions, by signal."""
     found = {}
     for number, room, address in _rooms:
         _sigaction(number, None, address)
@@ -63,16 +61,16 @@ def _put(actions: dict[int, bytes], numbers: Iterable[int]) -> None:
 
 
 def engine_started() -> None:
-    """Called after each start of an engine: the first one has put its handlers in place."""
+    """Note the engine's handlers. Called after each start of an engine; the first start installs them."""
     if _BY_SIGNAL and not _noted:
         _noted.update(_actions())
-        _signal.signal = _telling(_signal.signal)
+        _signal.signal = _checked_after(_signal.signal)
         import faulthandler
 
-        faulthandler.enable = _telling(faulthandler.enable)
+        faulthandler.enable = _checked_after(faulthandler.enable)
 
 
-def _telling(function: Callable[..., Any]) -> Callable[..., Any]:
+def _checked_after(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, **options: Any) -> Any:
         try:
             return function(*args, **options)
@@ -84,7 +82,7 @@ def _telling(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def changed() -> None:
-    """Handlers may have been replaced: where guests run, the engine's come first again."""
+    """Check whether handlers were replaced, and if guests run, put the engine's back first."""
     global _others
     if not _others and _replaced(_actions()):
         _others = True
@@ -100,7 +98,7 @@ def look() -> None:
 
 
 def before_run() -> None:
-    """Called before a guest is entered."""
+    """Put the engine's handlers first. Called before a guest is entered."""
     global _inside
     _inside += 1
     if _others:
@@ -108,7 +106,7 @@ def before_run() -> None:
 
 
 def after_run() -> None:
-    """The guest has ended."""
+    """Put the replaced handlers back if no guest runs any more. Called after a guest has ended."""
     global _inside
     _inside -= 1
     if _displaced and not _inside:
@@ -125,7 +123,7 @@ def _to_front() -> None:
 
 def _put_back() -> None:
     with _lock:
-        if not _inside:  # else another one has come, which waits for the lock
+        if not _inside:  # otherwise another guest was entered meanwhile, and waits for the lock
             _put(_displaced, _displaced.keys() - _replaced(_actions()))
             _displaced.clear()
 
@@ -133,6 +131,6 @@ def _put_back() -> None:
 @in_forked_child
 def _after_fork() -> None:
     global _lock, _inside
-    _lock, _inside = threading.RLock(), nested.count  # the threads of the other runs are not here
+    _lock, _inside = threading.RLock(), nested.count  # threads of other runs do not exist in the child
     if _displaced and not _inside:
         _put_back()

@@ -1,4 +1,4 @@
-"""How a guest ended: from the engine's trap, or what the host raised, to the exception that the caller gets."""
+"""How a guest ended: makes the caller's exception from the engine's trap, or from what the host raised."""
 
 import ctypes
 from collections.abc import Callable, Iterable
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from wasihost.engines.base import HostState
     from wasihost.engines.wasmtime.module import WasmtimeModule
 
-# By wasmtime_trap_code_t: our word for the kind and the engine's sentence. Later codes moved between versions: of those
-# the engine is asked.
+# By wasmtime_trap_code_t: our word for the kind, and the engine's sentence. Later codes have other numbers in other
+# versions: for those, the engine is asked.
 _KINDS = (
     ("stack overflow", "call stack exhausted"),
     ("out of bounds memory access", "out of bounds memory access"),
@@ -39,31 +39,31 @@ _KINDS = (
     ("interrupt", "interrupt"),
 )
 _FRAMES_KEPT = 20
-"""How many frames newer versions of the engine keep."""
+"""Most frames that newer versions of the engine keep."""
 _LONGEST_NAME = 4096
 _THROWN = "thrown Wasm exception"
-"""Of a trap that has no code, the only kind."""
+"""Message of the only kind of trap that has no code."""
 _FUEL = "all fuel consumed by WebAssembly"
 _NO_ROOM = ("GC heap out of memory", "out of memory (", "exceeds memory limits", "exceeds table limits")
-"""Parts of what the engine says where a memory, a table or its own heap may not be so large."""
+"""Parts of the engine's messages when a memory, a table or its own heap would exceed the limit."""
 
 
 def _sentence(text: str) -> str:
-    """The engine's sentence, without the backtrace and the numbered causes that it puts around it."""
+    """Return the engine's sentence, without the backtrace and the numbered causes around it."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = next((line for line in lines if "wasm trap: " in line), None)
-    if told is not None:
-        return told[told.find("wasm trap: ") :]
+    trap = next((line for line in lines if "wasm trap: " in line), None)
+    if trap is not None:
+        return trap[trap.find("wasm trap: ") :]
     if "Caused by:" in lines[:-1]:
         return lines[-1]
     return lines[0] if lines else "trap"
 
 
 def _message(trap: int, code: int | None, frames: Iterable[Frame]) -> str:
-    """Of a trap whose code says nothing to us.
+    """Return the message of a trap with a code that is not known here.
 
-    The engine's text has the names of functions, demangled, and it does not bound what becomes of them: a name of 400
-    bytes can stand for terabytes. So it is asked for a text without frames, or only if no name is of C++.
+    The engine's text contains demangled function names of any length: 400 bytes of a name can expand to terabytes. So
+    the engine is asked for a text without frames; or, where that is not possible, only if no name looks like C++.
     """
     copy = 0
     if code is not None and has("wasmtime_trap_new_code"):
@@ -80,8 +80,10 @@ def _message(trap: int, code: int | None, frames: Iterable[Frame]) -> str:
 
 
 def _frames(trap: int | None, error: int | None = None) -> tuple[tuple[Frame, ...], int | None]:
-    """The wasm stack of a trap, or of an error: a trap that the host made comes back as one. Of a long one the two
-    ends, and how many frames are left out between; None if the engine keeps no more."""
+    """Return the wasm stack of a trap or an error (the engine returns a host's trap as an error), and a count.
+
+    A long stack is cut to its two ends. The count is how many frames are left out; None if the engine did not keep all.
+    """
     vec = Vec()
     if trap:
         c.wasm_trap_trace(trap, ctypes.byref(vec))
@@ -118,11 +120,11 @@ def _look(
 
 
 def symbolizer(module: "WasmtimeModule") -> Callable[[tuple[Frame, ...]], tuple[Frame, ...]]:
-    """A function that adds readable names and source lines to frames of this module."""
+    """Return a function that adds readable names and source lines to frames of this module."""
     return partial(_look, module.origin, module.places)
 
 
-def _told(trap: int, look: Callable[[tuple[Frame, ...]], tuple[Frame, ...]]) -> TrapError:
+def _trap_error(trap: int, look: Callable[[tuple[Frame, ...]], tuple[Frame, ...]]) -> TrapError:
     number = ctypes.c_ubyte()
     code = number.value if c.wasmtime_trap_code(trap, ctypes.byref(number)) else None
     frames, omitted = _frames(trap)
@@ -136,8 +138,10 @@ def _told(trap: int, look: Callable[[tuple[Frame, ...]], tuple[Frame, ...]]) -> 
 
 
 def _error_end(error: int, look: Callable[[tuple[Frame, ...]], tuple[Frame, ...]]) -> GuestError | LinkError:
-    """The end that an error of the engine is, which is freed; see `_message`. With wasm frames, the guest was running:
-    what it came to is never the module's misfit."""
+    """Return the exception for an error of the engine, and free the error; see `_message` about names.
+
+    With wasm frames, the guest was already running, so the module did fit: it is never a LinkError.
+    """
     frames, omitted = _frames(None, error)
     if any("_Z" in (frame.symbol or "") for frame in frames):
         c.wasmtime_error_delete(error)
@@ -162,12 +166,12 @@ def raise_end(
     places: dict[int, tuple[Place, ...]] | None = None,
     depth: int = 1,
 ) -> None:
-    """Raise why the guest ended, and free the engine's objects; return if the guest just returned.
+    """Raise the exception for the guest's end, and free the engine's objects; return if the guest returned normally.
 
-    A fault of the guest (`state.faults`) becomes a TrapError that it is the cause of, a host's own TrapError gets the
-    guest's backtrace; everything else that was kept is raised as it is. `origin` is where the module's bytes are, for
-    whoever looks at a backtrace, and `places` what was found there before. `depth` is how many calls of this guest are
-    within each other: one that called itself through the host until Python's stack was full did that by itself.
+    A fault of the guest (`state.faults`) becomes the cause of a TrapError. A TrapError that the host raised gets the
+    guest's backtrace. Every other exception in `raised` is raised unchanged. `origin` is the file of the module's
+    bytes, read only if a backtrace is looked at; `places` caches what was found there. `depth` is the number of nested
+    calls of this guest: if it called itself through the host until Python's stack was full, that is the guest's trap.
     """
     if not (raised or error or trap):
         return
@@ -176,10 +180,10 @@ def raise_end(
         isinstance(raised[0], state.faults) or (isinstance(raised[0], TrapError) and not raised[0].traced)
     )
     frames, omitted = _frames(trap, error) if bare else ((), 0)
-    told = _told(trap, look) if trap and not raised else None
+    trap_error = _trap_error(trap, look) if trap and not raised else None
     if trap:
         c.wasm_trap_delete(trap)
-    stopped = _error_end(error, look) if error and not raised else None
+    engine_error = _error_end(error, look) if error and not raised else None
     if error and raised:
         c.wasmtime_error_delete(error)
     try:
@@ -191,17 +195,15 @@ def raise_end(
             if isinstance(raised[0], RecursionError) and depth > 1:
                 text = "wasm trap: call stack exhausted: guest and host call each other too deeply"
                 raise TrapError(text, "stack overflow", frames, omitted, look=look) from raised[0]
-            if (
-                isinstance(raised[0], TrapError) and frames
-            ):  # of a host function, which does not know where it was called
+            if isinstance(raised[0], TrapError) and frames:  # raised by a host function, which has no guest frames
                 raise TrapError(raised[0].message, raised[0].kind, frames, omitted, look=look)
             raise raised[0]  # no local name for it: its traceback holds this frame
-        if told:
-            if told.kind == _FUEL:
-                raise LimitExceeded("fuel", "the guest used up its fuel") from told
-            raise told
-        if stopped:
-            raise stopped
+        if trap_error:
+            if trap_error.kind == _FUEL:
+                raise LimitExceeded("fuel", "the guest used up its fuel") from trap_error
+            raise trap_error
+        if engine_error:
+            raise engine_error
     finally:
         raised.clear()
-        del told, stopped
+        del trap_error, engine_error
