@@ -4,16 +4,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+NATIVE := $(VENV)/.native
+C_FILES := $(wildcard wasihost/native/*.[ch] generated/*/*.[ch])
 PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generate check-spec lint types imports drift check guests test docs demo bench bench-shapes bench-ends bench-isolation testsuite go-tests suites rust languages escape storm fuzz differential soak interrupts wheel spelling site coverage clean
+.PHONY: help setup native format generate check-spec lint types imports drift check guests test docs demo bench bench-shapes bench-ends bench-isolation testsuite go-tests suites rust languages escape storm fuzz differential soak interrupts wheel spelling site coverage clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY)  ## Make .venv with everything that development needs (the other targets do it themselves)
+setup: $(NATIVE)  ## Make .venv with everything that development needs (the other targets do it themselves)
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +24,12 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --group guests
 	$(BIN)/python -m compileall -q wasihost generated codegen
 	touch $(READY)
+
+native: $(NATIVE)  ## Build the extension again if its C files have changed (setup and the targets that run guests do it too)
+
+$(NATIVE): $(READY) codegen/hatch_build.py $(C_FILES)
+	$(BIN)/python codegen/hatch_build.py
+	touch $(NATIVE)
 
 WITX ?= witx
 witx_file = $(or $(firstword $(wildcard $(foreach in,$(1) $(1)/witx legacy/$(1)/witx,$(WITX)/$(in)/$(2).witx))),$(error there is no $(1)/$(2).witx in "$(WITX)": give a folder laid out as witx/ is, or a checkout of WebAssembly/WASI, with WITX=DIR))
@@ -32,9 +40,15 @@ generate: $(READY)  ## Write generated/ from the .witx files (WITX=DIR: from tho
 check-spec: $(READY)  ## Compare witx/ with an official copy, declaration by declaration: make check-spec OFFICIAL=DIR
 	$(BIN)/python -m witxgen.compare witx $(if $(OFFICIAL),$(OFFICIAL),$(error say where the official copy is: make check-spec OFFICIAL=DIR; git clone --branch wasi-0.1 https://github.com/WebAssembly/WASI DIR gets it))
 
-lint: $(READY)  ## Check the style: ruff check and ruff format
+lint: $(READY)  ## Check the style: ruff check and ruff format, clang-format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
+
+format: $(READY)  ## Give all code the style that lint checks
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(C_FILES)
 
 spelling: $(READY)  ## Check the spelling in code and text
 	$(BIN)/codespell
@@ -55,14 +69,14 @@ guests: $(READY)
 	$(BIN)/python -m tests.support.guests
 
 WORKERS ?= 2
-test: $(READY)  ## Run all tests in two processes (WORKERS=N), then those that must run alone
+test: $(NATIVE)  ## Run all tests in two processes (WORKERS=N), then those that must run alone
 	$(MAKE) --no-print-directory -j2 check guests
 	status=0; \
 	$(BIN)/python -m pytest -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder || status=$$?; \
 	$(BIN)/python -m pytest -m alone || status=$$?; \
 	[ $$status = 0 ] || echo "tests failed: the short summaries above name them"; exit $$status
 
-coverage: $(READY)  ## Run the tests and list lines that they do not reach; fails below the floor in pyproject.toml
+coverage: $(NATIVE)  ## Run the tests and list lines that they do not reach; fails below the floor in pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group coverage
 	$(BIN)/python -m pytest -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
 		--deselect tests/engines/test_ends.py::test_a_signal_at_any_moment_stays_inside \
@@ -75,60 +89,60 @@ site: $(READY) spelling  ## Build the documentation as a site in build/site; war
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group site
 	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs build/site
 
-demo: $(READY)  ## Compile a small C program and run it with a preopened folder
+demo: $(NATIVE)  ## Compile a small C program and run it with a preopened folder
 	$(BIN)/python tests/demo/demo.py
 
-bench: $(READY)  ## Measure ns per call of this host, wasmtime's own WASI, node:wasi, Linker.define_func and an empty callback; sleeps; an echo server
+bench: $(NATIVE)  ## Measure ns per call of this host, wasmtime's own WASI, node:wasi, Linker.define_func and an empty callback; sleeps; an echo server
 	$(BIN)/python -m tests.bench
 
-bench-shapes: $(READY)  ## Measure other forms of the generated stubs: why they look as they do
+bench-shapes: $(NATIVE)  ## Measure other forms of the generated stubs: why they look as they do
 	$(BIN)/python tests/bench/stub_shapes.py
 
-testsuite: $(READY)  ## Run the public wasi-testsuite on this host: make testsuite SUITE=DIR
+testsuite: $(NATIVE)  ## Run the public wasi-testsuite on this host: make testsuite SUITE=DIR
 	$(BIN)/python -m tests.testsuite $(if $(SUITE),$(SUITE),$(error say where it is: make testsuite SUITE=DIR; git clone --branch prod/testsuite-base https://github.com/WebAssembly/wasi-testsuite DIR gets it))
 
-go-tests: $(READY)  ## Run Go's own tests of files on wasmtime's WASI and on this host; fails if one passes only on wasmtime's
+go-tests: $(NATIVE)  ## Run Go's own tests of files on wasmtime's WASI and on this host; fails if one passes only on wasmtime's
 	$(BIN)/python -m tests.suites go
 
-suites: $(READY)  ## The same with Zig's and CPython's tests too (needs a Python on this machine that has its tests)
+suites: $(NATIVE)  ## The same with Zig's and CPython's tests too (needs a Python on this machine that has its tests)
 	$(BIN)/python -m tests.suites go zig cpython
 
-rust: $(READY)  ## Run tests with a guest in Rust (needs rustc with WASI's standard library; Debian: rustc libstd-rust-dev-wasm32 lld)
+rust: $(NATIVE)  ## Run tests with a guest in Rust (needs rustc with WASI's standard library; Debian: rustc libstd-rust-dev-wasm32 lld)
 	$(BIN)/python -m pytest tests/toolchains/rust.py
 
-languages: $(READY)  ## Run the examples for Rust and AssemblyScript in docs/guests.md (needs rustc; npm fetches the other compiler)
+languages: $(NATIVE)  ## Run the examples for Rust and AssemblyScript in docs/guests.md (needs rustc; npm fetches the other compiler)
 	$(BIN)/python -m pytest tests/docs/languages.py
 
-bench-ends: $(READY)  ## Measure how soon timeouts and Ctrl-C end a guest, and what that costs a guest that is not ended
+bench-ends: $(NATIVE)  ## Measure how soon timeouts and Ctrl-C end a guest, and what that costs a guest that is not ended
 	$(BIN)/python -m tests.bench.ends
 
-bench-isolation: $(READY)  ## Measure how long a guest in a process of its own takes to start
+bench-isolation: $(NATIVE)  ## Measure how long a guest in a process of its own takes to start
 	$(BIN)/python -m tests.bench.isolation
 
 SECONDS ?= 60
-escape: $(READY)  ## A guest tries to leave its folder while other processes swap files and links: a minute of races
+escape: $(NATIVE)  ## A guest tries to leave its folder while other processes swap files and links: a minute of races
 	$(BIN)/python -m tests.escape --seconds $(SECONDS)
 
-storm: $(READY)  ## Stress runs: signals, forks, threads, cancellations, few descriptors, a full disk, kill -9 (SECONDS=N in all)
+storm: $(NATIVE)  ## Stress runs: signals, forks, threads, cancellations, few descriptors, a full disk, kill -9 (SECONDS=N in all)
 	$(BIN)/python -m tests.storms --seconds $(SECONDS)
 
 MINUTES ?= 5
-fuzz: $(READY)  ## Run random calls, scripts and modules with new inputs for some minutes (MINUTES=N)
+fuzz: $(NATIVE)  ## Run random calls, scripts and modules with new inputs for some minutes (MINUTES=N)
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 SCRIPTS ?= 2000
-differential: $(READY)  ## Compare random scripts of calls on this host and on wasmtime's own WASI; differences are reduced (SCRIPTS=N)
+differential: $(NATIVE)  ## Compare random scripts of calls on this host and on wasmtime's own WASI; differences are reduced (SCRIPTS=N)
 	$(BIN)/python -m tests.differential --scripts $(SCRIPTS)
 
-soak: $(READY)  ## 10,000 runs in one process: memory, descriptors, threads and mappings must not grow
+soak: $(NATIVE)  ## 10,000 runs in one process: memory, descriptors, threads and mappings must not grow
 	$(BIN)/python -m tests.process.soak
 
 RUNS ?= 20000
-interrupts: $(READY)  ## 20,000 runs, each interrupted by a signal handler that raises, in all kinds of waits (RUNS=N)
+interrupts: $(NATIVE)  ## 20,000 runs, each interrupted by a signal handler that raises, in all kinds of waits (RUNS=N)
 	$(BIN)/python -m tests.process.interrupts --runs $(RUNS)
 
 wheel: $(READY)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --quiet
 
 clean:  ## Remove everything that the targets made
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf wasihost/native/_native*.so $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import tests.support.native  # noqa: F401 - before wasihost
 from tests.support.raw import Raw
 from wasihost import ModuleConfig
 

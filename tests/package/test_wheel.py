@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
 import subprocess
 import sys
+import sysconfig
 import venv
 import zipfile
 from pathlib import Path
@@ -127,6 +130,45 @@ def test_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:
         assert needed in names
 
 
+def build_wheel(out: Path, **environment: str) -> tuple[zipfile.Path, str]:
+    """Returns the wheel built in this environment, and what the build printed."""
+    command = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(out), str(ROOT)]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True)
+    (built,) = out.glob("*.whl")
+    return zipfile.Path(built), done.stdout + done.stderr
+
+
+def test_a_wheel_with_the_extension_says_for_which_python_and_platform(wheel: Path) -> None:
+    python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    tags = f"{python}-{python}" if sys.version_info < (3, 12) else "cp312-abi3"
+    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    assert wheel.name == f"wasihost-{importlib.metadata.version('wasihost')}-{tags}-{platform}.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        extensions = [name for name in archive.namelist() if name.endswith(".so")]
+    suffix = sysconfig.get_config_var("EXT_SUFFIX") if sys.version_info < (3, 12) else ".abi3.so"
+    assert extensions == [f"wasihost/native/_native{suffix}"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"WASIHOST_PURE": "1"}, "WASIHOST_PURE is set"),
+        ({"CC": "no-such-compiler"}, "no-such-compiler cannot be run: No such file or directory"),
+        ({"CFLAGS": "-DPyErr_Occurred=1+"}, "failed: "),
+    ],
+    ids=["asked", "no-compiler", "does-not-compile"],
+)
+def test_without_a_compiler_the_wheel_is_pure_and_one_line_says_why(
+    environment: dict[str, str], reason: str, tmp_path: Path
+) -> None:
+    built, said = build_wheel(tmp_path, **environment)
+    assert str(built.root.filename).endswith("-py3-none-any.whl")
+    assert not [name for name in built.root.namelist() if name.endswith((".so", ".c", ".h")) and "witxgen" not in name]
+    (line,) = (line for line in said.splitlines() if "pure Python" in line)
+    assert "wasihost is built in pure Python, which is slower: " in line
+    assert reason in line
+
+
 def run(python: Path, *args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([python, *args], cwd=cwd, capture_output=True, text=True, check=False)
 
@@ -145,6 +187,7 @@ def test_installed_command_runs_a_guest(python: Path, tmp_path: Path) -> None:
     )
     done = run(python, "-m", "wasihost", "run", "exit.wat", cwd=tmp_path)
     assert done.returncode == 7, done.stderr
+    assert run(python, "-m", "wasihost", "--version", cwd=tmp_path).stdout.endswith(", with its native extension\n")
     done = run(python, "-c", "import wasihost; print(wasihost.__file__)", cwd=tmp_path)
     assert not Path(done.stdout.strip()).is_relative_to(ROOT)
 

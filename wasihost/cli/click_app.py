@@ -17,6 +17,7 @@ from wasihost.cli.hints import bad_value
 from wasihost.cli.launch import launch
 from wasihost.cli.options import OPTIONS, STDIN, Option, RunArguments, means_run
 from wasihost.errors import WasihostError
+from wasihost.native import extension, why
 from wasihost.outcomes import printable
 
 
@@ -27,8 +28,15 @@ class _Commands(click.Group):
         return super().parse_args(ctx, ["run", *args] if args and means_run(args[0]) else args)
 
 
+def _code() -> str:
+    """Which code runs guests here, as `--version` reports it."""
+    return f"pure Python: {why}" if extension is None else "with its native extension"
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="wasihost", prog_name="wasihost")
+@click.version_option(
+    package_name="wasihost", prog_name="wasihost", message=f"%(prog)s, version %(version)s, {_code()}"
+)
 def main() -> None:
     """Run WebAssembly programs that were built for WASI (preview 1).
 

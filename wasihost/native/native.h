@@ -1,0 +1,16 @@
+/* What the parts of the extension `wasihost.native._native` share.
+ *
+ * Rules of this folder: Python.h comes first, by this header. From Python 3.12 on only the stable ABI is used, so that
+ * one file serves every later version. State that is not an object's own is static and is touched with the GIL held:
+ * wasihost runs in the main interpreter alone, and builds for Pythons without a GIL have no extension.
+ */
+#ifndef WASIHOST_NATIVE_H
+#define WASIHOST_NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+/* Each adds its types and functions to the module; -1 and an exception if that fails. */
+int wasihost_add_syscalls(PyObject *module);
+
+#endif
