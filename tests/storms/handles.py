@@ -126,10 +126,6 @@ def storm(seconds: float, chance: random.Random) -> str:
                 armed.clear()
             except Ring:
                 armed.clear()
-            except RuntimeError as error:  # of a lock of Python's `threading`, which hides what the handler raised
-                armed.clear()
-                if not isinstance(error.__context__, Ring):
-                    raise
             signal.setitimer(signal.ITIMER_REAL, 0)
             assert time.monotonic() - begun < PATIENCE, f"{name}: was not interrupted"
             done += 1

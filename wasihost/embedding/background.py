@@ -10,10 +10,11 @@ import atexit
 import contextvars
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from wasihost.common.forking import in_forked_child
-from wasihost.common.unpatched import threading
+from wasihost.common.threads import Latch, start_thread
 from wasihost.errors import WasihostError
 
 if TYPE_CHECKING:
@@ -29,21 +30,20 @@ class GuestThread(Generic[T]):
     """Runs `work` in a thread from `start` on, with a copy of the caller's context variables.
 
     `work` gets a function, which it must call with the instance as soon as that is made and before it runs. `result`
-    is what `work` returned, `error` what it raised. The event `begun` is set when the instance is made, or when it is
+    is what `work` returned, `error` what it raised. `begun` is set when the instance is made, or when it is
     clear that there will be none (`never_began`). `over` is set at the end; then `when_over` is called in the thread.
     """
 
     def __init__(
         self, work: Callable[[Callable[[Endable], None]], T], when_over: Callable[[], object] = lambda: None
     ) -> None:
-        self.begun: threading.Event = threading.Event()
-        self.over: threading.Event = threading.Event()
+        self.begun: Latch = Latch()
+        self.over: Latch = Latch()
         self.never_began: bool = True
         self.result: T | None = None
         self.error: BaseException | None = None
         self._guest: Endable | None = None
-        self._lock = threading.Lock()
-        self._reason: BaseException | None = None
+        self._reasons: list[BaseException] = []  # to end the guest; the first one counts
         self._when_over = when_over
         self._context = contextvars.copy_context()
         self._work = work
@@ -56,22 +56,16 @@ class GuestThread(Generic[T]):
         Separate from `__init__`, so that the caller holds this object before the guest runs: a signal handler may raise
         between any two steps.
         """
-        thread = threading.Thread(target=self._context.run, args=(self._run,), name="wasihost guest", daemon=True)
         _running.add(self)
         self.started = True
         try:
-            thread.start()
-        except RuntimeError as error:
-            if str(error).startswith("can't"):  # no thread can be started
+            start_thread("wasihost guest", partial(self._context.run, self._run))
+        except BaseException as error:
+            if isinstance(error, RuntimeError) and str(error).startswith("can't"):  # no thread can be started
                 _running.discard(self)
                 self._when_over()
-                raise
-            # A handler interrupted the locks of `Thread.start`, which hide what it raised.
-            reason = error.__context__ or error
-            self.end(reason)
-            raise reason from None
-        except BaseException as error:  # a signal handler raised, so no caller will have this guest
-            self.end(error)
+            else:  # a signal handler raised, so no caller will have this guest
+                self.end(error)
             raise
 
     def _run(self) -> None:
@@ -88,24 +82,21 @@ class GuestThread(Generic[T]):
             self._when_over()
 
     def _made(self, guest: Endable) -> None:
-        with self._lock:
-            self._guest, reason = guest, self._reason
+        self._guest = guest  # before it looks at the reasons: `end` does these two in the other order
         self.never_began = False
         self.begun.set()
-        if reason is not None:
-            raise reason
+        if self._reasons:
+            raise self._reasons[0]
 
     def end(self, reason: BaseException) -> bool:
-        """End the guest, from any other thread; it raises `reason`. A second call changes nothing.
+        """End the guest, from any other thread or a signal handler; it raises `reason`. A second call changes nothing.
 
         Returns whether there is a guest to wait for. If there is none yet, there will never be one.
         """
-        with self._lock:
-            if self._reason is None:
-                self._reason = reason
-            reason, guest = self._reason, self._guest
+        self._reasons.append(reason)
+        guest = self._guest
         if guest is not None:
-            guest.end(reason, permanently=True)
+            guest.end(self._reasons[0], permanently=True)
         return guest is not None
 
 

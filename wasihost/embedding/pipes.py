@@ -11,11 +11,12 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 from wasihost.common.forking import in_forked_child
-from wasihost.common.unpatched import threading
+from wasihost.common.threads import Latch, start_thread
 from wasihost.descriptors.pipe_end import PipeEnd, replace_by_null
 
 if TYPE_CHECKING:
@@ -118,18 +119,46 @@ def _kept(file: Any) -> Any:
     return file
 
 
+class _Transfer:
+    """Writes or reads one stream in a thread, once."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self.over: Latch = Latch()
+        self.failed: BaseException | None = None
+        self._begun = False
+        self._work = [work]
+
+    def begin(self) -> None:
+        """Start the thread unless it was started. A call that a signal handler interrupted can be made again."""
+        if not self._begun:
+            start_thread("wasihost communicate", self._run)
+            self._begun = True
+
+    def _run(self) -> None:
+        try:
+            work = self._work.pop()
+        except IndexError:  # another thread does it: the handler interrupted `begin` after the start
+            return
+        try:
+            work()
+        except BaseException as error:
+            self.failed = error
+        finally:
+            self.over.set()
+
+
 class Communication:
     """Work of `Process.communicate`: one thread per pipe, so that caller and guest never wait for each other.
 
-    At most `limit` bytes or characters of each stream are kept; `truncated` names the streams that had more.
+    At most `limit` bytes or characters of each stream are kept; `truncated` names the streams that had more. Nothing is
+    written or read before the first `join`.
     """
 
     def __init__(self, stdin: Any, stdout: Any, stderr: Any, data: Any, limit: int | None) -> None:
         self.truncated: list[str] = []
-        self._failed: BaseException | None = None
         self._limit = limit
         self._kept: dict[str, Any] = {}
-        self._threads: list[threading.Thread] = []
+        self._transfers: list[_Transfer] = []
         if stdin is None:
             if data:
                 raise ValueError("input cannot be passed: stdin is not a pipe")
@@ -139,22 +168,11 @@ class Communication:
                 raise TypeError(
                     f"input is {type(data).__name__}: the guest was started for {'str' if text else 'bytes'}"
                 )
-            self._begin(self._feed, stdin, data)
+            self._transfers.append(_Transfer(partial(self._feed, stdin, data)))
         for name, stream in (("stdout", stdout), ("stderr", stderr)):
             if stream is not None:
                 self._kept[name] = "" if isinstance(stream, io.TextIOBase) else b"", []
-                self._begin(self._collect, name, stream)
-
-    def _begin(self, work: Callable[..., None], *args: Any) -> None:
-        def run() -> None:
-            try:
-                work(*args)
-            except BaseException as error:
-                self._failed = error
-
-        thread = threading.Thread(target=run, name="wasihost communicate", daemon=True)
-        thread.start()
-        self._threads.append(thread)
+                self._transfers.append(_Transfer(partial(self._collect, name, stream)))
 
     def _feed(self, stdin: Any, data: Any) -> None:
         with suppress(BrokenPipeError):
@@ -177,12 +195,14 @@ class Communication:
 
     def join(self, until: float | None) -> bool:
         """Wait until `until`. Returns whether everything was written and read; raises what that raised."""
-        for thread in self._threads:
-            thread.join(None if until is None else max(0.0, until - time.monotonic()))
-            if thread.is_alive():
+        for transfer in self._transfers:
+            transfer.begin()
+        for transfer in self._transfers:
+            if not transfer.over.wait(None if until is None else max(0.0, until - time.monotonic())):
                 return False
-        if self._failed is not None:
-            raise self._failed
+        for transfer in self._transfers:
+            if transfer.failed is not None:
+                raise transfer.failed
         return True
 
     def texts(self) -> tuple[Any, Any]:

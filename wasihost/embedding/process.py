@@ -69,9 +69,8 @@ class Guest:
         self.setup = setup
         self.stats: Stats | None = None
         self._ends = ends
-        self._lock = threading.Lock()
         self._returned = False
-        self._raised = False
+        self._not_raised: list[bool] = [True]
 
         def work(on_made: Callable[[Endable], None]) -> int:
             try:
@@ -93,7 +92,7 @@ class Guest:
     @property
     def code(self) -> int | None:
         """The return code, once the guest has ended."""
-        if not self.thread.over.is_set():
+        if not self.thread.over.is_set:
             return None
         error = self.thread.error
         if error is None:
@@ -109,10 +108,12 @@ class Guest:
 
     def error(self) -> BaseException | None:
         """Return the exception that ended the guest; None before its end, and from the second call on."""
-        with self._lock:
-            if self._raised or not self.thread.over.is_set():
-                return None
-            self._raised = True
+        if not self.thread.over.is_set:
+            return None
+        try:
+            self._not_raised.pop()  # one operation: a signal handler may come here, too
+        except IndexError:
+            return None
         return None if isinstance(self.thread.error, Killed) else self.thread.error
 
     def at_end(self) -> None:
@@ -131,7 +132,7 @@ class _Handle:
 
     def __del__(self, _warn: Any = warnings.warn) -> None:
         guest = getattr(self, "guest", None)  # a signal may have ended `__init__`
-        if guest is not None and not guest.thread.over.is_set() and os.getpid() == guest.pid:
+        if guest is not None and not guest.thread.over.is_set and os.getpid() == guest.pid:
             _warn(f"guest {' '.join(guest.args)!r} was still running, and is ended", ResourceWarning, source=self)
             guest.thread.end(Killed(signal.SIGTERM))
 
@@ -167,7 +168,7 @@ class Process(Generic[In, Out, Err]):
     @property
     def stats(self) -> Stats | None:
         """What the guest used; None while it runs."""
-        return self._guest.stats if self._guest.thread.over.is_set() else None
+        return self._guest.stats if self._guest.thread.over.is_set else None
 
     @property
     def files(self) -> Changes | None:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from wasi_preview1.errors import WasiError
 
 from wasihost.common import auditing
-from wasihost.common.unpatched import threading, time
+from wasihost.common.threads import start_thread
+from wasihost.common.unpatched import time
 from wasihost.descriptors.oserrno import errno_of
 from wasihost.errors import ConfigError, IsolationError, LimitExceeded, TimeoutExpired
 from wasihost.isolation import received, wire
@@ -315,7 +316,7 @@ def _serve_input(sock: Any, descriptor: Any, keep: Callable[[BaseException], tup
             descriptor.close()
 
     run = partial(contextvars.copy_context().run, serve)
-    threading.Thread(target=run, name="wasihost stdin", daemon=True).start()
+    start_thread("wasihost stdin", run)
 
 
 _said: set[str] = set()

@@ -7,12 +7,14 @@ object with a file behind it: the interpreter could not shut down. Nothing is re
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
-from wasihost.common.unpatched import select, threading
+from wasihost.common.threads import Latch, start_thread
+from wasihost.common.unpatched import select, threading, time
 from wasihost.waiting.cancel_scope import CancelScope, ready_now
 from wasihost.waiting.input_ready import Read, Ready
 from wasihost.waiting.poller import READABLE, Poller
@@ -41,10 +43,10 @@ class InputThread(Ready):
         self._arrived = False  # input has arrived and was not used yet: then no thread runs
         self._held = True  # a run uses the object
         self._lock = threading.Lock()
-        self._over = threading.Event()
+        self._over = Latch()  # of the thread that was started last
         self._pipe: tuple[int, int] | None = None
         self._raised: BaseException | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: list[Latch] | None = None  # what the thread takes when it begins
         self._wanted = False
 
     def wait(self) -> bool:
@@ -61,16 +63,25 @@ class InputThread(Ready):
             self._wanted = True
             started = self._thread is None and not self._arrived
             if started:
-                self._over.clear()
-                thread = threading.Thread(target=self._run, name="wasihost input", daemon=True)
-                thread.start()  # it takes the lock before it sets `_over`
-                self._thread = thread
+                self._over = Latch()
+                self._thread = ticket = [self._over]
+                try:  # the thread takes the lock before it sets `over`
+                    start_thread("wasihost input", partial(self._run, ticket))
+                except BaseException:  # no thread is left, or a signal handler raised, perhaps after the start
+                    with suppress(IndexError):  # it has begun
+                        ticket.pop()
+                        self._thread = None
+                    raise
             out = self._pipe[0]
         if started:
             self._over.wait(_GRACE)
         return out
 
-    def _run(self) -> None:
+    def _run(self, ticket: list[Latch]) -> None:
+        try:
+            over = ticket.pop()
+        except IndexError:  # given up by the caller
+            return
         came = False
         while True:
             try:
@@ -85,7 +96,7 @@ class InputThread(Ready):
                     elif came and self._pipe is not None:
                         os.write(self._pipe[1], b"!")
                     break
-        self._over.set()
+        over.set()
 
     def _join(self, scope: CancelScope | None) -> None:
         """If the thread runs, wait until input has arrived."""
@@ -170,7 +181,7 @@ class ReadableHook(InputThread):
 
     def wait(self) -> bool:
         while self._wanted:
-            if self._ask_for_a_while(self._over.wait):
+            if self._ask_for_a_while(time.sleep):
                 return True
         return False
 
@@ -215,7 +226,7 @@ class ReadAhead(InputThread):
             if piece is not None:
                 self._piece = piece
                 return True
-            self._over.wait(_PAUSE)  # the object has no input now, and does not block
+            time.sleep(_PAUSE)  # the object has no input now, and does not block
         return False
 
     def available(self) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from wasihost.common.threads import start_thread
 from wasihost.common.unpatched import threading
 from wasihost.engines.values import Compilation, CompileMode, OnCompile
 from wasihost.engines.wasmtime import deferred_signals
@@ -102,7 +103,7 @@ class _Work:
         """`do` on another thread. A signal handler that raises ends the wait; the compilation continues, and its result
         is freed."""
         self._over.acquire()
-        threading.Thread(target=self._in_thread, name="wasihost-compile", daemon=True).start()
+        start_thread("wasihost-compile", self._in_thread)
         self._over.acquire()
 
     def _in_thread(self) -> None:
