@@ -91,7 +91,10 @@ def _break_union(line: str) -> list[str]:
 
 
 def _prune_imports(text: str) -> str:
-    """Remove from each import the names that the module does not use, and sort the rest."""
+    """Remove from each import the names that the module does not use, and sort the rest.
+
+    Also inside `if TYPE_CHECKING:`, which is removed with its `TYPE_CHECKING = False` if nothing is left in it.
+    """
     tree = ast.parse(text)
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     for node in tree.body:
@@ -99,15 +102,29 @@ def _prune_imports(text: str) -> str:
             used.update(ast.literal_eval(node.value))
     lines = text.splitlines(keepends=True)
     for node in reversed(tree.body):
-        if not isinstance(node, ast.ImportFrom) or node.module == "__future__":
-            continue
-        wanted = sorted({alias.name for alias in node.names} & used, key=_import_order)
-        source = "." * node.level + (node.module or "")
-        line = f"from {source} import {', '.join(wanted)}\n"
-        if len(line) - 1 > LINE:
-            line = f"from {source} import (\n" + "".join(f"    {name},\n" for name in wanted) + ")\n"
-        lines[node.lineno - 1 : node.end_lineno] = [line] if wanted else []
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            kept = [_prune(lines, inner, used) for inner in reversed(node.body)]
+            if not any(kept):
+                lines[node.lineno - 2] = lines[node.lineno - 1] = ""
+        else:
+            _prune(lines, node, used)
     return "".join(lines)
+
+
+def _prune(lines: list[str], node: ast.stmt, used: set[str]) -> bool:
+    """Write the import again with what is used of it, in place of its lines. False if nothing is left of it."""
+    if not isinstance(node, ast.ImportFrom) or node.module == "__future__":
+        return True
+    indent = " " * node.col_offset
+    wanted = sorted({alias.name for alias in node.names} & used, key=_import_order)
+    source = "." * node.level + (node.module or "")
+    line = f"{indent}from {source} import {', '.join(wanted)}\n"
+    if len(line) - 1 > LINE:
+        body = "".join(f"{indent}    {name},\n" for name in wanted)
+        line = f"{indent}from {source} import (\n{body}{indent})\n"
+    end = node.end_lineno or node.lineno
+    lines[node.lineno - 1 : end] = [line if wanted else "", *[""] * (end - node.lineno)]
+    return bool(wanted)
 
 
 def _import_order(name: str) -> tuple[int, list[tuple[str, int]]]:

@@ -14,77 +14,79 @@ Subclass a class of `handlers`, bind an instance with `stubs.bind`, and give the
 
 from __future__ import annotations
 
-from .errors import BadValue, GuestFault, WasiError
-from .flags import Flags
-from .guest import ConstPointer, Guest, Pointer, Stub
-from .handlers import (
-    ArgsHandlers,
-    ClockHandlers,
-    EnvironHandlers,
-    FdHandlers,
-    Handlers,
-    PathHandlers,
-    PollHandlers,
-    ProcHandlers,
-    RandomHandlers,
-    SchedHandlers,
-    SockHandlers,
-)
-from .raw import RawAbi
-from .signatures import SIGNATURES, Signature
-from .stubs import bind
-from .types import (
-    Advice,
-    Ciovec,
-    CiovecArray,
-    Clockid,
-    Device,
-    Dircookie,
-    Dirent,
-    Dirnamlen,
-    Errno,
-    Event,
-    EventFdReadwrite,
-    Eventrwflags,
-    Eventtype,
-    Exitcode,
-    Fd,
-    Fdflags,
-    Fdstat,
-    Filedelta,
-    Filesize,
-    Filestat,
-    Filetype,
-    Fstflags,
-    Inode,
-    Iovec,
-    IovecArray,
-    Linkcount,
-    Lookupflags,
-    Oflags,
-    Preopentype,
-    Prestat,
-    PrestatDir,
-    PrestatDirCase,
-    Riflags,
-    Rights,
-    Roflags,
-    Sdflags,
-    Siflags,
-    Signal,
-    Size,
-    Subclockflags,
-    Subscription,
-    SubscriptionClock,
-    SubscriptionFdReadwrite,
-    SubscriptionU,
-    SubscriptionUClockCase,
-    SubscriptionUFdReadCase,
-    SubscriptionUFdWriteCase,
-    Timestamp,
-    Userdata,
-    Whence,
-)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .errors import BadValue, GuestFault, WasiError
+    from .flags import Flags
+    from .guest import ConstPointer, Guest, Pointer, Stub
+    from .handlers import (
+        ArgsHandlers,
+        ClockHandlers,
+        EnvironHandlers,
+        FdHandlers,
+        Handlers,
+        PathHandlers,
+        PollHandlers,
+        ProcHandlers,
+        RandomHandlers,
+        SchedHandlers,
+        SockHandlers,
+    )
+    from .raw import RawAbi
+    from .signatures import SIGNATURES, Signature
+    from .stubs import bind
+    from .types import (
+        Advice,
+        Ciovec,
+        CiovecArray,
+        Clockid,
+        Device,
+        Dircookie,
+        Dirent,
+        Dirnamlen,
+        Errno,
+        Event,
+        EventFdReadwrite,
+        Eventrwflags,
+        Eventtype,
+        Exitcode,
+        Fd,
+        Fdflags,
+        Fdstat,
+        Filedelta,
+        Filesize,
+        Filestat,
+        Filetype,
+        Fstflags,
+        Inode,
+        Iovec,
+        IovecArray,
+        Linkcount,
+        Lookupflags,
+        Oflags,
+        Preopentype,
+        Prestat,
+        PrestatDir,
+        PrestatDirCase,
+        Riflags,
+        Rights,
+        Roflags,
+        Sdflags,
+        Siflags,
+        Signal,
+        Size,
+        Subclockflags,
+        Subscription,
+        SubscriptionClock,
+        SubscriptionFdReadwrite,
+        SubscriptionU,
+        SubscriptionUClockCase,
+        SubscriptionUFdReadCase,
+        SubscriptionUFdWriteCase,
+        Timestamp,
+        Userdata,
+        Whence,
+    )
 
 __all__ = [
     "SIGNATURES",
@@ -161,3 +163,47 @@ __all__ = [
     "Whence",
     "bind",
 ]
+
+_MODULES = {
+    "SIGNATURES": "signatures",
+    "ArgsHandlers": "handlers",
+    "BadValue": "errors",
+    "ClockHandlers": "handlers",
+    "ConstPointer": "guest",
+    "EnvironHandlers": "handlers",
+    "FdHandlers": "handlers",
+    "Flags": "flags",
+    "Guest": "guest",
+    "GuestFault": "errors",
+    "Handlers": "handlers",
+    "PathHandlers": "handlers",
+    "Pointer": "guest",
+    "PollHandlers": "handlers",
+    "ProcHandlers": "handlers",
+    "RandomHandlers": "handlers",
+    "RawAbi": "raw",
+    "SchedHandlers": "handlers",
+    "Signature": "signatures",
+    "SockHandlers": "handlers",
+    "Stub": "guest",
+    "WasiError": "errors",
+    "bind": "stubs",
+}
+"""Where the names are that are not in `types`."""
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):  # modules are imported when something of them is first used
+        from importlib import import_module
+
+        if name in __all__:
+            found = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'types')}"), name)
+        elif name in ("codecs", "types", *_MODULES.values()):
+            return import_module(f"{__name__}.{name}")
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = found
+        return found
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 from .guest import BadValue, GuestFault
-from .types import Errno
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .types import Errno
 
 __all__ = ["BadValue", "GuestFault", "WasiError"]
 

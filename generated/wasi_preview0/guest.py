@@ -9,10 +9,14 @@ use `Guest.view` directly and call the methods here when something looks wrong: 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Self, TypeAlias, TypeVar
 
+from .light_typing import Generic, NamedTuple, TypeVar
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn, Self, TypeAlias
+
     from typing_extensions import Buffer
 
 T = TypeVar("T")
@@ -20,7 +24,7 @@ T = TypeVar("T")
 make = tuple.__new__
 """Makes a record from its fields, `make(types.Point, (x, y))`, three times as fast as calling the class."""
 
-Stub: TypeAlias = Callable[..., Any]
+Stub: TypeAlias = "Callable[..., Any]"
 """A function as the engine calls it: canonical numbers in (unsigned unless the witx type is signed), the errno out."""
 
 StructError = struct.error
@@ -275,7 +279,7 @@ def table_codec(base: Codec[int], table: tuple[T, ...] | dict[int, T]) -> Codec[
     return Codec(base.size, base.align, get, put)
 
 
-P = TypeVar("P", bound=ConstPointer[Any])
+P = TypeVar("P", bound="ConstPointer[Any]")
 
 
 def _pointers(cls: type[P], codec: Codec[Any]) -> Codec[P]:

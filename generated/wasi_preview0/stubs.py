@@ -9,9 +9,7 @@ handler has run, so a result pointer is looked at only when there is a result.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from struct import Struct
-from typing import NoReturn
 
 from . import codecs
 from .errors import BadValue, WasiError
@@ -29,6 +27,11 @@ from .handlers import (
     SchedHandlers,
     SockHandlers,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
 
 _len = len  # a parameter may be called so
 _get_pair = Struct("<II").unpack_from

@@ -8,7 +8,6 @@ the errno of the same meaning; any other exception is a bug of the host and ends
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NoReturn
 
 from .guest import ConstPointer, Pointer
 from .types import (
@@ -40,6 +39,10 @@ from .types import (
     Timestamp,
     Whence,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 class ArgsHandlers(ABC):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from .light_typing import NamedTuple
 
 
 class Signature(NamedTuple):

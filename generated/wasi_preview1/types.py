@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import ClassVar, Literal, NamedTuple, TypeAlias
-
 from .flags import Flags, bit
+from .light_enum import IntEnum
+from .light_typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar, Literal, TypeAlias
 
 Size: TypeAlias = int
 """A number of bytes, or of elements, in the guest's 32-bit memory.

@@ -16,6 +16,10 @@ SOURCES = {
     "unused and unsorted imports": "from struct import Struct, pack\nfrom .guest import U8, U16, make, Guest\n\n"
     "print(Struct, make, Guest, U16, U8)\n",
     "no import left": '"""Doc."""\n\nfrom __future__ import annotations\n\nfrom struct import Struct\n\n\n\nX = 1\n',
+    "imports for type checkers": "from .guest import make\n\nTYPE_CHECKING = False\nif TYPE_CHECKING:\n"
+    "    from typing import Literal, ClassVar\n    from .types import Errno\n\nx: ClassVar[int] = make\n",
+    "no import for type checkers left": "from struct import Struct\n\nTYPE_CHECKING = False\nif TYPE_CHECKING:\n"
+    "    from .types import Errno\n    from typing import (\n        Any,\n    )\n\nX = Struct\n",
     "many imports": f"from .names import {', '.join(f'Name{number}' for number in range(30))}\n\n"
     f"__all__ = [{', '.join(sorted(repr(f'Name{number}') for number in range(30)))}]\n".replace("'", '"'),
     "a long signature": f"def f({LONG}) -> None:\n    return None\n",
@@ -38,6 +42,11 @@ def test_imports_are_sorted_and_only_those_used() -> None:
     text = tidy(SOURCES["unused and unsorted imports"])
     assert text.startswith("from struct import Struct\n")
     assert "\nfrom .guest import U8, U16, Guest, make\n\nprint(" in text
+
+
+def test_imports_for_type_checkers_are_those_used() -> None:
+    assert "if TYPE_CHECKING:\n    from typing import ClassVar\n\nx" in tidy(SOURCES["imports for type checkers"])
+    assert "TYPE_CHECKING" not in tidy(SOURCES["no import for type checkers left"])
 
 
 def test_ruff_agrees(tmp_path: Path) -> None:
