@@ -4,6 +4,7 @@ Rules of this package: it knows neither guests nor engines, and of the rest of w
 
     forking       hooks before and after a fork
     unpatched     the original `select`, `threading` and `time`, also under gevent and eventlet
+    threads       threads and waits that a raising signal handler cannot leave half done
     cached        `cached_property` without a lock
     cache_folder  where compiled modules are kept
     auditing      events for `sys.addaudithook`
