@@ -169,7 +169,7 @@ class _FaultyNode(Node):
     def __init__(self, plan: _Plan, node: Node) -> None:
         self._plan = plan
         self._node = node
-        self.inode = node.inode
+        self.inode: int = node.inode
 
     def stat(self) -> Stat:
         self._plan.step("stat")

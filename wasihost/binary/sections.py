@@ -49,7 +49,7 @@ class SectionReader:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.at = 0
+        self.at: int = 0
 
     def byte(self) -> int:
         """One byte."""
@@ -122,7 +122,7 @@ class Sections:
         self.memory: tuple[int, int | None, bool] | None = None
         self.features: list[str] = []
         self.producers: dict[str, list[str]] = {}
-        self.starts = False
+        self.starts: bool = False
         whole = SectionReader(code)
         whole.take(8)
         while whole.at < len(code):

@@ -85,7 +85,7 @@ class Locked:
     def renew_locks(self) -> None:
         from wasihost.common.unpatched import threading  # not needed by a plain import of the package
 
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
 
 
 def kept_from_forks(function: Callable[..., T]) -> Callable[..., T]:

@@ -40,10 +40,10 @@ class Descriptor:
     unsupported: ClassVar[Errno] = Errno.NOTSUP
 
     def __init__(self, rights: int, inheriting: int = 0, flags: Fdflags = NO_FLAGS) -> None:
-        self.rights = rights
-        self.inheriting = inheriting
+        self.rights: int = rights
+        self.inheriting: int = inheriting
         self.flags: Fdflags = flags
-        self.given_up = 0
+        self.given_up: int = 0
 
     def keep(self, rights: int, inheriting: int) -> None:
         """Give up all rights but these."""

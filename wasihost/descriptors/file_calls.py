@@ -6,6 +6,7 @@ Rules of this file: functions over a host fd or plain numbers; no descriptor is 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Advice, Errno, Fdflags, Fstflags
@@ -14,12 +15,15 @@ from wasihost.sandbox.times import UTIME_NOW, UTIME_OMIT
 from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.pieces import PIECE
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MAX_OFFSET = 2**63 - 1
 """The largest position in a file: a signed 64-bit number, as the spec's `filedelta`."""
 APPEND, NONBLOCK = int(Fdflags.APPEND), int(Fdflags.NONBLOCK)
 SYNCHRONOUS = int(Fdflags.DSYNC | Fdflags.SYNC | Fdflags.RSYNC)
 
-fdatasync = getattr(os, "fdatasync", os.fsync)
+fdatasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 """fdatasync(2), or fsync(2) where the host does not have it."""
 
 _ADVICE = {

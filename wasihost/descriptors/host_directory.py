@@ -63,7 +63,7 @@ class HostDirectory(Directory):
 
     def __init__(self, fd: int, read_only: bool, bounds: Bounds, preopen: str | None = None) -> None:
         super().__init__(preopen, read_only)
-        self.fd = fd
+        self.fd: int = fd
         self.bounds: Bounds = bounds
 
     def close(self) -> None:

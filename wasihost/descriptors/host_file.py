@@ -7,7 +7,7 @@ never shared with another process.
 from __future__ import annotations
 
 import os
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from wasi_preview1.types import Advice, Fdflags, Filestat, Filetype
 
@@ -24,6 +24,9 @@ from wasihost.descriptors.hoststat import filestat_of
 from wasihost.descriptors.positioned_file import PositionedFile
 from wasihost.sandbox.times import set_times
 from wasihost.waiting.pieces import PIECE, are_large, each
+
+if TYPE_CHECKING:
+    from wasihost.waiting.cancel_scope import CancelScope
 
 _preadv = os.preadv
 _pwritev = os.pwritev
@@ -47,11 +50,15 @@ class HostFile(PositionedFile):
         *,
         read_only: bool = False,
     ) -> None:
-        self.rights, self.inheriting, self.flags, self.given_up = rights, 0, flags, 0  # as Descriptor, without a call
-        self.scope = None
-        self.fd = fd
+        # As Descriptor, without a call.
+        self.rights: int = rights
+        self.inheriting: int = 0
+        self.flags: Fdflags = flags
+        self.given_up: int = 0
+        self.scope: CancelScope | None = None
+        self.fd: int = fd
         self.kind: Filetype = kind
-        self.position = 0
+        self.position: int = 0
         self.read_only = read_only
 
     def filetype(self) -> Filetype:
@@ -127,7 +134,7 @@ class HostFile(PositionedFile):
     def set_flags(self, flags: Fdflags) -> None:
         check_synchronous(self.flags, flags)
         change_status_flags(self.fd, flags)
-        self.flags: Fdflags = flags
+        self.flags = flags
 
     def set_size(self, size: int) -> None:
         os.ftruncate(self.fd, file_offset(size))

@@ -59,7 +59,7 @@ class HostStream(Stream):
 
     def __init__(self, fd: int, rights: int, kind: Filetype, flags: Fdflags) -> None:
         super().__init__(rights, 0, flags)
-        self.fd = fd
+        self.fd: int = fd
         self.kind: Filetype = kind
         self.scope: CancelScope | None = None
         self._file_scope: CancelScope | None = None
@@ -280,7 +280,7 @@ class InheritedStream(HostStream):
         """Keep the flags here. Raises NOTSUP for a synchronous flag."""
         if flags & SYNCHRONOUS:
             raise WasiError(Errno.NOTSUP)
-        self.flags = flags | self._appends
+        self.flags: Fdflags = flags | self._appends
 
 
 def _one_pipe_write(buffers: list[memoryview]) -> list[memoryview]:

@@ -29,7 +29,7 @@ class PipeEnd(Inherit):
     def __init__(self, fd: int) -> None:
         super().__init__(fd)
         self.broken: bool = False
-        self.closed = False
+        self.closed: bool = False
         self._lock = threading.Lock()
         self._users = 0
         _ends.add(self)

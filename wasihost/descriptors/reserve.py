@@ -26,8 +26,8 @@ class Reserve:
     __slots__ = ("high", "tight")
 
     def __init__(self) -> None:
-        self.high = 7
-        self.tight = False
+        self.high: int = 7
+        self.tight: bool = False
 
     def note(self, fd: int) -> None:
         """Record that a guest got a higher fd than any before."""

@@ -51,7 +51,7 @@ class HostSocket(Socket):
         super().__init__(rights, inheriting, flags)
         self.socket: _socket.socket = sock
         self.fd: int = sock.fileno()
-        self.scope = CancelScope()
+        self.scope: CancelScope = CancelScope()
 
     def set_scope(self, scope: CancelScope) -> None:
         self.scope = scope
@@ -92,7 +92,7 @@ class Connected(HostSocket):
 
     __slots__ = ("_pending_error", "_stream")
 
-    KIND_RIGHTS = kinds.SOCKET
+    KIND_RIGHTS: ClassVar[int] = kinds.SOCKET
     unsupported = Errno.INVAL
 
     def __init__(self, sock: _socket.socket, flags: Fdflags) -> None:
@@ -215,7 +215,7 @@ class Listener(HostSocket):
 
     __slots__ = ("_key", "_lingers")
 
-    KIND_RIGHTS = kinds.LISTENER
+    KIND_RIGHTS: ClassVar[int] = kinds.LISTENER
     unsupported = Errno.NOTCONN
 
     def __init__(self, sock: _socket.socket, flags: Fdflags) -> None:

@@ -46,7 +46,7 @@ class FdTable:
     def __init__(
         self, limit: int | None = DEFAULT_LIMIT, scope: CancelScope | None = None, met: set[str] | None = None
     ) -> None:
-        self.open = _Open()
+        self.open: _Open = _Open()
         self.limit: int = sys.maxsize if limit is None else limit
         self._met = met if met is not None else set()  # names of limits that the guest has reached
         self._freed: list[int] = []

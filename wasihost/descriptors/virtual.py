@@ -7,6 +7,7 @@ inherits, as for host directories.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights
@@ -24,6 +25,9 @@ from wasihost.vfs.mounting import VirtualSource, root_of
 from wasihost.vfs.names import is_entry
 from wasihost.vfs.resolve import node_at
 from wasihost.waiting.pieces import PIECE, each
+
+if TYPE_CHECKING:
+    from wasihost.waiting.cancel_scope import CancelScope
 
 
 def filetype_of(node: nodes.Node) -> Filetype:
@@ -188,9 +192,9 @@ class VirtualFile(PositionedFile):
 
     def __init__(self, node: nodes.File, rights: int, flags: Fdflags, *, read_only: bool) -> None:
         super().__init__(rights, 0, flags)
-        self.scope = None
+        self.scope: CancelScope | None = None
         self.node: nodes.File = node
-        self.position = 0
+        self.position: int = 0
         self.read_only = read_only
 
     def filetype(self) -> Filetype:

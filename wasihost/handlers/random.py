@@ -35,9 +35,9 @@ class RandomPool:
     __slots__ = ("content", "forks", "used")
 
     def __init__(self) -> None:
-        self.content = b""
-        self.forks = _forks
-        self.used = _POOL_SIZE
+        self.content: bytes = b""
+        self.forks: int = _forks
+        self.used: int = _POOL_SIZE
 
     def fill(self) -> None:
         """Fill the pool with new bytes from the system."""

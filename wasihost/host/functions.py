@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from wasi_preview1.handlers import Handlers
 
@@ -25,6 +26,14 @@ from wasihost.handlers.sock import SockFunctions
 from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.clocks import Clocks
 from wasihost.waiting.poller import Poller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wasi_preview1.types import Size
+
+    from wasihost.config.streams import RandomSource
+    from wasihost.handlers.poll import _Polled
 
 
 class Host(
@@ -65,21 +74,23 @@ class Host(
     )
 
     def __init__(self, config: ModuleConfig) -> None:
-        self.scope = CancelScope()
+        self.scope: CancelScope = CancelScope()
         self.met: set[str] = set()  # names of limits that the guest has reached
-        self.args = config.args or ((os.fsencode(config.name),) if config.name else ())
-        self.args_sizes = sizes(self.args)
-        self.environ = _environ(config) if config.sockets else config.environ
-        self.environ_sizes = sizes(self.environ)
-        self.max_path = sys.maxsize if config.limits.path is None else config.limits.path
-        self.max_sleep, self.max_subscriptions = _longest(config)
-        self.clocks = Clocks(config, self.scope)
-        self.polls = {}
-        self.poller = Poller(self.scope)
-        self.osyield = config.clock_osyield
-        self.rand_source = config.rand_source
-        self.random_pool = RandomPool()
-        self.table = FdTable(config.limits.open_files, self.scope, self.met)
+        self.args: tuple[bytes, ...] = config.args or ((os.fsencode(config.name),) if config.name else ())
+        self.args_sizes: tuple[Size, Size] = sizes(self.args)
+        self.environ: tuple[bytes, ...] = _environ(config) if config.sockets else config.environ
+        self.environ_sizes: tuple[Size, Size] = sizes(self.environ)
+        self.max_path: int = sys.maxsize if config.limits.path is None else config.limits.path
+        longest, most = _longest(config)
+        self.max_sleep: int = longest
+        self.max_subscriptions: int = most
+        self.clocks: Clocks = Clocks(config, self.scope)
+        self.polls: dict[bytes, list[_Polled]] = {}
+        self.poller: Poller = Poller(self.scope)
+        self.osyield: Callable[[], object] | None = config.clock_osyield
+        self.rand_source: RandomSource | None = config.rand_source
+        self.random_pool: RandomPool = RandomPool()
+        self.table: FdTable = FdTable(config.limits.open_files, self.scope, self.met)
         self.table.insert(input_of(config.stdin))
         self.table.insert(output_of(config.stdout, 1))
         self.table.insert(output_of(config.stderr, 2))

@@ -78,10 +78,10 @@ class State(RawAbi):
         stats: Stats | None = None,
     ) -> None:
         self.config: ModuleConfig = config if config is not None else ModuleConfig()
-        self.handlers = Host(self.config) if stats is None else _counting(self.config, stats)
+        self.handlers: Host = Host(self.config) if stats is None else _counting(self.config, stats)
         try:
             self._errno_of = _noting(self.handlers.met)
-            self.guest = Guest(memory if memory is not None else _no_memory, self._errno_of)
+            self.guest: Guest = Guest(memory if memory is not None else _no_memory, self._errno_of)
             self.stubs: dict[str, dict[str, Stub]] = bind(self.handlers, self.guest)
         except BaseException:  # of a signal handler
             self.handlers.close()

@@ -100,7 +100,7 @@ class Packing:
             sockets = [(one.name, self._fd(one.socket.fileno())) for one in config.sockets]
             sent, file = default_engine().to_artifact(compiled)
             bare = config.with_fs(FSConfig(mount._replace(source="/") for mount in config.fs_preopens)).with_sockets(())
-            self.parcel = Parcel(
+            self.parcel: Parcel = Parcel(
                 bare.with_stdin(None).with_stdout(None).with_stderr(None),
                 mounts,
                 [

@@ -260,6 +260,6 @@ def _environment() -> dict[str, str]:
     return {**kept, "PYTHON_JIT": "0", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-pool = Pool()
+pool: Pool = Pool()
 atexit.register(pool.close)
 in_forked_child(pool.lost)

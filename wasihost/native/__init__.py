@@ -26,5 +26,5 @@ else:
         import wasihost.native._native as extension  # noqa: F401 - for those who import it from here
     except ModuleNotFoundError:
         why = "it was installed without the extension for this Python"
-    except ImportError as error:
-        why = f"the extension cannot be loaded: {error}"
+    except ImportError as _error:
+        why = f"the extension cannot be loaded: {_error}"

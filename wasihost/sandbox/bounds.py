@@ -80,11 +80,11 @@ class Bounds:
     ) -> None:
         free = kernel_files and not one_file_system
         self.root: tuple[int, int] = root
-        self.known = _All() if free else {root[0]}
+        self.known: _All | set[int] = _All() if free else {root[0]}
         self.kernel_files: bool = kernel_files
         self.one_file_system: bool = one_file_system
-        self.crosses = False
-        self.resolve = INSIDE if free else INSIDE | _NO_XDEV
+        self.crosses: bool = False
+        self.resolve: int = INSIDE if free else INSIDE | _NO_XDEV
         self._mount = mount if one_file_system else None
 
     def admit(self, fd: int, device: int, path: str) -> None:

@@ -26,4 +26,4 @@ class _Openers(dict[int, Callable[[str, int, int], int]]):
         return opener
 
 
-openers = _Openers()
+openers: _Openers = _Openers()

@@ -108,7 +108,7 @@ class FsspecOpenFile(File):
         self._file = file
         self._handle = handle
         self._fs = fs
-        self.inode = file.inode
+        self.inode: int = file.inode
 
     def stat(self) -> Stat:
         return self._file.stat()

@@ -78,7 +78,7 @@ class Content(File):
     def __init__(self, file: WholeFile, loaded: _Loaded) -> None:
         self._file = file
         self._loaded = loaded
-        self.inode = file.inode
+        self.inode: int = file.inode
 
     def stat(self) -> Stat:
         return self._file.stat()._replace(size=len(self._loaded.data))

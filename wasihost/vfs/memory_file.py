@@ -19,8 +19,11 @@ class MemoryNode(Node):
 
     def __init__(self, quota: Quota) -> None:
         self.quota: Quota = quota
-        self.links = 0
-        self.atime = self.mtime = self.ctime = quota.clock()
+        self.links: int = 0
+        now = quota.clock()
+        self.atime: int = now
+        self.mtime: int = now
+        self.ctime: int = now
 
     def size(self) -> int:
         """Bytes."""
@@ -60,8 +63,8 @@ class MemoryFile(MemoryNode, File):
     def __init__(self, quota: Quota, data: bytes | Lazy | Sparse = b"") -> None:
         super().__init__(quota)
         self.data: bytes | bytearray | Lazy | Sparse = b""
-        self.opens = 0
-        self.version = 0
+        self.opens: int = 0
+        self.version: int = 0
         self._fit(_size(data))
         self.data = data
 

@@ -54,7 +54,7 @@ class MemoryDirectory(MemoryNode, Directory):
 
     def __init__(self, quota: Quota) -> None:
         super().__init__(quota)
-        self.links = 2
+        self.links: int = 2
         self.children: dict[str, MemoryNode] = {}
         self.parent: MemoryDirectory | None = None
 

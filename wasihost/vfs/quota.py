@@ -66,8 +66,8 @@ class Quota(Locked):
         self.max_file_size: int | None = max_file_size
         self.clock: Callable[[], int] = clock
         self.device: int = device
-        self.bytes = 0
-        self.entries = 0
+        self.bytes: int = 0
+        self.entries: int = 0
         self.loading: dict[object, Loading] = {}
         super().__init__()
 

@@ -8,7 +8,7 @@ that of `base`, the original content, with zeros after its end. So a hole takes 
 from __future__ import annotations
 
 import io
-from typing import Final
+from typing import ClassVar, Final
 
 PAGE: Final = 1 << 16
 """Bytes of a page."""
@@ -23,7 +23,8 @@ class Sparse:
 
     def __init__(self, base: bytes | bytearray) -> None:
         self.base: bytes | bytearray = base
-        self.kept = self.size = len(base)
+        self.kept: int = len(base)
+        self.size: int = len(base)
         self.pages: dict[int, bytearray] = {}
 
     def __len__(self) -> int:
@@ -39,7 +40,7 @@ class Sparse:
         numbers = {*range(-(-max(self.kept, theirs.kept) // PAGE)), *self.pages, *theirs.pages}
         return all(self._part(number, 0, PAGE) == theirs._part(number, 0, PAGE) for number in numbers)
 
-    __hash__ = None  # type: ignore[assignment]  # it changes
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # it changes, and Python sets None beside `__eq__`
 
     def readinto(self, offset: int, buffer: memoryview) -> int:
         """Read from `offset` into `buffer`, and return how many bytes."""

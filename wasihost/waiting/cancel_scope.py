@@ -84,7 +84,7 @@ class CancelScope:
     )
 
     def __init__(self) -> None:
-        self.active = False
+        self.active: bool = False
         self.expires: int | None = None
         self.reason: BaseException | None = None  # raised once the scope has expired
         self._cancelled_by: BaseException | None = None

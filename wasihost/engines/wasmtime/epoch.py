@@ -13,6 +13,7 @@ or not done.
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ class EpochThread:
         """Ticks without a guest."""
         self._native = 0
         """The system's id of the thread."""
-        self._looks = sys.maxsize
+        self._looks: int = sys.maxsize
         """When the thread checks next, in ns of the monotonic clock; the maximum while it computes that."""
 
     def enter(self, key: object, engine: WasmtimeEngine, scope: "CancelCheck", main: bool) -> None:
@@ -131,8 +132,10 @@ class EpochThread:
                     self._idle = 0
 
 
-epoch_thread = EpochThread()
-interrupt, deadline_changed, stop_threads = epoch_thread.interrupt, epoch_thread.look_again, epoch_thread.retire
+epoch_thread: EpochThread = EpochThread()
+interrupt: Callable[[], None] = epoch_thread.interrupt
+deadline_changed: Callable[[], None] = epoch_thread.look_again
+stop_threads: Callable[[], None] = epoch_thread.retire
 
 
 before_fork(epoch_thread.retire)

@@ -10,7 +10,7 @@ import ctypes
 import functools
 from collections.abc import Callable, Sequence
 from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_ubyte, c_uint32, c_uint64, c_void_p
-from typing import Any
+from typing import Any, Final
 
 from wasihost.common.forking import kept_from_forks
 from wasihost.engines.values import MemoryType
@@ -153,7 +153,7 @@ class _Functions:
         return found
 
 
-c = _Functions()
+c: Final = _Functions()
 
 
 def has(name: str) -> bool:

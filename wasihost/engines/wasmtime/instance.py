@@ -39,6 +39,7 @@ from wasihost.errors import EndRun, LinkError
 from wasihost.outcomes import printable
 
 if TYPE_CHECKING:
+    from wasihost.binary.backtrace import Origin
     from wasihost.engines.base import CancelCheck, HostState, Offered
 
 _CLOSED = "this instance is closed"
@@ -73,21 +74,20 @@ class WasmtimeInstance:
         self._wanted = match(module, state.imports(), start, label, offered)
         self._limits = limits
         self.module = module
-        self.origin = module.origin
+        self.origin: Origin | None = module.origin
         self._state = state
-        self.before = state.guest.memory
+        self.before: Callable[[], Any] = state.guest.memory
         self._raised: list[BaseException] = []
         self._callbacks: list[object] = []  # kept alive: the engine holds only their addresses
         self._trampolines: list[FunctionType] = []  # the functions behind them
         self._handle = array(ctypes.c_uint64, 2)()
         self._functions: dict[str, Callable[..., Any]] = {}
-        self.depth = 0
+        self.depth: int = 0
         self._one = threading.RLock()
         self._made = False
         self._scope = scope if module.engine.mode.interruptible else None
-        self._spare_trap = [0]
-        self._spare_error = [0]
-        self.memory = memory.GuestMemory(module.engine)
+        self._spare_trap, self._spare_error = [0], [0]
+        self.memory: memory.GuestMemory = memory.GuestMemory(module.engine)
         self.room: Room | None = None
         self._given: list[Extern] = []  # memories made for its imports
         self.before_entry: Callable[[], object] | None = None  # called before any code of the guest runs

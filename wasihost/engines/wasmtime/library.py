@@ -36,8 +36,8 @@ class Library:
         self.path = path
         self.version = version
         self.identity: str = f"wasmtime {version} {about.st_size} {about.st_mtime_ns}"
-        self.without_gil = ctypes.CDLL(path)
-        self.with_gil = ctypes.PyDLL(path)
+        self.without_gil: ctypes.CDLL = ctypes.CDLL(path)
+        self.with_gil: ctypes.PyDLL = ctypes.PyDLL(path)
 
 
 def _machine() -> str:

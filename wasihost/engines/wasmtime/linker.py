@@ -76,8 +76,8 @@ class Run:
         self._state = state
         self._given: Callable[[], Buffer] | None = None  # the State's own memory, while a guest runs
         self._thread = 0
-        self.stale = True  # the memory must be looked up (again)
-        self.spare_trap = [0]  # a trap for the next callback that has to stop the guest
+        self.stale: bool = True  # the memory must be looked up (again)
+        self.spare_trap: list[int] = [0]  # a trap for the next callback that has to stop the guest
         self.raised: list[BaseException] = []
         self._delete = c.wasm_trap_delete  # at exit, `c` may be gone before the last run
 

@@ -51,8 +51,8 @@ class GuestMemory:
     def __init__(self, owner: WasmtimeEngine) -> None:
         self.store: Store | None = Store(owner)
         self.export: Extern | None = None
-        self.base = 0
-        self.current = EMPTY
+        self.base: int = 0
+        self.current: memoryview = EMPTY
 
     def bind(self, export: Extern) -> memoryview:
         """Set the instance's memory. Returns a view of it."""
@@ -92,7 +92,7 @@ class StartSectionMemory:
     def __init__(self, memory: GuestMemory, show: Callable[[memoryview], None]) -> None:
         self._memory = memory
         self._show = show
-        self.stale = True
+        self.stale: bool = True
 
     def find(self, caller: int) -> None:
         """See `trampolines.MemoryFinder`."""

@@ -22,7 +22,7 @@ from wasihost.engines.wasmtime.compiling import around, check_size, compiled, va
 from wasihost.engines.wasmtime.engine import PLAIN, WasmtimeEngine, engine
 from wasihost.engines.wasmtime.ffi import Vec, c, functype_at, memorytype_at, name_at, take_error
 from wasihost.engines.wasmtime.function_types import Type
-from wasihost.engines.wasmtime.outline import FREE, Outline, outline
+from wasihost.engines.wasmtime.outline import FREE, Outline, Storage, outline
 from wasihost.errors import ModuleError, Place
 from wasihost.outcomes import printable
 
@@ -52,7 +52,10 @@ class WasmtimeModule:
         self.engine = owner
         self.ptr = ptr
         self.outline = found
-        self._types, self.starts, self.storage, self.size = found
+        self._types = found.types
+        self.starts: bool = found.starts
+        self.storage: Storage = found.storage
+        self.size: int = found.size
         self.origin: Origin | None = None
         self.places: dict[int, tuple[Place, ...]] = {}
 

@@ -19,7 +19,7 @@ class _Nested(threading.local):
     count = 0
 
 
-nested = _Nested()
+nested: _Nested = _Nested()
 """`count` is how many stores this thread has entered."""
 
 
