@@ -328,6 +328,15 @@ BY_SIGNAL_HANDLER = "_raised_by_a_signal_handler"
 an errno."""
 
 
+def raise_if_from_handler(error: BaseException) -> None:
+    """Raise the error again if a signal handler raised it, as handlers of SIGALRM like to raise TimeoutError.
+
+    For code of ours that can do without what it tried. An OSError of the system has an errno; that of a handler rarely.
+    """
+    if isinstance(error, OSError) and (error.errno is None or BY_SIGNAL_HANDLER in error.__dict__):
+        raise error
+
+
 class EndRun(BaseException):
     """Wraps an OSError that must end the run: a stub would turn the error itself into an errno. `reason` is raised."""
 

@@ -16,6 +16,8 @@ import os
 import sys
 from typing import Final
 
+from wasihost.errors import raise_if_from_handler
+
 TAG: Final = "CACHEDIR.TAG"
 CONTENT: Final = (
     b"Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -107,7 +109,8 @@ def _tagged(place: str) -> bool:
     """Whether our tag is there. Its size proves it, for reading entries; a tag with text added to ours counts, too."""
     try:
         return os.lstat(os.path.join(place, TAG)).st_size == len(CONTENT) or is_tagged(place)
-    except OSError:
+    except OSError as error:
+        raise_if_from_handler(error)
         return False
 
 

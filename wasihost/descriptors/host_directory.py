@@ -26,6 +26,7 @@ from wasihost.descriptors.host_file import HostFile
 from wasihost.descriptors.host_stream import Fifo, HostDevice, HostStream
 from wasihost.descriptors.hoststat import filestat_of, filetype_of
 from wasihost.descriptors.reported import CHECKED
+from wasihost.errors import raise_if_from_handler
 from wasihost.sandbox import operations, read_only, resolve
 from wasihost.sandbox.bounds import Bounds, is_harmless, kernel_file_system, mount_number
 from wasihost.sandbox.names import is_itself
@@ -290,5 +291,6 @@ def _entry_type(entry: os.DirEntry[str]) -> Filetype:
         if entry.is_symlink():
             return Filetype.SYMBOLIC_LINK
         return filetype_of(entry.stat(follow_symlinks=False).st_mode)
-    except OSError:  # removed since it was listed, or no search permission
+    except OSError as error:  # removed since it was listed, or no search permission
+        raise_if_from_handler(error)
         return Filetype.UNKNOWN

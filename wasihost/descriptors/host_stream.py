@@ -31,6 +31,7 @@ from wasihost.descriptors.file_calls import (
     status_flags,
 )
 from wasihost.descriptors.hoststat import filestat_of, filetype_of
+from wasihost.errors import BY_SIGNAL_HANDLER
 from wasihost.sandbox.times import set_times
 from wasihost.waiting.cancel_scope import CancelScope, ready_now
 from wasihost.waiting.pieces import are_large, each
@@ -119,8 +120,8 @@ class HostStream(Stream):
                 elif not ready_now(self.fd, event):
                     raise WasiError(Errno.AGAIN)
                 return call(self.fd, buffers if event == select.POLLIN else _one_pipe_write(buffers))
-            except BlockingIOError:
-                if not waits:
+            except BlockingIOError as error:
+                if not waits or BY_SIGNAL_HANDLER in error.__dict__:
                     raise
             except OSError as error:
                 if not self._nowait or error.errno not in _NOWAIT_UNSUPPORTED:

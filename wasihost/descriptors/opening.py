@@ -21,7 +21,7 @@ from wasihost.descriptors.base import Descriptor, Directory
 from wasihost.descriptors.host_directory import NotForGuests, open_host_directory
 from wasihost.descriptors.host_stream import inherit
 from wasihost.descriptors.python_stream import BytesInput, NullStream, ReaderInput, WriterOutput
-from wasihost.errors import ConfigError
+from wasihost.errors import ConfigError, raise_if_from_handler
 from wasihost.waiting.stream_objects import CallableReader, TextReader, is_text, underlying_fd, why_not
 
 if TYPE_CHECKING:
@@ -45,6 +45,11 @@ def open_mount(mount: Mount) -> Directory:
 
         return open_virtual(mount.source, mount.guest_path, mount.read_only)
     except (OSError, TypeError) as error:
+        if type(mount.source).__module__.partition(".")[0] in (
+            "builtins",
+            "wasihost",
+        ):  # others may raise what they like
+            raise_if_from_handler(error)
         advice = "; give a directory that exists and can be read" if isinstance(mount.source, str) else ""
         if isinstance(error, NotForGuests):
             advice = ": kernel_files=True, --kernel-files"
@@ -99,7 +104,8 @@ def _waits(fd: int) -> bool:
     """True if writing to `fd` may block: not for a regular file, nor for an fd that was closed meanwhile."""
     try:
         return not stat.S_ISREG(os.fstat(fd).st_mode)
-    except OSError:
+    except OSError as error:
+        raise_if_from_handler(error)
         return False
 
 
@@ -109,7 +115,8 @@ def _inherited(stream: Inherit, own: int, direction: Rights) -> Descriptor:
         if stream.budget is None and stat.S_ISSOCK(os.fstat(fd).st_mode):
             return _inherited_socket(fd, direction)
         return inherit(fd, direction, budget=stream.budget, end=cast("PipeEnd", stream) if stream.owned else None)
-    except OSError:  # this process was started with the fd closed
+    except OSError as error:  # this process was started with the fd closed
+        raise_if_from_handler(error)
         return NullStream(direction)
 
 
@@ -129,4 +136,5 @@ def open_socket(one: NamedSocket) -> Descriptor:
     try:
         return duplicate_of(one.socket)
     except OSError as error:
+        raise_if_from_handler(error)
         raise ConfigError(f"the socket {one.name} cannot be given: {error.strerror}; is it closed?") from error

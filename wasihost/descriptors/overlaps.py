@@ -11,13 +11,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from wasihost.config.mounts import Mount
 from wasihost.descriptors.base import Directory
 from wasihost.descriptors.host_directory import HostDirectory
-from wasihost.errors import ConfigError
+from wasihost.errors import ConfigError, raise_if_from_handler
 
 Opened = tuple[Mount, Directory]
 
@@ -59,7 +59,8 @@ def _with_parents(fd: int) -> Iterator[tuple[int, int]]:
             yield here
             try:
                 fd = os.open("..", _ON_THE_WAY, dir_fd=fd)
-            except OSError:  # no search permission
+            except OSError as error:  # no search permission
+                raise_if_from_handler(error)
                 return
             stack.callback(os.close, fd)
             about = os.fstat(fd)
@@ -82,10 +83,13 @@ def _mounts() -> dict[str, _Located]:
     """Return all mounts that this process sees, by mount number, as Linux lists them; empty elsewhere. Bind mounts show
     nowhere else."""
     found = {}
-    with suppress(OSError), open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            number, _, device, path, point, *_ = line.split(" ")
-            found[number] = _Located(_unescaped(point), device, _unescaped(path))
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+            for line in lines:
+                number, _, device, path, point, *_ = line.split(" ")
+                found[number] = _Located(_unescaped(point), device, _unescaped(path))
+    except OSError as error:
+        raise_if_from_handler(error)
     return found
 
 
@@ -95,7 +99,8 @@ def _located(fd: int, mounts: dict[str, _Located]) -> _Located | None:
             number = next(line.split()[1] for line in lines if line.startswith("mnt_id:"))
         seen = os.readlink(f"/proc/self/fd/{fd}")
         mount = mounts[number]
-    except (OSError, StopIteration, KeyError):
+    except (OSError, StopIteration, KeyError) as error:
+        raise_if_from_handler(error)
         return None
     return _Located(seen, mount.device, os.path.join(mount.path, os.path.relpath(seen, mount.point)))
 

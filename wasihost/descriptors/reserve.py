@@ -13,6 +13,8 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from wasihost.errors import raise_if_from_handler
+
 _MOST: Final = 64
 _LEAST: Final = 4
 _PART: Final = 8
@@ -42,7 +44,8 @@ class Reserve:
         limit = _limit()
         try:
             fd = os.open("/", os.O_RDONLY)
-        except OSError:
+        except OSError as error:
+            raise_if_from_handler(error)
             return False
         os.close(fd)
         if fd < _own_share(limit):

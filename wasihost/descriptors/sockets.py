@@ -24,6 +24,7 @@ from wasihost.common.unpatched import select, threading
 from wasihost.descriptors import rights as kinds
 from wasihost.descriptors.base import Socket, joined
 from wasihost.descriptors.hoststat import filestat_of
+from wasihost.errors import BY_SIGNAL_HANDLER
 from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.poller import bytes_to_read
 
@@ -81,8 +82,8 @@ class HostSocket(Socket):
         while True:
             try:
                 return call()
-            except BlockingIOError:
-                if self.flags & _NONBLOCK:
+            except BlockingIOError as error:
+                if self.flags & _NONBLOCK or BY_SIGNAL_HANDLER in error.__dict__:
                     raise
             self.scope.wait(self.fd, event)
 
@@ -123,8 +124,8 @@ class Connected(HostSocket):
         if self._stream and len(buffers) == 1 and not (peek or wait_all):  # the usual call of a server
             try:
                 return self.socket.recv_into(buffers[0], 0, _NO_WAIT), False
-            except BlockingIOError:
-                if self.flags & _NONBLOCK:
+            except BlockingIOError as error:
+                if self.flags & _NONBLOCK or BY_SIGNAL_HANDLER in error.__dict__:
                     raise
         filled = [buffer for buffer in buffers if len(buffer)][:_IOV_MAX]
         if self._stream and not filled:
@@ -151,6 +152,8 @@ class Connected(HostSocket):
             try:
                 more = self._retry_when_ready(select.POLLIN, partial(self.socket.recvmsg_into, rest, 0, _NO_WAIT))[0]
             except OSError as error:
+                if BY_SIGNAL_HANDLER in error.__dict__:
+                    raise
                 self._pending_error = error
                 break
             if not more:
@@ -191,11 +194,11 @@ class Connected(HostSocket):
                 sent += self.socket.send(data[sent:] if sent else data, _NO_WAIT)
                 if sent == len(data) or self.flags & _NONBLOCK:
                     return sent
-            except BlockingIOError:
-                if self.flags & _NONBLOCK:
+            except BlockingIOError as error:
+                if self.flags & _NONBLOCK or BY_SIGNAL_HANDLER in error.__dict__:
                     raise
             except OSError as error:
-                if not sent:
+                if not sent or BY_SIGNAL_HANDLER in error.__dict__:
                     raise
                 if not isinstance(error, BrokenPipeError):  # which the OS reports again at the next send
                     self._pending_error = error

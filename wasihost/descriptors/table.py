@@ -17,6 +17,7 @@ from wasi_preview1.types import Errno
 
 from wasihost.descriptors.base import Descriptor, Directory, Listing
 from wasihost.descriptors.reserve import reserve
+from wasihost.errors import raise_if_from_handler
 from wasihost.waiting.cancel_scope import CancelScope
 
 DEFAULT_LIMIT = 1024
@@ -149,8 +150,8 @@ class FdTable:
         while self.open:
             try:
                 self.close(next(reversed(self.open)))
-            except OSError:
-                continue
+            except OSError as error:
+                raise_if_from_handler(error)
 
     def __del__(self, _warn: Callable[..., None] = warn, _ending: Callable[[], bool] = sys.is_finalizing) -> None:
         """Close what the owner of the table did not close. When the interpreter ends, the OS does that."""

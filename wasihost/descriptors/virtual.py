@@ -18,6 +18,7 @@ from wasihost.descriptors.base import Descriptor, Directory, DirectoryEntry, joi
 from wasihost.descriptors.file_calls import APPEND, file_offset, stamps
 from wasihost.descriptors.positioned_file import PositionedFile
 from wasihost.descriptors.reported import CHECKED, file_size, filestat
+from wasihost.errors import BY_SIGNAL_HANDLER
 from wasihost.sandbox.times import UTIME_NOW
 from wasihost.vfs import nodes, operations, read_only
 from wasihost.vfs.interruption import interrupted_by
@@ -255,8 +256,8 @@ class VirtualFile(PositionedFile):
                 continue
             try:
                 size = self.node.writefrom(at, buffer)
-            except OSError:
-                if at == start:
+            except OSError as error:
+                if at == start or BY_SIGNAL_HANDLER in error.__dict__:
                     raise
                 break
             at += size

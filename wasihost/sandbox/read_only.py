@@ -148,5 +148,7 @@ def _content(parent: int, name: str) -> str:
     """Return the target of the link; empty if it is not a link or does not exist."""
     try:
         return os.readlink(name, dir_fd=parent)
-    except OSError:
+    except OSError as error:
+        if error.errno is None:  # the system's have one: a signal handler raised it
+            raise
         return ""

@@ -12,6 +12,7 @@ from typing import Final
 
 from wasi_preview1.errors import WasiError
 
+from wasihost.errors import BY_SIGNAL_HANDLER
 from wasihost.waiting.cancel_scope import CancelScope
 
 PIECE: Final = 1 << 20
@@ -47,8 +48,8 @@ def each(buffers: list[memoryview], scope: CancelScope | None, move: Callable[[m
             piece = buffer[at : at + PIECE]
             try:
                 size = move(piece, total)
-            except (OSError, WasiError):
-                if not total:
+            except (OSError, WasiError) as error:
+                if not total or BY_SIGNAL_HANDLER in error.__dict__:
                     raise
                 return total
             total += size

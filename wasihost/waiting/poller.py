@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from wasihost.common.unpatched import select, time
+from wasihost.errors import raise_if_from_handler
 from wasihost.waiting.cancel_scope import CancelScope, longest_wait, milliseconds, raise_wait_error
 
 READABLE: Final = select.POLLIN
@@ -136,7 +137,8 @@ def _load_fionread() -> Callable[[int], int]:
         size = new("i", zero)  # one per call, because threads call this; half the cost of ioctl with bytes
         try:
             ioctl(fd, FIONREAD, size)
-        except OSError:
+        except OSError as error:
+            raise_if_from_handler(error)
             return 0
         return size[0]
 

@@ -22,6 +22,7 @@ from wasihost.common import auditing
 from wasihost.common.cache_folder import is_tagged, kind_of, private_folder, sealed, write
 from wasihost.engines.wasmtime.engine import WasmtimeEngine
 from wasihost.engines.wasmtime.ffi import Vec, c, take_error
+from wasihost.errors import raise_if_from_handler
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -74,8 +75,8 @@ def fetch(name: str, owner: WasmtimeEngine) -> int | None:
                     return ptr.value
                 take_error(error)  # made for a processor with other features
         os.unlink(path)
-    except (OSError, ValueError):
-        pass
+    except (OSError, ValueError) as error:
+        raise_if_from_handler(error)
     return None
 
 
@@ -93,8 +94,8 @@ def store(name: str, module: int) -> None:
             write(os.path.join(place, name + _SUFFIX), content, trailer)
             auditing.cached("store", os.path.join(place, name + _SUFFIX))
             _trim(place, keep=name + _SUFFIX)
-    except (OSError, ValueError):
-        pass
+    except (OSError, ValueError) as error:
+        raise_if_from_handler(error)
     finally:
         c.wasm_byte_vec_delete(ctypes.byref(artifact))
 
@@ -130,10 +131,10 @@ def listing(place: str | None = None) -> list[tuple[str, str, os.stat_result]]:
                 try:
                     if (kind := kind_of(entry.name)) and entry.is_file(follow_symlinks=False):
                         found.append((entry.path, kind, entry.stat(follow_symlinks=False)))
-                except OSError:  # removed meanwhile
-                    pass
-    except OSError:
-        pass
+                except OSError as error:  # removed meanwhile
+                    raise_if_from_handler(error)
+    except OSError as error:
+        raise_if_from_handler(error)
     return found
 
 
@@ -152,6 +153,7 @@ def clear() -> tuple[int, int]:
 def _removed(path: str) -> bool:
     try:
         os.unlink(path)
-    except OSError:
+    except OSError as error:
+        raise_if_from_handler(error)
         return False
     return True

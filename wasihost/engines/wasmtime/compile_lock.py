@@ -7,7 +7,6 @@ Between processes the lock is flock(2) on a file beside the cache entries, so it
 the file; only a process that was killed leaves one behind.
 """
 
-import contextlib
 import os
 from collections.abc import Callable
 from types import ModuleType
@@ -16,6 +15,7 @@ from typing import Self, TypeVar
 from wasihost.common.cache_folder import private_folder
 from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading, time
+from wasihost.errors import raise_if_from_handler
 
 T = TypeVar("T")
 
@@ -72,8 +72,9 @@ class _FileLock:
             while not self._taken(fcntl) and time.monotonic() < until:
                 self.waited = True
                 time.sleep(_PAUSE)
-        except OSError:
+        except OSError as error:
             self.let_go()
+            raise_if_from_handler(error)
         except BaseException:
             self.let_go()
             raise
@@ -85,7 +86,8 @@ class _FileLock:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except BlockingIOError as error:
+            raise_if_from_handler(error)
             return False
         if os.fstat(self._file).st_nlink:
             self._owner = True
@@ -102,8 +104,11 @@ class _FileLock:
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None and self._owner:
-            with contextlib.suppress(OSError):
+            try:
                 os.unlink(self._path)
+            except OSError as error:
+                self.let_go()
+                raise_if_from_handler(error)
         self.let_go()
 
 

@@ -48,6 +48,8 @@ _NUMBERS = tuple(sorted(_signal.valid_signals() - {_signal.SIGKILL, _signal.SIGS
 
 _real: dict[int, _Handler] = {}
 """The real handler of each signal whose handler is `stand_in` now."""
+_SILENT = ("_frozen_importlib_external", "importlib._bootstrap_external", "genericpath", "posixpath")
+"""Modules of Python whose functions take an OSError of a handler for one of the system, and continue."""
 _holders: set[int] = set()
 """Keys of the instances whose guests the main thread may be in."""
 
@@ -60,7 +62,11 @@ def _swallows(frame: FrameType) -> bool:
 def stand_in(number: int, frame: FrameType | None) -> Any:
     """Handle every signal that has a Python handler, while the main thread is in a guest."""
     at = frame
-    if at is None or (at.f_code not in FRAGILE and at.f_globals.get("__package__") != "wasmtime"):
+    if at is None or (
+        at.f_code not in FRAGILE
+        and at.f_globals.get("__package__") != "wasmtime"
+        and at.f_globals.get("__name__") not in _SILENT
+    ):
         while at is not None and at.f_code not in FRAGILE and at.f_code not in BUSY and not _swallows(at):
             at = at.f_back
         if at is None or at.f_code in FRAGILE:

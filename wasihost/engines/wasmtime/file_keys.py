@@ -12,6 +12,7 @@ import time
 import zlib
 
 from wasihost.common import cache_folder
+from wasihost.errors import raise_if_from_handler
 
 SUFFIX = ".file"
 _SETTLE_NS = 2_000_000_000  # the tick of FAT, the coarsest clock of a common file system
@@ -38,7 +39,8 @@ def lookup(about: os.stat_result, identity: str) -> str | None:
             os.unlink(path)
             return None
         return key
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        raise_if_from_handler(error)
         return None
 
 
@@ -50,5 +52,5 @@ def record(about: os.stat_result, identity: str, key: str) -> None:
         place = cache_folder.private_folder(make=True)
         if place is not None:
             cache_folder.write(os.path.join(place, _name(about, identity)), f"{key}\n{identity}".encode())
-    except (OSError, ValueError):
-        pass
+    except (OSError, ValueError) as error:
+        raise_if_from_handler(error)

@@ -11,7 +11,7 @@ import sys
 
 from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
-from wasihost.errors import ConfigError
+from wasihost.errors import ConfigError, raise_if_from_handler
 
 OLDEST = 25
 _INSTALL = "run: pip install 'wasmtime>=25'"
@@ -53,7 +53,8 @@ def _version(folder: str) -> str:
     site, package = os.path.split(folder)
     try:
         names = os.listdir(site)
-    except OSError:
+    except OSError as error:
+        raise_if_from_handler(error)
         names = []
     found = [name for name in names if name.startswith(f"{package}-") and name.endswith(".dist-info")]
     if len(found) > 1:  # one may be left over from an earlier version
