@@ -10,7 +10,7 @@ PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native format generate check-spec lint types imports drift check guests test docs demo bench bench-shapes bench-ends bench-isolation testsuite go-tests suites rust languages escape storm fuzz differential soak interrupts wheel spelling site coverage clean
+.PHONY: help setup native format generate check-spec lint types imports drift check guests test docs demo bench bench-check bench-shapes bench-ends bench-isolation testsuite go-tests suites rust languages escape storm fuzz differential soak interrupts wheel spelling site coverage clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -4,7 +4,7 @@
 
 Rules: only what a column needs is imported, so that none is measured with another's library in the process. The folder
 is descriptor 3 of the guest; its standard input and output are ours, and its standard error goes nowhere. The exit
-status is 0 if the guest's is.
+status is 0 if the guest's is. The environment decides whether our extension is used.
 """
 
 from __future__ import annotations
@@ -30,16 +30,13 @@ def _config(folder: str, args: list[str]) -> ModuleConfig:
 
 
 def ours(guest: str, folder: str, args: list[str]) -> None:
-    """wasihost through its own door."""
-    from wasihost.engines.wasmtime.module import load
-    from wasihost.engines.wasmtime.run import execute
-    from wasihost.host.state import State
+    """wasihost as users run it."""
+    from wasihost import run
 
-    with State(config=_config(folder, args)) as state:
-        execute(load(guest), state)
+    run(guest, _config(folder, args), check=True)
 
 
-def naive(guest: str, folder: str, args: list[str]) -> None:
+def define_func(guest: str, folder: str, args: list[str]) -> None:
     """The same handlers and stubs behind wasmtime-py's public `Linker.define_func`."""
     import wasmtime
 
@@ -56,7 +53,7 @@ def naive(guest: str, folder: str, args: list[str]) -> None:
         run.call(start, store)
 
 
-def native(guest: str, folder: str, args: list[str]) -> None:
+def wasmtime_py(guest: str, folder: str, args: list[str]) -> None:
     """wasmtime's own WASI, in Rust."""
     _with_their_wasi(guest, folder, args)
 
@@ -108,7 +105,8 @@ def main() -> None:
     column, guest, folder, *args = sys.argv[1:]
     sys.stderr = os.fdopen(os.dup(2), "w")  # for what goes wrong here
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    {"ours": ours, "native": native, "naive": naive, "floor": floor}[column](guest, folder, args)
+    columns = {"native": ours, "pure": ours, "wasmtime-py": wasmtime_py, "define_func": define_func, "floor": floor}
+    columns[column](guest, folder, args)
 
 
 if __name__ == "__main__":

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.bench.hosts import ROOT, Host
 
 
-def printed(command: list[str], cases: list[str], stdin: BinaryIO) -> Iterator[tuple[str, list[float]]]:
-    """Run the cases; each one's name and its numbers. RuntimeError where the process fails."""
+def numbers_of(
+    command: Sequence[str], env: Mapping[str, str], stdin: BinaryIO | None = None
+) -> Iterator[tuple[str, list[float]]]:
+    """The lines that a process prints: a name and its numbers. RuntimeError if it fails."""
     done = subprocess.run(
-        [*command, ",".join(cases)], cwd=ROOT, stdin=stdin, stdout=subprocess.PIPE, text=True, check=False
+        command,
+        cwd=ROOT,
+        env=env,
+        stdin=stdin or subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command[:5])}: exit status {done.returncode}\n{done.stdout}")
+        raise RuntimeError(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr[-2000:]}")
     for line in done.stdout.splitlines():
-        case, *numbers = line.split()
-        yield case, [float(number) for number in numbers]
+        name, *numbers = line.split()
+        yield name, [float(number) for number in numbers]
+
+
+def guest_numbers(
+    host: Host, guest: Path, folder: Path, args: Sequence[str], stdin: BinaryIO | None = None
+) -> Iterator[tuple[str, list[float]]]:
+    """What a guest that measures itself prints."""
+    return numbers_of([*host.command(str(guest), str(folder)), *args], host.env, stdin)
 
 
 @contextmanager

@@ -1,8 +1,7 @@
 """The throughput of an echo server in a guest, compared with the same server in plain Python.
 
 Rules: one client for all of them, which sends as fast as it can, compares every byte that comes back, and gives up when
-nothing moves any more. The servers run one at a time, interleaved; the best of all rounds counts. All but `measure` and
-what it calls is pure.
+nothing moves any more. The servers run one at a time, interleaved; the median of the rounds counts.
 """
 
 from __future__ import annotations
@@ -14,52 +13,47 @@ import subprocess
 import time
 from typing import Final
 
-from tests.bench.processes import ROOT
-from tests.bench.report import Verdict
+from tests.bench import cases
+from tests.bench.cases import Samples
+from tests.bench.hosts import ROOT, environment
+from tests.bench.plan import Plan
 from tests.bench.servers import PIECE
 from tests.support.guests import build_c
 
-COLUMNS: Final = ("ours", "python")
+COLUMNS: Final = ("native", "pure", "python")
 """wasmtime's own WASI and `node:wasi` have no sockets."""
 
 WAYS: Final = ("blocking", "poll")
 
-CASES: Final = {
-    "stream_blocking": "MiB/s",
-    "stream_poll": "MiB/s",
-    "turns_blocking": "round trips/s",
-    "turns_poll": "round trips/s",
-}
-"""Case -> unit. A stream comes in pieces of 64 KiB as the server reads it; a turn is `MESSAGE` bytes there and back."""
-
-LEAST: Final = 0.5
-"""What ours may be of plain Python at least, in streams. Turns are told and not judged."""
-
 MESSAGE: Final = 64
 MIB: Final = 1 << 20
 PATIENCE: Final = 30
-
-Rates = dict[str, dict[str, float]]
-"""Column -> case -> what it got through in a second; the best of all rounds."""
+ROUNDS: Final = 3
 
 
-def measure(python: str, cases: list[str], rounds: int, quick: bool = False) -> Rates:
-    """Run `rounds` processes of each server that a case needs, with the interpreter `python`."""
-    rates: Rates = {column: {} for column in COLUMNS}
-    ways = [way for way in WAYS if any(case.endswith(way) for case in cases)]
-    size, turns = (MIB, 20) if quick else (192 * MIB, 2000)
-    for _ in range(rounds):
+def measure(plan: Plan) -> Samples:
+    """Run each server that a case of the plan needs. A stream comes in pieces of 64 KiB as the server reads it, and its
+    number is ns per MiB; a turn is `MESSAGE` bytes there and back."""
+    samples: Samples = {case: {} for case in cases.SERVERS if plan.has(case)}
+    columns = [column for column in COLUMNS if column in plan.hosts.by_column or column == "python"]
+    if not plan.ours:
+        return {}
+    ways = [way for way in WAYS if any(case.endswith(way) for case in samples)]
+    size, turns = (MIB, 20) if plan.quick else (128 * MIB, 2000)
+    for _ in range(min(plan.rounds, ROUNDS)):
         for way in ways:
-            for column, best in rates.items():
-                found = _round(python, column, way, size, turns)
-                for case in set(found).intersection(cases):
-                    best[case] = max(best.get(case, 0), found[case])
-    return rates
+            for column in columns:
+                for case, took in _round(plan.hosts.python, column, way, size, turns).items():
+                    if case in samples:
+                        samples[case].setdefault(column, []).append(took)
+    return samples
 
 
 def _round(python: str, column: str, way: str, size: int, turns: int) -> dict[str, float]:
-    command = [python, "-m", "tests.bench.servers", f"{column}_{way}", str(build_c("server"))]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+    kind = "python" if column == "python" else "ours"
+    command = [python, "-m", "tests.bench.servers", f"{kind}_{way}", str(build_c("server"))]
+    env = environment(column)
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
             address = ("127.0.0.1", int(server.stdout.readline()))
@@ -74,7 +68,7 @@ def _round(python: str, column: str, way: str, size: int, turns: int) -> dict[st
 
 
 def take_turns(client: socket.socket, turns: int) -> float:
-    """Messages there and back in a second, after a first one, for which the server may still have to get ready."""
+    """ns of a message there and back, after a first one, for which the server may still have to get ready."""
     message = random.Random(turns).randbytes(MESSAGE)
     begin = 0.0
     for turn in range(turns + 1):
@@ -86,11 +80,11 @@ def take_turns(client: socket.socket, turns: int) -> float:
             got += client.recv(MESSAGE - len(got)) or _gone()
         if got != message:
             raise RuntimeError("an answer is not what was sent")
-    return turns / (time.perf_counter() - begin)
+    return (time.perf_counter() - begin) * 1e9 / turns
 
 
 def stream(client: socket.socket, size: int) -> float:
-    """MiB in a second, of `size` bytes that are sent while they come back. The connection is at its end then."""
+    """ns per MiB, of `size` bytes that are sent while they come back. The connection is at its end then."""
     period = 17 * PIECE  # not a power of two: a piece that is lost or sent twice must be noticed
     data = random.Random(size).randbytes(period)
     data += data[:PIECE]
@@ -120,32 +114,8 @@ def stream(client: socket.socket, size: int) -> float:
     took = time.perf_counter() - begin
     if got != size:
         raise RuntimeError(f"{got} of {size} bytes came back")
-    return size / MIB / took
+    return took * 1e9 / (size / MIB)
 
 
 def _gone() -> bytes:
     raise RuntimeError("the server has gone")
-
-
-def ratio(rates: Rates, case: str) -> float | None:
-    """Ours to Python's; None where one of them was not measured."""
-    ours, python = (rates.get(column, {}).get(case) for column in COLUMNS)
-    return ours / python if ours and python else None
-
-
-def verdicts(rates: Rates) -> list[Verdict]:
-    """Each stream that was measured."""
-    found = [(case, ratio(rates, case)) for case in CASES if case.startswith("stream_")]
-    return [Verdict(f"{case}: ours/python", value, LEAST, at_least=True) for case, value in found if value]
-
-
-def table(rates: Rates) -> str:
-    """The cases; empty if nothing was measured."""
-    lines = []
-    for case, unit in CASES.items():
-        value = ratio(rates, case)
-        if value is not None:
-            cells = "".join(f"{rates[column][case]:,.0f}".rjust(12) for column in COLUMNS)
-            lines.append(f"  {case}, {unit}".ljust(36) + cells + f"{value:.3g}".rjust(13))
-    head = "an echo server".ljust(36) + "".join(column.rjust(12) for column in COLUMNS) + "ours/python".rjust(13)
-    return "\n".join([head, *lines]) if lines else ""

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import isolation, report, sleeping, sockets
+from tests.bench import calls, cases, goals, isolation, sockets, tables
 from tests.bench.servers import PIECE
 from tests.support.guests import GUESTS
+from wasihost import native
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,99 +33,76 @@ def test_isolation_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"^run, in a process( +\d+\.\d\d){3} ", capsys.readouterr().out, re.MULTILINE)
 
 
-def test_every_case_yields_a_number_in_each_column(tmp_path: Path) -> None:
-    printed = bench("--json", str(tmp_path / "numbers.json"))
-    document = json.loads((tmp_path / "numbers.json").read_text("utf-8"))
-    assert set(document["ns"]) == {"ours", "native", "naive"}
-    assert document["floor"] > 0
-    for column in document["ns"].values():
-        assert set(column) == set(report.CASES)
-        assert all(0 < time < math.inf for time in column.values())
-    for case in report.CASES:
-        assert re.search(rf"^  {case}( +[\d,.]+){{3}} +[\d.e+-]+ +-$", printed, re.MULTILINE)
-    assert {column: set(cases) for column, cases in document["sleeps"].items()} == {
-        "ours": set(sleeping.CASES),
-        "native": set(sleeping.CASES),
-    }
-    for took in document["sleeps"]["ours"].values():
-        assert sleeping.WANTED <= took["shortest"] <= took["median"] <= took["longest"] < math.inf
-    assert set(document["sockets"]) == set(sockets.COLUMNS)
-    for rates in document["sockets"].values():
-        assert set(rates) == set(sockets.CASES)
-        assert all(0 < rate < math.inf for rate in rates.values())
-    for case in sleeping.CASES:
-        assert re.search(rf"^  {case}( +[\d.]+, [\d.]+, [\d.]+){{2}}$", printed, re.MULTILINE)
-    for case, unit in sockets.CASES.items():
-        assert re.search(rf"^  {case}, {unit}( +[\d,]+){{2}} +[\d.e+-]+$", printed, re.MULTILINE)
+def test_every_case_yields_a_number_in_each_of_our_columns(tmp_path: Path) -> None:
+    printed = bench("--columns", "pure,native", "--json", str(tmp_path / "numbers.json"))
+    run = cases.Run(**json.loads((tmp_path / "numbers.json").read_text("utf-8")))
+    built = ["pure", "native"] if native.extension else ["pure"]
+    assert set(run.missing) == {"pure", "native"}.difference(built)
+    for case in sum(cases.GROUPS.values(), ()):
+        assert set(run.numbers[case]) >= set(built), case
+        assert all(math.isfinite(number) for number in run.numbers[case].values()), case
+        assert re.search(rf"^  {case} +[\d.,]+", printed, re.MULTILINE), case
 
 
-def test_only_some_cases() -> None:
-    printed = bench("--only", "fd_read_*", "--columns", "ours,native")
-    assert set(re.findall(r"^  (\w+) ", printed, re.MULTILINE)) == {
-        "fd_read_1",
-        "fd_read_4K",
-        "fd_read_64K",
-        "fd_read_1M",
-        "geometric",
-    }
+def test_peers_that_are_installed_have_numbers() -> None:
+    printed = bench("--only", "fd_[tw]*", "--columns", "wasmtime-py,wasmtime,node,define_func,floor")
+    head, *lines = printed[printed.index("ns ") :].splitlines()
+    assert {"wasmtime-py", "define_func", "floor"} <= set(head.split())
+    assert all(
+        re.match(rf"  fd_\w+( +[\d.,-]+( ms)?){{{len(head.split()) - 1}}}$", line) for line in lines if "fd_" in line
+    )
 
 
-@pytest.mark.parametrize(
-    ("pattern", "columns", "shown"),
-    [
-        ("sleep_1ms", "native", ["sleep_1ms"]),
-        ("turns_poll", "ours", ["turns_poll"]),
-        ("turns_poll", "native", []),
-        ("fd_read_1M", "native", ["fd_read_1M", "geometric"]),
-    ],
-)
-def test_a_part_alone(pattern: str, columns: str, shown: list[str]) -> None:
-    printed = bench("--only", pattern, "--columns", columns)
-    assert re.findall(r"^  (\w+)", printed, re.MULTILINE) == shown
+def test_a_case_or_column_that_does_not_exist() -> None:
+    for options, told in ((["--only", "nothing"], "no case is called 'nothing'"), (["--columns", "x"], "no column is")):
+        command = [sys.executable, "-m", "tests.bench", "--quick", *options]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.startswith(told)
 
 
-def test_the_guest_and_the_report_know_the_same_cases() -> None:
+def test_the_guest_and_the_table_know_the_same_cases() -> None:
     in_c = re.findall(r'^ +\{"(\w+)", \w+, [^}]+\},$', (GUESTS / "bench.c").read_text("utf-8"), re.MULTILINE)
-    assert sorted(in_c) == sorted(["floor", *report.CASES])
+    in_c += re.findall(r'^ +\{"(sleep\w+)", \d\},$', (GUESTS / "bench.c").read_text("utf-8"), re.MULTILINE)
+    assert sorted(in_c) == sorted(["floor", *calls.CASES, *cases.SILENT])
 
 
-def test_the_targets_are_held_against_the_geometric_mean() -> None:
-    times = {
-        "ours": {"fd_read_64K": 20.0, "fd_write_64K": 45.0},
-        "native": {"fd_read_64K": 100.0, "fd_write_64K": 100.0},
-    }
-    (verdict,) = report.verdicts(times)
-    assert verdict.value == pytest.approx(0.3)
-    assert str(verdict) == "met: 64 KiB transfers: ours/native 0.3, at most 0.45"
-    times["ours"]["fd_write_64K"] = 102.0
-    assert not report.verdicts(times)[0].met
+def numbers(ours: float, column: str = "native") -> cases.Numbers:
+    return {case: {column: ours, "node": 100.0} for case in cases.LARGE}
 
 
-def test_a_sleep_is_not_too_short_and_the_usual_one_not_too_long() -> None:
-    def told(*took: float) -> list[str]:
-        return list(map(str, sleeping.verdicts({"ours": {"sleep_1ms": list(took)}, "native": {"sleep_1ms": [5.0]}})))
-
-    assert told(1.0e6, 1.5e6, 9e6) == [
-        "met: sleep_1ms: shortest, ms 1, at least 1",
-        "met: sleep_1ms: median, ms 1.5, at most 1.5",
-    ]
-    assert told(0.999e6, 1.51e6, 1.6e6) == [
-        "MISSED: sleep_1ms: shortest, ms 0.999, at least 1",
-        "MISSED: sleep_1ms: median, ms 1.51, at most 1.5",
-    ]
-    assert sleeping.verdicts({"native": {"sleep_1ms": [5.0]}}) == []
+def verdict(name: str, found: cases.Numbers) -> goals.Verdict:
+    (one,) = [one for one in goals.verdicts(found, ("native",)) if one.name.startswith(name)]
+    return one
 
 
-def test_a_stream_is_held_against_plain_python() -> None:
-    rates = {"ours": {"stream_poll": 500.0, "turns_poll": 1.0}, "python": {"stream_poll": 1000.0, "turns_poll": 100.0}}
-    assert list(map(str, sockets.verdicts(rates))) == ["met: stream_poll: ours/python 0.5, at least 0.5"]
-    rates["ours"]["stream_poll"] = 499.0
-    assert not sockets.verdicts(rates)[0].met
-    assert sockets.verdicts({"ours": {}, "python": {"stream_poll": 1000.0}}) == []
+def test_goals_are_held_against_the_geometric_mean() -> None:
+    found = numbers(100.0) | {"fd_read_64K": {"native": 50.0, "node": 100.0}}
+    assert str(verdict("64 KiB", found)) == "met: native: 64 KiB and more / node:wasi: at most 1.05, is 0.841"
+    assert verdict("64 KiB", numbers(106.0)).met is False
+    assert str(verdict("64 KiB", numbers(210.0))).startswith("MISSED by 100%: native: 64 KiB and more")
+    assert verdict("64 KiB", {}).met is None
 
 
-def test_tables_leave_out_what_was_not_measured() -> None:
-    assert report.table({"ours": {}}) == sleeping.table({"ours": {}}) == sockets.table({"ours": {}}) == ""
+def test_a_sleep_is_not_too_short() -> None:
+    assert verdict("the shortest sleep", {calls.SHORTEST: {"native": 1.0e6}}).met
+    assert str(verdict("the shortest sleep", {calls.SHORTEST: {"native": 0.9e6}})).startswith("MISSED by 10%")
+
+
+@pytest.mark.parametrize(("value", "status"), [(100.0, 0), (150.0, 1)])
+def test_the_exit_status_says_whether_a_goal_is_missed(tmp_path: Path, value: float, status: int) -> None:
+    saved = tmp_path / "numbers.json"
+    saved.write_text(json.dumps(cases.Run("", 1, {}, numbers(value, "native"))._asdict()))
+    command = [sys.executable, "-m", "tests.bench", "--check", "--load", str(saved)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == status
+    assert ("\nMISSED by 43%: native: 64 KiB and more / node:wasi" in done.stdout) == bool(status)
+    assert "\nnot measured: pure: 64 KiB and more" in done.stdout
+
+
+def test_medians_leave_out_what_was_not_measured() -> None:
+    assert cases.medians({"one": {"native": [3.0, 1.0, 2.0], "pure": []}}) == {"one": {"native": 2.0}}
+    assert tables.table({}) == ""
 
 
 def _echo(server: socket.socket, change: Callable[[bytes], bytes]) -> None:

@@ -7,7 +7,7 @@
  * the budget; the best batch counts. One line per case: its name and the ns of one unit (one call, one pair of open
  * and close, one directory entry). A call that fails ends the program with status 1: no host looks fast by refusing.
  *
- * The cases `sleep_...` want a standard input that is silent, and their line has the ns of each sleep.
+ * The cases `sleep_...` and `poll_64` want a standard input that is silent; a line of the former has the ns of each sleep.
  */
 
 #include <math.h>
@@ -107,6 +107,18 @@ static uint32_t poll_all(uint32_t n, uint32_t count) {
 static uint32_t poll_clocks(uint32_t n, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) wait_for_clock(&wanted[i], 0);
     return poll_all(n, count);
+}
+
+/* All of them but the last have nothing to report. */
+static uint32_t poll_one_of(uint32_t n, uint32_t count) {
+    for (uint32_t i = 0; i + 1 < count; i++) wait_for_fd(&wanted[i], __WASI_EVENTTYPE_FD_READ, 0);
+    wait_for_fd(&wanted[count - 1], __WASI_EVENTTYPE_FD_WRITE, 2);
+    for (uint32_t i = 0; i < n; i++) {
+        __wasi_size_t got;
+        check(__wasi_poll_oneoff(wanted, told, count, &got));
+        if (got != 1 || told->error || told->type != __WASI_EVENTTYPE_FD_WRITE) fail("events", got);
+    }
+    return n;
 }
 
 static uint32_t poll_stdin(uint32_t n, uint32_t count) {
@@ -243,6 +255,15 @@ static uint32_t path_stat(uint32_t n, uint32_t parts) {
     return n;
 }
 
+static uint32_t create_unlink(uint32_t n, uint32_t arg) {
+    (void)arg;
+    for (uint32_t i = 0; i < n; i++) {
+        check(__wasi_fd_close(open_at("new", __WASI_OFLAGS_CREAT | __WASI_OFLAGS_EXCL, __WASI_RIGHTS_FD_WRITE)));
+        check(__wasi_path_unlink_file(TOP, "new"));
+    }
+    return n;
+}
+
 /* The whole folder, as a libc reads it. */
 static uint32_t list(uint32_t n, uint32_t room) {
     uint32_t entries = 0;
@@ -290,6 +311,7 @@ static const struct bench {
     {"path_open_close_d4", open_close, 4},
     {"path_filestat_get_d1", path_stat, 1},
     {"path_filestat_get_d4", path_stat, 4},
+    {"path_create_unlink", create_unlink, 0},
     {"fd_read_64K", read_, 1 << 16},
     {"fd_write_64K", write_, 1 << 16},
     {"fd_read_1M", read_, 1 << 20},
@@ -301,6 +323,7 @@ static const struct bench {
     {"poll_file", poll_file, 1},
     {"poll_clock_0_x64", poll_clocks, SUBSCRIPTIONS},
     {"poll_stdout_x64", poll_stdout, SUBSCRIPTIONS},
+    {"poll_64", poll_one_of, SUBSCRIPTIONS},
 };
 
 /* How many of these each sleep waits for: a millisecond, and something to read that never comes. */

@@ -1,0 +1,97 @@
+"""All cases of the benchmark, by group, in the order of the table; and what is made of their numbers.
+
+Rules: pure. A number is ns per unit (a call, a pair of open and close, a directory entry, a run) and lower is better,
+unless `UNITS` says otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+Samples = dict[str, dict[str, list[float]]]
+"""Case -> column -> a number of each repetition."""
+
+Numbers = dict[str, dict[str, float]]
+"""Case -> column -> the median."""
+
+NO_FILE: Final = (
+    "sched_yield", "clock_time_get", "random_get_16", "args_sizes_get", "poll_clock_0", "fd_seek", "fd_tell",
+    "stdin_read_1", "stderr_write_1",
+)  # fmt: skip
+"""Seek and tell touch no file, as a host keeps the position; neither do the streams, which are /dev/zero and /dev/null.
+wasmtime-py's WASI does these on the calling thread and passes every other call to another one, but for the polls."""
+
+SMALL: Final = (
+    "fd_fdstat_get", "fd_filestat_get", "fd_read_1", "fd_read_4K", "fd_pread_4K", "fd_write_1", "fd_write_4K",
+    "fd_write_16x64", "path_open_close_d1", "path_open_close_d4", "path_filestat_get_d1", "path_filestat_get_d4",
+    "path_create_unlink",
+)  # fmt: skip
+
+LARGE: Final = ("fd_read_64K", "fd_write_64K", "fd_read_1M", "fd_write_1M")
+
+READDIR: Final = ("fd_readdir_4K", "fd_readdir_64K")
+
+POLLS: Final = ("poll_stdin", "poll_stdout", "poll_file", "poll_clock_0_x64", "poll_stdout_x64")
+"""Of what is ready. `x64` is a call with 64 subscriptions, or as many calls as a host needs to report them all."""
+
+SILENT: Final = ("poll_64", "sleep_1ms", "sleep_1ms_stdin")
+"""With an input that has nothing to read: 64 descriptors of which one is ready, and sleeps."""
+
+STREAMS: Final = ("stream_blocking", "stream_poll")
+"""An echo server, ns per MiB: it waits in its reads, or by `poll_oneoff`."""
+
+TURNS: Final = ("turns_blocking", "turns_poll")
+
+SERVERS: Final = (*STREAMS, *TURNS)
+
+GROUPS: Final = {
+    "calls that touch no file": NO_FILE,
+    "small calls on files and paths": SMALL,
+    "64 KiB and more": LARGE,
+    "readdir, per entry": READDIR,
+    "polls of what is ready": POLLS,
+    "waits": SILENT,
+    "an echo server, per MiB and per message": SERVERS,
+}
+
+UNITS: Final[dict[str, str]] = {}
+"""Of the cases whose number is no time."""
+
+
+class Run(NamedTuple):
+    """What a run of the benchmark found: what `--json` writes."""
+
+    versions: str
+    rounds: int
+    missing: dict[str, str]
+    """Column -> why it is empty."""
+    numbers: Numbers
+
+
+def medians(samples: Samples) -> Numbers:
+    """The median of each case's repetitions; what was not measured is left out."""
+    return {
+        case: {column: statistics.median(found) for column, found in columns.items() if found}
+        for case, columns in samples.items()
+    }
+
+
+def geomean(values: Iterable[float]) -> float | None:
+    """The geometric mean; None of nothing."""
+    logarithms = [math.log(value) for value in values]
+    return math.exp(sum(logarithms) / len(logarithms)) if logarithms else None
+
+
+def ratio(numbers: Numbers, case: str, over: str, under: str) -> float | None:
+    """One column's number to another's; None if one of them was not measured."""
+    first, second = numbers.get(case, {}).get(over), numbers.get(case, {}).get(under)
+    return first / second if first and second else None
+
+
+def mean_ratio(numbers: Numbers, cases: Iterable[str], over: str, under: str) -> float | None:
+    """The geometric mean of the ratios of those cases that both columns have."""
+    found = (ratio(numbers, case, over, under) for case in cases)
+    return geomean(value for value in found if value)
