@@ -6,6 +6,7 @@ Rules of this package: it joins a State, a compiled module and a deadline, and k
     instance       a guest that stays; `run` is one whose `_start` is called
     options        keyword options to a config, and to what is kept
     capture        output that is kept, as bytes or text
+    results        what a guest has produced so far, wherever it runs
     exports        exported functions and globals as attributes
     calling        calls of exports with text and bytes
     guest_exports  one guest's exports as another's imports

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from warnings import warn
 
 from wasihost.common import auditing
@@ -19,6 +19,7 @@ from wasihost.guest.exports import Exports, Globals
 from wasihost.guest.module import Module, signals_may_interrupt
 from wasihost.guest.options import RunSetup, check_seconds
 from wasihost.guest.preloading import for_runs
+from wasihost.guest.results import GuestResults
 from wasihost.host.state import State
 from wasihost.outcomes import printable
 from wasihost.waiting.cancel_scope import after
@@ -31,12 +32,11 @@ if TYPE_CHECKING:
     from wasihost.imports import Provider
     from wasihost.memory import Memory
     from wasihost.stats import Stats
-    from wasihost.vfs.changes import Changes
 
 T = TypeVar("T")
 
 
-class Instance:
+class Instance(GuestResults):
     """A guest with its own memory, files and streams. One thread at a time; close it, or use it in a `with` block.
 
     `stdout` and `stderr` are its captured output. It cannot be pickled or copied.
@@ -58,7 +58,7 @@ class Instance:
         config = setup.config
         limits = EngineLimits(config.limits.memory, config.limits.fuel)
         self.module = module
-        self._setup = setup
+        super().__init__(setup)
         self._started = False
         self._begun = 0
         self._code: int | None = None
@@ -310,26 +310,6 @@ class Instance:
         return self._allocator
 
     @property
-    def stdout(self) -> bytes | str | None:
-        """Standard output so far; None if it is not captured."""
-        return self._setup.text_mode.decode(self._setup.captured_stdout)
-
-    @property
-    def stderr(self) -> bytes | str | None:
-        """Standard error so far; None if it is not captured."""
-        return self._setup.text_mode.decode(self._setup.captured_stderr)
-
-    @property
-    def files(self) -> Changes | None:
-        """The changes so far to the files in memory; None if there are none."""
-        return self._setup.changes()
-
-    @property
-    def truncated(self) -> tuple[str, ...]:
-        """The captured streams to which the guest wrote more than was kept."""
-        return self._setup.truncated
-
-    @property
     def stats(self) -> Stats:
         """What the guest used so far."""
         self._note_use()
@@ -370,12 +350,6 @@ class Instance:
                     ResourceWarning,
                     source=self,
                 )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a running guest cannot be pickled or copied: pickle its Module and its config")

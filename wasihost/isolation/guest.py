@@ -13,7 +13,7 @@ import pickle
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from wasi_preview1.errors import WasiError
 
@@ -22,6 +22,7 @@ from wasihost.common.threads import start_thread
 from wasihost.common.unpatched import time
 from wasihost.descriptors.oserrno import errno_of
 from wasihost.errors import ConfigError, IsolationError, LimitExceeded, TimeoutExpired
+from wasihost.guest.results import GuestResults
 from wasihost.isolation import received, wire
 from wasihost.isolation.lockdown import IsolationReport
 from wasihost.isolation.parcel import Packing
@@ -32,7 +33,6 @@ from wasihost.stats import Stats
 if TYPE_CHECKING:
     from wasihost.guest.module import Module
     from wasihost.guest.options import RunSetup
-    from wasihost.vfs.changes import Changes
 
 GRACE: Final = 0.5
 """Seconds after its deadline in which a guest's process may end by itself and return its files; then it is killed."""
@@ -43,7 +43,7 @@ _FOREVER: Final = 1 << 31
 _SLACK: Final = 1 << 20
 
 
-class IsolatedGuest:
+class IsolatedGuest(GuestResults):
     """The guest of one run. The constructor raises what that of `Instance` raises, and ConfigError for what cannot be
     isolated."""
 
@@ -56,7 +56,7 @@ class IsolatedGuest:
     ) -> None:
         config = setup.config
         self.stats: Stats = Stats()
-        self._setup = setup
+        super().__init__(setup)
         self._args = [os.fsdecode(arg) for arg in config.args]
         self._timeout = timeout
         self._name = module.name
@@ -245,24 +245,9 @@ class IsolatedGuest:
         self._setup.attach_outcome(error, self.stats, self, begun=begun)
 
     @property
-    def stdout(self) -> bytes | str | None:
-        """What the guest wrote until now, if it is captured."""
-        return self._setup.text_mode.decode(self._setup.captured_stdout)
-
-    @property
-    def stderr(self) -> bytes | str | None:
-        """What the guest wrote to standard error until now, if it is captured."""
-        return self._setup.text_mode.decode(self._setup.captured_stderr)
-
-    @property
-    def files(self) -> Changes | None:
-        """What has become of the files in memory; None where there are none."""
-        return self._setup.changes()
-
-    @property
     def truncated(self) -> tuple[str, ...]:
-        """The captured streams that the guest wrote more to than is kept."""
-        found = self._setup.truncated
+        """As in the base class; the limit is noted in the statistics, too."""
+        found = super().truncated
         if found and "output" not in self.stats.limits:
             self.stats.limits = tuple(sorted({*self.stats.limits, "output"}))
         return found
@@ -276,12 +261,6 @@ class IsolatedGuest:
             self._closed = True
             _ = self.truncated  # which notes the limit
             auditing.ended(self._name, self._end, self.stats.limits)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _most(packing: Packing) -> int | None:
