@@ -27,6 +27,10 @@ def writer(folder: str, number: int, functions: int = 60) -> subprocess.Popen[by
     return subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "WASIHOST_CACHE_DIR": folder})
 
 
+_MOST = 30
+"""Tries to kill a writer; `usual` is too long where the first ones ran beside more load."""
+
+
 def storm(seconds: float, chance: random.Random) -> str:
     """Each time at another moment, mostly near the writing; then the same module again, to its end."""
     with tempfile.TemporaryDirectory() as folder:
@@ -37,7 +41,7 @@ def storm(seconds: float, chance: random.Random) -> str:
         again = writer(folder, 199)
         again.communicate()
         usual = time.monotonic() - begun
-        while not done or time.monotonic() < until:
+        while time.monotonic() < until or (not within and done < _MOST):
             number = 1000 + 100 * done + chance.randrange(100)
             process = writer(folder, number)
             assert process.stdout is not None
