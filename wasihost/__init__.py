@@ -18,10 +18,8 @@ times, because type checkers, `import *` and the import on first use each read o
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
-from typing import TYPE_CHECKING
 
 if os.name == "nt":
     raise ImportError(
@@ -66,6 +64,7 @@ from wasihost.errors import (
 )
 from wasihost.outcomes import Outcome, outcome
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasihost.config.features import Feature
     from wasihost.config.streams import RandomSource, Reader, Writer
@@ -187,7 +186,9 @@ def __getattr__(name: str) -> object:
 
         found: object = version(__name__)
     elif name in _ON_FIRST_USE:
-        found = getattr(importlib.import_module(f"{__name__}.{_ON_FIRST_USE[name]}"), name)
+        from importlib import import_module
+
+        found = getattr(import_module(f"{__name__}.{_ON_FIRST_USE[name]}"), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = found

@@ -6,13 +6,15 @@ gets are not here: those are `wasi_preview1.WasiError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from wasi_preview1.light_typing import NamedTuple
 
 from wasihost.outcomes import Outcome, attach, last_words, outcome, printable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
     from wasihost.stats import Stats
     from wasihost.vfs.changes import Changes
 
@@ -199,8 +201,10 @@ class TrapError(GuestError):
         """
         look, self._look = self._look, None
         if look is not None:
-            with suppress(Exception):  # what is wrong with a module's debug information hides no trap
+            try:
                 self._frames = look(self._frames)
+            except Exception:  # what is wrong with a module's debug information hides no trap
+                pass
         return self._frames
 
     def __str__(self) -> str:

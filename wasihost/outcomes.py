@@ -7,11 +7,12 @@ what cannot be read is left out. A guest's output is escaped before it becomes p
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
     from wasihost.stats import Stats
     from wasihost.vfs.changes import Changes
 
@@ -66,8 +67,10 @@ class Outcome:
 
     def read_files(self) -> None:
         """Read the changes now, before the files change again. If that fails, `files` tries again."""
-        with suppress(Exception):
+        try:
             _ = self.files
+        except Exception:
+            pass
 
     def last_words(self) -> str:
         """Return the end of the captured standard error in printable lines; empty if there is none."""
@@ -112,13 +115,17 @@ def attach(error: BaseException, made: Outcome, *, begun: int = 0, note: bool = 
         before.outer = made
         return
     if before is not None and before._note is not None:
-        with suppress(Exception):
+        try:
             error.__notes__.remove(before._note)
-    with suppress(Exception):  # an exception whose class forbids it goes without
+        except Exception:
+            pass
+    try:
         BaseException.__setattr__(error, _ATTRIBUTE, made)
         if note and (words := made.last_words()):
             error.add_note(f"the guest's last words on standard error:\n{words}")
             made._note = error.__notes__[-1]
+    except Exception:  # an exception whose class forbids it goes without
+        pass
 
 
 def last_words(text: Any) -> str:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypedDict, Unpack
 from wasi_preview1.types import Errno
 
 from tests.conformance.steps import Step
-from wasihost.config.limits import LimitChanges
+from wasihost.config.keywords import LimitChanges
 
 BACK_ENDS = ("openat2", "walk", "memory")
 HOST = ("openat2", "walk")

@@ -9,23 +9,25 @@ A plain run goes through `fast_path`, which imports no more than it needs. Every
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import sys
-from typing import TYPE_CHECKING
 
 from wasihost.cli.options import OPTIONS, STDIN, RunArguments
 from wasihost.config import INHERIT, Inherit, ModuleConfig
 from wasihost.errors import ExitError, GuestError, LimitExceeded, TimeoutExpired, TrapError, WasihostError
 from wasihost.outcomes import printable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     import socket
 
-    from wasihost.config.mounts import MountOptions
+    from wasihost.config.keywords import MountOptions
     from wasihost.engines.values import OnCompile
     from wasihost.imports import Provider
+
+else:
+    import _signal as signal  # the same functions, without the enums of `signal`
 
 TIMEOUT_STATUS = 124
 LIMIT_STATUS = 125
@@ -146,6 +148,8 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
             on_compile=progress,
             features=features,
         )
+    import contextlib
+
     from wasihost.cli.stats_table import table
     from wasihost.embedding.instantiate import instantiate
     from wasihost.guest.instance import Instance
@@ -263,5 +267,7 @@ def _print(text: str) -> None:
     """Print a message on standard error. Failures are ignored, because the exit status is enough."""
     text = "\n".join(map(printable, text.split("\n")))
     # Without it at the start of the process, `sys.stderr` is None or closed.
-    with contextlib.suppress(OSError, AttributeError, ValueError):
+    try:
         print(f"wasihost: {text}", file=sys.stderr, flush=True)
+    except (OSError, AttributeError, ValueError):
+        pass

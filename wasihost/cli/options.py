@@ -7,8 +7,13 @@ Rules of this file: text to values; nothing is opened or run. A reader returns N
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+
+from wasi_preview1.light_typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Final
 
 STDIN: Final = "-"
 """As MODULE: read the module from standard input."""

@@ -7,7 +7,10 @@ before a guest starts prevents its start; at the end of a guest, everything is r
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def begins(name: str, args: Sequence[bytes], isolation: str | None) -> None:

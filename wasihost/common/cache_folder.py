@@ -11,10 +11,12 @@ Only files with the full name of an entry are ever removed: never a link, and ne
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 from wasihost.errors import raise_if_from_handler
 
@@ -100,8 +102,10 @@ def write(path: str, *content: bytes | memoryview, mode: int = SEALED) -> None:
             file.writelines(content)
         os.replace(scratch, path)
     except BaseException:
-        with contextlib.suppress(OSError):
+        try:
             os.unlink(scratch)
+        except OSError:
+            pass
         raise
 
 

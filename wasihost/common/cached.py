@@ -6,8 +6,12 @@ forever.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar, overload
+from wasi_preview1.light_typing import Generic, TypeVar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, overload
 
 T = TypeVar("T")
 
@@ -22,10 +26,13 @@ class cached_property(Generic[T]):  # named as in functools
     def __set_name__(self, _owner: type, name: str) -> None:
         self._name = name
 
-    @overload
-    def __get__(self, instance: None, owner: type | None = None) -> cached_property[T]: ...
-    @overload
-    def __get__(self, instance: object, owner: type | None = None) -> T: ...
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, instance: None, owner: type | None = None) -> cached_property[T]: ...
+        @overload
+        def __get__(self, instance: object, owner: type | None = None) -> T: ...
+
     def __get__(self, instance: object, owner: type | None = None) -> cached_property[T] | T:
         if instance is None:
             return self

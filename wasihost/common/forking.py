@@ -18,18 +18,23 @@ import sys
 import time
 from _thread import get_ident
 from _weakref import ref
-from collections.abc import Callable
 from itertools import count
-from typing import Any, Protocol, TypeVar
+
+from wasi_preview1.light_typing import TypeVar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    class HasLocks(Protocol):
+        """An object that threads share, and that both sides of a fork may use."""
+
+        def renew_locks(self) -> None:
+            """In a forked child, where no other thread runs: make new locks, and forget what others were doing."""
+
 
 T = TypeVar("T")
-
-
-class HasLocks(Protocol):
-    """An object that threads share, and that both sides of a fork may use."""
-
-    def renew_locks(self) -> None:
-        """In a forked child, where no other thread runs: make new locks, and forget what other threads were doing."""
 
 
 _shared: dict[int, ref[HasLocks]] = {}

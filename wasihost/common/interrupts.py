@@ -3,8 +3,13 @@
 Rule of this file: it imports nothing of the package. Other modules add their functions when they are imported.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from types import CodeType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FRAGILE: set[CodeType] = set()
 """Functions in which no signal handler may raise while a guest runs. What they call may raise."""

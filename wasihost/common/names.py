@@ -6,8 +6,10 @@ control a terminal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Final
 
 _LONGEST: Final = 100
 _LISTED: Final = 5

@@ -9,10 +9,11 @@ interpreter, which is complete or not done.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
-
 from wasihost.common.unpatched import start_new_thread, threading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Latch:
@@ -28,8 +29,10 @@ class Latch:
         """Wake all who wait, now and later."""
         self.is_set = True
         while self._waiting:
-            with suppress(IndexError):  # it gave up just now
+            try:
                 self._waiting.pop().release()
+            except IndexError:  # it gave up just now
+                pass
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is set, or for `timeout` seconds. Returns whether it is set."""
@@ -42,8 +45,10 @@ class Latch:
                     own.acquire(timeout=-1 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX))
             finally:
                 if not self.is_set:
-                    with suppress(ValueError):
+                    try:
                         self._waiting.remove(own)
+                    except ValueError:
+                        pass
         return self.is_set
 
 

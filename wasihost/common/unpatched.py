@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
 from wasihost.errors import ConfigError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import select
     import threading
     import time
     from _thread import start_new_thread
+    from typing import Any
 
 __all__ = ["check", "select", "start_new_thread", "threading", "time"]
 

@@ -6,12 +6,14 @@ with `LimitExceeded`, which names the limit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
+from wasi_preview1.light_typing import NamedTuple
 
 from wasihost.errors import ConfigError, LimitExceeded
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Final
 
 
 STACK: Final = 512 << 10
@@ -51,21 +53,6 @@ class Limits(NamedTuple):
 
 
 DEFAULT_LIMITS: Final = Limits()
-
-
-class LimitChanges(TypedDict, total=False):
-    """The fields of `Limits`, each of them optional. Sizes may be text, such as "64MiB"."""
-
-    memory: int | str | None
-    fuel: int | None
-    output: int | str | None
-    open_files: int | None
-    path: int | None
-    sleep: float | None
-    subscriptions: int | None
-    stack: int | str | None
-    compile_timeout: float | None
-    compile_memory: int | str | None
 
 
 _LEAST = Limits(

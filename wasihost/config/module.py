@@ -8,22 +8,24 @@ config has no files, no environment and empty input, and discards output.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
-from wasihost.config.limits import LimitChanges, changed
+from wasihost.config.inherit import Inherit
+from wasihost.config.limits import changed
 from wasihost.config.mounts import FSConfig
-from wasihost.config.streams import Inherit, RandomSource, Stdin, Stdout
 from wasihost.config.values import NO_ENTRIES, Clock, ConfigValues, Sleep
 from wasihost.errors import ConfigError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
+    from typing import Final, Self, TypeAlias
 
     from typing_extensions import Unpack
 
-    from wasihost.config.mounts import MountOptions
+    from wasihost.config.keywords import LimitChanges, MountOptions
     from wasihost.config.sockets import NamedSocket
+    from wasihost.config.streams import RandomSource, Stdin, Stdout
     from wasihost.vfs.mounting import VirtualSource
 
 STDIN_FD: Final = 0

@@ -6,13 +6,15 @@ Rules of this file: nothing is opened here; a configuration can be made before i
 from __future__ import annotations
 
 import os
-import reprlib
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+
+from wasi_preview1.light_typing import NamedTuple
 
 from wasihost.errors import ConfigError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from wasihost.vfs.mounting import VirtualSource
 
 
@@ -29,15 +31,10 @@ class Mount(NamedTuple):
     one_file_system: bool = False
 
     def __repr__(self) -> str:
+        import reprlib
+
         more = "".join(f", {name}=True" for name in ("kernel_files", "one_file_system") if getattr(self, name))
         return f"Mount({self.guest_path!r}, {reprlib.repr(self.source)}, read_only={self.read_only}{more})"
-
-
-class MountOptions(TypedDict, total=False):
-    """How a host directory is mounted: see `FSConfig.with_dir_mount`."""
-
-    kernel_files: bool
-    one_file_system: bool
 
 
 class FSConfig:

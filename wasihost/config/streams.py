@@ -1,14 +1,18 @@
-"""The types of what can be a guest's stream, or its source of random bytes."""
+"""The types of what can be a guest's stream, or its source of random bytes.
+
+Rule of this file: it is for type checkers and for users, and imports `typing`; so a run does not import it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Buffer
 
-    from wasihost.config.limits import OutputLimit
+    from wasihost.config.inherit import Inherit
 
 
 class Reader(Protocol):
@@ -45,32 +49,6 @@ class RandomSource(Protocol):
     def read(self, size: int, /) -> bytes:
         """Return up to `size` bytes, at least one; b"" is an error. If there are fewer, `read` is called again."""
 
-
-class Inherit:
-    """The type of `INHERIT`.
-
-    `fd` is a descriptor of this process; None is the one with the guest's number (0, 1 or 2). `budget` limits how many
-    bytes may be written to it; None is no limit.
-    """
-
-    __slots__ = ("budget", "fd")
-
-    owned = False
-    """Whether the guest closes it."""
-
-    def __init__(self, fd: int | None = None, budget: OutputLimit | None = None) -> None:
-        self.fd: int | None = fd
-        self.budget: OutputLimit | None = budget
-
-    def __repr__(self) -> str:
-        return "wasihost.INHERIT" if self is INHERIT else f"wasihost.config.Inherit({self.fd})"
-
-    def __reduce__(self) -> str | tuple[type[Inherit], tuple[int | None, OutputLimit | None]]:
-        return "INHERIT" if self is INHERIT else (Inherit, (self.fd, self.budget))
-
-
-INHERIT: Final = Inherit()
-"""As a stream: this process's own standard input, output or error, by its file descriptor."""
 
 Stdin: TypeAlias = "Buffer | Reader | Callable[[int], bytes | None] | Inherit"
 Stdout: TypeAlias = "Writer | TextStream | Callable[[bytes], object] | Inherit"

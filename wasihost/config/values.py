@@ -6,19 +6,21 @@ Rules of this file: a field is set once, by `__init__` or `_with`; `None` is the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from wasihost.config.limits import DEFAULT_LIMITS, Limits
 from wasihost.config.mounts import FSConfig, Mount
-from wasihost.config.streams import RandomSource, Stdin, Stdout
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from wasihost.config.sockets import NamedSocket
+    from collections.abc import Callable
+    from typing import Any, Final, Self, TypeAlias
 
-Clock: TypeAlias = Callable[[], int]
+    from wasihost.config.sockets import NamedSocket
+    from wasihost.config.streams import RandomSource, Stdin, Stdout
+
+Clock: TypeAlias = "Callable[[], int]"
 """Returns nanoseconds."""
-Sleep: TypeAlias = Callable[[int], object]
+Sleep: TypeAlias = "Callable[[int], object]"
 """Called with nanoseconds."""
 
 

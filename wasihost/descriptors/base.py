@@ -8,8 +8,6 @@ handlers check rights before they call a method. An override has a docstring onl
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeAlias
-
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights, Sdflags, Whence
 
@@ -17,6 +15,10 @@ from wasihost.descriptors import rights as kinds
 from wasihost.descriptors.file_calls import stamps
 from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.pieces import PIECE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar, TypeAlias
 
 NO_FLAGS = Fdflags(0)
 _ALL = int(kinds.ALL)

@@ -7,12 +7,9 @@ link and rename out of it).
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable
-from typing import ClassVar
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Fstflags, Oflags, Rights
@@ -32,6 +29,11 @@ from wasihost.sandbox.bounds import Bounds, is_harmless, kernel_file_system, mou
 from wasihost.sandbox.names import is_itself
 from wasihost.sandbox.times import set_times
 from wasihost.waiting.cancel_scope import CancelScope
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ClassVar
 
 _READ, _WRITE = int(Rights.FD_READ), int(Rights.FD_WRITE)
 _CREAT, _DIRECTORY, _EXCL, _TRUNC = (int(flag) for flag in (Oflags.CREAT, Oflags.DIRECTORY, Oflags.EXCL, Oflags.TRUNC))
@@ -136,8 +138,10 @@ class HostDirectory(Directory):
         scope = self.scope if self.scope is not None else CancelScope()
         while True:
             scope.sleep(_LEASE_PAUSE)
-            with contextlib.suppress(BlockingIOError):
+            try:
                 return resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow, self.bounds, held)
+            except BlockingIOError:
+                pass
 
     def entries(self) -> list[DirectoryEntry]:
         """scandir(3), with inode numbers and types from the kernel and no stat per entry.
@@ -148,8 +152,10 @@ class HostDirectory(Directory):
         st = os.fstat(self.fd)
         parent = here = st.st_ino
         if (st.st_dev, here) != self.bounds.root:
-            with contextlib.suppress(PermissionError):
+            try:
                 parent = os.stat("..", dir_fd=self.fd).st_ino
+            except PermissionError:
+                pass
         out = [(b".", here, Filetype.DIRECTORY), (b"..", parent, Filetype.DIRECTORY)]
         with os.scandir(self.fd) as found:
             for entry in found:

@@ -7,7 +7,6 @@ never shared with another process.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, ClassVar
 
 from wasi_preview1.types import Advice, Fdflags, Filestat, Filetype
 
@@ -25,7 +24,10 @@ from wasihost.descriptors.positioned_file import PositionedFile
 from wasihost.sandbox.times import set_times
 from wasihost.waiting.pieces import PIECE, are_large, each
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import ClassVar
+
     from wasihost.waiting.cancel_scope import CancelScope
 
 _preadv = os.preadv

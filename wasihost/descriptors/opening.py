@@ -7,15 +7,12 @@ refused.
 from __future__ import annotations
 
 import os
-import reprlib
 import stat
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
 
 from wasi_preview1.types import Rights
 
 from wasihost.common import auditing
-from wasihost.config import Inherit, Stdin, Stdout
+from wasihost.config import Inherit
 from wasihost.config.mounts import Mount
 from wasihost.descriptors.base import Descriptor, Directory
 from wasihost.descriptors.host_directory import NotForGuests, open_host_directory
@@ -24,9 +21,13 @@ from wasihost.descriptors.python_stream import BytesInput, NullStream, ReaderInp
 from wasihost.errors import ConfigError, raise_if_from_handler
 from wasihost.waiting.stream_objects import CallableReader, TextReader, is_text, underlying_fd, why_not
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal
+
+    from wasihost.config import Stdin, Stdout
     from wasihost.config.sockets import NamedSocket
-    from wasihost.descriptors.pipe_end import PipeEnd
 
 
 def open_mount(mount: Mount) -> Directory:
@@ -50,6 +51,8 @@ def open_mount(mount: Mount) -> Directory:
             "wasihost",
         ):  # others may raise what they like
             raise_if_from_handler(error)
+        import reprlib
+
         advice = "; give a directory that exists and can be read" if isinstance(mount.source, str) else ""
         if isinstance(error, NotForGuests):
             advice = ": kernel_files=True, --kernel-files"
@@ -114,7 +117,8 @@ def _inherited(stream: Inherit, own: int, direction: Rights) -> Descriptor:
     try:
         if stream.budget is None and stat.S_ISSOCK(os.fstat(fd).st_mode):
             return _inherited_socket(fd, direction)
-        return inherit(fd, direction, budget=stream.budget, end=cast("PipeEnd", stream) if stream.owned else None)
+        end: Any = stream if stream.owned else None  # a PipeEnd
+        return inherit(fd, direction, budget=stream.budget, end=end)
     except OSError as error:  # this process was started with the fd closed
         raise_if_from_handler(error)
         return NullStream(direction)

@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
-from wasihost.config.streams import Inherit
+from wasihost.config.inherit import Inherit
 
 
 class PipeEnd(Inherit):

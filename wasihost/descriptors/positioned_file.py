@@ -6,8 +6,6 @@ never share a position. What has no position of its own (a FIFO, a terminal) is 
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Fstflags, Whence
 
@@ -15,6 +13,10 @@ from wasihost.descriptors import rights as kinds
 from wasihost.descriptors.base import Descriptor
 from wasihost.descriptors.file_calls import MAX_OFFSET, check_synchronous, stamps
 from wasihost.waiting.cancel_scope import CancelScope
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class PositionedFile(Descriptor):

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Rights
 
 from wasihost.common.unpatched import select
-from wasihost.config.streams import Reader, TextStream, Writer
 from wasihost.descriptors import rights as kinds
 from wasihost.descriptors.base import Stream, joined
 from wasihost.errors import ConfigError
@@ -24,7 +20,12 @@ from wasihost.waiting.cancel_scope import CancelScope, ready_now
 from wasihost.waiting.pieces import PIECE, copy, each
 from wasihost.waiting.stream_objects import LONGEST, TextWriter, counts_bytes, encoded, is_text
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal
+
+    from wasihost.config.streams import Reader, TextStream, Writer
     from wasihost.waiting.input_ready import Ready
 
 _INPUT_THREAD = "wasihost.waiting.input_thread"
@@ -282,8 +283,10 @@ class WriterOutput(PythonStream):
     def close(self) -> None:
         """Pass the rest of an incomplete character to a text stream. The object stays open: it is the embedder's."""
         if self._text is not None:
-            with suppress(Exception):  # for example, the stream was closed in the meantime
+            try:
                 self._text.finish()
+            except Exception:  # for example, the stream was closed in the meantime
+                pass
 
 
 def _wrong_type(error: TypeError | AttributeError) -> bool:

@@ -12,9 +12,6 @@ A value that is not a number is a bug of the file system: TypeError.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
-
 from wasi_preview1.codecs import DIRENT_LAYOUT
 from wasi_preview1.errors import WasiError
 from wasi_preview1.guest import make
@@ -22,6 +19,11 @@ from wasi_preview1.types import Errno, Filestat, Filetype
 
 from wasihost.descriptors.base import DirectoryEntry
 from wasihost.descriptors.file_calls import MAX_OFFSET
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Final
 
 _U64 = 0xFFFFFFFFFFFFFFFF
 

@@ -10,8 +10,11 @@ soon.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
 
 from wasihost.errors import raise_if_from_handler
 

@@ -7,10 +7,8 @@ raises MFILE beyond it, and also if this process has few fds left (see `reserve`
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from heapq import heappop, heappush
-from typing import NoReturn
-from warnings import warn
+from _heapq import heappop, heappush
+from _warnings import warn
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno
@@ -19,6 +17,11 @@ from wasihost.descriptors.base import Descriptor, Directory, Listing
 from wasihost.descriptors.reserve import reserve
 from wasihost.errors import raise_if_from_handler
 from wasihost.waiting.cancel_scope import CancelScope
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
 
 DEFAULT_LIMIT = 1024
 _LISTINGS = 16 << 20

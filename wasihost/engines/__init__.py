@@ -6,8 +6,7 @@ allocator   which exports are a guest's own allocator
 wasmtime    the engine in the wasmtime wheel
 """
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasihost.engines.base import Engine
 

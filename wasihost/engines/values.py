@@ -3,10 +3,15 @@
 Rules of this file: no engine is known here, and nothing is imported at run time that a plain run does not need.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
+from __future__ import annotations
 
+from wasi_preview1.light_typing import NamedTuple
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self, TypeAlias
+
     from wasihost.config.limits import Limits
 
 
@@ -58,7 +63,7 @@ class CompileBounds(NamedTuple):
     memory: int | None = None
 
     @classmethod
-    def of(cls, limits: "Limits") -> Self | None:
+    def of(cls, limits: Limits) -> Self | None:
         """The bounds that a config's limits set; None if they set none."""
         if limits.compile_timeout is None and limits.compile_memory is None:
             return None
@@ -104,5 +109,5 @@ class Compilation(NamedTuple):
         return f"compiling {self.name} ({size}){', ' * bool(ways)}{', '.join(ways)}"
 
 
-OnCompile: TypeAlias = Callable[[Compilation], object]
+OnCompile: TypeAlias = "Callable[[Compilation], object]"
 """Called twice: when a compilation begins, and when it ends. What it raises is raised by whatever compiled."""

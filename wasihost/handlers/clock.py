@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from wasi_preview1.errors import WasiError
 from wasi_preview1.handlers import ClockHandlers
 from wasi_preview1.types import Clockid, Errno, Timestamp
 
 from wasihost.waiting.clocks import Clocks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _LAST: Final = 0xFFFFFFFFFFFFFFFF
 """In ns since 1970: the year 2554."""

@@ -6,12 +6,10 @@ tuples and names bound once, because a server polls before every piece that it m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
-
 from wasi_preview1.errors import WasiError
 from wasi_preview1.guest import ConstPointer, Pointer, make
 from wasi_preview1.handlers import PollHandlers
+from wasi_preview1.light_typing import NamedTuple
 from wasi_preview1.types import (
     Clockid,
     Errno,
@@ -36,6 +34,11 @@ from wasihost.errors import LimitExceeded
 from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.clocks import Clocks
 from wasihost.waiting.poller import ALWAYS_REPORTED, CLOSED, HANGUP, READABLE, WRITABLE, Events, Poller
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
 
 _QUIET = Eventrwflags(0)
 _NOTHING = EventFdReadwrite(0, _QUIET)

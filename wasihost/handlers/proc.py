@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NoReturn
-
 from wasi_preview1.errors import WasiError
 from wasi_preview1.handlers import ProcHandlers, SchedHandlers
 from wasi_preview1.types import Errno, Exitcode, Signal
 
 from wasihost.errors import ExitError, SignalExit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
 
 _IGNORED = (Signal.PIPE, Signal.CHLD, Signal.CONT, Signal.URG, Signal.WINCH)
 _STOPPING = (Signal.STOP, Signal.TSTP, Signal.TTIN, Signal.TTOU)

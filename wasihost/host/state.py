@@ -6,13 +6,9 @@ ints and returns an errno), and `imports()` for adapters that bind the stubs the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
-
-from wasi_preview1 import signatures
 from wasi_preview1.guest import Guest, GuestFault, Stub
 from wasi_preview1.raw import RawAbi
-from wasi_preview1.signatures import Signature
+from wasi_preview1.signatures import SIGNATURES, Signature
 from wasi_preview1.stubs import bind
 from wasi_preview1.types import Errno
 
@@ -21,7 +17,11 @@ from wasihost.descriptors.oserrno import errno_of
 from wasihost.errors import ConfigError, EndRun
 from wasihost.host.functions import Host
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, Self, TypeAlias
+
     from typing_extensions import Buffer
 
     from wasihost.stats import Stats
@@ -30,8 +30,8 @@ CALL_HOST_FUNCTION = Signature(("i32", "i32", "i32"), ("i32",), "III", "I")
 """`env.call_host_function`: modules of some toolchains import it as a bridge to a host of their own."""
 
 
-Functions: TypeAlias = Mapping[str, tuple[Signature, Stub]]
-Imports: TypeAlias = Mapping[str, Functions]
+Functions: TypeAlias = "Mapping[str, tuple[Signature, Stub]]"
+Imports: TypeAlias = "Mapping[str, Functions]"
 UNSTABLE = "wasi_unstable"
 """The import module of preview0."""
 
@@ -103,7 +103,7 @@ class State(RawAbi):
 
         `wasi_unstable`, the older spec, is bound at its first look-up.
         """
-        types = {**signatures.SIGNATURES, "env": {"call_host_function": CALL_HOST_FUNCTION}}
+        types = {**SIGNATURES, "env": {"call_host_function": CALL_HOST_FUNCTION}}
         bound = {
             module: {name: (types[module][name], stub) for name, stub in stubs.items()}
             for module, stubs in self.stubs.items()

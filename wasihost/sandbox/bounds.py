@@ -10,13 +10,18 @@ other systems all count as ordinary ones.
 If nothing is mounted below, which the kernel reports while it resolves a path, these checks cost nothing.
 """
 
+from __future__ import annotations
+
 import ctypes
 import errno
 import os
 import sys
-from typing import Final
 
 from .names import os_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 INSIDE: Final = 0x02 | 0x08  # RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH, for openat2
 _NO_XDEV: Final = 0x01

@@ -11,12 +11,17 @@ Rules of this package. They work because nothing can be raised within one byteco
 - Close with `list(map(os.close, held))` in a `finally`, and not in a function or `__exit__` of its own.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable
 from functools import partial
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-class _Openers(dict[int, Callable[[str, int, int], int]]):
+
+class _Openers(dict[int, "Callable[[str, int, int], int]"]):
     """Descriptor of a directory -> `os.open` beneath it, with all arguments by position, as `starmap` passes them."""
 
     __slots__ = ()

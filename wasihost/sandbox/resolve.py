@@ -9,16 +9,22 @@ Rules of this file:
 - `strategy` is the one in use, for the whole process. `using` changes it, for tests and measurements.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat
-from collections.abc import Callable
 
 from . import openat2, walk
 from .bounds import ANYWHERE, INSIDE, Bounds
 from .names import DOTS, os_error, single_name, split_last, unencodable
 
-Strategy = Callable[[int, str, int, int, bool, Bounds, list[int] | None], int]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+Strategy: TypeAlias = "Callable[[int, str, int, int, bool, Bounds, list[int] | None], int]"
 """`(dirfd, path, flags, mode, follow, bounds, held)` -> a new descriptor of the file at `path` beneath `dirfd`, also
 the last in `held`."""
 

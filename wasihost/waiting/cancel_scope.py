@@ -8,13 +8,21 @@ that computes is interrupted by the engine. Times are in ns of `time.monotonic_n
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable
-from contextlib import suppress
-from typing import NoReturn, Protocol, TypeAlias
 
 from wasihost.common.unpatched import select, threading, time
 from wasihost.errors import EndRun
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn, Protocol, TypeAlias
+
+    class Endable(Protocol):
+        """A guest that another thread can end, wherever it is."""
+
+        def end(self, reason: BaseException, *, permanently: bool = False) -> None:
+            """Make the call in progress raise `reason`; with `permanently` later calls raise it too."""
+
 
 SLEEP_MAX = 2**62
 """The longest sleep in ns, 146 years: the OS does not accept every u64."""
@@ -40,7 +48,11 @@ def longest_wait() -> int | None:
     A signal that arrives after Python last checked for signals, and before the system call blocks, does not interrupt
     the wait. With a limit its handler runs soon all the same. A program that leaves Ctrl-C to the OS needs none.
     """
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    import signal  # not needed by a guest that never waits
+
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
         return None
     return _SIGNAL_CHECK
 
@@ -50,13 +62,6 @@ def ready_now(fd: int, event: int) -> bool:
     poller = select.poll()
     poller.register(fd, event)
     return bool(poller.poll(0))
-
-
-class Endable(Protocol):
-    """A guest that another thread can end, wherever it is."""
-
-    def end(self, reason: BaseException, *, permanently: bool = False) -> None:
-        """Make the call in progress raise `reason`; with `permanently` later calls raise it too."""
 
 
 _Saved: TypeAlias = tuple[int | None, BaseException | None, bool, BaseException | None]
@@ -244,8 +249,10 @@ class CancelScope:
 
     def _write_wake(self) -> None:
         if self._wake is not None:
-            with suppress(BlockingIOError):  # the pipe is full, so it is readable already
+            try:
                 os.write(self._wake[1], b"!")
+            except BlockingIOError:  # the pipe is full, so it is readable already
+                pass
 
     def close(self) -> None:
         """Close the wake-up pipe: the guest is gone."""

@@ -7,13 +7,16 @@ two pieces other threads can run, and the guest ends if its time is over. Caller
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from typing import Final
 
 from wasi_preview1.errors import WasiError
 
 from wasihost.errors import BY_SIGNAL_HANDLER
 from wasihost.waiting.cancel_scope import CancelScope
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
 
 PIECE: Final = 1 << 20
 """Bytes per piece: 0.1 ms for a copy, a few ms for what the OS has to make or write."""

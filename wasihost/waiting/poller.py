@@ -7,12 +7,14 @@ server polls before every piece that it moves.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, TypeAlias
-
 from wasihost.common.unpatched import select, time
 from wasihost.errors import raise_if_from_handler
 from wasihost.waiting.cancel_scope import CancelScope, longest_wait, milliseconds, raise_wait_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final, TypeAlias
 
 READABLE: Final = select.POLLIN
 WRITABLE: Final = select.POLLOUT

@@ -9,9 +9,11 @@ from __future__ import annotations
 import codecs
 import io
 import sys
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Literal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal
 
 
 class CallableReader:
@@ -155,8 +157,10 @@ def underlying_fd(stream: Any) -> int | None:
     sockets: Any = sys.modules.get("socket")
     of_socket = sockets is not None and type(raw) is sockets.SocketIO and type(raw._sock) is sockets.socket
     if type(raw) is io.FileIO or of_socket:
-        with suppress(OSError, ValueError):  # it is closed
+        try:
             return int(raw.fileno())
+        except (OSError, ValueError):  # it is closed
+            pass
     return None
 
 

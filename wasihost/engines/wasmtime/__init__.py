@@ -40,10 +40,14 @@ user's. A function is loaded with its module when it is first used, so that a co
     tracing           debuggers and profilers while a guest runs
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any, Final
+from __future__ import annotations
 
+import sys
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from wasihost.engines.wasmtime.artifact import from_artifact, to_artifact
     from wasihost.engines.wasmtime.cache import LIMIT as CACHE_LIMIT
     from wasihost.engines.wasmtime.cache import clear as clear_cache
@@ -120,5 +124,6 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, _, attribute = _WHERE[name].partition(".")
-    found = globals()[name] = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+    __import__(f"{__name__}.{module}")  # `import_module` is in a package that a start does without
+    found = globals()[name] = getattr(sys.modules[f"{__name__}.{module}"], attribute)
     return found

@@ -12,11 +12,12 @@ one file named by a key of content, engine and settings. The engine maps an entr
 No function here raises because the cache fails: what cannot be read is compiled, what cannot be written is not kept.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import struct
 import zlib
-from typing import TYPE_CHECKING
 
 from wasihost.common import auditing
 from wasihost.common.cache_folder import is_tagged, kind_of, private_folder, sealed, write
@@ -24,6 +25,7 @@ from wasihost.engines.wasmtime.engine import WasmtimeEngine
 from wasihost.engines.wasmtime.ffi import Vec, c, take_error
 from wasihost.errors import raise_if_from_handler
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from io import BufferedReader
 
@@ -35,7 +37,7 @@ _SUFFIX = ".cwasm"
 _LIVES = {"scratch": 3600, "lock": 24 * 3600, "note": 30 * 24 * 3600}
 
 
-def key(content: "bytes | BufferedReader", identity: str) -> str:
+def key(content: bytes | BufferedReader, identity: str) -> str:
     """Return the name of the entry for this content and engine. A file is read to its end, in pieces."""
     import hashlib  # loads OpenSSL
 
@@ -44,7 +46,7 @@ def key(content: "bytes | BufferedReader", identity: str) -> str:
     return digest.hexdigest()
 
 
-def _whole(file: "BufferedReader", name: str) -> bool:
+def _whole(file: BufferedReader, name: str) -> bool:
     """Return whether we wrote the file, under this name, and it is unchanged."""
     import mmap
 

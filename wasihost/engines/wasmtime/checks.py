@@ -1,6 +1,6 @@
 """Checks that a module fits the host, before anything runs. `link_errors` makes the message if it does not."""
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
 from wasihost.engines.values import Item, MemoryType
 from wasihost.engines.wasmtime import function_types
@@ -9,6 +9,7 @@ from wasihost.engines.wasmtime.outline import PAGE
 from wasihost.engines.wasmtime.trampolines import signed_text
 from wasihost.errors import LinkError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasihost.engines.base import Imports, Offered, Signature, Stub
 
@@ -23,11 +24,11 @@ def passable(item: Item) -> bool:
 
 def match(
     module: WasmtimeModule,
-    provided: "Imports",
+    provided: Imports,
     entry: str | None,
     label: str = "guest",
-    offered: "Offered | None" = None,
-) -> "list[tuple[Item, Signature, Stub]]":
+    offered: Offered | None = None,
+) -> list[tuple[Item, Signature, Stub]]:
     """Return each imported function, once, with its type and stub.
 
     Args:

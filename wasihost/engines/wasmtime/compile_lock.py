@@ -7,15 +7,22 @@ Between processes the lock is flock(2) on a file beside the cache entries, so it
 the file; only a process that was killed leaves one behind.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable
 from types import ModuleType
-from typing import Self, TypeVar
+
+from wasi_preview1.light_typing import TypeVar
 
 from wasihost.common.cache_folder import private_folder
 from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading, time
 from wasihost.errors import raise_if_from_handler
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
 
 T = TypeVar("T")
 
@@ -25,7 +32,7 @@ _PAUSE = 0.02
 _MANY = 1000
 
 _locks: dict[str, threading.RLock] = {}
-_held: set["_FileLock"] = set()
+_held: set[_FileLock] = set()
 _of_parent: set[str] = set()
 """Keys that other threads of the parent were compiling at the fork. Waiting for them could deadlock: the parent may be
 waiting for this process."""

@@ -4,12 +4,11 @@ Rules of this file: a module is validated before it is compiled, since the compi
 it reaches it. Validation takes a fiftieth of the time; modules in the cache were validated before.
 """
 
+from __future__ import annotations
+
 import ctypes
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
 
 from wasihost.common.threads import start_thread
 from wasihost.common.unpatched import threading
@@ -20,7 +19,10 @@ from wasihost.engines.wasmtime.ffi import c, take_error
 from wasihost.errors import ModuleError
 from wasihost.outcomes import printable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
     from wasihost.engines.values import CompileBounds
 
 
@@ -55,7 +57,7 @@ def check_size(size: int, label: str, *, text: bool = False) -> None:
         )
 
 
-def validate(code: bytes, label: str, owner: WasmtimeEngine, bounds: "CompileBounds | None" = None) -> None:
+def validate(code: bytes, label: str, owner: WasmtimeEngine, bounds: CompileBounds | None = None) -> None:
     """ModuleError for a module that this engine would refuse, with what to do about it; and without `bounds`, for one
     that would take it too long."""
     from wasihost.engines.wasmtime import loops, module_limits
@@ -130,7 +132,7 @@ class _Work:
             self._delete[1](self._made)
 
 
-def compiled(code: bytes, label: str, owner: WasmtimeEngine, bounds: "CompileBounds | None" = None) -> int:
+def compiled(code: bytes, label: str, owner: WasmtimeEngine, bounds: CompileBounds | None = None) -> int:
     """Compile a valid module; returns the engine's pointer. Ctrl-C ends the wait. LimitExceeded beyond `bounds`."""
     if bounds is not None:
         from wasihost.engines.wasmtime.compile_process import compile_in_process
@@ -175,21 +177,26 @@ def refused(text: str, label: str) -> ModuleError:
     return ModuleError(f"{label}: this engine cannot run the module ({text}): {advice}")
 
 
-@contextmanager
-def around(label: str, size: int, mode: CompileMode, on_compile: OnCompile | None) -> Iterator[None]:
+class around:  # a function in use; a class, because contextlib takes long to import
     """Report the compilation inside the block to the log and to `on_compile`."""
-    begins = Compilation(label, size, mode.interruptible, mode.fuel)
-    _log(begins)
-    if on_compile is not None:
-        on_compile(begins)
-    begun = time.monotonic()
-    try:
-        yield
-    finally:
-        over = begins._replace(seconds=time.monotonic() - begun)
-        _log(over)
-        if on_compile is not None:
-            on_compile(over)
+
+    __slots__ = ("_begins", "_begun", "_on_compile")
+
+    def __init__(self, label: str, size: int, mode: CompileMode, on_compile: OnCompile | None) -> None:
+        self._begins = Compilation(label, size, mode.interruptible, mode.fuel)
+        self._on_compile = on_compile
+
+    def __enter__(self) -> None:
+        self._report(self._begins)
+        self._begun = time.monotonic()
+
+    def __exit__(self, *_raised: object) -> None:
+        self._report(self._begins._replace(seconds=time.monotonic() - self._begun))
+
+    def _report(self, event: Compilation) -> None:
+        _log(event)
+        if self._on_compile is not None:
+            self._on_compile(event)
 
 
 def _log(event: Compilation) -> None:

@@ -7,10 +7,17 @@ Rules of this file: the engine found the module valid before. A type that is not
 linked.
 """
 
+from __future__ import annotations
+
 import io
 import os
-from collections.abc import Callable, Iterator
-from typing import BinaryIO, NamedTuple, TypeAlias
+
+from wasi_preview1.light_typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO, TypeAlias
 
 Type: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 """Parameters and results."""

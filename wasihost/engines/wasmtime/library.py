@@ -4,14 +4,19 @@ That import declares thousands of functions and is most of a cold start; the lib
 the process has imported wasmtime too, the loader returns the same library, so both share its global state.
 """
 
+from __future__ import annotations
+
 import ctypes
-import importlib.util
 import os
 import sys
 
 from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
 from wasihost.errors import ConfigError, raise_if_from_handler
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
 
 OLDEST = 25
 _INSTALL = "run: pip install 'wasmtime>=25'"
@@ -69,9 +74,16 @@ def _version(folder: str) -> str:
         return ""
 
 
+def _spec(name: str) -> ModuleSpec | None:
+    """As `importlib.util.find_spec`, whose module takes longer to import than this takes."""
+    if name in sys.modules:
+        return sys.modules[name].__spec__
+    return next((spec for one in sys.meta_path if (spec := one.find_spec(name, None)) is not None), None)
+
+
 def find() -> tuple[str, str]:
     """Return path of the library and version of the wheel. ConfigError if it is missing or too old."""
-    spec = importlib.util.find_spec("wasmtime")
+    spec = _spec("wasmtime")
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError(f"the engine 'wasmtime' is not installed; {_INSTALL}")
     folder = spec.submodule_search_locations[0]

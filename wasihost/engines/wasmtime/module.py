@@ -4,12 +4,12 @@ A module may be used from many threads at once and for any number of runs. `load
 compiles.
 """
 
+from __future__ import annotations
+
 import ctypes
 import io
 import os
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from wasihost.common.cached import cached_property
 from wasihost.common.forking import in_forked_child
@@ -26,7 +26,11 @@ from wasihost.engines.wasmtime.outline import FREE, Outline, Storage, outline
 from wasihost.errors import ModuleError, Place
 from wasihost.outcomes import printable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO, TypeAlias
+
     from wasihost.binary.backtrace import Origin
     from wasihost.engines.values import CompileBounds
 
@@ -120,7 +124,7 @@ def compile_wasm(
     label: str = "guest",
     mode: CompileMode = PLAIN,
     on_compile: OnCompile | None = None,
-    bounds: "CompileBounds | None" = None,
+    bounds: CompileBounds | None = None,
 ) -> WasmtimeModule:
     """Compile a core module in binary or text form. ModuleError if it is not valid."""
     if not code.startswith(_MAGIC):
@@ -221,7 +225,7 @@ def load(
     cache: bool = True,
     mode: CompileMode = PLAIN,
     on_compile: OnCompile | None = None,
-    bounds: "CompileBounds | None" = None,
+    bounds: CompileBounds | None = None,
 ) -> WasmtimeModule:
     """Return the compiled module of a file (a path) or of bytes, in binary or text form, for this compile mode.
 
@@ -294,7 +298,7 @@ def _found_or_made(
     code: bytes,
     label: str,
     on_compile: OnCompile | None,
-    bounds: "CompileBounds | None",
+    bounds: CompileBounds | None,
 ) -> tuple[str, WasmtimeModule]:
     """Return key and module: one compiled earlier, one that another thread is compiling, or one compiled here."""
 
@@ -306,7 +310,7 @@ def _found_or_made(
 
 
 def _make(
-    code: bytes, label: str, mode: CompileMode, on_compile: OnCompile | None, bounds: "CompileBounds | None"
+    code: bytes, label: str, mode: CompileMode, on_compile: OnCompile | None, bounds: CompileBounds | None
 ) -> tuple[str, WasmtimeModule]:
     """Compile and store. The key is computed from the bytes that are compiled, not from the file."""
     module = compile_wasm(code, label, mode, on_compile, bounds)

@@ -6,10 +6,12 @@ some types; see `function_types`.
 Rules of this file: the engine found the module valid before. What cannot be read counts as unlimited in size.
 """
 
+from __future__ import annotations
+
 import io
 import os
-from collections.abc import Callable
-from typing import BinaryIO, NamedTuple
+
+from wasi_preview1.light_typing import NamedTuple
 
 from wasihost.engines.wasmtime.function_types import (
     HARMLESS,
@@ -22,6 +24,11 @@ from wasihost.engines.wasmtime.function_types import (
     types_in,
     value_type,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
 
 PAGE = 1 << 16
 ELEMENT = 8

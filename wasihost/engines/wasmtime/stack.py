@@ -7,13 +7,18 @@ guests on small stacks less.
 Rules of this file: `room` alone knows the system. It returns None if it cannot know, and then nothing is refused.
 """
 
+from __future__ import annotations
+
 import ctypes
 from functools import cache
-from typing import Literal
 
 from wasihost.common.unpatched import threading
 from wasihost.config.limits import STACK
 from wasihost.errors import ConfigError, TrapError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
 LEAST = 16 << 10
 """Bytes. With less, no guest is entered."""
