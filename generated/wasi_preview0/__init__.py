@@ -14,6 +14,8 @@ Subclass a class of `handlers`, bind an instance with `stubs.bind`, and give the
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .errors import BadValue, GuestFault, WasiError
@@ -194,15 +196,13 @@ _MODULES = {
 if not TYPE_CHECKING:
 
     def __getattr__(name):  # modules are imported when something of them is first used
-        from importlib import import_module
-
-        if name in __all__:
-            found = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'types')}"), name)
-        elif name in ("codecs", "types", *_MODULES.values()):
-            return import_module(f"{__name__}.{name}")
-        else:
+        module = _MODULES.get(name, "types") if name in __all__ else name
+        if module not in ("codecs", "types", *_MODULES.values()):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        globals()[name] = found
+        __import__(f"{__name__}.{module}")
+        found = sys.modules[f"{__name__}.{module}"]
+        if module != name:
+            found = globals()[name] = getattr(found, name)
         return found
 
     def __dir__():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -79,13 +80,32 @@ def test_click_reports_bad_values(arguments: list[str]) -> None:
         by_click(arguments)
 
 
-def test_a_plain_run_does_not_import_click() -> None:
-    code = (
-        "import sys\n"
-        "from wasihost.__main__ import launch, parse_plain\n"
-        f"assert launch(parse_plain(['run', {GUEST!r}])) == 0\n"
-        "assert not {'click', 'wasmtime', 'hashlib', 'subprocess', 'dataclasses'} & set(sys.modules)"
-    )
+def modules_after(code: str) -> set[str]:
+    """The modules of a new process after `code`, without those that every process has."""
+    program = f"import sys\nbefore = {{*sys.modules}}\n{code}\nprint(*({{*sys.modules}} - before))"
     for _ in range(2):  # the first may have to compile
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", program],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+        )
     assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+SLOW = {"click", "wasmtime", "hashlib", "subprocess", "dataclasses", "signal", "inspect", "logging"}
+"""Modules that a start does without."""
+
+
+def test_a_plain_run_imports_nothing_slow() -> None:
+    run = f"from wasihost.__main__ import launch, parse_plain\nassert launch(parse_plain(['run', {GUEST!r}])) == 0"
+    found = modules_after(run)
+    assert not SLOW & found
+    assert len({name for name in found if name.startswith("wasihost")}) < 100
+
+
+def test_the_import_of_the_package_imports_nothing_slow() -> None:
+    found = modules_after("import wasihost")
+    assert not (SLOW | {"typing", "contextlib", "re", "importlib", "ctypes", "threading"}) & found

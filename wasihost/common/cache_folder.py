@@ -14,11 +14,11 @@ from __future__ import annotations
 import os
 import sys
 
+from wasihost.errors import raise_if_from_handler
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
-
-from wasihost.errors import raise_if_from_handler
 
 TAG: Final = "CACHEDIR.TAG"
 CONTENT: Final = (

@@ -6,7 +6,6 @@ Rules of this file: functions over a host fd or plain numbers; no descriptor is 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Advice, Errno, Fdflags, Fstflags
@@ -15,6 +14,7 @@ from wasihost.sandbox.times import UTIME_NOW, UTIME_OMIT
 from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.pieces import PIECE
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

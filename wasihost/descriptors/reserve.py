@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import os
 
+from wasihost.errors import raise_if_from_handler
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
-
-from wasihost.errors import raise_if_from_handler
 
 _MOST: Final = 64
 _LEAST: Final = 4

@@ -13,9 +13,12 @@ from wasi_preview1.handlers import RandomHandlers
 from wasi_preview1.types import Errno
 
 from wasihost.common.forking import in_forked_child
-from wasihost.config import RandomSource
 from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.pieces import PIECE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wasihost.config import RandomSource
 
 _SMALL = 64
 _POOL_SIZE = 4096

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from wasi_preview1.handlers import Handlers
 
@@ -27,6 +26,7 @@ from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.clocks import Clocks
 from wasihost.waiting.poller import Poller
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

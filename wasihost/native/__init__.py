@@ -9,8 +9,8 @@ the Python code beside it, and is tested on both paths. The C code knows no room
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
