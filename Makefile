@@ -10,7 +10,7 @@ PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native format generate check-spec lint types imports drift check guests test docs demo bench bench-check bench-shapes bench-ends bench-isolation testsuite go-tests suites rust languages escape storm fuzz differential soak interrupts wheel spelling site coverage clean
+.PHONY: help setup native format generate check-spec lint types imports drift check guests test docs demo bench bench-check bench-shapes bench-ends bench-isolation testsuite go-tests suites rust languages escape storm fuzz differential plain-differential soak interrupts wheel spelling site coverage clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -133,6 +133,10 @@ fuzz: $(NATIVE)  ## Run random calls, scripts and modules with new inputs for so
 SCRIPTS ?= 2000
 differential: $(NATIVE)  ## Compare random scripts of calls on this host and on wasmtime's own WASI; differences are reduced (SCRIPTS=N)
 	$(BIN)/python -m tests.differential --scripts $(SCRIPTS)
+
+CALLS ?= 2000000
+plain-differential: $(NATIVE)  ## Compare random calls that C does without the GIL with those of the Python handlers (CALLS=N)
+	$(BIN)/python -m tests.native.plain_scripts --calls $(CALLS)
 
 soak: $(NATIVE)  ## 10,000 runs in one process: memory, descriptors, threads and mappings must not grow
 	$(BIN)/python -m tests.process.soak

@@ -20,6 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import ClassVar, TypeAlias
 
+    from wasihost.native import _native
+
 NO_FLAGS = Fdflags(0)
 _ALL = int(kinds.ALL)
 _SET_SIZE = Rights.FD_FILESTAT_SET_SIZE
@@ -64,6 +66,10 @@ class Descriptor:
 
     def set_scope(self, scope: CancelScope) -> None:
         """Called when the descriptor enters a table. Calls that block must give up when `scope` ends."""
+
+    def share(self, calls: _native.PlainCalls, number: int) -> None:
+        """Called when the descriptor gets a number of a guest for which C does plain calls: a kind that C knows then
+        shares its state with `calls`."""
 
     def filetype(self) -> Filetype:
         """The type that `fd_fdstat_get` reports."""

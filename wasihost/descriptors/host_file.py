@@ -2,6 +2,9 @@
 
 The position is kept by `PositionedFile` and passed with every call (`preadv`, `pwritev`), so the host's own offset is
 never shared with another process.
+
+With the extension, C does most calls on regular files by itself, without the GIL (`wasihost/native/plain.h`). A file in
+the table of such a guest is a `SharedFile`: its position is kept in C.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import ClassVar
 
+    from wasihost.native import _native
     from wasihost.waiting.cancel_scope import CancelScope
 
 _preadv = os.preadv
@@ -39,9 +43,12 @@ class HostFile(PositionedFile):
     """A host fd with a position. The fd is owned and closed by this object. Below a read-only mount it was opened only
     for reading."""
 
-    __slots__ = ("fd", "kind")
+    __slots__ = ("fd", "kind", "shared")
 
     OWNS: ClassVar[bool] = True
+
+    shared: _native.PlainFile
+    """Of a `SharedFile` only."""
 
     def __init__(
         self,
@@ -62,6 +69,14 @@ class HostFile(PositionedFile):
         self.kind: Filetype = kind
         self.position: int = 0
         self.read_only = read_only
+
+    def share(self, calls: _native.PlainCalls, number: int) -> None:
+        """Become a SharedFile. A block device has another size than fstat(2) says, and a subclass other methods."""
+        if self.kind is Filetype.REGULAR_FILE and type(self) is HostFile:
+            shared = calls.share(number, self.fd, self.rights, self.flags, self.position)
+            if shared is not None:
+                self.shared = shared
+                self.__class__ = SharedFile
 
     def filetype(self) -> Filetype:
         """A regular file, or a block device."""
@@ -155,3 +170,40 @@ class HostFile(PositionedFile):
 
     def datasync(self) -> None:
         fdatasync(self.fd)
+
+
+class SharedFile(HostFile):
+    """A regular file that C reads and writes too: `shared` has its position, and a copy of its fd, rights and flags.
+
+    C must never use what this descriptor no longer has: its copy is changed first where something is taken away, also
+    if a signal handler raises between the two.
+    """
+
+    __slots__ = ()
+
+    @property
+    def position(self) -> int:
+        """In bytes."""
+        return self.shared.position
+
+    @position.setter
+    def position(self, value: int) -> None:
+        self.shared.position = value
+
+    def share(self, calls: _native.PlainCalls, number: int) -> None:
+        calls.put(number, self.shared)
+
+    def close(self) -> None:
+        self.shared.close()
+        super().close()
+
+    def keep(self, rights: int, inheriting: int) -> None:
+        self.shared.update(self.rights & rights, self.flags)
+        super().keep(rights, inheriting)
+
+    def set_flags(self, flags: Fdflags) -> None:
+        self.shared.update(self.rights, None)
+        try:
+            super().set_flags(flags)
+        finally:
+            self.shared.update(self.rights, self.flags)

@@ -2,6 +2,10 @@
 
 The lowest free number is used first, as in POSIX. The table holds at most `limit` descriptors, if there is a limit, and
 raises MFILE beyond it, and also if this process has few fds left (see `reserve`).
+
+`plain` has the open files by the same numbers, for the calls that C does without the GIL (`wasihost/native/plain.h`):
+what leaves a number leaves `plain` first, what gets one is shared last. Closing needs no word here: a closed file is
+closed for C too.
 """
 
 from __future__ import annotations
@@ -16,12 +20,15 @@ from wasi_preview1.types import Errno
 from wasihost.descriptors.base import Descriptor, Directory, Listing
 from wasihost.descriptors.reserve import reserve
 from wasihost.errors import raise_if_from_handler
+from wasihost.native import extension
 from wasihost.waiting.cancel_scope import CancelScope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
+
+    from wasihost.native import _native
 
 DEFAULT_LIMIT = 1024
 _LISTINGS = 16 << 20
@@ -45,7 +52,7 @@ class _Open(dict[int, Descriptor]):
 class FdTable:
     """Numbers to descriptors. The hot path reads `open` directly, which saves a call."""
 
-    __slots__ = ("_freed", "_met", "_next", "limit", "open", "scope")
+    __slots__ = ("_freed", "_met", "_next", "limit", "open", "plain", "scope")
 
     def __init__(
         self, limit: int | None = DEFAULT_LIMIT, scope: CancelScope | None = None, met: set[str] | None = None
@@ -56,6 +63,7 @@ class FdTable:
         self._freed: list[int] = []
         self._next = 0
         self.scope: CancelScope = scope if scope is not None else CancelScope()
+        self.plain: _native.PlainCalls | None = extension.PlainCalls() if extension is not None else None
 
     def get(self, fd: int) -> Descriptor:
         """Return the descriptor. Raises BADF if the number is not open."""
@@ -87,12 +95,16 @@ class FdTable:
         descriptor.set_scope(self.scope)
         if descriptor.OWNS and descriptor.fd > reserve.high:  # type: ignore[attr-defined]  # see OWNS
             reserve.note(descriptor.fd)  # type: ignore[attr-defined]
+        if self.plain is not None:
+            descriptor.share(self.plain, fd)
         return fd
 
     def forget(self, fds: list[int]) -> None:
         """Remove the descriptors that own these host fds, which the caller is about to close."""
         for number, descriptor in list(self.open.items()):
             if descriptor.OWNS and descriptor.fd in fds:  # type: ignore[attr-defined]  # see OWNS
+                if self.plain is not None:
+                    self.plain.remove(number)
                 del self.open[number]
                 heappush(self._freed, number)
 
@@ -140,6 +152,8 @@ class FdTable:
         moved, _ = self.get(source), self.get(target)
         if source == target:
             return
+        if self.plain is not None:
+            self.plain.remove(source)
         try:
             self.close(target)
         finally:
@@ -147,6 +161,8 @@ class FdTable:
                 self.open[target] = moved
                 del self.open[source]
                 heappush(self._freed, source)
+                if self.plain is not None:
+                    moved.share(self.plain, target)
 
     def close_all(self) -> None:
         """Close everything, also if closing one descriptor fails."""

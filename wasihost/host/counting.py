@@ -28,6 +28,7 @@ class CountingHost(Host):
         self.stats = stats
         self._room = _PATH_BYTES
         super().__init__(config)
+        self.table.plain = None  # every call is counted, so none is done by C alone
 
     def note_paths(self, args: tuple[Any, ...]) -> None:
         """Record the paths among the arguments of a call, up to the limits above."""

@@ -16,6 +16,10 @@ from wasihost.config import ModuleConfig
 from wasihost.descriptors.oserrno import errno_of
 from wasihost.errors import ConfigError, EndRun
 from wasihost.host.functions import Host
+from wasihost.native import extension
+
+if extension is not None:
+    from wasihost.host.plain import plain_calls  # now: it has to see our handlers as they were written
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from wasihost.native import _native
     from wasihost.stats import Stats
 
 CALL_HOST_FUNCTION = Signature(("i32", "i32", "i32"), ("i32",), "III", "I")
@@ -109,6 +114,14 @@ class State(RawAbi):
             for module, stubs in self.stubs.items()
         }
         return _Provided(bound, self._unstable)
+
+    @property
+    def plain(self) -> _native.PlainCalls | None:
+        """The calls of preview1 that C does by itself, without the GIL, as long as the import is a stub of this State.
+
+        None without the extension, and for handlers that are all the embedder's own.
+        """
+        return plain_calls(self.handlers) if extension is not None else None
 
     def _unstable(self) -> Functions:
         import wasi_preview0

@@ -2,6 +2,7 @@
 #include "native.h"
 
 static int (*const parts[])(PyObject *module) = {
+    wasihost_add_plain,
     wasihost_add_syscalls,
 };
 

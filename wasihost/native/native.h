@@ -11,6 +11,7 @@
 #include <Python.h>
 
 /* Each adds its types and functions to the module; -1 and an exception if that fails. */
+int wasihost_add_plain(PyObject *module);
 int wasihost_add_syscalls(PyObject *module);
 
 #endif

@@ -1,0 +1,108 @@
+/* The plain case of a guest's calls, done without the GIL.
+ *
+ * Rules of `plain*.c`: a function does the whole call and returns 1, with errno 0 in slots[0]; or it has done nothing
+ * that can be seen and returns 0, and the caller goes on as if it had not been asked. So every errno, every policy and
+ * every rare case is written once, in the Python handlers. What a function reads and writes of the guest's memory is
+ * checked against its size first; the memory's size and place are those that the caller passes.
+ *
+ * Which functions may be used for a guest is decided in `wasihost/host/plain.py`: not one that the embedder overrides
+ * or observes.
+ *
+ * Threads. A function runs in the guest's own thread, without the GIL, while other threads run Python. The fields it
+ * reads are atomic. `PlainCalls`, its tables and its files are freed with the PlainCalls only, which the run holds: a
+ * thread of the embedder's that closes a descriptor of a running guest (which is not allowed, and is refused by
+ * Instance) can make a call fail or reach another file of the same guest, as in Python, but cannot make it read freed
+ * memory. All other fields belong to the guest's thread.
+ */
+#ifndef WASIHOST_PLAIN_H
+#define WASIHOST_PLAIN_H
+
+#include "native.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "numbers are copied to guest memory as they are: this needs a little-endian machine"
+#endif
+
+#ifndef WITX_H
+typedef union { /* as in witx.h */
+    uint32_t u32;
+    uint64_t u64;
+    int64_t s64;
+    uint64_t both[2];
+} witx_slot;
+#endif
+
+/* What is known of an open regular file of the host. `position` is kept here alone; the rest is copied from the
+ * descriptor at every change. */
+typedef struct PlainFile {
+    PyObject_HEAD _Atomic int fd; /* of the host; -1: closed */
+    _Atomic uint32_t flags;       /* the spec's fdflags; PLAIN_CHANGING while they change */
+    _Atomic uint64_t rights;      /* the spec's rights */
+    _Atomic int64_t position;     /* in bytes, not negative */
+    struct PlainFile *next_spare; /* in `PlainCalls.spare` */
+    int is_spare;
+} PlainFile;
+
+#define PLAIN_CHANGING UINT32_MAX
+
+/* The files by the guest's numbers. It never shrinks; a larger one replaces it. */
+typedef struct PlainTable {
+    uint32_t count;
+    struct PlainTable *smaller; /* that this one replaced */
+    _Atomic(PlainFile *) files[];
+} PlainTable;
+
+/* A clock of the system's, that a function of Python's `time` reads. */
+typedef struct {
+    PyObject *function;   /* NULL: the clock is not the system's */
+    PyCFunction original; /* what `function` called when this was set: some libraries for tests exchange it */
+    uint64_t resolution;  /* in ns */
+} PlainClock;
+
+enum { PLAIN_CLOCKS = 4, PLAIN_STOCK = 4096 };
+
+/* Random bytes for one guest, of which those before `used` were used and are zeros. */
+typedef struct {
+    unsigned char *bytes; /* PLAIN_STOCK, or NULL before the first use */
+    uint32_t filled, used;
+    unsigned forks; /* how often the process had forked when it was filled */
+} PlainStock;
+
+/* The plain calls of one guest: Python type `_native.PlainCalls`. */
+typedef struct PlainCalls {
+    PyObject_HEAD _Atomic(PlainTable *) table;
+    PlainFile *spare; /* files that are in no table; used again */
+    uint32_t enabled; /* a bit for each function of `plain_functions` */
+    int resolutions;  /* whether those of the clocks are known */
+    PlainClock clocks[PLAIN_CLOCKS];
+    PlainStock stock;
+} PlainCalls;
+
+/* One function of wasi_snapshot_preview1. `base` and `size` are the guest's memory, or the part of it that is known;
+ * `slots` are the arguments, and get the errno. Needs no GIL. */
+typedef int PlainFunction(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots);
+
+/* The function that may be used for a guest's import, or NULL. `calls` is a PlainCalls or None. Needs the GIL. */
+PlainFunction *wasihost_plain_function(PyObject *calls, const char *module, const char *name);
+
+typedef struct {
+    const char *name;
+    PlainFunction *function;
+} PlainEntry;
+
+extern const PlainEntry plain_functions[];
+extern const uint32_t plain_function_count;
+
+/* Empties the stock, and frees it. */
+void plain_stock_clear(PlainStock *stock);
+
+/* Nanoseconds of the system's clock with this number of the spec's clockid; 0 if it cannot be read. */
+uint64_t plain_clock_now(uint32_t id);
+
+/* Arranges that a forked child forgets the random bytes of its parent. Returns an errno. */
+int plain_watch_forks(void);
+
+#endif
