@@ -19,10 +19,10 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from tests.bench import calls, cases, goals, hosts, sockets, tables
+from tests.bench import calls, cases, embedded, functions, goals, growth, hosts, programs, sockets, starts, tables
 from tests.bench.plan import Plan
 
-PARTS: Final = (calls, sockets)
+PARTS: Final = (calls, programs, starts, embedded, sockets, growth, functions)
 """Each measures its cases; the numbers of all of them are one table."""
 
 
@@ -70,7 +70,8 @@ def measure(options: argparse.Namespace) -> cases.Run:
         samples: cases.Samples = {}
         for part in PARTS:
             samples |= part.measure(plan)
-    return cases.Run(found.versions, rounds, found.missing, cases.medians(samples))
+    numbers = cases.medians(samples)
+    return cases.Run(found.versions, rounds, found.missing, numbers | growth.slopes(numbers))
 
 
 def main() -> int:

@@ -11,6 +11,8 @@ import statistics
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from wasi_preview1.signatures import WASI_SNAPSHOT_PREVIEW1
+
 Samples = dict[str, dict[str, list[float]]]
 """Case -> column -> a number of each repetition."""
 
@@ -47,6 +49,39 @@ TURNS: Final = ("turns_blocking", "turns_poll")
 
 SERVERS: Final = (*STREAMS, *TURNS)
 
+PROGRAMS: Final = ("program_tree", "program_copy", "program_grep", "program_sha256")
+
+FUNCTIONS: Final = tuple(f"{name}()" for name in WASI_SNAPSHOT_PREVIEW1)
+"""All functions of the ABI, in the order of the specification. Reads and writes are of 4 KiB, messages of 64 bytes."""
+
+PROC_EXIT: Final = "proc_exit()"
+
+EMBEDDED: Final = (
+    "start_exit", "import", "empty_run", "threads_1", "threads_2", "python_stream", "python_stream_plain", "busy",
+    "busy_timeout", "copy_peak",
+)  # fmt: skip
+"""In this order: the process of an empty guest from its start to its exit; the import alone; a run of an empty guest
+that is compiled; a call of a guest that only makes calls, and the same beside a second thread; 64 KiB from an object of
+Python's through a guest to another, and by `readinto` and `write`; the CPU time of CPython that computes, without a
+timeout and with one; the bytes by which a copy of 1 GiB raises the peak of memory."""
+
+SIZES: Final = (100, 1000, 10_000, 100_000)
+
+GROWTH: Final = {
+    "memory_append": "append 64 bytes to a file in memory",
+    "readdir": "read a directory of N entries with a buffer of 4 KiB, per entry",
+    "open": "open and close a file in a directory of N entries",
+    "fds": "close one of N descriptors and open another",
+    "memory_fds": "the same, files in memory",
+}
+"""What is measured at each of `SIZES` -> what it is."""
+
+
+def growth_cases(kind: str) -> tuple[str, ...]:
+    """The cases of a kind of growth: one for each N, and the slope, which is the exponent of N in the time."""
+    return (*(f"{kind}_{size}" for size in SIZES), f"{kind}_slope")
+
+
 GROUPS: Final = {
     "calls that touch no file": NO_FILE,
     "small calls on files and paths": SMALL,
@@ -54,10 +89,14 @@ GROUPS: Final = {
     "readdir, per entry": READDIR,
     "polls of what is ready": POLLS,
     "waits": SILENT,
+    "whole programs": PROGRAMS,
+    "embedding": EMBEDDED,
     "an echo server, per MiB and per message": SERVERS,
+    "growth with N": tuple(case for kind in GROWTH for case in growth_cases(kind)),
+    "every function": FUNCTIONS,
 }
 
-UNITS: Final[dict[str, str]] = {}
+UNITS: Final[dict[str, str]] = {f"{kind}_slope": "" for kind in GROWTH} | {"copy_peak": "bytes"}
 """Of the cases whose number is no time."""
 
 
@@ -87,8 +126,12 @@ def geomean(values: Iterable[float]) -> float | None:
 
 def ratio(numbers: Numbers, case: str, over: str, under: str) -> float | None:
     """One column's number to another's; None if one of them was not measured."""
-    first, second = numbers.get(case, {}).get(over), numbers.get(case, {}).get(under)
-    return first / second if first and second else None
+    return quotient(numbers.get(case, {}).get(over), numbers.get(case, {}).get(under))
+
+
+def quotient(over: float | None, under: float | None) -> float | None:
+    """None if one of them was not measured."""
+    return over / under if over and under else None
 
 
 def mean_ratio(numbers: Numbers, cases: Iterable[str], over: str, under: str) -> float | None:

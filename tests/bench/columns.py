@@ -9,16 +9,23 @@ status is 0 if the guest's is. The environment decides whether our extension is 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import wasmtime
 
     from wasihost import ModuleConfig
+
+MEMORY: Final = "memory:"
+"""As the folder: an empty file system in memory, which only our columns have."""
+
+CLIENTS: Final = 64
+"""As many as `functions` accepts."""
 
 
 def _config(folder: str, args: list[str]) -> ModuleConfig:
@@ -26,14 +33,34 @@ def _config(folder: str, args: list[str]) -> ModuleConfig:
 
     config = ModuleConfig().with_args("bench", *args)
     config = config.with_stdin(INHERIT).with_stdout(INHERIT).with_stderr(INHERIT)
+    config = config.with_env("NAME", "value").with_limits(open_files=None)
+    if folder == MEMORY:
+        from wasihost import MemoryFS
+
+        return config.with_mount("/bench", MemoryFS())
     return config.with_host_directory_preopen("/bench", folder)
 
 
 def ours(guest: str, folder: str, args: list[str]) -> None:
-    """wasihost as users run it."""
+    """wasihost as users run it; with sockets if the guest's name says that it has a use for them."""
     from wasihost import run
 
-    run(guest, _config(folder, args), check=True)
+    config = _config(folder, args)
+    with contextlib.ExitStack() as stack:
+        if "functions" in guest:
+            config = _with_sockets(config, stack)
+        run(guest, config, check=True)
+
+
+def _with_sockets(config: ModuleConfig, stack: contextlib.ExitStack) -> ModuleConfig:
+    """A listener with clients that wait, and a connected pair: what `functions` finds after its folder."""
+    import socket
+
+    listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=CLIENTS))
+    for _ in range(CLIENTS):
+        stack.enter_context(socket.create_connection(listener.getsockname()))
+    one, other = map(stack.enter_context, socket.socketpair())
+    return config.with_listener("listener", listener).with_socket("one", one).with_socket("other", other)
 
 
 def define_func(guest: str, folder: str, args: list[str]) -> None:
@@ -86,6 +113,7 @@ def _with_their_wasi(
     store, linker = wasmtime.Store(engine), wasmtime.Linker(engine)
     wasi = wasmtime.WasiConfig()
     wasi.argv = ["bench", *args]
+    wasi.env = [("NAME", "value")]
     wasi.inherit_stdin()
     wasi.inherit_stdout()
     wasi.inherit_stderr()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from tests.bench import cases
-from tests.bench.cases import Numbers, mean_ratio
+from tests.bench.cases import Numbers, mean_ratio, quotient, ratio
 from tests.bench.hosts import OURS
 
 Value = Callable[[Numbers, str], float | None]
@@ -73,16 +73,37 @@ def alone(case: str, unit: float = 1) -> Value:
     return value
 
 
+def own(over: str, under: str) -> Value:
+    """One of our cases to another."""
+    return lambda numbers, column: quotient(numbers.get(over, {}).get(column), numbers.get(under, {}).get(column))
+
+
+def rate(peer: str, case: str) -> Value:
+    """How often we do it in a second, to a peer's: more is better."""
+    return lambda numbers, column: ratio(numbers, case, peer, column)
+
+
 MS: Final = 1e6
+FLAT: Final = 0.1
+"""A slope that caches explain: twice the time for a thousand times as many."""
 
 GOALS: Final = (
     Goal("calls that touch no file / wasmtime-py's WASI", against("wasmtime-py", *cases.NO_FILE), 4.2, 0.5),
     Goal("small calls on files and paths / node:wasi", against("node", *cases.SMALL), 1.9, 1.0),
     Goal("64 KiB and more / node:wasi", against("node", *cases.LARGE), 1.3, 1.05),
+    Goal("whole programs / node:wasi", against("node", *cases.PROGRAMS), 1.3, 1.0),
+    Goal("two call-bound threads / one", own("threads_2", "threads_1"), None, 1.2),
+    Goal("empty guests a second / wasmtime-py", rate("wasmtime-py", "empty_run"), 0.75, 1.0, at_least=True),
+    Goal("start to exit of an empty guest / wasmtime-py", against("wasmtime-py", "start_exit"), 0.75, 0.6),
+    Goal("import wasihost, ms", alone("import", MS), 10, 8),
     Goal("64 descriptors polled, one ready / wasmtime-py's WASI", against("wasmtime-py", "poll_64"), 1.5, 0.8),
+    Goal("64 KiB through Python streams / readinto and write", own("python_stream", "python_stream_plain"), 1.3, 1.2),
+    Goal("a timeout's cost for a guest that computes", own("busy_timeout", "busy"), 1.1, 1.1),
+    Goal("memory for a copy of 1 GiB, MiB", alone("copy_peak", 1 << 20), 4, 4),
     Goal("a sleep of 1 ms, ms", alone("sleep_1ms", MS), 1.5, 1.5),
     Goal("the shortest sleep of 1 ms, ms", alone("sleep_1ms_shortest", MS), 1, 1, at_least=True),
     Goal("an echo server's stream / the same in plain Python", against("python", *cases.STREAMS), 2.0, 2.0),
+    *(Goal(f"growth: {what}, slope", alone(f"{kind}_slope"), FLAT, FLAT) for kind, what in cases.GROWTH.items()),
 )
 
 

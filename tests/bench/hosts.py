@@ -33,7 +33,7 @@ TITLES: Final = {
 USUAL: Final = ("native", "pure", "wasmtime-py", "node", "wasmtime")
 """What is measured unless `--columns` says otherwise."""
 
-OURS: Final = ("pure", "native")
+OURS: Final[tuple[str, ...]] = ("pure", "native")
 """This host without and with its extension."""
 
 PYTHON: Final = ("native", "pure", "wasmtime-py", "define_func", "floor")
@@ -43,6 +43,8 @@ _VERSIONS = """
 import importlib.metadata, platform
 print(f"CPython {platform.python_version()}, wasmtime-py {importlib.metadata.version('wasmtime')}")
 """
+
+_NOT_PASSED = ("WASIHOST_PURE", "PYTHONDONTWRITEBYTECODE")
 
 _QUIETLY = 'exec "$0" "$@" 2>/dev/null'
 
@@ -68,8 +70,8 @@ class Hosts(NamedTuple):
 
 
 def environment(column: str) -> dict[str, str]:
-    """The environment of a column of ours: with or without the extension."""
-    env = {name: value for name, value in os.environ.items() if name != "WASIHOST_PURE"}
+    """The environment of a column: with or without the extension, and with bytecode that is kept."""
+    env = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED}
     return env | ({"WASIHOST_PURE": "1"} if column == "pure" else {})
 
 
@@ -98,9 +100,10 @@ def find(columns: list[str], folder: Path, python: str = sys.executable) -> Host
             missing["node"] = "no `node` in PATH"
     if "wasmtime" in columns:
         if wasmtime := _wasmtime(folder):
+            quiet = ["sh", "-c", _QUIETLY, wasmtime, "run"]
             found["wasmtime"] = Host(
                 "wasmtime",
-                lambda guest, below: ["sh", "-c", _QUIETLY, wasmtime, "run", "--dir", f"{below}::/bench", guest],
+                lambda guest, below: [*quiet, "--dir", f"{below}::/bench", "--env", "NAME=value", guest],
                 os.environ,
             )
             versions.append(_printed([wasmtime, "--version"]).split("(")[0].strip())

@@ -1,53 +1,24 @@
-/* The guest of the benchmark: makes one call over and over, and times it by the host's monotonic clock.
+/* The guest of the benchmark: makes one call over and over, and times it as bench.h says.
  *
  * bench BUDGET_MS CASE,CASE,...
  *
  * Standard input is endless and standard error takes everything. Descriptor 3 is a folder with `data` (FILE_SIZE
- * bytes), `a/b/c/leaf` and the folder `many`. Each case repeats in batches that double until one takes a sixteenth of
- * the budget; the best batch counts. One line per case: its name and the ns of one unit (one call, one pair of open
- * and close, one directory entry). A call that fails ends the program with status 1: no host looks fast by refusing.
+ * bytes), `a/b/c/leaf` and the folder `many`. One line per case: its name and the ns of one unit (one call, one pair of
+ * open and close, one directory entry).
  *
  * The cases `sleep_...` and `poll_64` want a standard input that is silent; a line of the former has the ns of each sleep.
  */
 
-#include <math.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <wasi/api.h>
+#include "bench.h"
 
-enum { FILE_SIZE = 1 << 20, TOP = 3, SUBSCRIPTIONS = 64, MILLISECOND = 1000000 };
+enum { FILE_SIZE = 1 << 20, SUBSCRIPTIONS = 64 };
 
 static _Alignas(4096) uint8_t buffer[FILE_SIZE];
 static __wasi_fd_t file, folder;
 static __wasi_subscription_t wanted[SUBSCRIPTIONS];
 static __wasi_event_t told[SUBSCRIPTIONS];
-static const char *current = "before the first case";
 
-static void fail(const char *what, unsigned number) {
-    printf("%s: %s %u\n", current, what, number);
-    exit(1);
-}
-
-static void check(__wasi_errno_t error) {
-    if (error) fail("errno", error);
-}
-
-static __wasi_fd_t open_at(const char *path, __wasi_oflags_t oflags, __wasi_rights_t rights) {
-    __wasi_fd_t fd;
-    check(__wasi_path_open(TOP, 0, path, oflags, rights, 0, 0, &fd));
-    return fd;
-}
-
-static uint64_t now(void) {
-    __wasi_timestamp_t time;
-    check(__wasi_clock_time_get(__WASI_CLOCKID_MONOTONIC, 1, &time));
-    return time;
-}
-
-/* What a case does `n` times; how many units that was. `arg` is a size, or how many parts a path has. */
-typedef uint32_t loop(uint32_t n, uint32_t arg);
+/* Below, `arg` is a size, a count, or how many parts a path has. */
 
 /* A host function that does nothing and leaves garbage for an answer. */
 static uint32_t floor_(uint32_t n, uint32_t arg) {
@@ -335,21 +306,6 @@ static const struct sleep {
     {"sleep_1ms_stdin", 2},
 };
 
-static double best_of(const struct bench *bench, uint64_t budget) {
-    double best = INFINITY;
-    uint64_t spent = 0;
-    uint32_t n = 1;
-    do {
-        uint64_t start = now();
-        uint32_t units = bench->run(n, bench->arg);
-        uint64_t took = now() - start;
-        best = fmin(best, (double)took / units);
-        spent += took;
-        if (took < budget / 16) n *= 2;
-    } while (spent < budget);
-    return best;
-}
-
 static void sleep_and_tell(const struct sleep *sleep, uint64_t budget) {
     wait_for_clock(&wanted[0], MILLISECOND);
     wait_for_fd(&wanted[1], __WASI_EVENTTYPE_FD_READ, 0);
@@ -387,7 +343,7 @@ int main(int argc, char **argv) {
         if (sleep)
             sleep_and_tell(sleep, budget);
         else if (bench)
-            printf("%s %.3f\n", name, best_of(bench, budget));
+            printf("%s %.3f\n", name, best_of(bench->run, bench->arg, budget));
         else
             fail("cases of this name:", 0);
     }
