@@ -13,12 +13,14 @@ from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstf
 
 from wasihost.descriptors import rights as kinds
 from wasihost.descriptors.file_calls import stamps
+from wasihost.descriptors.reported import DirectoryEntry, Listing, packed
 from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.pieces import PIECE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import ClassVar, TypeAlias
+    from collections.abc import Callable
+    from typing import ClassVar
 
     from wasihost.native import _native
 
@@ -191,12 +193,6 @@ class Socket(Stream):
 
 
 _NOT_OF_DIRECTORIES = Rights.FD_SEEK | Rights.FD_TELL | kinds.WRITE
-DirectoryEntry: TypeAlias = tuple[bytes, int, Filetype]
-"""A name in a listing, its inode number and its type, as far as they are known without a stat. A plain tuple: a class
-would add a sixth to the cost of an entry."""
-
-Listing: TypeAlias = tuple[memoryview, list[int]]
-"""A directory's entries as bytes for the guest, and the offset of each entry."""
 
 
 class Directory(Descriptor):
@@ -231,8 +227,12 @@ class Directory(Descriptor):
         return Filetype.DIRECTORY
 
     def entries(self) -> list[DirectoryEntry]:
-        """A new listing, `.` and `..` first."""
+        """The entries as they are now, `.` and `..` first."""
         raise WasiError(Errno.NOTSUP)
+
+    def listed(self, check: Callable[[], None]) -> Listing:
+        """A new listing. `check` is called now and then, and raises if the guest has to end."""
+        return packed(self.entries(), check)
 
     def set_times(self, atim: int, mtim: int, which: Fstflags) -> None:
         if self.read_only:

@@ -17,13 +17,14 @@ from wasi_preview1.types import Errno, Fdflags, Filestat, Filetype, Fstflags, Of
 from wasihost.common.cache_folder import SEALED
 from wasihost.common.interrupts import FRAGILE, WHEN_TRACED
 from wasihost.descriptors import rights as kinds
-from wasihost.descriptors.base import Descriptor, Directory, DirectoryEntry
+from wasihost.descriptors.base import Descriptor, Directory
 from wasihost.descriptors.file_calls import change_status_flags, fdatasync, stamps
 from wasihost.descriptors.host_file import HostFile
 from wasihost.descriptors.host_stream import Fifo, HostDevice, HostStream
-from wasihost.descriptors.hoststat import filestat_of, filetype_of
-from wasihost.descriptors.reported import CHECKED
+from wasihost.descriptors.hoststat import KINDS, filestat_of, filetype_of, host_filestat
+from wasihost.descriptors.reported import CHECKED, DirectoryEntry, Listing
 from wasihost.errors import raise_if_from_handler
+from wasihost.native import extension
 from wasihost.sandbox import operations, read_only, resolve
 from wasihost.sandbox.bounds import Bounds, is_harmless, kernel_file_system, mount_number
 from wasihost.sandbox.names import is_itself
@@ -41,6 +42,7 @@ _FILE, _STREAM = int(kinds.FILE), int(kinds.STREAM)
 _A_FILE, _A_FOLDER, _A_BLOCK_DEVICE = Filetype.REGULAR_FILE, Filetype.DIRECTORY, Filetype.BLOCK_DEVICE
 _A_DEVICE = Filetype.CHARACTER_DEVICE
 _AT_ONCE = os.O_NONBLOCK | os.O_NOCTTY
+_KIND_BYTES = bytes(KINDS)
 _LEASE_PAUSE = 20_000_000
 """ns between two attempts to open a file on which another process holds a lease."""
 FRAGILE.add(resolve.open_beneath.__code__)
@@ -101,22 +103,27 @@ class HostDirectory(Directory):
                 how |= host if flags & flag else 0
         if how & os.O_DIRECTORY and how & os.O_CREAT:
             raise WasiError(Errno.INVAL)
+        mode: int | None = None
         try:
-            fd = resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow, self.bounds, held)
+            mode = resolve.open_plain(self.fd, path, how | _AT_ONCE, 0o666, follow, self.bounds, held)
+            if mode is None:
+                resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow, self.bounds, held)
         except PermissionError:
             if not is_itself(path) or how & (os.O_ACCMODE | os.O_CREAT | os.O_TRUNC):
                 raise
             held += map(os.dup, (self.fd,))  # without search permission `.` cannot be opened: duplicate this fd
-            fd = held[-1]
         except BlockingIOError:  # another process holds a lease on the file and was now asked to release it
             if flags & Fdflags.NONBLOCK:
                 raise
-            fd = self._open_leased(path, how, follow, held)
-        st = os.fstat(fd)
-        mode = st.st_mode
+            self._open_leased(path, how, follow, held)
+        fd = held[-1]
+        if mode is None:
+            st = os.fstat(fd)
+            mode = st.st_mode if st.st_dev in self.bounds.known else -st.st_mode
+        if mode < 0:
+            self.bounds.admit(fd, os.fstat(fd).st_dev, path)
+            mode = -mode
         kind = _A_FILE if mode & 0o170000 == 0o100000 else filetype_of(mode)
-        if st.st_dev not in self.bounds.known:
-            self.bounds.admit(fd, st.st_dev, path)
         if kind is _A_FILE:
             if how & os.O_ACCMODE and mode & 0o7777 == SEALED:  # a compiled module in the cache; root could write to it
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
@@ -124,7 +131,7 @@ class HostDirectory(Directory):
         if kind is _A_FOLDER:
             return HostDirectory(fd, self.read_only, self.bounds)
         if not self.bounds.kernel_files:
-            _refuse_device(kind, st.st_rdev)
+            _refuse_device(kind, os.fstat(fd).st_rdev)
         if kind is _A_BLOCK_DEVICE:
             return HostFile(fd, kinds.opened(_FILE, rights), flags, kind, read_only=self.read_only)
         change_status_flags(fd, flags)  # regular files keep O_NONBLOCK, which has no effect on them
@@ -133,29 +140,20 @@ class HostDirectory(Directory):
         stream = Fifo if stat.S_ISFIFO(mode) else HostStream
         return stream(fd, kinds.opened(_STREAM, rights), kind, flags)
 
-    def _open_leased(self, path: str, how: int, follow: bool, held: list[int]) -> int:
+    def _open_leased(self, path: str, how: int, follow: bool, held: list[int]) -> None:
         """Retry until the other process has released its lease, or the OS has revoked it, which takes a minute."""
         scope = self.scope if self.scope is not None else CancelScope()
         while True:
             scope.sleep(_LEASE_PAUSE)
             try:
-                return resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow, self.bounds, held)
+                resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow, self.bounds, held)
+                return
             except BlockingIOError:
                 pass
 
     def entries(self) -> list[DirectoryEntry]:
-        """scandir(3), with inode numbers and types from the kernel and no stat per entry.
-
-        `..` of a mount has the inode number of the mount itself: the guest must not learn about its parent. So has `..`
-        of a directory without search permission, where it cannot be looked up.
-        """
-        st = os.fstat(self.fd)
-        parent = here = st.st_ino
-        if (st.st_dev, here) != self.bounds.root:
-            try:
-                parent = os.stat("..", dir_fd=self.fd).st_ino
-            except PermissionError:
-                pass
+        """scandir(3), with inode numbers and types from the kernel and no stat per entry."""
+        here, parent = self._inodes()
         out = [(b".", here, Filetype.DIRECTORY), (b"..", parent, Filetype.DIRECTORY)]
         with os.scandir(self.fd) as found:
             for entry in found:
@@ -164,8 +162,29 @@ class HostDirectory(Directory):
                     self.scope.check()
         return out
 
+    def listed(self, check: Callable[[], None]) -> Listing:
+        if extension is None:
+            return super().listed(check)
+        listing: Listing = extension.read_directory(self.fd, *self._inodes(), _KIND_BYTES, check)
+        return listing
+
+    def _inodes(self) -> tuple[int, int]:
+        """The inode numbers of `.` and `..`.
+
+        `..` of a mount has the inode number of the mount itself: the guest must not learn about its parent. So has `..`
+        of a directory without search permission, where it cannot be looked up.
+        """
+        st = os.fstat(self.fd)
+        here = st.st_ino
+        if (st.st_dev, here) != self.bounds.root:
+            try:
+                return here, os.stat("..", dir_fd=self.fd).st_ino
+            except PermissionError:
+                pass
+        return here, here
+
     def stat(self) -> Filestat:
-        return filestat_of(os.fstat(self.fd))
+        return host_filestat(self.fd)
 
     def set_flags(self, flags: Fdflags) -> None:
         change_status_flags(self.fd, flags)
@@ -182,6 +201,9 @@ class HostDirectory(Directory):
 
     def stat_path(self, path: str, follow: bool) -> Filestat:
         try:
+            found: Filestat | None = resolve.filestat_plain(self.fd, path, follow, self.bounds)
+            if found is not None:
+                return found
             return filestat_of(resolve.stat_beneath(self.fd, path, follow, self.bounds))
         except PermissionError:
             if not is_itself(path):

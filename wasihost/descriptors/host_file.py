@@ -22,8 +22,9 @@ from wasihost.descriptors.file_calls import (
     fdatasync,
     file_offset,
 )
-from wasihost.descriptors.hoststat import filestat_of
+from wasihost.descriptors.hoststat import host_filestat
 from wasihost.descriptors.positioned_file import PositionedFile
+from wasihost.native import extension
 from wasihost.sandbox.times import set_times
 from wasihost.waiting.pieces import PIECE, are_large, each
 
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
     from wasihost.native import _native
     from wasihost.waiting.cancel_scope import CancelScope
 
-_preadv = os.preadv
-_pwritev = os.pwritev
+_preadv, _pwritev = (os.preadv, os.pwritev) if extension is None else (extension.preadv, extension.pwritev)
 _pwrite = os.pwrite
 
 
@@ -146,7 +146,7 @@ class HostFile(PositionedFile):
         return _pwritev(self.fd, buffers, start)
 
     def stat(self) -> Filestat:
-        return filestat_of(os.fstat(self.fd))
+        return host_filestat(self.fd)
 
     def set_flags(self, flags: Fdflags) -> None:
         check_synchronous(self.flags, flags)

@@ -28,7 +28,7 @@ from wasihost.descriptors.file_calls import (
     stamps,
     status_flags,
 )
-from wasihost.descriptors.hoststat import filestat_of, filetype_of
+from wasihost.descriptors.hoststat import filetype_of, host_filestat
 from wasihost.errors import BY_SIGNAL_HANDLER
 from wasihost.sandbox.times import set_times
 from wasihost.waiting.cancel_scope import CancelScope, ready_now
@@ -137,7 +137,7 @@ class HostStream(Stream):
             self.scope.wait(self.fd, event)
 
     def stat(self) -> Filestat:
-        return filestat_of(os.fstat(self.fd))
+        return host_filestat(self.fd)
 
     def set_flags(self, flags: Fdflags) -> None:
         """fcntl(F_SETFL). Raises NOTSUP if a synchronous flag would change, as for a file."""

@@ -9,6 +9,12 @@ from wasi_preview1.guest import make
 from wasi_preview1.types import Filestat, Filetype
 
 from wasihost.descriptors.reported import filestat
+from wasihost.native import extension
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
 
 _TYPES = {
     stat.S_IFREG: Filetype.REGULAR_FILE,
@@ -39,3 +45,17 @@ def filestat_of(st: os.stat_result) -> Filestat:
     if atim < 0 or mtim < 0 or ctim < 0 or size < 0 or atim > _LATEST or mtim > _LATEST or ctim > _LATEST:
         return filestat(st, (size, mtim, atim, ctim, st.st_nlink, st.st_dev), st.st_ino, kind)
     return make(Filestat, (st.st_dev & _U64, st.st_ino, kind, st.st_nlink, size, atim, mtim, ctim))
+
+
+def _filestat(fd: int) -> Filestat:
+    return filestat_of(os.fstat(fd))
+
+
+KINDS: Final = tuple(filetype_of(bits << 12) for bits in range(16))
+"""The file type for each value of the type bits in `st_mode`, shifted to the right."""
+
+host_filestat: Callable[[int], Filestat] = _filestat
+"""fstat(2) of an open file."""
+if extension is not None:
+    host_filestat = extension.filestat
+    extension.set_filestat(Filestat, KINDS, _filestat)

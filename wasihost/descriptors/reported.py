@@ -17,13 +17,20 @@ from wasi_preview1.errors import WasiError
 from wasi_preview1.guest import make
 from wasi_preview1.types import Errno, Filestat, Filetype
 
-from wasihost.descriptors.base import DirectoryEntry
 from wasihost.descriptors.file_calls import MAX_OFFSET
+from wasihost.native import extension
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any, Final
+    from typing import Any, Final, TypeAlias
+
+DirectoryEntry: TypeAlias = tuple[bytes, int, Filetype]
+"""A name in a listing, its inode number and its type, as far as they are known without a stat. A plain tuple: a class
+would add a sixth to the cost of an entry."""
+
+Listing: TypeAlias = "tuple[memoryview, Sequence[int]]"
+"""A directory's entries as bytes for the guest, and the offset of each entry."""
 
 _U64 = 0xFFFFFFFFFFFFFFFF
 
@@ -65,11 +72,15 @@ CHECKED: Final = 4096
 """Entries of a listing between two checks of the scope."""
 
 
-def packed(entries: list[DirectoryEntry], check: Callable[[], None]) -> tuple[memoryview, list[int]]:
-    """Pack entries into `dirent` records, each followed by its name. Returns the bytes and the offset of each entry.
+def packed(entries: list[DirectoryEntry], check: Callable[[], None]) -> Listing:
+    """Pack entries into `dirent` records, each followed by its name.
 
     `check` is called after each `CHECKED` entries and raises if the guest has to end.
     """
+    if extension is not None:
+        listing: Listing | None = extension.pack_entries(entries, check)
+        if listing is not None:
+            return listing
     pack, head = DIRENT_LAYOUT.pack, DIRENT_LAYOUT.size
     pieces: list[bytes] = []
     starts: list[int] = []

@@ -17,7 +17,8 @@ from _warnings import warn
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno
 
-from wasihost.descriptors.base import Descriptor, Directory, Listing
+from wasihost.descriptors.base import Descriptor, Directory
+from wasihost.descriptors.reported import Listing
 from wasihost.descriptors.reserve import reserve
 from wasihost.errors import raise_if_from_handler
 from wasihost.native import extension

@@ -14,10 +14,10 @@ from wasi_preview1.types import Advice, Errno, Fdflags, Filestat, Filetype, Fstf
 
 from wasihost.common.logs import warn
 from wasihost.descriptors import rights as kinds
-from wasihost.descriptors.base import Descriptor, Directory, DirectoryEntry, joined
+from wasihost.descriptors.base import Descriptor, Directory, joined
 from wasihost.descriptors.file_calls import APPEND, file_offset, stamps
 from wasihost.descriptors.positioned_file import PositionedFile
-from wasihost.descriptors.reported import CHECKED, file_size, filestat
+from wasihost.descriptors.reported import CHECKED, DirectoryEntry, file_size, filestat
 from wasihost.errors import BY_SIGNAL_HANDLER
 from wasihost.sandbox.times import UTIME_NOW
 from wasihost.vfs import nodes, operations, read_only

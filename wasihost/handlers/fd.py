@@ -36,7 +36,6 @@ from wasi_preview1.types import (
 )
 
 from wasihost.descriptors.base import Descriptor, Directory
-from wasihost.descriptors.reported import packed
 from wasihost.descriptors.table import FdTable
 
 _READ = Rights.FD_READ
@@ -178,7 +177,7 @@ class FdFunctions(FdHandlers):
         if not directory.rights & Rights.FD_READDIR:
             raise directory.missing_right(Rights.FD_READDIR)
         if cookie == 0 or directory.listing is None:
-            self.table.keep_listing(directory, packed(directory.entries(), self.table.scope.check))
+            self.table.keep_listing(directory, directory.listed(self.table.scope.check))
         assert directory.listing is not None
         entries, starts = directory.listing
         if cookie >= len(starts):

@@ -1,6 +1,7 @@
 """What the optional extension holds. It is written in C: wasihost/native/*.c; `wasihost.native` imports it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
+from typing import Any, Final
 
 from typing_extensions import Buffer
 
@@ -32,3 +33,30 @@ class PlainCalls:
         self, functions: tuple[Callable[[], int], ...], resolutions: tuple[int, int, int, int], /
     ) -> None: ...
     def call(self, name: str, memory: Buffer, /, *numbers: int) -> bool: ...
+
+# -- buffers.c, filestat.c, listing.c, opening.c ----------------------------------------------------------------------
+
+DIRENT_LAYOUT: Final[str]
+
+def filestat(fd: int, /) -> Any: ...
+def filestat_plain(dirfd: int, path: str, follow: bool, known: Container[int], resolve: int, /) -> Any: ...
+def open_plain(
+    dirfd: int,
+    path: str,
+    follow: bool,
+    known: Container[int],
+    resolve: int,
+    flags: int,
+    mode: int,
+    held: list[int],
+    /,
+) -> int | None: ...
+def pack_entries(
+    entries: list[Any], check: Callable[[], object], /
+) -> tuple[memoryview[int], memoryview[int]] | None: ...
+def preadv(fd: int, buffers: list[memoryview], offset: int, /) -> int: ...
+def pwritev(fd: int, buffers: list[memoryview], offset: int, /) -> int: ...
+def read_directory(
+    fd: int, inode: int, parent: int, kinds: bytes, check: Callable[[], object], /
+) -> tuple[memoryview[int], memoryview[int]]: ...
+def set_filestat(record: type[tuple[Any, ...]], kinds: tuple[Any, ...], exact: Callable[[int], Any], /) -> None: ...

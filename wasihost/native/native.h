@@ -11,7 +11,10 @@
 #include <Python.h>
 
 /* Each adds its types and functions to the module; -1 and an exception if that fails. */
+int wasihost_add_buffers(PyObject *module);
+int wasihost_add_filestat(PyObject *module);
+int wasihost_add_listing(PyObject *module);
+int wasihost_add_opening(PyObject *module);
 int wasihost_add_plain(PyObject *module);
-int wasihost_add_syscalls(PyObject *module);
 
 #endif

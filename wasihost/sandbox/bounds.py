@@ -70,10 +70,11 @@ class Bounds:
 
     `root` is the device and inode number of the directory, `known` the devices that may be reached, `resolve` the
     RESOLVE_* flags for openat2. `crosses`: a path has reached another file system that is allowed, so every result is
-    checked from then on.
+    checked from then on. `plain`: the flags with which openat2 alone decides about a path, 0 if it cannot, and -1 if
+    single names need more than a look at the device too.
     """
 
-    __slots__ = ("_mount", "crosses", "kernel_files", "known", "one_file_system", "resolve", "root")
+    __slots__ = ("_mount", "crosses", "kernel_files", "known", "one_file_system", "plain", "resolve", "root")
 
     def __init__(
         self,
@@ -90,6 +91,7 @@ class Bounds:
         self.one_file_system: bool = one_file_system
         self.crosses: bool = False
         self.resolve: int = INSIDE if free else INSIDE | _NO_XDEV
+        self.plain: int = -1 if one_file_system else self.resolve
         self._mount = mount if one_file_system else None
 
     def admit(self, fd: int, device: int, path: str) -> None:
@@ -110,7 +112,7 @@ class Bounds:
 
     def note_crossing(self) -> None:
         """Note that a path reached another file system that is allowed: every result is checked from now on."""
-        self.crosses, self.resolve = True, INSIDE
+        self.crosses, self.resolve, self.plain = True, INSIDE, min(self.plain, 0)
 
 
 ANYWHERE: Final = Bounds((-1, -1), kernel_files=True)

@@ -6,6 +6,8 @@ Rules of this file:
   several components, or a link to be followed, needs a resolver call; no operation makes more than one per path.
 - All operations but opening and `stat` get `(parent, name)` from `parent_of`, and act on this one proven name.
 - The caller passes the list that a new descriptor goes into: see `held`.
+- `open_plain` and `filestat_plain` are faster ways for plain paths, where the extension is there: they do all, or
+  nothing. Then the caller uses the functions above.
 - `strategy` is the one in use, for the whole process. `using` changes it, for tests and measurements.
 """
 
@@ -15,6 +17,8 @@ import errno
 import os
 import stat
 
+from wasihost.native import extension
+
 from . import openat2, walk
 from .bounds import ANYWHERE, INSIDE, Bounds
 from .names import DOTS, os_error, single_name, split_last, unencodable
@@ -22,7 +26,7 @@ from .names import DOTS, os_error, single_name, split_last, unencodable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeAlias
+    from typing import Any, TypeAlias
 
 Strategy: TypeAlias = "Callable[[int, str, int, int, bool, Bounds, list[int] | None], int]"
 """`(dirfd, path, flags, mode, follow, bounds, held)` -> a new descriptor of the file at `path` beneath `dirfd`, also
@@ -218,6 +222,29 @@ def open_beneath(
     except ValueError as reason:
         raise unencodable(reason, path) from None
     return strategy(dirfd, path, flags, mode, True, bounds, held)
+
+
+def open_plain(
+    dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: Bounds, held: list[int]
+) -> int | None:
+    """Open a plain path as `open_beneath` does, and look at the file too; return None if nothing was done.
+
+    Returns its `st_mode`, negated if its device is not known to `bounds`: the caller checks that. The new descriptor is
+    the last in `held`.
+    """
+    if extension is None:
+        return None
+    resolve = bounds.plain if strategy is by_openat2 else min(bounds.plain, 0)
+    opened: int | None = extension.open_plain(dirfd, path, follow, bounds.known, resolve, flags, mode, held)
+    return opened
+
+
+def filestat_plain(dirfd: int, path: str, follow: bool, bounds: Bounds) -> Any:
+    """Return the spec's record of the file at a plain path; None if `stat_beneath` has to find it."""
+    if extension is None:
+        return None
+    resolve = bounds.plain if strategy is by_openat2 else min(bounds.plain, 0)
+    return extension.filestat_plain(dirfd, path, follow, bounds.known, resolve)
 
 
 def stat_beneath(dirfd: int, path: str, follow: bool, bounds: Bounds = ANYWHERE) -> os.stat_result:
