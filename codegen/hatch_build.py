@@ -23,7 +23,7 @@ from typing import Any, Final
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-SOURCES: Final = ("wasihost/native/*.c", "generated/wasi_preview1/witx.c", "generated/*/stubs.c")
+SOURCES: Final = ("wasihost/native/*.c", "generated/wasi_preview1/witx_*.c", "generated/*/stubs.c")
 HEADERS: Final = ("wasihost/native/*.h", "generated/*/*.h")
 STABLE_FROM: Final = (3, 12)
 """The first version whose stable ABI has the vectorcall protocol: one extension serves it and all later ones."""

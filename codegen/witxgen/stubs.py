@@ -111,6 +111,7 @@ class StoredResult:
     codec: str
     starred: bool
     value: str  # "returned" or "returned[0]"
+    record: TypeDef | None  # whose layout packs the value
 
 
 @dataclass(frozen=True)
@@ -313,13 +314,14 @@ def _stored_results(
                 "take a buffer as a parameter: the ABI has no allocator in the guest",
             )
         place = size_align(type_)
-        pack, starred, expression = "", False, ""
+        pack, starred, expression, record = "", False, "", None
         char = number_char(type_)
         bare = strip(type_)
         if char is not None:
             pack = f"put_{char}"
         elif isinstance(bare, Record) and isinstance(type_, Ref) and plan_record(owner(type_)).starred:
-            pack, starred = f"{names.constant_name(owner(type_).name)}_LAYOUT.pack_into", True
+            record = owner(type_)
+            pack, starred = f"{names.constant_name(record.name)}_LAYOUT.pack_into", True
         elif isinstance(bare, (Record, Variant, Pointer, Builtin)):
             expression = codec(type_)
         raw = local.raw("result", f"{i}_at" if many else "at")
@@ -333,6 +335,7 @@ def _stored_results(
                 codec=expression,
                 starred=starred,
                 value=f"returned[{i}]" if many else "returned",
+                record=record,
             )
         )
     kinds = [annotation(type_) for type_ in values]

@@ -1,7 +1,7 @@
 """What the optional extension holds. It is written in C: wasihost/native/*.c; `wasihost.native` imports it."""
 
 from collections.abc import Callable, Container, Iterable
-from typing import Any, Final
+from typing import Any, Final, final
 
 from typing_extensions import Buffer
 
@@ -60,3 +60,25 @@ def read_directory(
     fd: int, inode: int, parent: int, kinds: bytes, check: Callable[[], object], /
 ) -> tuple[memoryview[int], memoryview[int]]: ...
 def set_filestat(record: type[tuple[Any, ...]], kinds: tuple[Any, ...], exact: Callable[[int], Any], /) -> None: ...
+
+# -- stubs.c, and the runtime witx_*.c of the generated packages ---------------------------------------------------
+
+@final
+class Stub:
+    """A function of a spec, bound to a handler and a guest: numbers in, the errno out."""
+
+    __name__: str
+    def __call__(self, *numbers: float) -> int | float | None: ...
+
+class Guest:
+    """A guest as the stubs in C of a package see it, over the `Guest` of that package.
+
+    Called from Python, a stub uses the memory that `guest.view` shows, and `guest.refresh()` where it is too short.
+    """
+
+    def __new__(cls, package: str, guest: object) -> Guest: ...
+    def stub(self, handlers: object, module: str, name: str) -> Stub:
+        """The stub of a function, bound to the handlers' method of its name. KeyError if there is no such function."""
+
+def functions(package: str) -> list[tuple[str, str]]:
+    """The import module and the name of each function of a package. LookupError if it has no stubs in C."""
