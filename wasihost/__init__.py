@@ -31,9 +31,6 @@ if sys.implementation.name != "cpython":
         f"wasihost runs on CPython, not on {sys.implementation.name}: it relies on how CPython runs ctypes"
     )
 
-from wasi_preview1.errors import GuestFault, WasiError
-from wasi_preview1.types import Errno
-
 import wasihost.common.forking  # noqa: F401  # registers what is done at a fork
 from wasihost.config import (
     INHERIT,
@@ -66,6 +63,9 @@ from wasihost.outcomes import Outcome, outcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from wasi_preview1.errors import GuestFault, WasiError
+    from wasi_preview1.types import Errno
+
     from wasihost.config.features import Feature
     from wasihost.config.streams import RandomSource, Reader, Writer
     from wasihost.embedding.instantiate import instantiate
@@ -150,33 +150,36 @@ __all__ = [
 
 # Imported on first use, so that the command starts without them.
 _ON_FIRST_USE = {
-    "Changes": "vfs.changes",
-    "Compilation": "engines.values",
-    "CompletedProcess": "embedding.run",
-    "DEVNULL": "guest.options",
-    "Feature": "config.features",
-    "Imports": "imports",
-    "Instance": "guest.instance",
-    "Lazy": "vfs",
-    "Memory": "memory",
-    "MemoryFS": "vfs",
-    "Module": "guest.module",
-    "Options": "guest.options",
-    "PIPE": "guest.options",
-    "Process": "embedding.process",
-    "RandomSource": "config.streams",
-    "Reader": "config.streams",
-    "STDOUT": "guest.options",
-    "State": "host.state",
-    "Stats": "stats",
-    "Unsigned": "imports",
-    "Writer": "config.streams",
-    "instantiate": "embedding.instantiate",
-    "isolation_report": "isolation.lockdown",
-    "preload": "guest.preloading",
-    "run": "embedding.run",
-    "run_async": "embedding.run_async",
-    "start": "embedding.start",
+    "Changes": ".vfs.changes",
+    "Compilation": ".engines.values",
+    "CompletedProcess": ".embedding.run",
+    "DEVNULL": ".guest.options",
+    "Errno": "wasi_preview1.types",
+    "Feature": ".config.features",
+    "GuestFault": "wasi_preview1.errors",
+    "Imports": ".imports",
+    "Instance": ".guest.instance",
+    "Lazy": ".vfs",
+    "Memory": ".memory",
+    "MemoryFS": ".vfs",
+    "Module": ".guest.module",
+    "Options": ".guest.options",
+    "PIPE": ".guest.options",
+    "Process": ".embedding.process",
+    "RandomSource": ".config.streams",
+    "Reader": ".config.streams",
+    "STDOUT": ".guest.options",
+    "State": ".host.state",
+    "Stats": ".stats",
+    "Unsigned": ".imports",
+    "WasiError": "wasi_preview1.errors",
+    "Writer": ".config.streams",
+    "instantiate": ".embedding.instantiate",
+    "isolation_report": ".isolation.lockdown",
+    "preload": ".guest.preloading",
+    "run": ".embedding.run",
+    "run_async": ".embedding.run_async",
+    "start": ".embedding.start",
 }
 
 
@@ -188,7 +191,7 @@ def __getattr__(name: str) -> object:
     elif name in _ON_FIRST_USE:
         from importlib import import_module
 
-        found = getattr(import_module(f"{__name__}.{_ON_FIRST_USE[name]}"), name)
+        found = getattr(import_module(_ON_FIRST_USE[name], __name__), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = found

@@ -9,8 +9,7 @@ import os
 import pytest
 
 from tests.sandbox.trees import Tree, outcome, picture
-from wasihost import sandbox
-from wasihost.sandbox import resolve
+from wasihost.sandbox import operations, resolve
 
 pytestmark = pytest.mark.usefixtures("strategy")
 
@@ -34,8 +33,8 @@ def test_ghsa_hp8f_xmx4_4qrg_trailing_slash_on_open(tree: Tree, link: str, tail:
         path = prefix + link + tail
         for follow in (True, False):
             for flags in (os.O_RDONLY, os.O_PATH, os.O_DIRECTORY, os.O_PATH | os.O_DIRECTORY):
-                assert outcome(sandbox.open_beneath, tree.fd, path, flags, 0, follow) == "EPERM"
-            assert outcome(sandbox.stat_beneath, tree.fd, path, follow) == "EPERM"
+                assert outcome(resolve.open_beneath, tree.fd, path, flags, 0, follow) == "EPERM"
+            assert outcome(resolve.stat_beneath, tree.fd, path, follow) == "EPERM"
 
 
 @pytest.mark.parametrize("link", OUTWARD)
@@ -44,38 +43,38 @@ def test_cve_2026_39822_trailing_slash_on_operations(tree: Tree, link: str) -> N
     before = picture(tree.outside)
     path = link + "/"
     for follow in (True, False):
-        assert outcome(sandbox.utime_beneath, tree.fd, path, follow, (1, 1)) == "EPERM"
-        assert outcome(sandbox.link_beneath, tree.fd, path, follow, tree.fd, "new") == "EPERM"
-    assert outcome(sandbox.link_beneath, tree.fd, "file", False, tree.fd, path) == "EPERM"
-    assert outcome(sandbox.symlink_beneath, "x", tree.fd, path) == "EPERM"
-    assert outcome(sandbox.readlink_beneath, tree.fd, path) == "EPERM"
-    assert outcome(sandbox.rmdir_beneath, tree.fd, path) == "ENOTDIR"
-    assert outcome(sandbox.unlink_beneath, tree.fd, path) == "ENOTDIR"
-    assert outcome(sandbox.mkdir_beneath, tree.fd, path, 0o777) == "EEXIST"
-    assert outcome(sandbox.rename_beneath, tree.fd, path, tree.fd, "new") == "ENOTDIR"
-    assert outcome(sandbox.rename_beneath, tree.fd, "dir", tree.fd, path) == "ENOTDIR"
+        assert outcome(operations.utime_beneath, tree.fd, path, follow, (1, 1)) == "EPERM"
+        assert outcome(operations.link_beneath, tree.fd, path, follow, tree.fd, "new") == "EPERM"
+    assert outcome(operations.link_beneath, tree.fd, "file", False, tree.fd, path) == "EPERM"
+    assert outcome(operations.symlink_beneath, "x", tree.fd, path) == "EPERM"
+    assert outcome(operations.readlink_beneath, tree.fd, path) == "EPERM"
+    assert outcome(operations.rmdir_beneath, tree.fd, path) == "ENOTDIR"
+    assert outcome(operations.unlink_beneath, tree.fd, path) == "ENOTDIR"
+    assert outcome(operations.mkdir_beneath, tree.fd, path, 0o777) == "EEXIST"
+    assert outcome(operations.rename_beneath, tree.fd, path, tree.fd, "new") == "ENOTDIR"
+    assert outcome(operations.rename_beneath, tree.fd, "dir", tree.fd, path) == "ENOTDIR"
     assert os.readlink(tree.base / link)
     assert picture(tree.outside) == before
 
 
 def test_wazero_2321_relative_link_made_by_the_guest(tree: Tree) -> None:
     """A guest that may make links makes one that climbs out, and goes through it."""
-    sandbox.symlink_beneath("../outside", tree.fd, "made")
-    sandbox.symlink_beneath("made/secret", tree.fd, "indirect")
+    operations.symlink_beneath("../outside", tree.fd, "made")
+    operations.symlink_beneath("made/secret", tree.fd, "indirect")
     for path in ("made/secret", "made", "made/", "indirect"):
-        assert outcome(sandbox.open_beneath, tree.fd, path, os.O_RDONLY, 0, True) == "EPERM"
+        assert outcome(resolve.open_beneath, tree.fd, path, os.O_RDONLY, 0, True) == "EPERM"
 
 
 def test_wazero_2324_rooted_link_target(tree: Tree) -> None:
-    assert outcome(sandbox.symlink_beneath, str(tree.outside), tree.fd, "made") == "EPERM"
-    assert outcome(sandbox.readlink_beneath, tree.fd, "rooted") == "EPERM"
+    assert outcome(operations.symlink_beneath, str(tree.outside), tree.fd, "made") == "EPERM"
+    assert outcome(operations.readlink_beneath, tree.fd, "rooted") == "EPERM"
 
 
 def test_link_in_the_middle_without_following_the_last(tree: Tree) -> None:
     """Checking the last component only, as several hosts did, leaves the ones before it to the kernel."""
     for path in ("evil/secret", "dirlink/out/x", "rooted_dir/secret", "dir/sub/over/outside/secret"):
-        assert outcome(sandbox.open_beneath, tree.fd, path, os.O_RDONLY, 0, False) == "EPERM"
-        assert outcome(sandbox.stat_beneath, tree.fd, path, False) == "EPERM"
+        assert outcome(resolve.open_beneath, tree.fd, path, os.O_RDONLY, 0, False) == "EPERM"
+        assert outcome(resolve.stat_beneath, tree.fd, path, False) == "EPERM"
 
 
 def test_directory_whose_name_begins_like_the_base(tree: Tree) -> None:
@@ -85,17 +84,17 @@ def test_directory_whose_name_begins_like_the_base(tree: Tree) -> None:
     (sibling / "secret").write_text("secret")
     os.symlink("../base-private", tree.base / "near")
     for path in ("../base-private/secret", "near/secret", "near/", "dir/../../base-private/secret"):
-        assert outcome(sandbox.open_beneath, tree.fd, path, os.O_RDONLY, 0, True) == "EPERM"
+        assert outcome(resolve.open_beneath, tree.fd, path, os.O_RDONLY, 0, True) == "EPERM"
 
 
 def test_directory_handle_survives_a_rename(tree: Tree) -> None:
     """A directory kept as a string would now be another one, or none."""
-    fd = sandbox.open_beneath(tree.fd, "dir", sandbox.DIRECTORY, 0, True)
+    fd = resolve.open_beneath(tree.fd, "dir", resolve.DIRECTORY, 0, True)
     try:
         os.rename(tree.base / "dir", tree.base / "elsewhere")
         os.symlink("../outside", tree.base / "dir")
-        assert outcome(sandbox.open_beneath, fd, "secret", os.O_RDONLY, 0, True) == "ENOENT"
-        assert sandbox.stat_beneath(fd, "sub/deep", True).st_ino == tree.identity("elsewhere/sub/deep")[1]
+        assert outcome(resolve.open_beneath, fd, "secret", os.O_RDONLY, 0, True) == "ENOENT"
+        assert resolve.stat_beneath(fd, "sub/deep", True).st_ino == tree.identity("elsewhere/sub/deep")[1]
         assert outcome(resolve.strategy, tree.fd, "dir/secret", os.O_RDONLY, 0, True) == "EPERM"
     finally:
         os.close(fd)

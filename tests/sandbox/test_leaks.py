@@ -6,7 +6,8 @@ import resource
 from tests.sandbox.test_open import CASES
 from tests.sandbox.test_operations import ALIKE, OPERATIONS
 from tests.sandbox.trees import Tree, open_descriptors, outcome
-from wasihost.sandbox import open_beneath, resolve, stat_beneath
+from wasihost.sandbox import resolve
+from wasihost.sandbox.resolve import open_beneath, stat_beneath
 
 PATHS = [case.path for case in CASES] + [path for path, _ in ALIKE]
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.sandbox.trees import Tree, outcome
-from wasihost.sandbox import open_beneath, resolve, stat_beneath
+from wasihost.sandbox import resolve
+from wasihost.sandbox.resolve import open_beneath, stat_beneath
 
 READ, WRITE, PATH, FOLDER = os.O_RDONLY, os.O_WRONLY, os.O_PATH, os.O_DIRECTORY
 CREATE, NEW = os.O_CREAT | os.O_RDWR, os.O_CREAT | os.O_EXCL | os.O_RDWR

@@ -77,7 +77,8 @@ def test_other_threads_run_during_the_call(tree: Tree) -> None:
 
 FILTERED = """
 import ctypes, errno, os, struct, sys
-from wasihost.sandbox import open_beneath, openat2, resolve
+from wasihost.sandbox import openat2, resolve
+from wasihost.sandbox.resolve import open_beneath
 
 base, late = sys.argv[1], sys.argv[3] == "late"
 fd = os.open(base, resolve.DIRECTORY)

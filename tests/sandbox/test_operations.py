@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.trees import Tree, outcome, picture
-from wasihost import sandbox
-from wasihost.sandbox import resolve
+from wasihost.sandbox import operations, resolve, times
 from wasihost.sandbox.bounds import ANYWHERE
 
 pytestmark = pytest.mark.usefixtures("strategy")
@@ -51,20 +50,20 @@ ALIKE = [
     ("dir/" + "n" * 256, "ENAMETOOLONG"),
 ]
 OPERATIONS: dict[str, Callable[[int, str], object]] = {
-    "mkdir": lambda fd, path: sandbox.mkdir_beneath(fd, path, 0o777),
-    "rmdir": sandbox.rmdir_beneath,
-    "unlink": sandbox.unlink_beneath,
-    "rename_from": lambda fd, path: sandbox.rename_beneath(fd, path, fd, "fresh"),
-    "rename_to": lambda fd, path: sandbox.rename_beneath(fd, "file", fd, path),
-    "readlink": sandbox.readlink_beneath,
-    "symlink": lambda fd, path: sandbox.symlink_beneath("x", fd, path),
-    "link_from": lambda fd, path: sandbox.link_beneath(fd, path, True, fd, "fresh"),
-    "link_from_nofollow": lambda fd, path: sandbox.link_beneath(fd, path, False, fd, "fresh"),
-    "link_to": lambda fd, path: sandbox.link_beneath(fd, "file", False, fd, path),
-    "stat": lambda fd, path: sandbox.stat_beneath(fd, path, True),
-    "stat_nofollow": lambda fd, path: sandbox.stat_beneath(fd, path, False),
-    "utime": lambda fd, path: sandbox.utime_beneath(fd, path, True, (1, 1)),
-    "utime_nofollow": lambda fd, path: sandbox.utime_beneath(fd, path, False, (1, 1)),
+    "mkdir": lambda fd, path: operations.mkdir_beneath(fd, path, 0o777),
+    "rmdir": operations.rmdir_beneath,
+    "unlink": operations.unlink_beneath,
+    "rename_from": lambda fd, path: operations.rename_beneath(fd, path, fd, "fresh"),
+    "rename_to": lambda fd, path: operations.rename_beneath(fd, "file", fd, path),
+    "readlink": operations.readlink_beneath,
+    "symlink": lambda fd, path: operations.symlink_beneath("x", fd, path),
+    "link_from": lambda fd, path: operations.link_beneath(fd, path, True, fd, "fresh"),
+    "link_from_nofollow": lambda fd, path: operations.link_beneath(fd, path, False, fd, "fresh"),
+    "link_to": lambda fd, path: operations.link_beneath(fd, "file", False, fd, path),
+    "stat": lambda fd, path: resolve.stat_beneath(fd, path, True),
+    "stat_nofollow": lambda fd, path: resolve.stat_beneath(fd, path, False),
+    "utime": lambda fd, path: operations.utime_beneath(fd, path, True, (1, 1)),
+    "utime_nofollow": lambda fd, path: operations.utime_beneath(fd, path, False, (1, 1)),
 }
 
 
@@ -92,7 +91,7 @@ def test_links_out_as_last_component(tree: Tree, operation: str) -> None:
      ("dirlink/new", "dir/new"), ("sublink/../new", "dir/new"), ("./new", "new"), ("dir/../new/", "new")],
 )  # fmt: skip
 def test_mkdir(tree: Tree, path: str, made: str) -> None:
-    sandbox.mkdir_beneath(tree.fd, path, 0o700)
+    operations.mkdir_beneath(tree.fd, path, 0o700)
     assert (tree.base / made).is_dir()
 
 
@@ -102,7 +101,7 @@ def test_mkdir(tree: Tree, path: str, made: str) -> None:
      "evil", "evil/", "loop"],
 )  # fmt: skip
 def test_mkdir_on_something(tree: Tree, path: str) -> None:
-    assert outcome(sandbox.mkdir_beneath, tree.fd, path, 0o700) == "EEXIST"
+    assert outcome(operations.mkdir_beneath, tree.fd, path, 0o700) == "EEXIST"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +114,7 @@ def test_mkdir_on_something(tree: Tree, path: str) -> None:
      ("n..", "ENOENT")],
 )  # fmt: skip
 def test_rmdir(tree: Tree, path: str, expected: str | None) -> None:
-    assert outcome(sandbox.rmdir_beneath, tree.fd, path) == expected
+    assert outcome(operations.rmdir_beneath, tree.fd, path) == expected
     assert (tree.base / "empty").exists() == (expected is not None)
 
 
@@ -128,7 +127,7 @@ def test_rmdir(tree: Tree, path: str, expected: str | None) -> None:
      (".", "EISDIR"), ("dir/.", "EISDIR"), ("dir/..", "EISDIR"), ("dirlink", None)],
 )  # fmt: skip
 def test_unlink(tree: Tree, path: str, expected: str | None) -> None:
-    assert outcome(sandbox.unlink_beneath, tree.fd, path) == expected
+    assert outcome(operations.unlink_beneath, tree.fd, path) == expected
     assert os.path.lexists(tree.base / path.rstrip("/")) == (expected not in (None, "ENOENT"))
 
 
@@ -152,7 +151,7 @@ def test_rename(tree: Tree, old: str, new: str, expected: str | None) -> None:
     )
     moved = os.lstat(source).st_ino if os.path.lexists(source) else None
     outside = picture(tree.outside)
-    assert outcome(sandbox.rename_beneath, tree.fd, old, tree.fd, new) == expected
+    assert outcome(operations.rename_beneath, tree.fd, old, tree.fd, new) == expected
     if expected is None:
         assert os.lstat(tree.base / new.rstrip("/")).st_ino == moved
     elif moved is not None:
@@ -161,13 +160,13 @@ def test_rename(tree: Tree, old: str, new: str, expected: str | None) -> None:
 
 
 def test_rename_between_directories(tree: Tree) -> None:
-    fd = sandbox.open_beneath(tree.fd, "dir/sub", sandbox.DIRECTORY, 0, True)
+    fd = resolve.open_beneath(tree.fd, "dir/sub", resolve.DIRECTORY, 0, True)
     try:
-        sandbox.rename_beneath(fd, "deep", tree.fd, "empty/deep")
+        operations.rename_beneath(fd, "deep", tree.fd, "empty/deep")
         assert (tree.base / "empty" / "deep").read_text() == "deep"
-        assert outcome(sandbox.rename_beneath, fd, "../inner", tree.fd, "x") == "EPERM"
-        assert outcome(sandbox.rename_beneath, tree.fd, "file", fd, "../x") == "EPERM"
-        assert outcome(sandbox.link_beneath, tree.fd, "file", False, fd, "top/x") == "EPERM"
+        assert outcome(operations.rename_beneath, fd, "../inner", tree.fd, "x") == "EPERM"
+        assert outcome(operations.rename_beneath, tree.fd, "file", fd, "../x") == "EPERM"
+        assert outcome(operations.link_beneath, tree.fd, "file", False, fd, "top/x") == "EPERM"
     finally:
         os.close(fd)
 
@@ -182,7 +181,7 @@ def test_rename_between_directories(tree: Tree) -> None:
      ("dangling/", "ENOENT"), ("loop/", "ELOOP")],
 )  # fmt: skip
 def test_readlink(tree: Tree, path: str, expected: str) -> None:
-    assert outcome(sandbox.readlink_beneath, tree.fd, path) == expected
+    assert outcome(operations.readlink_beneath, tree.fd, path) == expected
 
 
 @pytest.mark.parametrize(
@@ -197,9 +196,9 @@ def test_readlink(tree: Tree, path: str, expected: str) -> None:
 )  # fmt: skip
 def test_symlink(tree: Tree, target: str, path: str, expected: str | None) -> None:
     if len(target) == 4095:  # the longest content is a matter of the file system: ext4 and tmpfs leave room for a NUL
-        assert outcome(sandbox.symlink_beneath, target, tree.fd, path) in (None, expected)
+        assert outcome(operations.symlink_beneath, target, tree.fd, path) in (None, expected)
         return
-    assert outcome(sandbox.symlink_beneath, target, tree.fd, path) == expected
+    assert outcome(operations.symlink_beneath, target, tree.fd, path) == expected
     if expected is None:
         assert os.readlink(tree.base / path) == target
 
@@ -224,7 +223,7 @@ def test_symlink(tree: Tree, target: str, path: str, expected: str | None) -> No
      ("file", False, "evil/", "EPERM")],
 )  # fmt: skip
 def test_link(tree: Tree, old: str, follow: bool, new: str, expected: str) -> None:
-    answer = outcome(sandbox.link_beneath, tree.fd, old, follow, tree.fd, new)
+    answer = outcome(operations.link_beneath, tree.fd, old, follow, tree.fd, new)
     if expected.isupper():
         assert answer == expected
         assert not os.path.lexists(tree.base / "new")
@@ -248,7 +247,7 @@ def test_utime(tree: Tree, path: str, follow: bool, changed: str) -> None:
     everything = [".", *(str(found.relative_to(tree.base)) for found in Path(tree.base).rglob("*"))]
     before = {name: os.lstat(tree.base / name).st_mtime_ns for name in everything}
     outside = picture(tree.outside)
-    answer = outcome(sandbox.utime_beneath, tree.fd, path, follow, (1_000_000_001, 2_000_000_002))
+    answer = outcome(operations.utime_beneath, tree.fd, path, follow, (1_000_000_001, 2_000_000_002))
     after = {name: os.lstat(tree.base / name).st_mtime_ns for name in everything}
     if changed.isupper():
         assert answer == changed
@@ -262,26 +261,26 @@ def test_utime(tree: Tree, path: str, follow: bool, changed: str) -> None:
 def test_utime_now_and_omit(tree: Tree) -> None:
     file = tree.base / "dir" / "inner"
     second = 1_000_000_000
-    sandbox.utime_beneath(tree.fd, "dir/inner", True, (5 * second, 7 * second))
-    sandbox.utime_beneath(tree.fd, "dir/inner", True, (sandbox.UTIME_OMIT, 9 * second))
+    operations.utime_beneath(tree.fd, "dir/inner", True, (5 * second, 7 * second))
+    operations.utime_beneath(tree.fd, "dir/inner", True, (times.UTIME_OMIT, 9 * second))
     assert (file.stat().st_atime_ns, file.stat().st_mtime_ns) == (5 * second, 9 * second)
-    sandbox.utime_beneath(tree.fd, "dir/inner", True, (sandbox.UTIME_NOW, sandbox.UTIME_OMIT))
+    operations.utime_beneath(tree.fd, "dir/inner", True, (times.UTIME_NOW, times.UTIME_OMIT))
     assert file.stat().st_atime_ns > 1_500_000_000 * second
     assert file.stat().st_mtime_ns == 9 * second
-    sandbox.utime_beneath(tree.fd, "dir/inner", True, (sandbox.UTIME_OMIT, sandbox.UTIME_OMIT))
+    operations.utime_beneath(tree.fd, "dir/inner", True, (times.UTIME_OMIT, times.UTIME_OMIT))
     assert file.stat().st_mtime_ns == 9 * second
     for stamp in (-3, 1 << 100):
-        assert outcome(sandbox.utime_beneath, tree.fd, "dir/inner", True, (stamp, 1)) == "EINVAL"
+        assert outcome(operations.utime_beneath, tree.fd, "dir/inner", True, (stamp, 1)) == "EINVAL"
 
 
 def test_set_times_of_an_open_file(tree: Tree) -> None:
-    fd = sandbox.open_beneath(tree.fd, "file", os.O_RDONLY, 0, True)
+    fd = resolve.open_beneath(tree.fd, "file", os.O_RDONLY, 0, True)
     try:
-        sandbox.set_times(fd, None, 3_000_000_003, sandbox.UTIME_OMIT)
+        times.set_times(fd, None, 3_000_000_003, times.UTIME_OMIT)
         assert os.fstat(fd).st_atime_ns == 3_000_000_003
     finally:
         os.close(fd)
-    assert outcome(sandbox.set_times, fd, None, 1, 1) == "EBADF"
+    assert outcome(times.set_times, fd, None, 1, 1) == "EBADF"
 
 
 def test_parent_of_a_plain_name_is_the_directory_itself(tree: Tree) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.sandbox.trees import Tree, outcome
-from wasihost.sandbox import open_beneath
+from wasihost.sandbox.resolve import open_beneath
 
 NOBODY = 65534
 

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.trees import Tree, outcome, picture
-from wasihost import sandbox
-from wasihost.sandbox import openat2, resolve
+from wasihost.sandbox import openat2, operations, resolve
 
 SECONDS = 1.0
 LONGEST = 60.0
@@ -62,22 +61,22 @@ def test_no_escape_while_a_directory_becomes_a_link(tree: Tree) -> None:
         while (passed := time.monotonic() - begin) < SECONDS or (passed < LONGEST and not enough()):
             for path in ("here/secret", "here", "here/", "here/.", "dir/../here/secret", "here/../file"):
                 for flags in (os.O_RDONLY, os.O_PATH):
-                    opened = outcome(sandbox.open_beneath, tree.fd, path, flags, 0, True)
+                    opened = outcome(resolve.open_beneath, tree.fd, path, flags, 0, True)
                     if isinstance(opened, int):
                         assert os.fstat(opened).st_ino not in forbidden, path
                         os.close(opened)
                     seen[opened if isinstance(opened, str) else "opened"] += 1
-                status = outcome(sandbox.stat_beneath, tree.fd, path, True)
+                status = outcome(resolve.stat_beneath, tree.fd, path, True)
                 assert not isinstance(status, os.stat_result) or status.st_ino not in forbidden, path
-            outcome(sandbox.open_beneath, tree.fd, "here/new", os.O_CREAT | os.O_WRONLY, 0o600, True)
-            outcome(sandbox.mkdir_beneath, tree.fd, "here/folder2", 0o700)
-            outcome(sandbox.utime_beneath, tree.fd, "here/secret", True, (1, 1))
-            outcome(sandbox.utime_beneath, tree.fd, "here/", True, (1, 1))
-            outcome(sandbox.link_beneath, tree.fd, "here/secret", True, tree.fd, "stolen")
-            outcome(sandbox.rename_beneath, tree.fd, "file", tree.fd, "here/file")
-            outcome(sandbox.rename_beneath, tree.fd, "here/file", tree.fd, "file")
-            outcome(sandbox.unlink_beneath, tree.fd, "here/new")
-            outcome(sandbox.rmdir_beneath, tree.fd, "here/folder2")
+            outcome(resolve.open_beneath, tree.fd, "here/new", os.O_CREAT | os.O_WRONLY, 0o600, True)
+            outcome(operations.mkdir_beneath, tree.fd, "here/folder2", 0o700)
+            outcome(operations.utime_beneath, tree.fd, "here/secret", True, (1, 1))
+            outcome(operations.utime_beneath, tree.fd, "here/", True, (1, 1))
+            outcome(operations.link_beneath, tree.fd, "here/secret", True, tree.fd, "stolen")
+            outcome(operations.rename_beneath, tree.fd, "file", tree.fd, "here/file")
+            outcome(operations.rename_beneath, tree.fd, "here/file", tree.fd, "file")
+            outcome(operations.unlink_beneath, tree.fd, "here/new")
+            outcome(operations.rmdir_beneath, tree.fd, "here/folder2")
     assert picture(tree.outside) == before
     assert not os.path.exists(tree.base / "stolen") or os.stat(tree.base / "stolen").st_ino not in forbidden
     assert enough(), (swaps, seen)  # the link was met, not only the directory
@@ -126,7 +125,7 @@ def test_files_that_always_exist_are_always_found(tree: Tree) -> None:
     with beside(EXCHANGING, tree.base):
         while (passed := time.monotonic() - begin) < SECONDS or (passed < LONGEST and len(seen) < 2):
             for path, flags in (("here/secret", os.O_RDONLY), ("here", os.O_DIRECTORY), ("here/", os.O_PATH)):
-                opened = outcome(sandbox.open_beneath, tree.fd, path, flags, 0, True)
+                opened = outcome(resolve.open_beneath, tree.fd, path, flags, 0, True)
                 if isinstance(opened, int):
                     assert os.fstat(opened).st_ino != secret
                     os.close(opened)

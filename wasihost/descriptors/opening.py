@@ -15,11 +15,8 @@ from wasihost.common import auditing
 from wasihost.config import Inherit
 from wasihost.config.mounts import Mount
 from wasihost.descriptors.base import Descriptor, Directory
-from wasihost.descriptors.host_directory import NotForGuests, open_host_directory
 from wasihost.descriptors.host_stream import inherit
-from wasihost.descriptors.python_stream import BytesInput, NullStream, ReaderInput, WriterOutput
 from wasihost.errors import ConfigError, raise_if_from_handler
-from wasihost.waiting.stream_objects import CallableReader, TextReader, is_text, underlying_fd, why_not
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +32,8 @@ def open_mount(mount: Mount) -> Directory:
     auditing.mounted(mount.guest_path, mount.source, mount.read_only)
     try:
         if isinstance(mount.source, str):
+            from wasihost.descriptors.host_directory import open_host_directory
+
             return open_host_directory(
                 mount.source,
                 mount.guest_path,
@@ -52,6 +51,8 @@ def open_mount(mount: Mount) -> Directory:
         ):  # others may raise what they like
             raise_if_from_handler(error)
         import reprlib
+
+        from wasihost.descriptors.host_directory import NotForGuests
 
         advice = "; give a directory that exists and can be read" if isinstance(mount.source, str) else ""
         if isinstance(error, NotForGuests):
@@ -71,12 +72,16 @@ def check_read_only(opened: Sequence[tuple[Mount, Directory]]) -> None:
 
 def input_of(stdin: Stdin | None) -> Descriptor:
     """Make the descriptor of standard input. Raises ConfigError for an object that cannot be read."""
-    if stdin is None:
-        return NullStream(Rights.FD_READ)
     if isinstance(stdin, Inherit):
         return _inherited(stdin, 0, Rights.FD_READ)
+    from wasihost.descriptors.python_stream import BytesInput, NullStream, ReaderInput
+
+    if stdin is None:
+        return NullStream(Rights.FD_READ)
     if isinstance(stdin, bytes):
         return BytesInput(stdin)
+    from wasihost.waiting.stream_objects import CallableReader, TextReader, is_text
+
     _refuse(stdin, "input", "read")
     reader: Any = stdin
     if not hasattr(reader, "read"):
@@ -86,10 +91,14 @@ def input_of(stdin: Stdin | None) -> Descriptor:
 
 def output_of(stdout: Stdout | None, fd: int) -> Descriptor:
     """Make the descriptor of an output; `fd` is 1 or 2. Raises ConfigError for an object that cannot be written to."""
-    if stdout is None:
-        return NullStream(Rights.FD_WRITE)
     if isinstance(stdout, Inherit):
         return _inherited(stdout, fd, Rights.FD_WRITE)
+    from wasihost.descriptors.python_stream import NullStream, WriterOutput
+
+    if stdout is None:
+        return NullStream(Rights.FD_WRITE)
+    from wasihost.waiting.stream_objects import underlying_fd
+
     _refuse(stdout, "output", "write")
     plain = underlying_fd(stdout)
     if plain is None or not _waits(plain):
@@ -99,6 +108,8 @@ def output_of(stdout: Stdout | None, fd: int) -> Descriptor:
 
 def _refuse(stream: object, name: str, use: Literal["read", "write"]) -> None:
     """Raise ConfigError for an object that cannot be read or written, before the guest has started."""
+    from wasihost.waiting.stream_objects import why_not
+
     if reason := why_not(stream, use):
         raise ConfigError(f"standard {name} cannot be {stream!r}: {reason}")
 
@@ -121,6 +132,8 @@ def _inherited(stream: Inherit, own: int, direction: Rights) -> Descriptor:
         return inherit(fd, direction, budget=stream.budget, end=end)
     except OSError as error:  # this process was started with the fd closed
         raise_if_from_handler(error)
+        from wasihost.descriptors.python_stream import NullStream
+
         return NullStream(direction)
 
 

@@ -6,6 +6,8 @@
   `wasihost.engines.default_engine` returns it. `values` has what goes in and out.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -55,7 +57,7 @@ class GuestView(Protocol):
     """The guest's memory as the stubs see it. The engine sets both for the time of a run and resets them after it."""
 
     view: memoryview
-    memory: "Callable[[], Buffer]"
+    memory: Callable[[], Buffer]
 
 
 class CancelCheck(Protocol):

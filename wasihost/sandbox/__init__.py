@@ -13,33 +13,3 @@ stays beneath its directory, whatever links, `..` and other processes do, or the
     operations   mkdir, rmdir, unlink, rename, readlink, symlink, link, utime
     read_only    the errors of these operations below a read-only mount
 """
-
-from .operations import (
-    link_beneath,
-    mkdir_beneath,
-    readlink_beneath,
-    rename_beneath,
-    rmdir_beneath,
-    symlink_beneath,
-    unlink_beneath,
-    utime_beneath,
-)
-from .resolve import DIRECTORY, open_beneath, stat_beneath
-from .times import UTIME_NOW, UTIME_OMIT, set_times
-
-__all__ = [
-    "DIRECTORY",
-    "UTIME_NOW",
-    "UTIME_OMIT",
-    "link_beneath",
-    "mkdir_beneath",
-    "open_beneath",
-    "readlink_beneath",
-    "rename_beneath",
-    "rmdir_beneath",
-    "set_times",
-    "stat_beneath",
-    "symlink_beneath",
-    "unlink_beneath",
-    "utime_beneath",
-]

@@ -111,7 +111,18 @@ _WHERE: Final = {
 
 WHEN_RUN: tuple[str, ...] = tuple(
     f"{__name__}.{name}"
-    for name in ("epoch", "exported_globals", "instance", "link_errors", "loops", "module", "module_limits", "run")
+    for name in (
+        "compile_lock",
+        "compiling",
+        "epoch",
+        "exported_globals",
+        "instance",
+        "link_errors",
+        "loops",
+        "module",
+        "module_limits",
+        "run",
+    )
 )
 """Modules of this package that any run may import: `wasihost.guest.preloading` imports them before the first run."""
 WHEN_ASKED: tuple[str, ...] = tuple(

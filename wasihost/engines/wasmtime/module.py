@@ -17,11 +17,8 @@ from wasihost.common.unpatched import threading
 from wasihost.engines.values import CompileMode, Item, OnCompile
 from wasihost.engines.wasmtime import cache as disk
 from wasihost.engines.wasmtime import file_keys
-from wasihost.engines.wasmtime.compile_lock import once
-from wasihost.engines.wasmtime.compiling import around, check_size, compiled, validate
 from wasihost.engines.wasmtime.engine import PLAIN, WasmtimeEngine, engine
 from wasihost.engines.wasmtime.ffi import Vec, c, functype_at, memorytype_at, name_at, take_error
-from wasihost.engines.wasmtime.function_types import Type
 from wasihost.engines.wasmtime.outline import FREE, Outline, Storage, outline
 from wasihost.errors import ModuleError, Place
 from wasihost.outcomes import printable
@@ -33,12 +30,15 @@ if TYPE_CHECKING:
 
     from wasihost.binary.backtrace import Origin
     from wasihost.engines.values import CompileBounds
+    from wasihost.engines.wasmtime.function_types import Type
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str]
 
 _MAGIC = b"\0asm"
 _CORE = b"\x01\0\0\0"
 _KINDS = {0: "func", 1: "global", 2: "table", 3: "memory", 4: "tag"}
+_SMALL = 1 << 20
+"""Bytes of a file that is not too large."""
 _KEPT, _KEPT_BYTES = 16, 64 << 20
 """How many compiled modules are kept in memory, and how many bytes of wasm they may have; the newest is always kept."""
 
@@ -127,6 +127,8 @@ def compile_wasm(
     bounds: CompileBounds | None = None,
 ) -> WasmtimeModule:
     """Compile a core module in binary or text form. ModuleError if it is not valid."""
+    from wasihost.engines.wasmtime.compiling import around, compiled, validate
+
     if not code.startswith(_MAGIC):
         code = assemble(code, label)
     if code[4:8] != _CORE:
@@ -153,6 +155,8 @@ def assemble(text: bytes, label: str) -> bytes:
         from wasihost.config.mistakes import not_wasm
 
         raise ModuleError(f"{label}: not WebAssembly: {not_wasm(text)}")
+    from wasihost.engines.wasmtime.compiling import check_size
+
     check_size(len(text), label, text=True)
     binary = Vec()
     if error := c.wasmtime_wat2wasm(text, len(text), ctypes.byref(binary)):
@@ -251,7 +255,10 @@ def load(
     with open(path, "rb") as file:
         about = os.fstat(file.fileno())
         origin = os.path.abspath(path), about
-        check_size(about.st_size, label)
+        if about.st_size > _SMALL:
+            from wasihost.engines.wasmtime.compiling import check_size
+
+            check_size(about.st_size, label)
         if not cache:
             made = compile_wasm(file.read(), label, mode, on_compile, bounds)
             made.origin = origin
@@ -305,6 +312,8 @@ def _found_or_made(
     def find() -> tuple[str, WasmtimeModule] | None:
         found = _find(key, owner, io.BytesIO(code))
         return None if found is None else (key, found)
+
+    from wasihost.engines.wasmtime.compile_lock import once
 
     return once(key, find, lambda: _make(code, label, owner.mode, on_compile, bounds))
 
