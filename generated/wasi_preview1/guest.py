@@ -14,7 +14,7 @@ from .light_typing import Generic, NamedTuple, TypeVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, NoReturn, Self, TypeAlias
 
     from typing_extensions import Buffer
@@ -343,7 +343,7 @@ class RawCalls:
     """
 
     guest: Guest
-    stubs: dict[str, dict[str, Stub]]
+    stubs: Mapping[str, Mapping[str, Stub]]
 
     def _call(self, module: str, name: str, *args: float) -> int:
         """Call a stub and return its number: a float where the function returns one, as its method declares."""

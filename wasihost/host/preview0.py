@@ -6,17 +6,22 @@ packages; all others are passed on. No offsets and no numbers: the layouts come 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import wasi_preview0 as old
 import wasi_preview1 as new
-from wasi_preview0 import stubs
 from wasi_preview0.guest import ConstPointer, Guest, Pointer, Stub
 from wasi_preview0.signatures import SIGNATURES
 from wasi_preview1.handlers import Handlers
 from wasi_preview1.signatures import Signature
+
+from wasihost.host.bound import bind_in_c
+from wasihost.native import extension
+
+if extension is None:
+    from wasi_preview0.stubs import bind as bind_in_python
 
 MODULE = "wasi_unstable"
 
@@ -130,8 +135,11 @@ def bind(handlers: Handlers, guest: Guest) -> dict[str, tuple[Signature, Stub]]:
     joined: Any = SimpleNamespace(
         **functions
     )  # mypy checks those that differ; the others have the same signature in both
-    bound = stubs.bind(joined, guest)[MODULE]
     types = SIGNATURES[MODULE]
+    if extension is None:
+        bound: Mapping[str, Stub] = bind_in_python(joined, guest)[MODULE]
+    else:
+        bound = bind_in_c("wasi_preview0", MODULE, joined, guest, types)
     return {name: (Signature(*types[name]), _fresh(stub, guest)) for name, stub in bound.items()}
 
 

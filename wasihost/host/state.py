@@ -6,15 +6,15 @@ ints and returns an errno), and `imports()` for adapters that bind the stubs the
 
 from __future__ import annotations
 
-from wasi_preview1.guest import Guest, GuestFault, Stub
+from wasi_preview1.guest import Guest, GuestFault
 from wasi_preview1.raw import RawAbi
 from wasi_preview1.signatures import SIGNATURES, Signature
-from wasi_preview1.stubs import bind
 from wasi_preview1.types import Errno
 
 from wasihost.config import ModuleConfig
 from wasihost.descriptors.oserrno import errno_of
 from wasihost.errors import ConfigError, EndRun
+from wasihost.host.bound import MODULE, Lazy, bind
 from wasihost.host.functions import Host
 from wasihost.native import extension
 
@@ -23,11 +23,12 @@ if extension is not None:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any, Self, TypeAlias
+    from collections.abc import Callable
+    from typing import Any, Self
 
     from typing_extensions import Buffer
 
+    from wasihost.host.bound import Functions, Imports, Stubs
     from wasihost.native import _native
     from wasihost.stats import Stats
 
@@ -35,8 +36,6 @@ CALL_HOST_FUNCTION = Signature(("i32", "i32", "i32"), ("i32",), "III", "I")
 """`env.call_host_function`: modules of some toolchains import it as a bridge to a host of their own."""
 
 
-Functions: TypeAlias = "Mapping[str, tuple[Signature, Stub]]"
-Imports: TypeAlias = "Mapping[str, Functions]"
 UNSTABLE = "wasi_unstable"
 """The import module of preview0."""
 
@@ -45,7 +44,7 @@ _OF_LIMITS = frozenset({Errno.NOSPC, Errno.FBIG})
 """The errnos of a full file system."""
 
 
-class _Provided(dict[str, Functions]):
+class _Provided(dict[str, "Functions"]):
     """The functions by module. Those of preview0, which is not listed, are made at the first look-up."""
 
     def __init__(self, bound: Imports, unstable: Callable[[], Functions]) -> None:
@@ -87,11 +86,12 @@ class State(RawAbi):
         try:
             self._errno_of = _noting(self.handlers.met)
             self.guest: Guest = Guest(memory if memory is not None else _no_memory, self._errno_of)
-            self.stubs: dict[str, dict[str, Stub]] = bind(self.handlers, self.guest)
+            functions = bind(self.handlers, self.guest, SIGNATURES[MODULE])
         except BaseException:  # of a signal handler
             self.handlers.close()
             raise
-        self.stubs["env"] = {"call_host_function": _call_host_function}  # not a method: it would hold this State
+        # Not a method: it would hold this State.
+        self.stubs: Stubs = {MODULE: functions, "env": {"call_host_function": _call_host_function}}
 
     def mem(self) -> memoryview:
         """Return a view of the guest's memory. Do not keep it across calls: the memory may grow and move."""
@@ -108,11 +108,9 @@ class State(RawAbi):
 
         `wasi_unstable`, the older spec, is bound at its first look-up.
         """
-        types = {**SIGNATURES, "env": {"call_host_function": CALL_HOST_FUNCTION}}
-        bound = {
-            module: {name: (types[module][name], stub) for name, stub in stubs.items()}
-            for module, stubs in self.stubs.items()
-        }
+        types, stubs = SIGNATURES[MODULE], self.stubs[MODULE]
+        bound: dict[str, Functions] = {MODULE: Lazy(types, lambda name: (types[name], stubs[name]))}
+        bound["env"] = {"call_host_function": (CALL_HOST_FUNCTION, _call_host_function)}
         return _Provided(bound, self._unstable)
 
     @property
