@@ -100,9 +100,10 @@ def _content(path: Path) -> tuple[int, list[tuple[int, bytes]]]:
         while at < size:
             try:
                 start = os.lseek(file.fileno(), at, os.SEEK_DATA)
-            except OSError:
+                end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            except OSError:  # no more data, or so near to the largest size that the system cannot say
                 break
-            at = min(os.lseek(file.fileno(), start, os.SEEK_HOLE), start + (4 << 20))
+            at = min(end, start + (4 << 20))
             parts.append((start, os.pread(file.fileno(), at - start, start)))
     return size, parts
 
