@@ -5,7 +5,7 @@ from typing import Any, Final, final
 
 from typing_extensions import Buffer
 
-# -- plain_calls.c -----------------------------------------------------------------------------------------------------
+# -- plain*.c ----------------------------------------------------------------------------------------------------------
 
 class PlainFile:
     """An open regular file, as C knows it. Made by `PlainCalls.share`."""

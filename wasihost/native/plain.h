@@ -18,22 +18,10 @@
 #define WASIHOST_PLAIN_H
 
 #include "native.h"
+#include "witx.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
-
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "numbers are copied to guest memory as they are: this needs a little-endian machine"
-#endif
-
-#ifndef WITX_H
-typedef union { /* as in witx.h */
-    uint32_t u32;
-    uint64_t u64;
-    int64_t s64;
-    uint64_t both[2];
-} witx_slot;
-#endif
 
 /* What is known of an open regular file of the host. `position` is kept here alone; the rest is copied from the
  * descriptor at every change. */
@@ -81,6 +69,8 @@ typedef struct PlainCalls {
     PlainStock stock;
 } PlainCalls;
 
+/* -- for the engine's door ---------------------------------------------------------------------------------------- */
+
 /* One function of wasi_snapshot_preview1. `base` and `size` are the guest's memory, or the part of it that is known;
  * `slots` are the arguments, and get the errno. Needs no GIL. */
 typedef int PlainFunction(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots);
@@ -95,6 +85,24 @@ typedef struct {
 
 extern const PlainEntry plain_functions[];
 extern const uint32_t plain_function_count;
+
+/* -- plain_table.c ------------------------------------------------------------------------------------------------ */
+
+extern PyTypeObject *plain_file_type; /* a heap type, made once */
+PyTypeObject *plain_make_file_type(void);
+
+/* Methods of PlainCalls. */
+PyObject *plain_share(PyObject *self, PyObject *args);
+PyObject *plain_put(PyObject *self, PyObject *args);
+PyObject *plain_remove(PyObject *self, PyObject *number);
+
+/* Frees the tables and the files of a PlainCalls that is being freed. */
+void plain_table_free(PlainCalls *calls);
+
+/* Frees an object of a heap type. */
+void plain_free_object(PyObject *self);
+
+/* -- plain.c ------------------------------------------------------------------------------------------------------ */
 
 /* Empties the stock, and frees it. */
 void plain_stock_clear(PlainStock *stock);
