@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from wasihost.native import extension
 
 if extension is None:
-    from wasi_preview1.stubs import bind as bind_in_python
+    from wasi_preview1.stubs import BINDERS
 else:
     import wasi_preview1.native  # noqa: F401 - now: the first guest would import it
 
@@ -64,7 +64,8 @@ class Lazy(Mapping["str", "T"]):
 def bind(handlers: Handlers, guest: Guest, names: Mapping[str, object]) -> Mapping[str, Stub]:
     """The functions of preview1, which has these names."""
     if extension is None:
-        return bind_in_python(handlers, guest)[MODULE]
+        makers = BINDERS[MODULE]
+        return Lazy(names, lambda name: makers[name](handlers, guest))
     return bind_in_c("wasi_preview1", MODULE, handlers, guest, names)
 
 
