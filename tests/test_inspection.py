@@ -200,5 +200,5 @@ def test_as_many_import_modules_as_imports_are_no_square() -> None:
     begun = time.process_time()
     text = inspect(code, "m").text()
     assert len(text) < 10 * len(code)
-    assert text.endswith("more lines: --json has all")
+    assert text.endswith("more lines: --json has them")
     assert time.process_time() - begun < 10  # two minutes, if each looked at all

@@ -1,14 +1,15 @@
 """Reports what a module is, what it needs, and how to run it, without compiling it.
 
 Rules of this file: a command is recommended only if it can work; otherwise the report says what prevents it. Bytes that
-are not a module raise ModuleError, never another exception. Names from a module are printed through `names`.
+are not a module raise ModuleError, never another exception. Names from a module are printed through `names`. Memory
+stays within 10 times the size of the file, and some megabytes: what a loop collects is bounded, see `sections.Rooms`.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -29,7 +30,9 @@ class Report(NamedTuple):
     """What `inspect` found.
 
     `how` is a command to run the module, or the reason why it cannot run. `memory` is minimum and maximum in pages of
-    64 KiB (None: no maximum), and whether it is shared.
+    64 KiB (None: no maximum), and whether it is shared. `imports` and `exports` are complete, unless a file has so many
+    of them that the list would take several times its size; `import_count` and `export_count` count all, and
+    `import_counts` those from each import module.
     """
 
     name: str
@@ -42,6 +45,9 @@ class Report(NamedTuple):
     producers: dict[str, list[str]]
     problems: list[str]
     component: Component | None = None
+    import_count: int = 0
+    export_count: int = 0
+    import_counts: dict[str, int] | None = None
 
     def json(self) -> str:
         """Return the report as JSON."""
@@ -52,11 +58,20 @@ class Report(NamedTuple):
                 "imports": inner.imports,
                 "exports": inner.exports,
                 "modules": [
-                    {"size": one.size, "imports": [item._asdict() for item in one.imports], "exports": one.exports}
+                    {
+                        "size": one.size,
+                        "imports": [item._asdict() for item in one.imports],
+                        "exports": one.exports,
+                        "import_count": one.sections.import_count if one.sections else 0,
+                        "export_count": one.sections.export_count if one.sections else 0,
+                    }
                     for one in inner.modules
                 ],
             }
-        return json.dumps(fields, indent=2)
+        out = io.StringIO()  # `json.dumps` would keep some ten pieces of text for each import
+        for piece in json.JSONEncoder(indent=2).iterencode(fields):
+            out.write(piece)
+        return out.getvalue()
 
     def text(self) -> str:
         """Return the report as text, of at most 5,000 lines."""
@@ -70,17 +85,24 @@ class Report(NamedTuple):
         lines += [f"{shown(field)}: {', '.join(map(shown, values))}" for field, values in self.producers.items()]
         if self.component:
             lines += _inside(self.component)
+        counts = self.import_counts or {}
         for module, imports in _by_module(self.imports).items():
-            lines.append(f"\nimports from {shown(module)} ({spec(module, imports)}): {len(imports)}")
+            count = counts[module]
+            lines.append(f"\nimports from {shown(module)} ({spec(module, imports)}): {count}")
             for one in imports:
                 note = _NOTES.get(one.name, "") if module in (_PREVIEW0, _PREVIEW1) else ""
                 lines.append(f"  {shown(one.name)}{one.type}" + f"   {note}" * bool(note))
+            lines += [f"  and {count - len(imports):,} more"] * (count > len(imports))
+        if more := self.import_count - sum(counts.values()):
+            lines.append(f"\nand {more:,} imports from other modules")
         if self.exports:
             lines += ["\nexports:", *(f"  {shown(name)}{type_}" for name, type_ in self.exports.items())]
+            more = self.export_count - len(self.exports)
+            lines += [f"  and {more:,} more"] * (more > 0)
         if self.problems:
             lines += ["\nnot served here:", *(f"  {one}" for one in self.problems)]
         if (more := len(lines) - _LINES) > 0:
-            lines[_LINES:] = [f"\nand {more:,} more lines: --json has all"]
+            lines[_LINES:] = [f"\nand {more:,} more lines: --json has them"]
         return "\n".join(lines)
 
 
@@ -101,7 +123,8 @@ def _by_module(imports: Sequence[Import]) -> dict[str, list[Import]]:
 def inspect(code: bytes, name: str, features: str = "") -> Report:
     """Report on a module in binary or text form.
 
-    The engine validates a core module, which takes a fiftieth of the time of compiling it.
+    The engine validates a core module, which takes a fiftieth of the time of compiling it; but not one with so many
+    imports, exports and functions for its size that this would take ten times its size in memory.
 
     Args:
         code: The bytes of the module.
@@ -124,24 +147,30 @@ def inspect(code: bytes, name: str, features: str = "") -> Report:
         return Report(name, "of an unknown version of WebAssembly", f"{_NOTHING}: {_BUILD}", [], {}, None, [], {}, [])
     found = Sections(code)
     problems, lacking = _problems(found)
-    problems += _refused(code, features)
+    if validated := _may_validate(found, len(code)):
+        problems += _refused(code, features)
     kind = _kind(found)
     return Report(
         name,
         kind,
-        _how(found, name, problems, lacking),
+        _how(found, name, problems, lacking) if validated else f"{_NOTHING} before it is validated: {_UNCHECKED}",
         found.imports,
         found.exports,
         found.memory,
         found.features,
         found.producers,
         problems + lacking,
+        None,
+        found.import_count,
+        found.export_count,
+        found.import_counts,
     )
 
 
 _LINES = 5_000
 """Most lines of a report as text."""
 _NOTHING = "cannot be run here"
+_UNCHECKED = "it has too many imports, exports or functions for its size to do that here; running it does"
 _BUILD = "build it for wasm32-wasip1"
 
 
@@ -153,13 +182,9 @@ def _kind(found: Sections) -> str:
         return "a command"
     if "_initialize" in found.exports:
         return "a reactor"
-    if found.starts and not _functions(found):
+    if found.starts and not found.has_functions:
         return "a command of the old kind, which is its start section"
-    return "a library" if _functions(found) else "nothing to call"
-
-
-def _functions(found: Sections) -> dict[str, str]:
-    return {name: type_ for name, type_ in found.exports.items() if not type_.startswith(" ")}
+    return "a library" if found.has_functions else "nothing to call"
 
 
 def _how(found: Sections, name: str, problems: list[str], lacking: list[str]) -> str:
@@ -172,10 +197,15 @@ def _how(found: Sections, name: str, problems: list[str], lacking: list[str]) ->
     file = shlex.quote(shown(name) if not name.startswith("-") else f"./{shown(name)}")
     stubs, given = "", ""
     if lacking:
-        modules = list(dict.fromkeys(one.module for one in found.imports if _unknown(one)))
+        modules: list[str] = []
+        for one in found.each_import():
+            if _unknown(one) and one.module not in modules:
+                modules.append(one.module)
+                if len(modules) > _STUBS:
+                    return f"{_NOTHING}: it wants functions from more than {_STUBS} modules: give them with imports="
         stubs = "".join(f" --stub {shlex.quote(shown(one))}" for one in modules)
         given = f", if it never calls what it imports from {listed(modules)}; else give that with imports="
-    command = "_start" in found.exports or (found.starts and not _functions(found))
+    command = "_start" in found.exports or (found.starts and not found.has_functions)
     if command:
         return f"wasihost run{stubs} {file}{given}"
     if (call := _example(found)) is None:
@@ -185,57 +215,85 @@ def _how(found: Sections, name: str, problems: list[str], lacking: list[str]) ->
     return f"wasihost run{stubs} --invoke {shlex.quote(function)} {file}{numbers}{again}{given}"
 
 
+_STUBS = 100
+"""Most import modules that a command names."""
 _PLAIN = {"i32", "i64", "f32", "f64"}
 _MEMORY = ("malloc", "free", "calloc", "realloc", "cabi_realloc", "allocate", "deallocate", "_initialize")
 
 
 def _example(found: Sections) -> tuple[str, str] | None:
     """Return a function for `--invoke`, and numbers for it; one without parameters is preferred."""
-    callable_ = []
-    for name, type_ in _functions(found).items():
+    best: tuple[bool, bool, str, str] | None = None
+    for name, type_ in found.each_export():
+        if type_.startswith(" ") or not name or not name.isprintable():
+            continue
         params, results = (part.strip("()").replace(" ", "") for part in type_.split(" -> "))
         types = [one for one in (*params.split(","), *results.split(",")) if one]
-        if set(types) <= _PLAIN and name and name.isprintable():
+        if set(types) <= _PLAIN:
             given = [one for one in params.split(",") if one]
             helper = name in _MEMORY or name.startswith(("_", "asyncify_", "emscripten_", "stack"))
-            callable_.append((helper, bool(given), name, " 0" * len(given)))
-    if not callable_:
-        return None
-    _, _, name, numbers = min(callable_, key=lambda one: one[:2])
-    return name, numbers
+            if best is None or (helper, bool(given)) < best[:2]:
+                best = (helper, bool(given), name, " 0" * len(given))
+    return best[2:] if best else None
 
 
 def _unknown(one: Import) -> bool:
     return one.kind == "func" and one.name not in SIGNATURES.get(one.module, ()) and one.module != _PREVIEW0
 
 
+class _Problems:
+    """Problems with imports, of which the first are kept as text."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._more = 0
+
+    def add(self, one: Import, problem: str) -> None:
+        if len(self._texts) < 2_000:
+            self._texts.append(f"{shown(one.module)}.{shown(one.name)}: {problem}")
+        else:
+            self._more += 1
+
+    def all(self) -> list[str]:
+        """Return the texts, and how many more there are."""
+        return [*self._texts, f"and {self._more:,} more imports"] if self._more else self._texts
+
+
 def _problems(found: Sections) -> tuple[list[str], list[str]]:
     """Return what cannot be provided, and which functions an embedder would have to provide."""
-    out, lacking = [], []
+    wrong, unknown = _Problems(), _Problems()
     specs = {module: spec(module, imports) for module, imports in _by_module(found.imports).items()}
-    for one in found.imports:
-        name = f"{shown(one.module)}.{shown(one.name)}"
+    wasi = False
+    for one in found.each_import():
+        wasi = wasi or one.module in (_PREVIEW0, _PREVIEW1)
         if one.kind == "memory":
             continue  # the host provides it; what is wrong with it is reported below
         if one.kind != "func":
-            out.append(f"{name}: an imported {one.kind}")
+            wrong.add(one, f"an imported {one.kind}")
         elif one.module in SIGNATURES and one.name in SIGNATURES[one.module]:
             known = SIGNATURES[one.module][one.name]
             type_ = f"({', '.join(known.params)}) -> ({', '.join(known.results)})"
             if one.type != type_:
-                out.append(f"{name}: has type {one.type}, the specification says {type_}")
+                wrong.add(one, f"has type {one.type}, the specification says {type_}")
         elif one.module in SIGNATURES:
-            lacking.append(f"{name}: no such function in the spec")
+            unknown.add(one, "no such function in the spec")
         elif one.module != _PREVIEW0:
-            lacking.append(f"{name}: from {specs[one.module]}")
+            unknown.add(one, f"from {specs.get(one.module) or spec(one.module, [one])}")
+    out, lacking = wrong.all(), unknown.all()
     if found.memory and found.memory[2]:
         out.append("a shared memory: the guest was built for threads, which this host does not have")
-    wasi = any(one.module in (_PREVIEW0, _PREVIEW1) for one in found.imports)
     if found.memory is None and (wasi or "_start" in found.exports):
         out.append("export memory: missing")
     if found.exports.get("_start", "() -> ()") != "() -> ()":
         out.append(f"export _start: has type {found.exports['_start']}, a command's is () -> ()")
     return out, lacking
+
+
+def _may_validate(found: Sections, size: int) -> bool:
+    """Return whether it takes the engine less than some times the size of the file, by what each of these was measured
+    to take it, in bytes."""
+    taken = 400 * found.import_count + 180 * found.export_count + 80 * found.function_count
+    return taken < 6 * size + 4_000_000
 
 
 def _refused(code: bytes, features: str) -> list[str]:
@@ -267,7 +325,7 @@ def _outside(component: Component, name: str) -> str:
 
 def _runs(one: CoreModule) -> bool:
     """Return whether a core module is a preview1 program that needs nothing else."""
-    if one.sections is None or not any(item.module == _PREVIEW1 for item in one.imports):
+    if one.sections is None or not any(item.module == _PREVIEW1 for item in one.sections.each_import()):
         return False
     problems, lacking = _problems(one.sections)
     return not problems and not lacking
@@ -275,19 +333,23 @@ def _runs(one: CoreModule) -> bool:
 
 def _inside(component: Component) -> list[str]:
     lines = []
-    for what, names in (("imports", component.imports), ("exports", component.exports)):
+    for what, names, total in (
+        ("imports", component.imports, component.import_count),
+        ("exports", component.exports, component.export_count),
+    ):
         if names:
-            lines += [f"\n{what} of the component: {len(names)}", *(f"  {shown(name)}" for name in names[:_SHOWN])]
-            lines += [f"  and {len(names) - _SHOWN} more"] * (len(names) > _SHOWN)
+            lines += [f"\n{what} of the component: {total}", *(f"  {shown(name)}" for name in names[:_SHOWN])]
+            lines += [f"  and {total - _SHOWN} more"] * (total > _SHOWN)
     count = len(component.modules) + component.more
     lines.append(f"\ncore modules in it: {count}")
     for number, one in enumerate(component.modules[:_SHOWN]):
-        modules = Counter(item.module for item in one.imports)
-        wants = listed([f"{module} ({many})" for module, many in modules.items()]) or "nothing"
-        shows = listed(list(one.exports)) or "nothing"
         if one.sections is None:
             lines.append(f"  {number}: {one.size:,} bytes, damaged")
         else:
+            modules = [f"{module} ({many})" for module, many in one.sections.import_counts.items()]
+            wants = listed(modules) or ("more than can be listed" if one.sections.import_count else "nothing")
+            more = one.sections.export_count - len(one.exports)
+            shows = listed(list(one.exports), more=more) or ("more than can be listed" if more else "nothing")
             lines.append(f"  {number}: {one.size:,} bytes; imports from {wants}; exports {shows}")
     lines += [f"  and {count - _SHOWN} more"] * (count > _SHOWN)
     return lines

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from wasihost.binary.sections import Import, SectionReader, Sections
+from wasihost.binary.sections import Import, Room, Rooms, SectionReader, Sections
 from wasihost.errors import ModuleError
 
 _LEVELS: Final = 8
@@ -29,28 +29,32 @@ class CoreModule(NamedTuple):
 class Component:
     """What `read_component` found."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        self.rooms: Rooms = Rooms(size)
+        """What may be listed of all modules together."""
         self.imports: list[str] = []
         self.exports: list[str] = []
+        self.import_count = 0
+        self.export_count = 0
         self.modules: list[CoreModule] = []
         self.nested = 0
         self.more = 0
         """Number of core modules that were not read."""
 
 
-def is_component(code: bytes) -> bool:
+def is_component(code: bytes | memoryview) -> bool:
     """Whether the header says so: the layer is 1."""
     return code[:4] == b"\0asm" and code[6:8] == b"\x01\0"
 
 
 def read_component(code: bytes) -> Component:
     """Read the sections of a component. ModuleError where it ends in the middle of one."""
-    found = Component()
+    found = Component(len(code))
     _read(code, found, 0)
     return found
 
 
-def _read(code: bytes, found: Component, level: int) -> None:
+def _read(code: bytes | memoryview, found: Component, level: int) -> None:
     whole = SectionReader(code)
     whole.take(8)
     while whole.at < len(code):
@@ -62,27 +66,35 @@ def _read(code: bytes, found: Component, level: int) -> None:
             if level < _LEVELS and is_component(content):
                 _read(content, found, level + 1)
         elif number in (10, 11) and level == 0:
-            _names(SectionReader(content), found.imports if number == 10 else found.exports, number == 10)
+            if number == 10:
+                found.import_count += SectionReader(content).number()
+                _names(SectionReader(content), found.imports, found.rooms.imports, True)
+            else:
+                found.export_count += SectionReader(content).number()
+                _names(SectionReader(content), found.exports, found.rooms.exports, False)
 
 
-def _module(content: bytes, found: Component) -> None:
+def _module(content: memoryview, found: Component) -> None:
     if len(found.modules) >= _MODULES:
         found.more += 1
         return
     try:
-        sections = Sections(content)
+        sections = Sections(content, found.rooms)
     except ModuleError:
         found.modules.append(CoreModule(len(content), [], {}, None))
     else:
         found.modules.append(CoreModule(len(content), sections.imports, sections.exports, sections))
 
 
-def _names(section: SectionReader, names: list[str], imports: bool) -> None:
+def _names(section: SectionReader, names: list[str], room: Room, imports: bool) -> None:
     """Read the names of imports or exports. An unknown encoding ends the reading."""
     for _ in range(section.number()):
         if len(names) >= _NAMES or section.byte() > 2:
             return
-        names.append(section.text())
+        name = section.text()
+        if not room.take(len(name)):
+            return
+        names.append(name)
         if not imports:
             if section.byte() == 0:  # what is exported: of which kind, a core kind has one byte more
                 section.byte()

@@ -24,9 +24,9 @@ def shown(name: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in name)
 
 
-def listed(names: Sequence[str], most: int = _LISTED) -> str:
-    """Return the first names, as in `a, b, c and 12 more`."""
-    rest = len(names) - most
+def listed(names: Sequence[str], most: int = _LISTED, more: int = 0) -> str:
+    """Return the first names, as in `a, b, c and 12 more`; `more` counts those that are not in `names`."""
+    rest = max(len(names) - most, 0) + more
     return ", ".join(map(shown, names[:most])) + (f" and {rest} more" if rest > 0 else "")
 
 
