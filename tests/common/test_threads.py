@@ -19,8 +19,9 @@ class Ring(BaseException):
 
 
 def spin(latch: Latch) -> None:
-    """Wait in a function of its own: on CPython 3.12 and 3.13 an `except` does not catch what a handler raises at the end
-    of a loop which is the last statement of its `try`."""
+    """Wait. It is a function because on CPython 3.12 and 3.13 an `except` does not catch what a handler raises at the
+    end of a loop which is the last statement of its `try`.
+    """
     while not latch.wait(0):
         pass
 
