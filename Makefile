@@ -10,7 +10,7 @@ PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native format generate check-spec lint types imports drift check guests test docs demo bench bench-check bench-shapes bench-ends bench-isolation testsuite go-tests suites rust languages escape storm fuzz differential plain-differential soak interrupts wheel spelling site coverage clean
+.PHONY: help setup native format generate check-spec lint types imports drift check guests test docs demo bench bench-check bench-docs bench-shapes bench-ends bench-isolation testsuite go-tests suites rust languages escape storm fuzz differential plain-differential soak interrupts wheel spelling site coverage clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ demo: $(NATIVE)  ## Compile a small C program and run it with a preopened folder
 
 bench: $(NATIVE)  ## Measure ns per call of this host, wasmtime's own WASI, node:wasi, Linker.define_func and an empty callback; sleeps; an echo server
 	$(BIN)/python -m tests.bench
+
+bench-docs: $(NATIVE)  ## The same; writes the numbers into docs/ and the README: on a machine that does nothing else
+	$(BIN)/python -m tests.bench --docs
 
 bench-shapes: $(NATIVE)  ## Measure other forms of the generated stubs: why they look as they do
 	$(BIN)/python tests/bench/stub_shapes.py

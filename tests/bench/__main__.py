@@ -1,7 +1,7 @@
 """`make bench`: what this host's work costs, with and without its extension, beside its peers; and the goals.
 
     python -m tests.bench [--rounds N] [--only PATTERN] [--columns LIST] [--budget MS] [--python PATH] [--quick]
-                          [--json FILE] [--load FILE] [--check]
+                          [--json FILE] [--load FILE] [--docs] [--check]
 
 from the root of the repository. One run measures all columns, interleaved: on a machine with other work, read the
 ratios. Files lie in memory (/dev/shm) if there is such a place.
@@ -11,15 +11,31 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
 import fnmatch
 import json
 import os
+import platform
+import re
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
-from tests.bench import calls, cases, embedded, functions, goals, growth, hosts, programs, sockets, starts, tables
+from tests.bench import (
+    calls,
+    cases,
+    documents,
+    embedded,
+    functions,
+    goals,
+    growth,
+    hosts,
+    programs,
+    sockets,
+    starts,
+    tables,
+)
 from tests.bench.plan import Plan
 
 PARTS: Final = (calls, programs, starts, embedded, sockets, growth, functions)
@@ -35,6 +51,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--python", default=sys.executable, metavar="PATH", help="another interpreter for the columns")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers too")
     parser.add_argument("--load", type=Path, metavar="FILE", help="take the numbers of an earlier run")
+    parser.add_argument("--docs", action="store_true", help="write the numbers into the documentation")
     parser.add_argument("--check", action="store_true", help="exit status 1 if a goal is missed")
     parser.add_argument("--quick", action="store_true", help="everything once: does it still run?")
     return parser.parse_args()
@@ -71,7 +88,17 @@ def measure(options: argparse.Namespace) -> cases.Run:
         for part in PARTS:
             samples |= part.measure(plan)
     numbers = cases.medians(samples)
-    return cases.Run(found.versions, rounds, found.missing, numbers | growth.slopes(numbers))
+    numbers |= growth.slopes(numbers)
+    return cases.Run(found.versions, rounds, found.missing, numbers, _machine(), datetime.date.today().isoformat())
+
+
+def _machine() -> str:
+    """What this is measured on."""
+    with contextlib.suppress(OSError):
+        models = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text("utf-8"), re.MULTILINE)
+        if models:
+            return f"{os.cpu_count()} cores ({models[0].strip()}), {platform.system()} {platform.machine()}"
+    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
 
 
 def main() -> int:
@@ -80,6 +107,8 @@ def main() -> int:
     run = cases.Run(**json.loads(options.load.read_text("utf-8"))) if options.load else measure(options)
     if options.json:
         options.json.write_text(json.dumps(run._asdict(), indent=1) + "\n", "utf-8")
+    if options.docs:
+        documents.save(run)
     print(f"{run.versions}; median of {run.rounds}\n\n{tables.table(run.numbers)}\n")
     verdicts = goals.verdicts(run.numbers)
     print(tables.judged(verdicts, run.missing))

@@ -68,10 +68,10 @@ timeout and with one; the bytes by which a copy of 1 GiB raises the peak of memo
 SIZES: Final = (100, 1000, 10_000, 100_000)
 
 GROWTH: Final = {
-    "memory_append": "append 64 bytes to a file in memory",
-    "readdir": "read a directory of N entries with a buffer of 4 KiB, per entry",
-    "open": "open and close a file in a directory of N entries",
-    "fds": "close one of N descriptors and open another",
+    "memory_append": "append to a file in memory",
+    "readdir": "list a directory, per entry",
+    "open": "open a file in a directory of N",
+    "fds": "close one of N descriptors, open one",
     "memory_fds": "the same, files in memory",
 }
 """What is measured at each of `SIZES` -> what it is."""
@@ -82,19 +82,24 @@ def growth_cases(kind: str) -> tuple[str, ...]:
     return (*(f"{kind}_{size}" for size in SIZES), f"{kind}_slope")
 
 
+WAITS, EMBEDDING, SERVING, GROWING = "waits", "embedding", "an echo server, per MiB and per message", "growth with N"
+
 GROUPS: Final = {
     "calls that touch no file": NO_FILE,
     "small calls on files and paths": SMALL,
     "64 KiB and more": LARGE,
     "readdir, per entry": READDIR,
     "polls of what is ready": POLLS,
-    "waits": SILENT,
+    WAITS: SILENT,
     "whole programs": PROGRAMS,
-    "embedding": EMBEDDED,
-    "an echo server, per MiB and per message": SERVERS,
-    "growth with N": tuple(case for kind in GROWTH for case in growth_cases(kind)),
+    EMBEDDING: EMBEDDED,
+    SERVING: SERVERS,
+    GROWING: tuple(case for kind in GROWTH for case in growth_cases(kind)),
     "every function": FUNCTIONS,
 }
+
+MIXED: Final = (WAITS, EMBEDDING, SERVING, GROWING)
+"""Groups of different things: the mean of their ratios means nothing."""
 
 UNITS: Final[dict[str, str]] = {f"{kind}_slope": "" for kind in GROWTH} | {"copy_peak": "bytes"}
 """Of the cases whose number is no time."""
@@ -108,6 +113,8 @@ class Run(NamedTuple):
     missing: dict[str, str]
     """Column -> why it is empty."""
     numbers: Numbers
+    machine: str = ""
+    date: str = ""
 
 
 def medians(samples: Samples) -> Numbers:

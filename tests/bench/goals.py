@@ -103,7 +103,7 @@ GOALS: Final = (
     Goal("a sleep of 1 ms, ms", alone("sleep_1ms", MS), 1.5, 1.5),
     Goal("the shortest sleep of 1 ms, ms", alone("sleep_1ms_shortest", MS), 1, 1, at_least=True),
     Goal("an echo server's stream / the same in plain Python", against("python", *cases.STREAMS), 2.0, 2.0),
-    *(Goal(f"growth: {what}, slope", alone(f"{kind}_slope"), FLAT, FLAT) for kind, what in cases.GROWTH.items()),
+    *(Goal(f"slope: {what}", alone(f"{kind}_slope"), FLAT, FLAT) for kind, what in cases.GROWTH.items()),
 )
 
 

@@ -6,7 +6,9 @@ median of the rounds counts. The slope is the exponent of N in the time: 0 is fl
 
 from __future__ import annotations
 
+import contextlib
 import math
+import resource
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +30,7 @@ def measure(plan: Plan) -> Samples:
     sizes = cases.SIZES[:1] if plan.quick else cases.SIZES
     if any(kind in ("readdir", "open") for kind in kinds):
         _make_folders(plan.folder, sizes)
+    room = _descriptors()
     samples: Samples = {}
     for _ in range(min(plan.rounds, ROUNDS) if kinds else 0):
         for kind in kinds:
@@ -35,7 +38,8 @@ def measure(plan: Plan) -> Samples:
             for column, host in plan.hosts.by_column.items():
                 if (kind.startswith("memory_") and column not in OURS) or column == "floor":
                     continue
-                args = [kind.removeprefix("memory_"), ",".join(map(str, sizes))]
+                possible = [size for size in sizes if kind != "fds" or size < room]
+                args = [kind.removeprefix("memory_"), ",".join(map(str, possible))]
                 for name, took in guest_numbers(host, build_c("growth"), where, args):
                     case = f"memory_{name}" if kind.startswith("memory_") else name
                     samples.setdefault(case, {}).setdefault(column, []).extend(took)
@@ -59,6 +63,15 @@ def slope(times: Mapping[int, float]) -> float:
     """The exponent that fits best: of a line through the logarithms."""
     fit = statistics.linear_regression(list(map(math.log, times)), list(map(math.log, times.values())))
     return fit.slope
+
+
+def _descriptors() -> int:
+    """As many as a process may open, beside those that a host needs for itself. Its limit is raised for that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # macOS takes less than its limit
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return 1 << 30 if soft == resource.RLIM_INFINITY else soft - 100
 
 
 def _make_folders(folder: Path, sizes: tuple[int, ...]) -> None:

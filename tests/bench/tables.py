@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from tests.bench.cases import GROUPS, UNITS, Numbers, mean_ratio, ratio
+from tests.bench.cases import GROUPS, MIXED, UNITS, Numbers, mean_ratio, ratio
 from tests.bench.goals import Verdict
 from tests.bench.hosts import OURS, TITLES
 
@@ -36,8 +36,9 @@ def table(numbers: Numbers) -> str:
         lines += ["", group]
         for case in shown:
             cells = [cell(numbers[case].get(column), UNITS.get(case, "ns")) for column in columns]
-            lines.append(_line(f"  {case}", cells, [decimal(ratio(numbers, case, *pair)) for pair in pairs]))
-        means = [mean_ratio(numbers, shown, *pair) for pair in pairs]
+            ratios = [None if case in UNITS else ratio(numbers, case, *pair) for pair in pairs]
+            lines.append(_line(f"  {case}", cells, map(decimal, ratios)))
+        means = [mean_ratio(numbers, shown, *pair) for pair in pairs if group not in MIXED]
         if len(shown) > 1 and any(means):
             lines.append(_line("  geometric mean", [""] * len(columns), map(decimal, means)))
     return "\n".join(lines) if columns else ""

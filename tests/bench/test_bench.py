@@ -12,10 +12,11 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from tests.bench import calls, cases, goals, growth, isolation, sockets, tables
+from tests.bench import calls, cases, documents, goals, growth, isolation, plot, sockets, summary, tables
 from tests.bench.servers import PIECE
 from tests.support.guests import GUESTS
 from wasihost import native
@@ -112,6 +113,42 @@ def test_the_exit_status_says_whether_a_goal_is_missed(tmp_path: Path, value: fl
 def test_medians_leave_out_what_was_not_measured() -> None:
     assert cases.medians({"one": {"native": [3.0, 1.0, 2.0], "pure": []}}) == {"one": {"native": 2.0}}
     assert tables.table({}) == ""
+
+
+def test_the_documentation_shows_what_was_saved() -> None:
+    run = documents.load()
+    for page in documents.PAGES:
+        text = page.read_text("utf-8")
+        assert text == documents.filled(text, run), (
+            f"`python -m tests.bench --load docs/speed.json --docs` writes {page}"
+        )
+    assert documents.PLOT.read_text("utf-8") == documents.picture(run)
+
+
+def test_every_table_stands_in_a_page() -> None:
+    marked = [mark[2] for page in documents.PAGES for mark in documents.MARKS.finditer(page.read_text("utf-8"))]
+    assert set(marked) == set(documents.TABLES)
+
+
+def test_the_plot_has_a_dot_for_each_number_and_no_other() -> None:
+    found: cases.Numbers = {
+        "empty_run": {"native": 100.0, "pure": 200.0, "wasmtime-py": 50.0},
+        "program_tree": {"native": 10.0, "node": 1000.0},
+    }
+    picture = ElementTree.fromstring(plot.svg(list(summary.ROWS), found, "taken & told"))
+    said = [title.text for title in picture.findall(".//{*}circle/{*}title")]
+    assert said == [
+        "whole programs: node:wasi takes 100 times as long",
+        "empty guests: wasihost, pure Python takes 2 times as long",
+        "empty guests: wasmtime-py's WASI takes 0.5 times as long",
+    ]
+    assert {float(dot.attrib["cx"]) < plot.WIDTH for dot in picture.iterfind(".//{*}circle")} == {True}
+
+
+def test_a_row_of_the_summary_compares_the_same_cases() -> None:
+    row = summary.Row("", "", ("one", "two"), str)
+    found: cases.Numbers = {"one": {"native": 4.0, "node": 9.0}, "two": {"native": 100.0}}
+    assert row.times(found) == {"native": pytest.approx(4), "node": pytest.approx(9)}
 
 
 def _echo(server: socket.socket, change: Callable[[bytes], bytes]) -> None:
