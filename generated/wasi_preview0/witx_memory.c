@@ -32,7 +32,7 @@ WitxMemory *witx_memory_new(PyObject *owner)
 
 static int memory_traverse(WitxMemory *self, visitproc visit, void *arg)
 {
-    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(Py_TYPE((PyObject *)self));
     Py_VISIT(self->owner);
     return 0;
 }
@@ -115,7 +115,7 @@ int witx_refresh_from_python(WitxGuest *guest)
         return -1;
     }
     witx_forget_kept(guest);
-    Py_XDECREF(guest->memory);
+    Py_XDECREF((PyObject *)guest->memory);
     guest->memory = memory;
     guest->base = memory->source.buf;
     guest->size = (uint64_t)memory->source.len;

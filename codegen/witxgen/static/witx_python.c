@@ -109,7 +109,7 @@ static PyObject *guest_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 
 static int guest_traverse(WitxGuest *self, visitproc visit, void *arg)
 {
-    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(Py_TYPE((PyObject *)self));
     Py_VISIT(self->memory);
     Py_VISIT(self->guest);
     Py_VISIT(self->kept_list);
@@ -127,7 +127,7 @@ static void guest_dealloc(WitxGuest *self)
 {
     PyObject_GC_UnTrack(self);
     witx_guest_forget(self);
-    Py_XDECREF(self->guest);
+    Py_XDECREF((PyObject *)self->guest);
     witx_free((PyObject *)self);
 }
 
@@ -182,7 +182,7 @@ static PyObject *call_apart(WitxStub *self, witx_slot *slots)
     guest->refresh = witx_refresh_from_python;
     int status = self->function->call(self, slots);
     witx_forget_kept(guest);
-    Py_XDECREF(guest->memory);
+    Py_XDECREF((PyObject *)guest->memory);
     guest->base = before.base;
     guest->size = before.size;
     guest->memory = before.memory;
@@ -219,7 +219,7 @@ static PyObject *stub_from_python(PyObject *callable, PyObject *const *args, siz
 
 static int stub_traverse(WitxStub *self, visitproc visit, void *arg)
 {
-    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(Py_TYPE((PyObject *)self));
     Py_VISIT(self->guest);
     Py_VISIT(self->handler);
     return 0;
@@ -228,7 +228,7 @@ static int stub_traverse(WitxStub *self, visitproc visit, void *arg)
 static void stub_dealloc(WitxStub *self)
 {
     PyObject_GC_UnTrack(self);
-    Py_XDECREF(self->guest);
+    Py_XDECREF((PyObject *)self->guest);
     Py_XDECREF(self->handler);
     witx_free((PyObject *)self);
 }
