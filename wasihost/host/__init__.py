@@ -5,6 +5,7 @@ Rules of this package: one host serves one guest; nothing here knows an engine.
     functions    one class of the handlers of all groups, over one table, one set of clocks and one config
     bound        the stubs of a spec, in C or in Python, made when they are looked up
     state        the stubs bound to them and to the guest's memory: what engines use
+    plain        which calls the extension in C may do by itself, without the GIL
     counting     the same handlers, which count every call
     preview0     the older spec, served by the same handlers
 """
