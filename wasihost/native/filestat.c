@@ -67,9 +67,11 @@ static PyObject *set_filestat(PyObject *Py_UNUSED(module), PyObject *args)
     Py_INCREF(new_record);
     Py_INCREF(new_kinds);
     Py_INCREF(new_exact);
-    Py_XSETREF(record, (PyTypeObject *)new_record);
-    Py_XSETREF(kinds, new_kinds);
-    Py_XSETREF(exact_filestat, new_exact);
+    PyObject *old_record = (PyObject *)record;
+    record = (PyTypeObject *)new_record;
+    Py_XDECREF(old_record);
+    wasihost_replace(&kinds, new_kinds);
+    wasihost_replace(&exact_filestat, new_exact);
     Py_RETURN_NONE;
 }
 

@@ -5,6 +5,7 @@
 #include "syscalls.h"
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -30,7 +31,7 @@ static bool add(Listing *listing, const char *name, size_t length, uint64_t inod
 {
     if (listing->size + HEAD + length > listing->capacity) {
         size_t capacity = 2 * (listing->size + HEAD + length) + 4096;
-        char *bytes = PyMem_RawRealloc(listing->bytes, capacity);
+        char *bytes = realloc(listing->bytes, capacity);
         if (bytes == NULL)
             return false;
         listing->bytes = bytes;
@@ -38,7 +39,7 @@ static bool add(Listing *listing, const char *name, size_t length, uint64_t inod
     }
     if (listing->count == listing->places) {
         size_t places = 2 * listing->places + 128;
-        uint64_t *starts = PyMem_RawRealloc(listing->starts, places * sizeof *starts);
+        uint64_t *starts = realloc(listing->starts, places * sizeof *starts);
         if (starts == NULL)
             return false;
         listing->starts = starts;
@@ -63,7 +64,7 @@ static PyObject *view(const void *data, size_t size, const char *format)
     Py_XDECREF(bytes);
     if (made != NULL && format != NULL) {
         PyObject *cast = PyObject_CallMethod(made, "cast", "s", format);
-        Py_SETREF(made, cast);
+        wasihost_replace(&made, cast);
     }
     return made;
 }
@@ -78,8 +79,8 @@ static PyObject *finished(Listing *listing, bool complete)
         pair = PyTuple_Pack(2, bytes, starts);
     Py_XDECREF(bytes);
     Py_XDECREF(starts);
-    PyMem_RawFree(listing->bytes);
-    PyMem_RawFree(listing->starts);
+    free(listing->bytes);
+    free(listing->starts);
     return pair;
 }
 

@@ -10,6 +10,19 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#if defined(Py_LIMITED_API) && Py_LIMITED_API + 0 < 0x030d0000
+/* Every Python has it under this name; the headers show it from the stable ABI of 3.13 on. */
+PyAPI_FUNC(int) PySys_Audit(const char *event, const char *format, ...);
+#endif
+
+/* Put `value`, whose reference is taken over, in `place`, and release what was there: `Py_XSETREF` is not stable. */
+static inline void wasihost_replace(PyObject **place, PyObject *value)
+{
+    PyObject *before = *place;
+    *place = value;
+    Py_XDECREF(before);
+}
+
 /* Each adds its types and functions to the module; -1 and an exception if that fails. */
 int wasihost_add_buffers(PyObject *module);
 int wasihost_add_filestat(PyObject *module);
