@@ -19,6 +19,7 @@ from wasihost.engines.values import CompileMode, EngineLimits
 from wasihost.engines.wasmtime import module
 from wasihost.engines.wasmtime.epoch import epoch_thread
 from wasihost.engines.wasmtime.instance import WasmtimeInstance
+from wasihost.engines.wasmtime.run import instantiate
 from wasihost.errors import LimitExceeded, LinkError, TimeoutExpired, TrapError
 from wasihost.waiting.cancel_scope import CancelScope
 
@@ -43,7 +44,7 @@ class Opened:
     ) -> None:
         self.scope = CancelScope()
         self.host = host or Host(sched_yield=lambda _host: 0)
-        self.instance = WasmtimeInstance(
+        self.instance = instantiate(
             module.load(GUEST, mode=mode), self.host, scope=self.scope, limits=limits or EngineLimits()
         )  # fmt: skip
         self.instance.open()

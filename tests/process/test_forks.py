@@ -213,13 +213,13 @@ def test_a_fork_waits_for_a_compilation_of_another_thread_but_not_for_ever(
 
 
 def test_no_call_of_the_engine_begins_while_a_thread_forks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(forking._forking, "by", threading.get_ident())
+    monkeypatch.setitem(forking.forking_thread, "by", threading.get_ident())
     called = threading.Event()
     thread = threading.Thread(target=forking.kept_from_forks(called.set))
     thread.start()
     forking.kept_from_forks(lambda: None)()  # this thread's own goes on
     assert not called.wait(0.1)
-    forking._forking.clear()
+    forking.forking_thread.clear()
     assert called.wait(30)
     thread.join()
 

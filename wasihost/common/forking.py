@@ -51,9 +51,9 @@ those locks for a millionth of its time."""
 _PAUSE = 0.0005
 """Seconds between two looks."""
 
-_inside: dict[object, int] = {}
+inside_engine: dict[object, int] = {}
 """The running calls of the engine that a fork waits for, and their threads. A call that took too long is removed."""
-_forking: dict[str, int] = {}
+forking_thread: dict[str, int] = {}
 """The thread that is forking, if any, as `by`. Set with `setdefault`, which no signal can interrupt halfway."""
 
 
@@ -98,7 +98,8 @@ def kept_from_forks(function: Callable[..., T]) -> Callable[..., T]:
 
     Only functions that take locks of the engine without holding the GIL need this: a thread that forks holds the GIL.
     """
-    inside, forking, ident = _inside, _forking, get_ident  # may run at exit, when the module's globals are gone
+    # May run at exit, when the module's globals are gone.
+    inside, forking, ident, wait = inside_engine, forking_thread, get_ident, wait_for_fork
 
     def call(*arguments: object) -> T:
         token = object()
@@ -106,14 +107,20 @@ def kept_from_forks(function: Callable[..., T]) -> Callable[..., T]:
             inside[token] = thread = ident()
             while forking and forking.get("by", thread) != thread:
                 inside.pop(token, None)
-                while forking:
-                    _sleep()
+                wait()
                 inside[token] = thread
             return function(*arguments)
         finally:
             inside.pop(token, None)
 
     return call
+
+
+def wait_for_fork() -> None:
+    """Wait until no other thread forks."""
+    thread = get_ident()
+    while forking_thread and forking_thread.get("by", thread) != thread:
+        _sleep()
 
 
 def _sleep() -> None:
@@ -131,14 +138,14 @@ def _before() -> None:
     until = time.monotonic() + _LONGEST
     while True:
         _wait_while(_importing, until)
-        while _forking.setdefault("by", thread) != thread:
+        while forking_thread.setdefault("by", thread) != thread:
             _sleep()
         _wait_while(lambda: _calls_beside(thread), time.monotonic() + _LONGEST_CALL)
         for token in _calls_beside(thread):
-            _inside.pop(token, None)  # it took too long: the next fork does not wait for it
+            inside_engine.pop(token, None)  # it took too long: the next fork does not wait for it
         if not _importing() or time.monotonic() >= until:
             return
-        _forking.clear()  # an import that began meanwhile may wait for this fork
+        forking_thread.clear()  # an import that began meanwhile may wait for this fork
 
 
 def _wait_while(busy: Callable[[], object], until: float) -> None:
@@ -147,7 +154,7 @@ def _wait_while(busy: Callable[[], object], until: float) -> None:
 
 
 def _calls_beside(thread: int) -> list[object]:
-    return [token for token, owner in _inside.copy().items() if owner != thread] if _inside else []
+    return [token for token, owner in inside_engine.copy().items() if owner != thread] if inside_engine else []
 
 
 def _import_locks() -> dict[str, ref[Any]]:
@@ -180,12 +187,12 @@ def _may_be_needed(name: str) -> bool:
 
 
 def _after_in_parent() -> None:
-    _forking.clear()
+    forking_thread.clear()
 
 
 def _after_in_child() -> None:
-    _forking.clear()
-    _inside.clear()
+    forking_thread.clear()
+    inside_engine.clear()
     _begin_imports_again()
     for weak in _shared.copy().values():
         if (shared := weak()) is not None:

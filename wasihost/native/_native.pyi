@@ -82,3 +82,102 @@ class Guest:
 
 def functions(package: str) -> list[tuple[str, str]]:
     """The import module and the name of each function of a package. LookupError if it has no stubs in C."""
+
+# -- the engine's door ----------------------------------------------------------------------------------------------
+
+ENDED: Final[object]
+"""What a call of an `Export` returns if the guest has ended instead: `Door.take_end` has the reason."""
+
+@final
+class Store:
+    """A store of the engine, deleted with the last reference: the door has one, and every view of the memory."""
+
+    @property
+    def context(self) -> int: ...
+    @property
+    def ptr(self) -> int: ...
+
+@final
+class Export:
+    """An exported function. Takes numbers; returns what `EngineInstance.call` returns, or `ENDED`."""
+
+    def __call__(self, *numbers: float) -> Any: ...
+
+@final
+class Door:
+    """One instance: who is inside, its functions, its memory, how it ended. Called, it returns a view of the memory."""
+
+    def __call__(self) -> memoryview: ...
+    def __enter__(self) -> None:
+        """Hold it for this thread. RuntimeError if another thread does."""
+    def __exit__(self, *_: object) -> None: ...
+    @property
+    def store(self) -> Store | None: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def instance(self) -> int:
+        """The address of its `wasmtime_instance_t`."""
+    @property
+    def has_memory(self) -> bool: ...
+    def is_mine(self) -> bool:
+        """Whether this thread holds it."""
+    def open(
+        self,
+        engine: int,
+        guest: object,
+        wanted: list[Any],
+        owner: object,
+        scope: object,
+        ticks: int,
+        memory: int,
+        elements: int,
+        looks: bool,
+        /,
+    ) -> None:
+        """Make the store and take all that the guest gets.
+
+        `wanted` has (item, signature, stub) of each import, in the order of the callbacks; `owner` and `scope` are what
+        `watch` takes, see `connect`. `ticks` of the engine's epoch are the first deadline, 0 where it has none;
+        `memory` in bytes and `elements` of a table are the limits, -1 for none. `looks`: the memory may have to be
+        found in the first callback.
+        """
+    def bind(self, extern: int, /) -> None:
+        """Show the memory of the extern at this address to the stubs."""
+    def instantiate(self, pre: int, linker: int, module: int, exports_memory: bool, /) -> bool:
+        """Make the instance, from `pre` or from a linker and a module; False if the guest has ended.
+
+        `exports_memory`: it may export its memory by that name.
+        """
+    def export(self, name: str, params: str, results: str, refuse: Callable[..., bytes], /) -> Export | None:
+        """An exported function, None if there is none that can be called.
+
+        `params` and `results` have a `struct` character per number. `refuse` is called with numbers that are not plain:
+        it raises, or returns the bytes of their slots.
+        """
+    def take_end(self) -> tuple[list[BaseException], int, int]:
+        """Why the guest ended: what was raised, and the engine's error and trap, which the caller frees."""
+    def close(self) -> None:
+        """Release everything; views of the memory stay valid. RuntimeError while the guest runs."""
+
+def engine_functions() -> tuple[str, ...]:
+    """The names of the engine's functions that `connect` needs."""
+
+def connect(addresses: tuple[int, ...], parts: tuple[Any, ...], /) -> None:
+    """Set their addresses, and what the door needs of the adapter (`Adapter` in door.h)."""
+
+def callback() -> int:
+    """The address of the callback of every import; its environment is the import's index."""
+
+def get_nested() -> int:
+    """How many stores this thread has entered."""
+
+def set_nested(count: int, /) -> None: ...
+def get_running() -> int:
+    """How many stores are entered, in all threads."""
+
+def handlers(others: bool, displaced: bool, /) -> None:
+    """Whether others put signal handlers before the engine's, and whether some of them wait until no guest runs."""
+
+def forked() -> None:
+    """Called in a forked child, where only this thread is."""

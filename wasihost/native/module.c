@@ -2,8 +2,8 @@
 #include "native.h"
 
 static int (*const parts[])(PyObject *module) = {
-    wasihost_add_buffers, wasihost_add_filestat, wasihost_add_listing,
-    wasihost_add_opening, wasihost_add_plain,    wasihost_add_stubs,
+    wasihost_add_buffers, wasihost_add_door,  wasihost_add_filestat, wasihost_add_listing,
+    wasihost_add_opening, wasihost_add_plain, wasihost_add_stubs,
 };
 
 static struct PyModuleDef definition = {

@@ -25,6 +25,7 @@ static inline void wasihost_replace(PyObject **place, PyObject *value)
 
 /* Each adds its types and functions to the module; -1 and an exception if that fails. */
 int wasihost_add_buffers(PyObject *module);
+int wasihost_add_door(PyObject *module);
 int wasihost_add_filestat(PyObject *module);
 int wasihost_add_listing(PyObject *module);
 int wasihost_add_opening(PyObject *module);

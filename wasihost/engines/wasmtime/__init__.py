@@ -21,7 +21,11 @@ user's. A function is loaded with its module when it is first used, so that a co
     loops             how many loops its functions have
     checks            whether a module and a host fit
     link_errors       what to say of a module that does not
-    instance          our own door: an instance, its calls, and its end
+    instance          our own door: an instance, its exports, and what it uses
+    native_instance   its calls and its end, by the extension in C
+    prepared          what the instances of a module share there
+    connecting        what the extension has to know of the engine and of us
+    python_instance   its calls and its end, where there is no extension
     run               one run of a command
     linker            the second door: a `wasmtime.Linker` of the user's
     define_func       its slow binding, by wasmtime-py's own function
@@ -58,9 +62,8 @@ if TYPE_CHECKING:
     from wasihost.engines.wasmtime.epoch import deadline_changed, interrupt, stop_threads
     from wasihost.engines.wasmtime.features import canonical as canonical_features
     from wasihost.engines.wasmtime.ffi import load_library
-    from wasihost.engines.wasmtime.instance import instantiate
     from wasihost.engines.wasmtime.module import assemble, load
-    from wasihost.engines.wasmtime.run import execute
+    from wasihost.engines.wasmtime.run import execute, instantiate
     from wasihost.engines.wasmtime.traps import symbolizer
 
 __all__ = [
@@ -98,7 +101,7 @@ _WHERE: Final = {
     "deadline_changed": "epoch.deadline_changed",
     "execute": "run.execute",
     "from_artifact": "artifact.from_artifact",
-    "instantiate": "instance.instantiate",
+    "instantiate": "run.instantiate",
     "interrupt": "epoch.interrupt",
     "load": "module.load",
     "load_library": "ffi.load_library",

@@ -111,14 +111,19 @@ def _in_main_thread() -> bool:
     raise AssertionError
 
 
+def in_main_thread() -> bool:
+    """Return whether Python runs signal handlers in this thread."""
+    if _here.main is None:
+        _here.main = _in_main_thread()
+    return _here.main
+
+
 def hold(key: int) -> bool:
     """Defer signal handlers until `release`: the calling thread enters a guest of the instance `key`.
 
     Called by functions that are `BUSY` or `FRAGILE`. Returns whether this is the thread that runs signal handlers.
     """
-    if _here.main is None:
-        _here.main = _in_main_thread()
-    if not _here.main:
+    if not in_main_thread():
         return False
     if key not in _holders:
         if not _holders:
@@ -139,7 +144,7 @@ def forget(key: int) -> None:
     _holders.discard(key)
 
 
-BUSY.update((hold.__code__, release.__code__))
+BUSY.update((in_main_thread.__code__, hold.__code__, release.__code__))
 
 
 def signals_may_interrupt() -> bool:
@@ -147,9 +152,7 @@ def signals_may_interrupt() -> bool:
 
     They are not likely in a program that has left Ctrl-C to the system (SIG_DFL).
     """
-    if _here.main is None:
-        _here.main = _in_main_thread()
-    return _here.main and (_get(_signal.SIGINT) != _signal.SIG_DFL or any(map(callable, map(_get, _NUMBERS))))
+    return in_main_thread() and (_get(_signal.SIGINT) != _signal.SIG_DFL or any(map(callable, map(_get, _NUMBERS))))
 
 
 def _install() -> None:

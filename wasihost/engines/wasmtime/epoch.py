@@ -40,11 +40,13 @@ class EpochThread:
     """The guests that are running now and could be interrupted, and the thread that does it."""
 
     def __init__(self) -> None:
+        self.running: dict[object, tuple[WasmtimeEngine, CancelCheck, bool]] = {}
+        """By guest. The extension removes those that are left, too."""
         self.forget()
 
     def forget(self) -> None:
         """Reset, as in a new process."""
-        self._running: dict[object, tuple[WasmtimeEngine, CancelCheck, bool]] = {}
+        self.running.clear()
         self._thread: dict[str, threading.Lock] = {}
         """The lock that the thread waits for, if there is a thread. Releasing it wakes the thread."""
         self._idle = 0
@@ -57,7 +59,7 @@ class EpochThread:
     def enter(self, key: object, engine: WasmtimeEngine, scope: "CancelCheck", main: bool) -> None:
         """A guest is about to run on the calling thread; `main`: Python runs signal handlers there. `scope` is checked
         when it expires."""
-        self._running[key] = engine, scope, main
+        self.running[key] = engine, scope, main
         self._idle = 0
         if not self._thread:
             start_new_thread(*tracing.unseen(self._watch))
@@ -74,11 +76,11 @@ class EpochThread:
 
     def leave(self, key: object) -> None:
         """The guest has returned."""
-        self._running.pop(key, None)
+        self.running.pop(key, None)
 
     def retire(self) -> None:
         """End the thread, if no guest is running, and wait at most 50 ms until the system has removed it."""
-        if self._running or not self._thread:
+        if self.running or not self._thread:
             return
         self._idle = GRACE
         self.look_again()
@@ -88,7 +90,7 @@ class EpochThread:
 
     def interrupt(self) -> None:
         """Have every interruptible guest called back now, because one was cancelled."""
-        self._call_back(engine for engine, _, _ in tuple(self._running.values()))
+        self._call_back(engine for engine, _, _ in tuple(self.running.values()))
 
     def _call_back(self, engines: "Iterable[WasmtimeEngine]") -> None:
         for engine in {id(engine): engine for engine in engines}.values():
@@ -111,7 +113,7 @@ class EpochThread:
         now = ticked = time.monotonic_ns()
         while self._idle < GRACE:
             self._looks = sys.maxsize
-            running = tuple(self._running.values())
+            running = tuple(self.running.values())
             times = [expires for _, scope, _ in running if (expires := scope.expires) is not None]
             if not running or any(main for _, _, main in running):
                 times.append(ticked + TICK)
@@ -119,7 +121,7 @@ class EpochThread:
             news.acquire(timeout=(min(max(looks - now, 0), FOREVER) + 200_000) / 1_000_000_000)
             now = time.monotonic_ns()
             tick = now - ticked >= TICK
-            running = tuple(self._running.values())
+            running = tuple(self.running.values())
             self._call_back(
                 engine
                 for engine, scope, main in running

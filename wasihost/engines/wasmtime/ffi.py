@@ -33,6 +33,8 @@ _WITHOUT_GIL: dict[str, _Declaration] = {
     "wasmtime_module_delete": (None, (_P,)),
     "wasmtime_store_delete": (None, (_P,)),
     "wasmtime_memory_new": (_P, (_P, _P, _P)),
+    "wasmtime_linker_instantiate_pre": (_P, (_P, _P, _P)),
+    "wasmtime_instance_pre_delete": (None, (_P,)),
     "wasmtime_linker_instantiate": (_P, (_P, _P, _P, _P, _P)),
     "wasmtime_func_call_unchecked": (_P, (_P, _P, _P, _N, _P)),
 }
@@ -203,6 +205,11 @@ class Extern:
     @property
     def kind(self) -> int:
         return self._block[0] & 0xFF
+
+    @property
+    def address(self) -> int:
+        """The address of the whole."""
+        return self.item - 8
 
     @property
     def block(self) -> "ctypes.Array[c_uint64]":

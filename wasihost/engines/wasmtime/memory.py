@@ -5,12 +5,18 @@ A view is a `memoryview` (format "B") straight onto the engine's pages. On our o
 bytes, never freed ones. On a user's `Linker` we control neither; see `linker.py`.
 """
 
+from __future__ import annotations
+
 import ctypes
-from collections.abc import Callable
 
 from wasihost.engines.wasmtime.engine import WasmtimeEngine
 from wasihost.engines.wasmtime.ffi import Extern, array, c
 from wasihost.errors import LinkError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
 
 EMPTY = memoryview(bytearray())
 
@@ -39,6 +45,11 @@ def view(base: int, size: int, owner: object = None) -> memoryview:
     return memoryview(block).cast("B")
 
 
+def no_memory() -> NoReturn:
+    """Raise what a guest without a memory gets when a stub looks at it."""
+    raise LinkError("the guest has no memory: it neither exports one under this name nor imports one")
+
+
 class GuestMemory:
     """`GuestView.memory` of one run on our own door: reads the size again, and makes a new view if the memory has
     grown.
@@ -61,11 +72,16 @@ class GuestMemory:
         self.base = c.wasmtime_memory_data(self.store.context, export.item)
         return self()
 
+    @property
+    def has_memory(self) -> bool:
+        """Whether the guest's memory is known."""
+        return self.export is not None
+
     def __call__(self) -> memoryview:
         if self.store is None:
             return EMPTY
         if self.export is None:
-            raise LinkError("the guest has no memory: it neither exports one under this name nor imports one")
+            no_memory()
         size: int = c.wasmtime_memory_data_size(self.store.context, self.export.item)
         if size != len(self.current):
             self.current = view(self.base, size, self.store)

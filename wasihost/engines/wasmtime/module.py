@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from wasihost.binary.backtrace import Origin
     from wasihost.engines.values import CompileBounds
     from wasihost.engines.wasmtime.function_types import Type
+    from wasihost.engines.wasmtime.prepared import Prepared
 
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str]
 
@@ -62,6 +63,7 @@ class WasmtimeModule:
         self.size: int = found.size
         self.origin: Origin | None = None
         self.places: dict[int, tuple[Place, ...]] = {}
+        self.prepared: Prepared | None = None  # what its instances share on our own door in C
 
     def __del__(self) -> None:
         self._delete(self.ptr)

@@ -7,9 +7,12 @@ gone.
 """
 
 import sys
+from collections.abc import Container
 from types import CodeType, FrameType
 
+from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
+from wasihost.native import extension
 
 MOST = 8
 """How many stores may be entered within each other. Each may use half a MiB of the thread's stack, of often 8 MiB."""
@@ -19,16 +22,34 @@ class _Nested(threading.local):
     count = 0
 
 
-nested: _Nested = _Nested()
+class _Counted:
+    """What the extension counts."""
+
+    @property
+    def count(self) -> int:
+        from wasihost.native import _native
+
+        return _native.get_nested()
+
+    @count.setter
+    def count(self, count: int) -> None:
+        from wasihost.native import _native
+
+        _native.set_nested(count)
+
+
+nested: _Nested | _Counted = _Nested() if extension is None else _Counted()
 """`count` is how many stores this thread has entered."""
+if extension is not None:
+    in_forked_child(extension.forked)
 
 
-def check(first: bool, entering: CodeType) -> None:
+def check(first: bool, entering: Container[CodeType]) -> None:
     """Raises RecursionError for one store more (`first`) than may be, and RuntimeError if the guest that this thread
-    is within belongs to another greenlet: no call of `entering` is below the caller's then."""
+    is within belongs to another greenlet: no call of a function of `entering` is below the caller's then."""
     if "greenlet" in sys.modules:
         frame: FrameType | None = sys._getframe(2)
-        while frame is not None and frame.f_code is not entering:
+        while frame is not None and frame.f_code not in entering:
             frame = frame.f_back
         if frame is None:
             raise RuntimeError(

@@ -22,6 +22,7 @@ from typing import Any
 from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
 from wasihost.engines.wasmtime.nesting import nested
+from wasihost.native import extension
 
 _IN_FRONT: tuple[int, ...] = (_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGILL, _signal.SIGFPE)
 _ROOM = 512  # bytes, more than any system's struct sigaction
@@ -86,8 +87,9 @@ def changed() -> None:
     global _others
     if not _others and _replaced(_actions()):
         _others = True
-    if _others and _inside:
-        _to_front()
+        _tell()
+    if _others and _running():
+        to_front()
 
 
 def look() -> None:
@@ -95,6 +97,7 @@ def look() -> None:
     global _others
     if _BY_SIGNAL and not _others and _replaced(_actions()):
         _others = True
+        _tell()
 
 
 def before_run() -> None:
@@ -102,35 +105,52 @@ def before_run() -> None:
     global _inside
     _inside += 1
     if _others:
-        _to_front()
+        to_front()
 
 
 def after_run() -> None:
     """Put the replaced handlers back if no guest runs any more. Called after a guest has ended."""
     global _inside
     _inside -= 1
-    if _displaced and not _inside:
-        _put_back()
+    if _displaced and not _running():
+        put_back()
 
 
-def _to_front() -> None:
+def _running() -> int:
+    """Return how many guests are running."""
+    return _inside if extension is None else _inside + int(extension.get_running())
+
+
+def _tell() -> None:
+    """Let the extension know whether there is something to do before and after each run."""
+    if extension is not None:
+        extension.handlers(_others, bool(_displaced))
+
+
+def to_front() -> None:
+    """Put the engine's handlers first."""
     with _lock:
         now = _actions()
         theirs = _replaced(now)
         _displaced.update((number, now[number]) for number in theirs)
         _put(_noted, theirs)
+        _tell()
 
 
-def _put_back() -> None:
+def put_back() -> None:
+    """Put the replaced handlers back."""
     with _lock:
-        if not _inside:  # otherwise another guest was entered meanwhile, and waits for the lock
+        if not _running():  # otherwise another guest was entered meanwhile, and waits for the lock
             _put(_displaced, _displaced.keys() - _replaced(_actions()))
             _displaced.clear()
+            _tell()
 
 
 @in_forked_child
 def _after_fork() -> None:
     global _lock, _inside
     _lock, _inside = threading.RLock(), nested.count  # threads of other runs do not exist in the child
-    if _displaced and not _inside:
-        _put_back()
+    if extension is not None:
+        _inside -= int(extension.get_running())
+    if _displaced and not _running():
+        put_back()

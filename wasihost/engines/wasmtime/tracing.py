@@ -74,10 +74,15 @@ else:
         return lambda *args: sys.call_tracing(function, args)
 
 
-def suspend(callbacks: Iterable[FunctionType]) -> None:
-    """Hide this thread from tracers from now on, except for what the `callbacks` call."""
+def expect() -> None:
+    """Let others know that a tracer may raise from now on."""
     for function in WHEN_TRACED:
         function()
+
+
+def suspend(callbacks: Iterable[FunctionType]) -> None:
+    """Hide this thread from tracers from now on, except for what the `callbacks` call."""
+    expect()
     _enter(_current())
     for callback in callbacks:
         if not callback.__dict__:  # not done before
@@ -156,8 +161,7 @@ def _unseen(_frame: FrameType, _event: str, _arg: object) -> Any:
 
 
 def _hide_frames() -> None:
-    for function in WHEN_TRACED:
-        function()
+    expect()
     at: FrameType | None = sys._getframe(1)
     while at is not None:
         if _hidden(at):
@@ -197,6 +201,8 @@ def notice() -> None:
 
     def setting(put: Callable[[Any], None]) -> Callable[[Any], None]:
         def wrapper(function: Any, /) -> None:
+            if function is not None:
+                expect()
             inside = _raises(function) and _within()
             if inside:
                 put(_filtered(function))
@@ -218,7 +224,7 @@ def notice() -> None:
         _OWN.add(wrapper.__code__)
         return wrapper
 
-    _OWN.update(one.__code__ for one in (_raises, _within, _filtered, _plain, _hide_frames, _hidden))
+    _OWN.update(one.__code__ for one in (expect, _raises, _within, _filtered, _plain, _hide_frames, _hidden))
     sys.settrace, sys.setprofile = setting(_put_trace), setting(_put_profile)
     sys.gettrace, sys.getprofile = getting(_trace), getting(_profile)
     monitoring: Any = getattr(sys, "monitoring", None)

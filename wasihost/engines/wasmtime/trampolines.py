@@ -21,6 +21,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from wasihost.common.interrupts import FRAGILE
+from wasihost.engines.wasmtime.export_slots import apart
 from wasihost.engines.wasmtime.ffi import c, take_error
 
 if TYPE_CHECKING:
@@ -47,14 +48,9 @@ def codec(signature: "Signature") -> Codec:
     key = signature.slots, signature.result_slots
     if key not in _codecs:
         slots, answers = key
-        put = _apart(answers).pack_into if answers else None
-        _codecs[key] = _apart(slots).unpack_from, put if len(answers) < 2 else _several(put)
+        put = apart(answers).pack_into if answers else None
+        _codecs[key] = apart(slots).unpack_from, put if len(answers) < 2 else _several(put)
     return _codecs[key]
-
-
-def _apart(kinds: str) -> struct.Struct:
-    """Values in slots of 16 bytes each."""
-    return struct.Struct("<" + "".join(f"{one}{16 - struct.calcsize('<' + one)}x" for one in kinds[:-1]) + kinds[-1:])
 
 
 def _several(put: Callable[..., None] | None) -> Callable[..., None]:

@@ -1,0 +1,277 @@
+"""Our own door in Python and ctypes: used where there is no extension, see `wasihost.native`.
+
+Whatever ends a call (a handler's exception, a deadline, a trap) is kept here and raised from here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import partial
+from types import FunctionType
+
+from wasihost.common import interrupts
+from wasihost.common.names import shown
+from wasihost.common.unpatched import threading
+from wasihost.engines.values import NO_LIMITS, EngineLimits
+from wasihost.engines.wasmtime import deferred_signals, memory, nesting, signals, stack, tracing
+from wasihost.engines.wasmtime.epoch import epoch_thread
+from wasihost.engines.wasmtime.exclusive import BUSY, Exclusive, check_free
+from wasihost.engines.wasmtime.export_slots import masked, passing, wrong_count
+from wasihost.engines.wasmtime.ffi import Extern, array, c
+from wasihost.engines.wasmtime.instance import CLOSED, WasmtimeInstance
+from wasihost.engines.wasmtime.memory_limits import room
+from wasihost.engines.wasmtime.module import WasmtimeModule
+from wasihost.engines.wasmtime.nesting import nested
+from wasihost.engines.wasmtime.stack import require_stack
+from wasihost.engines.wasmtime.trampolines import (
+    CALLBACK,
+    CALLER_CALLBACK,
+    EPOCH_CALLBACK,
+    TRAP_TEXT,
+    define,
+    epoch_trampoline,
+    new_trap,
+    trampoline,
+)
+from wasihost.engines.wasmtime.traps import raise_end
+from wasihost.errors import EndRun, LinkError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from wasihost.engines.base import CancelCheck, HostState, Offered
+
+_ANY = -1  # tells the engine: no limit
+
+
+class PythonInstance(WasmtimeInstance):
+    """An instance whose imports are callbacks made by ctypes."""
+
+    depth: int = 0
+
+    def __init__(
+        self,
+        module: WasmtimeModule,
+        state: HostState,
+        start: str | None = None,
+        *,
+        scope: CancelCheck | None = None,
+        limits: EngineLimits = NO_LIMITS,
+        label: str = "guest",
+        offered: Offered | None = None,
+    ) -> None:
+        super().__init__(module, state, start, scope=scope, limits=limits, label=label, offered=offered)
+        self._linker: int | None = None
+        # At exit, `c` may be gone before the last instance.
+        self._delete = c.wasmtime_linker_delete, c.wasm_trap_delete, c.wasmtime_error_delete
+        self._raised: list[BaseException] = []
+        self._callbacks: list[object] = []  # kept alive: the engine holds only their addresses
+        self._trampolines: list[FunctionType] = []  # the functions behind them
+        self._handle = array(ctypes.c_uint64, 2)()
+        self._one = threading.RLock()
+        self._spare_trap, self._spare_error = [0], [0]
+        self.memory: memory.GuestMemory = memory.GuestMemory(module.engine)
+
+    def open(self) -> None:
+        """Make the instance. The guest's start section may run, so it raises what `call` raises."""
+        guest = self._state.guest
+        if isinstance(guest.memory, memory.GuestMemory):
+            raise RuntimeError("this State has a guest running already: make a State for each run")
+        guest.view, guest.memory = memory.EMPTY, self.memory
+        signals.look()
+        self._linker = c.wasmtime_linker_new(self.module.engine.ptr)
+        self._renew()
+        self._provide()
+        self._limit(self._limits)
+        self._give_memories(self._linker)
+        if self.before_entry:
+            self.before_entry()
+        self._instantiate()
+
+    def _provide(self) -> None:
+        """Put a callback for each import into the linker."""
+        finder = None
+        if self.module.starts:
+            finder = memory.StartSectionMemory(self.memory, partial(setattr, self._state.guest, "view"))
+        kind = CALLER_CALLBACK if finder else CALLBACK
+        for item, signature, stub in self._wanted:
+            functype = self.module.engine.functype(item.params, item.results)
+            enter = trampoline(signature, stub, self._raised, self._spare_trap, finder)
+            self._trampolines.append(enter)
+            self._callbacks.append(callback := kind(enter))
+            if problem := define(self._linker or 0, item.module, item.name, functype, callback):
+                raise LinkError(f"import {item.module}.{item.name}: {problem}")
+
+    def _limit(self, limits: EngineLimits) -> None:
+        store = self.memory.store
+        assert store
+        if limits.memory is not None:
+            self.room = room(self.module, limits.memory)
+            c.wasmtime_store_limiter(store.ptr, *self.room.at_first, _ANY, _ANY, _ANY)
+        if self.module.engine.mode.fuel:
+            self.set_fuel(limits.fuel if limits.fuel is not None else (1 << 63) - 1)
+        if self._scope:
+            self._trampolines.append(enter := epoch_trampoline(self._scope, self._raised, self._spare_error))
+            self._callbacks.append(callback := EPOCH_CALLBACK(enter))
+            c.wasmtime_store_epoch_deadline_callback(store.ptr, callback, None, None)
+        if self.module.engine.mode.interruptible:
+            c.wasmtime_context_set_epoch_deadline(store.context, 1 if self._scope else 1 << 62)
+
+    def _show(self, given: Extern) -> None:
+        self._state.guest.view = self.memory.bind(given)
+
+    def _instantiate(self) -> None:
+        linker, module, handle = self._linker, self.module.ptr, self._handle
+
+        def instantiate(context: int, trap: object) -> int | None:
+            error: int | None = c.wasmtime_linker_instantiate(linker, context, module, handle, trap)
+            return error
+
+        self._enter(instantiate)
+        self._made = True
+        if self.room and self.room.at_first != self.room[:2]:
+            assert self.memory.store
+            c.wasmtime_store_limiter(self.memory.store.ptr, *self.room[:2], _ANY, _ANY, _ANY)
+        exported = self.module.exports.get("memory")
+        if exported is not None and exported.kind == "memory":
+            assert self.memory.store
+            found = self._export(self.memory.store.context, "memory", Extern.MEMORY)
+            self._state.guest.view = self.memory.bind(found)
+
+    # -- calling ---------------------------------------------------------------------------------------------------
+
+    def _bound(self, name: str) -> Callable[..., Any]:
+        item = self.module.exports.get(name)
+        if item is None or item.kind != "func":
+            raise LinkError(f"export {shown(name)}: missing, or no function")
+        if self.memory.store is None:
+            raise RuntimeError(CLOSED)
+        if not self._made:
+            raise RuntimeError(
+                f"export {name}: the instance is still being made; it can be called after its start section"
+            )
+        take, masks, give = passing(name, item.params, item.results)
+        count = max(len(item.params), len(item.results))
+        extern = self._export(self.memory.store.context, name, Extern.FUNC)
+
+        def function(*numbers: int | float) -> Any:
+            if len(numbers) != len(masks):
+                raise wrong_count(name, item.params, len(numbers))
+            slots = array(ctypes.c_uint64, 2 * max(count, 1))()
+            passed = (one if mask is None else masked(one, mask) for one, mask in zip(numbers, masks, strict=True))
+            take.pack_into(slots, 0, *passed)
+
+            def call(context: int, trap: object) -> int | None:
+                error: int | None = c.wasmtime_func_call_unchecked(context, extern.item, slots, count, trap)
+                return error
+
+            self._enter(call)
+            results = give.unpack_from(slots)
+            return results if len(results) > 1 else results[0] if results else None
+
+        return function
+
+    def exclusive(self) -> Exclusive:
+        """A context manager that raises RuntimeError where another thread is in this instance."""
+        return Exclusive(self._one)
+
+    def check_ended(self) -> None:
+        """ConfigError if the guest was ended, continues in another thread, and cannot be interrupted."""
+        own = self._one._is_owned()  # type: ignore[attr-defined]  # what `threading.Condition` asks, too
+        if not self.interruptible and not own:
+            check_free(lambda: self.depth)
+
+    def _enter(self, call: Callable[[int, object], int | None]) -> None:
+        """Call the engine with the context and a place for a trap. Raises what ended the guest."""
+        try:
+            self._entered(call)
+        except EndRun as end:  # before the guest was entered; else it is in `_raised`
+            raise end.reason from None
+
+    def _entered(self, call: Callable[[int, object], int | None]) -> None:
+        if self.memory.store is None:
+            raise RuntimeError(CLOSED)
+        require_stack(8)
+        stack.check(self.module.engine.mode.stack, nested.count)
+        if nested.count:
+            nesting.check(not self.depth, (PythonInstance._entered.__code__,))
+        trap = ctypes.c_void_p()
+        main = deferred_signals.hold(id(self))
+        quiet = tracing.watched()
+        if quiet:
+            tracing.suspend(self._trampolines)
+        # From here on only what is called may raise.
+        held = inside = first = watched = False
+        try:
+            held = self._one.acquire(blocking=False)  # `exclusive` does the same at twice the cost
+            if not held:
+                raise RuntimeError(BUSY)
+            if self.memory.store is None:
+                raise RuntimeError(CLOSED)
+            first = not self.depth
+            context = self.memory.store.context  # no local name for the store: a kept traceback would keep it
+            inside = True
+            self.depth += 1
+            nested.count += first
+            if first:
+                signals.before_run()
+            if first and self._scope is not None:
+                watched = True
+                epoch_thread.enter(self, self.module.engine, self._scope, main)
+                self._scope.check()  # it may have been ended before the thread could call it back
+            error = call(context, ctypes.byref(trap))
+            module = self.module
+            raise_end(self._state, self._raised, error, trap.value, self.origin, module.places, self.depth)
+        finally:
+            if inside:
+                self.depth -= 1
+                nested.count -= first
+                if watched:
+                    epoch_thread.leave(self)
+                if first:
+                    signals.after_run()
+                self._renew()
+            if held:
+                self._one.release()
+            if quiet:
+                tracing.resume()
+
+    interrupts.BUSY.add(_entered.__code__)
+
+    def _renew(self) -> None:
+        """Make new spares for those that a callback has passed to the engine."""
+        if not self._spare_trap[0]:
+            self._spare_trap[0] = new_trap()
+        if self._scope and not self._spare_error[0]:
+            self._spare_error[0] = c.wasmtime_error_new(TRAP_TEXT)
+
+    def close(self) -> None:
+        """Release everything; views of the memory stay valid. RuntimeError while the guest runs."""
+        with self.exclusive():
+            if self.depth:
+                raise RuntimeError("the guest is running: end it, and close it when its call has returned")
+            self._close()
+        deferred_signals.release(id(self))
+
+    def _close(self) -> None:
+        guest = self._state.guest
+        if guest.memory is self.memory:
+            guest.view, guest.memory = memory.EMPTY, self.before
+        self._functions.clear()
+        self.memory.close()
+        linker, self._linker = self._linker, None
+        if linker:
+            self._delete[0](linker)
+        trap, self._spare_trap[0] = self._spare_trap[0], 0
+        if trap:
+            self._delete[1](trap)
+        error, self._spare_error[0] = self._spare_error[0], 0
+        if error:
+            self._delete[2](error)
+
+    def __del__(self) -> None:
+        if hasattr(self, "memory"):
+            deferred_signals.forget(id(self))
+            self._close()  # whatever `depth` says (a signal may have come between two steps), no thread is inside now
