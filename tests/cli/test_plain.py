@@ -95,17 +95,21 @@ def modules_after(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-SLOW = {"click", "wasmtime", "hashlib", "subprocess", "dataclasses", "signal", "inspect", "logging"}
-"""Modules that a start does without."""
+SLOW = {"click", "contextlib", "dataclasses", "hashlib", "importlib", "inspect", "logging", "re", "signal", "subprocess",
+        "typing", "warnings", "wasmtime"}  # fmt: skip
+"""Modules that a start does without: each takes as long as several of ours."""
+
+RARE = {"descriptors.host_directory", "descriptors.python_stream", "sandbox.resolve", "config.streams", "cli.hints",
+        "engines.wasmtime.compiling", "engines.wasmtime.linker", "guest.instance"}  # fmt: skip
+"""Modules of ours that only some runs need."""
 
 
 def test_a_plain_run_imports_nothing_slow() -> None:
     run = f"from wasihost.__main__ import launch, parse_plain\nassert launch(parse_plain(['run', {GUEST!r}])) == 0"
     found = modules_after(run)
-    assert not SLOW & found
-    assert len({name for name in found if name.startswith("wasihost")}) < 100
+    assert not (SLOW | {f"wasihost.{name}" for name in RARE}) & found
 
 
 def test_the_import_of_the_package_imports_nothing_slow() -> None:
     found = modules_after("import wasihost")
-    assert not (SLOW | {"typing", "contextlib", "re", "importlib", "ctypes", "threading"}) & found
+    assert not (SLOW | {"collections", "ctypes", "enum", "functools", "struct", "threading"}) & found

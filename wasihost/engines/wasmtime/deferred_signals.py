@@ -19,28 +19,33 @@ Rule of this file: `stand_in` must not be interrupted between tripping the signa
 handlers while it unpacks an iterator written in C, or returns; during a call it would.
 """
 
+from __future__ import annotations
+
 import _signal  # type: ignore[import-not-found]  # typeshed knows only `signal`, whose functions are wrappers in Python
 import ctypes
 import operator
 from _thread import interrupt_main
-from collections.abc import Callable
 from functools import partial
 from itertools import compress, starmap
 from types import FrameType
-from typing import Any, TypeAlias, cast
 
 from wasihost.common.forking import in_forked_child
 from wasihost.common.interrupts import BUSY, FRAGILE
 from wasihost.common.unpatched import threading
 from wasihost.errors import BY_SIGNAL_HANDLER
 
-_Handler: TypeAlias = Callable[[int, FrameType | None], Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+_Handler: TypeAlias = "Callable[[int, FrameType | None], Any]"
 
 _set: Callable[[int, Any], Any] = _signal.signal
 _plain = [_set]
 """`_signal.signal` as it was before we replaced it, with the wrapper of `signals`."""
 _get: Callable[[int], Any] = _signal.getsignal
-_trip = cast("Callable[[int], None]", interrupt_main)
+_trip: Callable[[Any], None] = interrupt_main
 _set_wakeup_fd: Callable[[int], int] = _signal.set_wakeup_fd
 _ctrl_c: _Handler = _signal.default_int_handler
 _put_wakeup_fd = partial(_signal.set_wakeup_fd, warn_on_full_buffer=False)

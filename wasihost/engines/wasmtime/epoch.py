@@ -10,12 +10,11 @@ that raises between taking one and the `try` would leave it held: each step is o
 or not done.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from wasihost.common.forking import before_fork, in_forked_child
 from wasihost.common.unpatched import start_new_thread, threading
@@ -23,8 +22,9 @@ from wasihost.engines.wasmtime import tracing
 from wasihost.engines.wasmtime.engine import WasmtimeEngine
 from wasihost.engines.wasmtime.ffi import c
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from wasihost.engines.base import CancelCheck
 
@@ -56,7 +56,7 @@ class EpochThread:
         self._looks: int = sys.maxsize
         """When the thread checks next, in ns of the monotonic clock; the maximum while it computes that."""
 
-    def enter(self, key: object, engine: WasmtimeEngine, scope: "CancelCheck", main: bool) -> None:
+    def enter(self, key: object, engine: WasmtimeEngine, scope: CancelCheck, main: bool) -> None:
         """A guest is about to run on the calling thread; `main`: Python runs signal handlers there. `scope` is checked
         when it expires."""
         self.running[key] = engine, scope, main
@@ -71,8 +71,10 @@ class EpochThread:
     def look_again(self) -> None:
         """Wake the thread: a guest was added, or the deadline of a running guest is earlier than before."""
         for news in tuple(self._thread.values()):
-            with suppress(RuntimeError):  # it is open already
+            try:
                 news.release()
+            except RuntimeError:  # it is open already
+                pass
 
     def leave(self, key: object) -> None:
         """The guest has returned."""
@@ -92,7 +94,7 @@ class EpochThread:
         """Have every interruptible guest called back now, because one was cancelled."""
         self._call_back(engine for engine, _, _ in tuple(self.running.values()))
 
-    def _call_back(self, engines: "Iterable[WasmtimeEngine]") -> None:
+    def _call_back(self, engines: Iterable[WasmtimeEngine]) -> None:
         for engine in {id(engine): engine for engine in engines}.values():
             c.wasmtime_engine_increment_epoch(engine.ptr)
 

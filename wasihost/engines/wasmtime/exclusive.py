@@ -1,9 +1,13 @@
 """One thread at a time in an instance: the engine does not detect concurrent use of a store, which corrupts memory."""
 
-from collections.abc import Callable
+from __future__ import annotations
 
 from wasihost.common.unpatched import threading, time
 from wasihost.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BUSY = "another thread is in this guest: an instance is for one thread at a time; end it, or wait"
 _WAITS_END = 0.2
@@ -17,7 +21,7 @@ class Exclusive:
 
     __slots__ = ("_lock",)
 
-    def __init__(self, lock: "threading.RLock") -> None:
+    def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
 
     def __enter__(self) -> None:

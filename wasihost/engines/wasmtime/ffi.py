@@ -6,19 +6,24 @@ Python). No structure whose layout differs between versions is declared: an exte
 the first byte and its payload (func, memory) at offset 8, the same in every version.
 """
 
+from __future__ import annotations
+
 import ctypes
 import functools
-from collections.abc import Callable, Sequence
 from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_ubyte, c_uint32, c_uint64, c_void_p
-from typing import Any, Final
 
 from wasihost.common.forking import kept_from_forks
 from wasihost.engines.values import MemoryType
 from wasihost.engines.wasmtime.library import load
 from wasihost.outcomes import printable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Final, TypeAlias
+
 _P, _N, _S = c_void_p, c_size_t, c_char_p
-_Declaration = tuple[type[Any] | None, tuple[type[Any], ...]]
+_Declaration: TypeAlias = "tuple[type[Any] | None, tuple[type[Any], ...]]"
 
 # Take long or may run guest or host code: called without the GIL.
 _WITHOUT_GIL: dict[str, _Declaration] = {
@@ -212,7 +217,7 @@ class Extern:
         return self.item - 8
 
     @property
-    def block(self) -> "ctypes.Array[c_uint64]":
+    def block(self) -> ctypes.Array[c_uint64]:
         return self._block
 
 

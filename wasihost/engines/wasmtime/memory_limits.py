@@ -9,18 +9,23 @@ Rules of this file: the sum holds whatever the guest does. Small tables do not c
 allows a memory of 64 MiB.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from __future__ import annotations
+
+from wasi_preview1.light_typing import NamedTuple
 
 from wasihost.engines.values import Usage
 from wasihost.engines.wasmtime.ffi import Extern, c
 from wasihost.engines.wasmtime.outline import ELEMENT, FREE, Extent
 from wasihost.errors import LimitExceeded
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
+
     from wasihost.engines.wasmtime.module import WasmtimeModule
 
-Export: TypeAlias = Callable[[str, int], Extern | None]
+Export: TypeAlias = "Callable[[str, int], Extern | None]"
 
 _FOR_TABLES = 8
 _HEAP = Extent(0)
@@ -40,7 +45,7 @@ class Room(NamedTuple):
     at_first: tuple[int, int]
 
 
-def memories_of(module: "WasmtimeModule") -> list[Extent]:
+def memories_of(module: WasmtimeModule) -> list[Extent]:
     """Return each memory of an instance, with those that are made for its imports."""
     imported = [
         Extent(one.least * one.page, None if one.most is None else one.most * one.page)
@@ -50,7 +55,7 @@ def memories_of(module: "WasmtimeModule") -> list[Extent]:
     return [*imported, *module.storage.memories, *[_HEAP] * module.storage.collected]
 
 
-def room(module: "WasmtimeModule", limit: int) -> Room:
+def room(module: WasmtimeModule, limit: int) -> Room:
     """Return how large each memory and table may become. LimitExceeded if the module begins with more than the
     limit."""
     if (only_memory := module.only_memory) is not None and only_memory <= limit:
@@ -90,9 +95,7 @@ def nearly_full(size: int, share: int) -> bool:
     return (share - size) * _NEARLY_ALL < share
 
 
-def usage(
-    module: "WasmtimeModule", room: Room | None, given: Sequence[Extern], export: "Export", context: int
-) -> Usage:
+def usage(module: WasmtimeModule, room: Room | None, given: Sequence[Extern], export: Export, context: int) -> Usage:
     """Return the memory that an instance uses.
 
     `given` are the memories that were made for its imports; `export` finds one that it exports. All others count with

@@ -6,13 +6,18 @@ ends first would not be the one that was entered last, and the engine would sear
 gone.
 """
 
+from __future__ import annotations
+
 import sys
-from collections.abc import Container
 from types import CodeType, FrameType
 
 from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
 from wasihost.native import extension
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 MOST = 8
 """How many stores may be entered within each other. Each may use half a MiB of the thread's stack, of often 8 MiB."""

@@ -13,16 +13,21 @@ Rules of this file: `struct sigaction` is opaque here but for the handler, which
 `before_run` and `after_run` are called where no signal handler may raise.
 """
 
+from __future__ import annotations
+
 import _signal  # type: ignore[import-not-found]  # typeshed knows only `signal`, whose functions are wrappers in Python
 import ctypes
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any
 
 from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
 from wasihost.engines.wasmtime.nesting import nested
 from wasihost.native import extension
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
 
 _IN_FRONT: tuple[int, ...] = (_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGILL, _signal.SIGFPE)
 _ROOM = 512  # bytes, more than any system's struct sigaction

@@ -14,16 +14,21 @@ cProfile never raises, so it is not suspended. The C tracer of coverage never ra
 run in callbacks that it sees, so it is suspended.
 """
 
+from __future__ import annotations
+
 import ctypes
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain, starmap
 from types import CodeType, FrameType, FunctionType, MethodType
-from typing import Any
 
 from wasihost.common.interrupts import BUSY, FRAGILE, WHEN_TRACED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
 
 _trace: Callable[[], Any] = sys.gettrace
 _profile: Callable[[], Any] = sys.getprofile

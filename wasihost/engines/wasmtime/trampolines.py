@@ -12,20 +12,34 @@ Chosen by measurement (loop of empty calls with three arguments; ns on CPython 3
 `c_ubyte, c_ubyte, c_size_t` 254 / 333, as four words 266 / 346, a callback that does nothing at all 107 / 147.
 """
 
+from __future__ import annotations
+
 import struct
 import sys
-from collections.abc import Callable, Sequence
 from ctypes import CFUNCTYPE, c_size_t, c_ubyte, c_void_p
 from functools import cache, partial
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from wasihost.common.interrupts import FRAGILE
 from wasihost.engines.wasmtime.export_slots import apart
 from wasihost.engines.wasmtime.ffi import c, take_error
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Protocol, TypeAlias
+
     from wasihost.engines.base import CancelCheck, Signature, Stub
+
+    class MemoryFinder(Protocol):
+        """Finds the memory of a guest whose own calls are the only way to it."""
+
+        stale: bool
+        """Whether the memory must be looked up (again)."""
+
+        def find(self, caller: int) -> None:
+            """Set the stubs' view to the memory of the calling instance (`caller` is a `wasmtime_caller_t *`)."""
+
 
 ADDRESS_SPACE = memoryview((c_ubyte * sys.maxsize).from_address(0)).cast("B")
 
@@ -38,12 +52,12 @@ TRAP_TEXT = b"stopped by the host; `run.call` of a State in your own Linker rais
 
 
 # How the arguments of one type are read from the slots, and how its result is written, if it has one.
-Codec: TypeAlias = tuple[Callable[[memoryview, int], tuple[Any, ...]], Callable[..., None] | None]
+Codec: TypeAlias = "tuple[Callable[[memoryview, int], tuple[Any, ...]], Callable[..., None] | None]"
 
 _codecs: dict[tuple[str, str], Codec] = {}
 
 
-def codec(signature: "Signature") -> Codec:
+def codec(signature: Signature) -> Codec:
     """The codec of a type; cached."""
     key = signature.slots, signature.result_slots
     if key not in _codecs:
@@ -99,16 +113,6 @@ def _maker(count: int, answers: bool, looks: bool) -> Callable[..., FunctionType
     return _makers[key]
 
 
-class MemoryFinder(Protocol):
-    """Finds the memory of a guest whose own calls are the only way to it."""
-
-    stale: bool
-    """Whether the memory must be looked up (again)."""
-
-    def find(self, caller: int) -> None:
-        """Set the stubs' view to the memory of the calling instance (`caller` is a `wasmtime_caller_t *`)."""
-
-
 @cache
 def trap_maker() -> Callable[[], int]:
     """The function that makes a trap. It is written in C, so it may be called where no signal handler may raise."""
@@ -121,8 +125,8 @@ def new_trap() -> int:
 
 
 def trampoline(
-    signature: "Signature",
-    stub: "Stub",
+    signature: Signature,
+    stub: Stub,
     raised: list[BaseException],
     spare_trap: list[int],
     finder: MemoryFinder | None = None,
@@ -145,7 +149,7 @@ _put_u64 = struct.Struct("<Q").pack_into
 _GO_ON = 0  # WASMTIME_UPDATE_DEADLINE_CONTINUE
 
 
-def epoch_trampoline(scope: "CancelCheck", raised: list[BaseException], spare_error: list[int]) -> FunctionType:
+def epoch_trampoline(scope: CancelCheck, raised: list[BaseException], spare_error: list[int]) -> FunctionType:
     """The Python function behind EPOCH_CALLBACK: the guest continues unless `scope` or a signal handler raises.
 
     `spare_error` holds an error, which the engine takes over when something is put into `raised`.

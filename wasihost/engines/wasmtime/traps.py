@@ -1,9 +1,9 @@
 """How a guest ended: makes the caller's exception from the engine's trap, or from what the host raised."""
 
+from __future__ import annotations
+
 import ctypes
-from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from wasihost.engines.wasmtime.ffi import Vec, c, has, name_at, take_error
 from wasihost.errors import (
@@ -18,7 +18,10 @@ from wasihost.errors import (
     TrapError,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from wasihost.binary.backtrace import Origin
     from wasihost.engines.base import HostState
     from wasihost.engines.wasmtime.module import WasmtimeModule
@@ -111,15 +114,13 @@ def _frame(pointer: int) -> Frame:
     )
 
 
-def _look(
-    origin: "Origin | None", places: dict[int, tuple[Place, ...]], frames: tuple[Frame, ...]
-) -> tuple[Frame, ...]:
+def _look(origin: Origin | None, places: dict[int, tuple[Place, ...]], frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
     from wasihost.binary.backtrace import resolve
 
     return resolve(origin, places, frames)
 
 
-def symbolizer(module: "WasmtimeModule") -> Callable[[tuple[Frame, ...]], tuple[Frame, ...]]:
+def symbolizer(module: WasmtimeModule) -> Callable[[tuple[Frame, ...]], tuple[Frame, ...]]:
     """Return a function that adds readable names and source lines to frames of this module."""
     return partial(_look, module.origin, module.places)
 
@@ -158,11 +159,11 @@ def _error_end(error: int, look: Callable[[tuple[Frame, ...]], tuple[Frame, ...]
 
 
 def raise_end(
-    state: "HostState",
+    state: HostState,
     raised: list[BaseException],
     error: int | None,
     trap: int | None,
-    origin: "Origin | None" = None,
+    origin: Origin | None = None,
     places: dict[int, tuple[Place, ...]] | None = None,
     depth: int = 1,
 ) -> None:
