@@ -61,13 +61,18 @@ _WITH: Final = {
 """What takes longer because it needs a large module of the standard library: by that module. The first run imports it
 only if that module is already imported."""
 
+_PREVIEW0: Final = (
+    *(f"wasi_preview0.{name}" for name in ("codecs", "errors", "handlers", "native", "raw", "signatures", "stubs")),
+    "wasihost.host.preview0",
+)
+"""The older spec: a package imports its modules when they are used."""
+
 _PRELOADED: Final = (
     *_WITH,
     *_WITH["socket"],
     *_WITH["inspect"],
     "hashlib",
-    "wasi_preview0",
-    "wasihost.host.preview0",
+    *_PREVIEW0,
     "concurrent.futures.thread",
     "demangle",
     "encodings.ascii",
@@ -94,8 +99,7 @@ _PRELOADED: Final = (
 _WORKERS: Final = (
     *_WITH,
     *_WITH["socket"],
-    "wasi_preview0",
-    "wasihost.host.preview0",
+    *_PREVIEW0,
     "wasihost.vfs",
     "encodings.ascii",
     "encodings.idna",
