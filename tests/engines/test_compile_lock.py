@@ -164,3 +164,53 @@ def test_without_a_folder_or_locks_it_is_compiled(folder: Path, monkeypatch: pyt
         assert run(text(7)).returncode == 0
     folder.chmod(0o777)
     assert run(text(8)).returncode == 0
+
+
+class _Interrupted:
+    """A lock that is taken when a signal handler raises, as `with lock` may leave it in Python 3.14."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+
+    def acquire(self, timeout: float = -1) -> bool:
+        if not self._lock.acquire(timeout=timeout):
+            return False
+        raise KeyboardInterrupt
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def test_a_lock_that_a_signal_handler_has_left_held_delays_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compile_lock, "_CHECK", 0.1)
+    left = _Interrupted()
+    compile_lock._locks["left"] = left  # type: ignore[assignment]  # it behaves like one
+    waited: list[int] = []
+
+    def wait() -> None:
+        waited.append(compile_lock.once("left", lambda: None, lambda: 1))
+
+    with pytest.raises(KeyboardInterrupt):
+        compile_lock.once("left", lambda: None, lambda: 0)
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert waited == [1]
+
+
+def test_one_that_waits_for_it_already_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compile_lock, "_CHECK", 0.05)
+    held = threading.RLock()
+    held.acquire()
+    compile_lock._locks["waiting"] = held
+    made: list[int] = []
+
+    def wait() -> None:
+        made.append(compile_lock.once("waiting", lambda: None, lambda: 1))
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    time.sleep(0.1)
+    del compile_lock._locks["waiting"]
+    thread.join(30)
+    assert made == [1]

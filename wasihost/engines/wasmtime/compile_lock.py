@@ -29,6 +29,8 @@ T = TypeVar("T")
 _LONGEST = 60.0
 """Seconds to wait for another process."""
 _PAUSE = 0.02
+_CHECK = 1.0
+"""Seconds after which a thread that waits looks whether it waits for the right lock."""
 _MANY = 1000
 
 _locks: dict[str, threading.RLock] = {}
@@ -45,15 +47,30 @@ def once(key: str, find: Callable[[], T | None], make: Callable[[], T]) -> T:
     """
     if len(_locks) > _MANY:
         _locks.clear()  # waiting threads continue to wait; new ones compile beside them
-    with _locks.setdefault(key, threading.RLock()):  # `on_compile` may ask for the same
-        if (found := find()) is not None:
+    lock, entered = _locks.setdefault(key, threading.RLock()), False  # `on_compile` may ask for the same
+    try:
+        while not lock.acquire(timeout=_CHECK):
+            lock = _locks.setdefault(key, threading.RLock())
+        try:
+            entered = True
+            return _once(key, find, make)
+        finally:
+            lock.release()
+    except BaseException:
+        if not entered and _locks.get(key) is lock:  # a signal handler has raised, and may have left it held
+            _locks.pop(key, None)
+        raise
+
+
+def _once(key: str, find: Callable[[], T | None], make: Callable[[], T]) -> T:
+    if (found := find()) is not None:
+        return found
+    if any(lock.key == key for lock in tuple(_held)):
+        return make()  # held by this very thread, since it has the other lock: `on_compile` asked for the same
+    with _FileLock(key) as lock:
+        if lock.waited and (found := find()) is not None:
             return found
-        if any(lock.key == key for lock in tuple(_held)):
-            return make()  # held by this very thread, since it has the other lock: `on_compile` asked for the same
-        with _FileLock(key) as lock:
-            if lock.waited and (found := find()) is not None:
-                return found
-            return make()
+        return make()
 
 
 class _FileLock:

@@ -12,8 +12,6 @@ import os
 from collections import OrderedDict
 
 from wasihost.common.cached import cached_property
-from wasihost.common.forking import in_forked_child
-from wasihost.common.unpatched import threading
 from wasihost.engines.values import CompileMode, Item, OnCompile
 from wasihost.engines.wasmtime import cache as disk
 from wasihost.engines.wasmtime import file_keys
@@ -180,43 +178,47 @@ def _refuse_version(code: bytes, label: str) -> None:
 
 
 class _ModuleMemory:
-    """Compiled modules by content key, the least recently used dropped first; and the last known key of each file."""
+    """Compiled modules by content key, the least recently used dropped first; and the last known key of each file.
+
+    It has no lock: a signal handler that raises in `with lock` may leave it held in Python 3.14, and every later run of
+    the process would wait for it. Each step is one operation of a dict; what other threads do between two is harmless.
+    """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
         self.modules: OrderedDict[str, WasmtimeModule] = OrderedDict()
         self.files: OrderedDict[tuple[object, ...], str] = OrderedDict()
 
     def get(self, key: str) -> WasmtimeModule | None:
-        with self.lock:
-            if module := self.modules.get(key):
+        module = self.modules.get(key)
+        if module is not None:
+            try:
                 self.modules.move_to_end(key)
-            return module
+            except KeyError:  # another thread has dropped it just now
+                pass
+        return module
 
     def put(self, key: str, module: WasmtimeModule) -> None:
-        with self.lock:
-            self.modules[key] = module
-            size = sum(one.size for one in self.modules.values())
-            while len(self.modules) > 1 and (len(self.modules) > _KEPT or size > _KEPT_BYTES):
+        self.modules[key] = module
+        size = sum(one.size for one in tuple(self.modules.values()))
+        while len(self.modules) > 1 and (len(self.modules) > _KEPT or size > _KEPT_BYTES):
+            try:
                 size -= self.modules.popitem(last=False)[1].size
+            except KeyError:
+                break
 
     def key_of(self, file: tuple[object, ...]) -> str | None:
-        with self.lock:
-            return self.files.get(file)
+        return self.files.get(file)
 
     def remember(self, file: tuple[object, ...], key: str) -> None:
-        with self.lock:
-            self.files[file] = key
-            while len(self.files) > 4 * _KEPT:
+        self.files[file] = key
+        while len(self.files) > 4 * _KEPT:
+            try:
                 self.files.popitem(last=False)
+            except KeyError:
+                break
 
 
 _memory = _ModuleMemory()
-
-
-@in_forked_child
-def _after_fork() -> None:
-    _memory.lock = threading.Lock()  # another thread of the parent may have held it
 
 
 def clear_memory() -> None:
