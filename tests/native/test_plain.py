@@ -354,6 +354,8 @@ own = ctypes.addressof(ctypes.c_char.from_buffer(chunk))
 found = []
 with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", buffering=0) as everything:
     for start, end in [map(lambda text: int(text, 16), line.split()[0].split("-")) for line in maps if " rw" in line]:
+        if end - start > 1 << 30:  # the shadow memory of a sanitizer
+            continue
         for at in range(start, end, len(chunk)):
             everything.seek(at)
             view = memoryview(chunk)[: min(len(chunk), end - at)]
