@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wasihost.engines.base import Imports as Provided
     from wasihost.engines.values import Item
     from wasihost.host.state import State
+    from wasihost.native import _native
 
 
 class StateWithImports:
@@ -37,6 +38,11 @@ class StateWithImports:
     def faults(self) -> tuple[type[BaseException], ...]:
         """See `HostState`."""
         return self.state.faults
+
+    @property
+    def plain(self) -> _native.PlainCalls | None:
+        """See `State`. What the user gives is no stub of the State, so it is called."""
+        return self.state.plain
 
     def imports(self) -> Provided:
         """See `HostState`."""

@@ -127,6 +127,7 @@ class Door:
         engine: int,
         guest: object,
         wanted: list[Any],
+        plain: PlainCalls | None,
         owner: object,
         scope: object,
         ticks: int,
@@ -137,10 +138,10 @@ class Door:
     ) -> None:
         """Make the store and take all that the guest gets.
 
-        `wanted` has (item, signature, stub) of each import, in the order of the callbacks; `owner` and `scope` are what
-        `watch` takes, see `connect`. `ticks` of the engine's epoch are the first deadline, 0 where it has none;
-        `memory` in bytes and `elements` of a table are the limits, -1 for none. `looks`: the memory may have to be
-        found in the first callback.
+        `wanted` has (item, signature, stub) of each import, in the order of the callbacks; `plain` are the calls of the
+        State that C makes without the GIL; `owner` and `scope` are what `watch` takes, see `connect`. `ticks` of the
+        engine's epoch are the first deadline, 0 where it has none; `memory` in bytes and `elements` of a table are the
+        limits, -1 for none. `looks`: the memory may have to be found in the first callback.
         """
     def bind(self, extern: int, /) -> None:
         """Show the memory of the extern at this address to the stubs."""

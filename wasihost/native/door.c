@@ -164,6 +164,9 @@ static int take_functions(Door *door, PyObject *wanted)
         function->result_slots = PyObject_GetAttrString(function->signature, "result_slots");
         if (function->slots == NULL || function->result_slots == NULL)
             return -1;
+        WitxStub *stub = witx_stub(function->callable);
+        if (door->plain != NULL && stub != NULL && stub->guest->guest == door->guest) /* no other State's */
+            function->plain = wasihost_plain_function(door->plain, stub->function->module, stub->function->name);
     }
     return 0;
 }
@@ -184,10 +187,10 @@ static PyObject *door_open(PyObject *self, PyObject *args)
     Door *door = (Door *)self;
     unsigned long long engine_address, ticks;
     long long memory, elements;
-    PyObject *guest, *wanted, *owner, *scope;
+    PyObject *guest, *wanted, *plain, *owner, *scope;
     int looks;
-    if (!PyArg_ParseTuple(args, "KOO!OOKLLp", &engine_address, &guest, &PyList_Type, &wanted, &owner, &scope, &ticks,
-                          &memory, &elements, &looks))
+    if (!PyArg_ParseTuple(args, "KOO!OOOKLLp", &engine_address, &guest, &PyList_Type, &wanted, &plain, &owner, &scope,
+                          &ticks, &memory, &elements, &looks))
         return NULL;
     if (door->guest != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a door is opened once");
@@ -195,6 +198,8 @@ static PyObject *door_open(PyObject *self, PyObject *args)
     }
     Py_INCREF(guest);
     door->guest = guest;
+    Py_INCREF(plain);
+    door->plain = plain;
     Py_INCREF(owner);
     door->engine = owner;
     if (scope != Py_None) {
@@ -221,6 +226,7 @@ static int door_clear(PyObject *self)
     if (door->functions != NULL)
         drop_functions(door);
     door_drop_end(door);
+    Py_CLEAR(door->plain);
     Py_CLEAR(door->guest);
     Py_CLEAR(door->engine);
     Py_CLEAR(door->scope);
@@ -238,6 +244,7 @@ static int door_traverse(PyObject *self, visitproc visit, void *arg)
         Py_VISIT(door->functions[i].callable);
         Py_VISIT(door->functions[i].signature);
     }
+    Py_VISIT(door->plain);
     Py_VISIT(door->guest);
     Py_VISIT(door->engine);
     Py_VISIT(door->scope);

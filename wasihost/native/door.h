@@ -18,21 +18,14 @@
 #define WASIHOST_DOOR_H
 
 #include "native.h"
+#include "plain.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* One number as the engine passes it: `wasmtime_val_raw_t`. Parameters come in order, and so go results. */
-typedef union {
-    uint32_t u32;
-    int32_t s32;
-    uint64_t u64;
-    int64_t s64;
-    float f32;
-    double f64;
-    uint64_t both[2];
-} Slot;
+typedef witx_slot Slot;
 
 /* Room for any `wasmtime_extern_t`, whose layout differs between versions: the kind comes first, the item at 8. */
 typedef struct {
@@ -118,6 +111,7 @@ typedef struct {
     PyObject *callable;
     PyObject *signature;
     PyObject *slots, *result_slots; /* texts with a `struct` character per number; NULL for a stub in C */
+    PlainFunction *plain;           /* what is tried before, without the GIL; may be NULL */
 } Function;
 
 typedef struct {
@@ -128,8 +122,10 @@ typedef struct {
     int depth;                  /* how many calls of this guest are running, one within another */
     bool looks; /* whether the memory may have to be found through a caller: before the instance is made */
     bool has_memory;
+    bool does_plain; /* whether plain calls may be made: not by a guest in the main thread that nothing can interrupt */
     Function *functions;
     Py_ssize_t count;
+    PyObject *plain;  /* the State's plain calls, see plain.h; NULL or None: it has none */
     PyObject *guest;  /* the State's, whose `view` the stubs use */
     PyObject *engine; /* of the adapter; with `scope` what `watch` takes */
     PyObject *scope;  /* NULL: nothing can end the guest */

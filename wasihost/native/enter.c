@@ -105,6 +105,12 @@ int door_enter(Door *door, Entry *entry, void *arguments)
         return -1;
     bool first = door->depth == 0, watching = first && door->scope != NULL;
     int result = -1;
+    int main = door->plain == NULL || door->scope != NULL ? 0 : is_main();
+    if (main < 0) {
+        door_release(door);
+        return -1;
+    }
+    door->does_plain = !main;
     Py_INCREF(door);
     door_drop_end(door);
     door->depth++;
