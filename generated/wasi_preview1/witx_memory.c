@@ -6,6 +6,7 @@
 #include "witx.h"
 
 PyTypeObject *witx_memory_type;
+static WitxMemory *no_memory;
 
 /* A new object of a type, all of it zero. */
 PyObject *witx_make(PyTypeObject *type)
@@ -80,21 +81,23 @@ void witx_guest_forget(WitxGuest *guest)
     Py_CLEAR(guest->memory);
 }
 
-/* A memoryview of `length` bytes at `at`, which are known to be inside the memory. */
+/* A memoryview of `length` bytes at `at`, which are known to be inside the memory. One of no bytes does not own it. */
 PyObject *witx_view(WitxGuest *guest, uint32_t at, uint32_t length)
 {
-    static char nothing[1];
-    if (guest->memory == NULL && guest->refresh(guest) < 0)
-        return NULL;
-    WitxMemory *memory = guest->memory;
+    static char no_bytes[1];
+    WitxMemory *memory = length != 0 ? guest->memory : no_memory;
     if (memory == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "the guest has no memory");
         return NULL;
     }
-    memory->start = guest->base != NULL ? guest->base + at : nothing;
+    /* Making it may run a finalizer, which may make another one. */
+    char *const start_before = memory->start;
+    const Py_ssize_t length_before = memory->length;
+    memory->start = length != 0 ? guest->base + at : no_bytes;
     memory->length = length;
     PyObject *view = PyMemoryView_FromObject((PyObject *)memory);
-    memory->start = NULL;
+    memory->start = start_before;
+    memory->length = length_before;
     return view;
 }
 
@@ -159,9 +162,10 @@ static PyType_Spec memory_spec = {
     .slots = memory_slots,
 };
 
-/* Make the type of memories. */
+/* Make the type of memories, and one for views of no bytes. */
 int witx_add_memory(void)
 {
     witx_memory_type = (PyTypeObject *)PyType_FromSpec(&memory_spec);
-    return witx_memory_type != NULL ? 0 : -1;
+    no_memory = witx_memory_type != NULL ? witx_memory_new(Py_None) : NULL;
+    return no_memory != NULL ? 0 : -1;
 }

@@ -21,6 +21,9 @@ from witxgen.output import write
 from witxgen.render import render
 from witxgen.resolve import load
 
+from tests.support.c_stubs import compile_stubs
+from wasihost import native
+
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = Path(__file__).parent / "specs" / "kitchen.witx"
 INVAL, ILSEQ = 1, 2
@@ -49,7 +52,7 @@ def kitchen(folder: Path) -> Iterator[ModuleType]:
 class World:
     """A guest with 64 KiB of memory full of 0xAA; its handlers record their arguments and return what the test sets."""
 
-    def __init__(self, kitchen: ModuleType) -> None:
+    def __init__(self, kitchen: ModuleType, extension: ModuleType | None = None) -> None:
         self.memory = bytearray(b"\xaa" * 65536)
         self.calls: list[tuple[Any, ...]] = []
         self.answer: Any = None
@@ -68,6 +71,9 @@ class World:
         handlers = type("All", (kitchen.Handlers,), {name: method(name) for name in names})()
         self.guest = kitchen.Guest(lambda: self.memory, lambda _error: 77)
         self.stubs = kitchen.bind(handlers, self.guest)["kitchen"]
+        if extension is not None:
+            native = extension.Guest("kitchen", self.guest)
+            self.stubs = {name: native.stub(handlers, "kitchen", name) for name in self.stubs}
 
     def put(self, at: int, layout: str, *values: Any) -> None:
         struct.pack_into("<" + layout, self.memory, at, *values)
@@ -80,10 +86,20 @@ class World:
         return set(self.memory[:start]) | set(self.memory[end:]) == {0xAA}
 
 
-@pytest.fixture
-def world(kitchen: ModuleType) -> World:
-    """A fresh guest."""
-    return World(kitchen)
+@pytest.fixture(scope="module")
+def in_c(folder: Path) -> ModuleType:
+    """The stubs of the package in C, in an extension of their own."""
+    return compile_stubs(folder, ["kitchen"], "kitchen_native")
+
+
+@pytest.fixture(params=["Python", "C"])
+def world(kitchen: ModuleType, request: pytest.FixtureRequest) -> World:
+    """A fresh guest, with the stubs in either language."""
+    if request.param == "Python":
+        return World(kitchen)
+    if native.extension is None:
+        pytest.skip(f"this is the pure path: {native.why}")
+    return World(kitchen, request.getfixturevalue("in_c"))
 
 
 def test_numbers_of_every_width(world: World) -> None:

@@ -69,35 +69,39 @@ void witx_bytes(WitxCall *call, uint32_t at, uint32_t length, const char *what)
         witx_give(call, checked_view(call->stub->guest, at, length, what));
 }
 
+/* A new list of this view, which it takes over. */
+static PyObject *list_of(PyObject *view)
+{
+    PyObject *list = view != NULL ? PyList_New(1) : NULL;
+    if (list != NULL)
+        PyList_SetItem(list, 0, view);
+    else
+        Py_XDECREF(view);
+    return list;
+}
+
 /* A list of one buffer: the last one again, if the guest passes the same and no handler kept it or a part of it. */
 static PyObject *one_buffer(WitxGuest *guest, uint32_t at, uint32_t length, const char *what)
 {
-    PyObject *list = guest->kept_list;
     if (length == 0)
-        at = 0;
-    else if (witx_reach(guest, at, length, 1, what) < 0)
+        return list_of(witx_view(guest, 0, 0));
+    if (witx_reach(guest, at, length, 1, what) < 0)
         return NULL;
-    if (list != NULL) {
-        if (guest->memory != NULL && guest->memory->kept == guest->base + at && guest->base != NULL &&
-            guest->kept_length == length && Py_REFCNT(list) == 1 && Py_REFCNT(guest->kept_view) == 2 &&
-            PyList_Size(list) == 1 && PyList_GetItem(list, 0) == guest->kept_view)
-            return Py_NewRef(list);
-        witx_forget_kept(guest);
-    }
-    PyObject *view = witx_view(guest, at, length);
-    if (view == NULL)
-        return NULL;
-    list = PyList_New(1);
+    PyObject *list = guest->kept_list, *view = guest->kept_view;
+    if (list != NULL && guest->memory->kept == guest->base + at && guest->kept_length == length &&
+        Py_REFCNT(list) == 1 && Py_REFCNT(view) == 2 && PyList_Size(list) == 1 && PyList_GetItem(list, 0) == view)
+        return Py_NewRef(list);
+    view = witx_view(guest, at, length);
+    list = list_of(Py_XNewRef(view));
+    witx_forget_kept(guest);
     if (list == NULL) {
-        Py_DECREF(view);
+        Py_XDECREF(view);
         return NULL;
     }
-    PyList_SetItem(list, 0, Py_NewRef(view));
-    witx_forget_kept(guest); /* a finalizer may have made a call in between */
     guest->kept_view = view;
     guest->kept_list = Py_NewRef(list);
     guest->kept_length = length;
-    guest->memory->kept = guest->base != NULL ? guest->base + at : NULL;
+    guest->memory->kept = guest->base + at;
     return list;
 }
 
