@@ -10,7 +10,7 @@ PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native format generate check-spec lint types imports drift check guests test docs demo bench bench-check bench-docs bench-shapes bench-ends bench-isolation testsuite go-tests suites rust languages escape storm fuzz differential plain-differential soak interrupts wheel spelling site coverage clean
+.PHONY: help setup native format generate check-spec lint types imports drift check guests test docs demo bench bench-check bench-docs bench-shapes bench-ends bench-isolation testsuite go-tests suites rust languages escape storm sanitize fuzz differential plain-differential soak interrupts wheel spelling site coverage clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -128,6 +128,9 @@ escape: $(NATIVE)  ## A guest tries to leave its folder while other processes sw
 
 storm: $(NATIVE)  ## Stress runs: signals, forks, threads, cancellations, few descriptors, a full disk, kill -9 (SECONDS=N in all)
 	$(BIN)/python -m tests.storms --seconds $(SECONDS)
+
+sanitize: $(NATIVE)  ## Run the tests of stubs and handlers on an extension compiled with ASan and UBSan (needs gcc)
+	$(BIN)/python -m tests.native.sanitize
 
 MINUTES ?= 5
 fuzz: $(NATIVE)  ## Run random calls, scripts and modules with new inputs for some minutes (MINUTES=N)
