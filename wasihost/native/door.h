@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* One number as the engine passes it: `wasmtime_val_raw_t`. Parameters come in order, and so go results. */
 typedef witx_slot Slot;
