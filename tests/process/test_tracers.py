@@ -247,7 +247,8 @@ def test_a_tracer_that_is_set_by_a_host_function_or_around_a_users_linker(where:
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    assert int(done.stdout.split()[-1]) > 3
+    if (where, event) != ("linker", "PY_UNWIND"):  # an exception leaves no function there
+        assert int(done.stdout.split()[-1]) > 3
 
 
 def test_gettrace_returns_the_tracer_that_was_set() -> None:
