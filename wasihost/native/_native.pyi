@@ -127,21 +127,21 @@ class Door:
         engine: int,
         guest: object,
         wanted: list[Any],
-        plain: PlainCalls | None,
         owner: object,
         scope: object,
         ticks: int,
         memory: int,
         elements: int,
         looks: bool,
+        plain: PlainCalls | None,
         /,
     ) -> None:
         """Make the store and take all that the guest gets.
 
-        `wanted` has (item, signature, stub) of each import, in the order of the callbacks; `plain` are the calls of the
-        State that C makes without the GIL; `owner` and `scope` are what `watch` takes, see `connect`. `ticks` of the
-        engine's epoch are the first deadline, 0 where it has none; `memory` in bytes and `elements` of a table are the
-        limits, -1 for none. `looks`: the memory may have to be found in the first callback.
+        `wanted` has (item, signature, stub) of each import, in the order of the callbacks; `owner` and `scope` are what
+        `watch` takes, see `connect`. `ticks` of the engine's epoch are the first deadline, 0 where it has none;
+        `memory` in bytes and `elements` of a table are the limits, -1 for none. `looks`: the memory may have to be
+        found in the first callback. `plain` are the calls that need no Python.
         """
     def bind(self, extern: int, /) -> None:
         """Show the memory of the extern at this address to the stubs."""
@@ -179,6 +179,9 @@ def get_running() -> int:
 
 def handlers(others: bool, displaced: bool, /) -> None:
     """Whether others put signal handlers before the engine's, and whether some of them wait until no guest runs."""
+
+def handlers_changed() -> None:
+    """A handler of a signal was set."""
 
 def forked() -> None:
     """Called in a forked child, where only this thread is."""

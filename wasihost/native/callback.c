@@ -134,26 +134,20 @@ static int look_through(Door *door, void *caller)
     return door_see(door);
 }
 
-/* Whether the call was a plain one, and is done. Without the GIL; the memory may have moved since the last call. */
-static int call_plain(Door *door, Function *function, Slot *slots)
-{
-    if (!door->does_plain || !door->has_memory)
-        return 0;
-    void *context = door->store->context;
-    return function->plain((PlainCalls *)door->plain, engine.memory_data(context, door->memory.item),
-                           engine.memory_data_size(context, door->memory.item), slots);
-}
-
 /* The callback of every import; `environment` is its index. */
 void *call_host(void *environment, void *caller, Slot *slots, size_t Py_UNUSED(count))
 {
     Door *door = engine.context_get_data(engine.caller_context(caller));
     Function *function = &door->functions[(uintptr_t)environment];
     void *trap = NULL;
-    if (function->plain != NULL && call_plain(door, function, slots))
+    if (function->plain != NULL && door->may_be_plain &&
+        (!door->heeds || door->seen == atomic_load_explicit(&handler_changes, memory_order_relaxed)) &&
+        function->plain((PlainCalls *)door->plain, door->base, door->size, slots))
         return NULL;
     PyEval_RestoreThread(door->thread);
-    if ((door->looks && look_through(door, caller) < 0) || call_python(function, slots) < 0) {
+    if ((door->looks && look_through(door, caller) < 0) ||
+        (function->stub != NULL ? function->stub->function->call(function->stub, slots)
+                                : call_python(function, slots)) < 0) {
         keep_raised(door);
         trap = engine.trap_new(trap_text, sizeof trap_text - 1);
     }

@@ -42,60 +42,6 @@ static PyObject *door_is_mine(PyObject *self, PyObject *Py_UNUSED(nothing))
     return PyBool_FromLong(door->held && door->owner == PyThread_get_thread_ident());
 }
 
-/* -- the memory --------------------------------------------------------------------------------------------------- */
-
-/* Make `view` one of the memory as it is now; -1 and an exception if that fails. */
-static int refresh(Door *door)
-{
-    Store *store = door->store;
-    size_t size = engine.memory_data_size(store->context, door->memory.item);
-    if (door->view != NULL && PyObject_Size(door->view) == (Py_ssize_t)size)
-        return 0;
-    PyObject *view = store_view(store, engine.memory_data(store->context, door->memory.item), size);
-    if (view == NULL)
-        return -1;
-    Py_XDECREF(door->view);
-    door->view = view;
-    return 0;
-}
-
-/* Show `memory` to the stubs, as the guest's. */
-int door_see(Door *door)
-{
-    door->has_memory = true;
-    Py_CLEAR(door->view);
-    return refresh(door) < 0 ? -1 : PyObject_SetAttrString(door->guest, "view", door->view);
-}
-
-static PyObject *door_bind(PyObject *self, PyObject *address)
-{
-    Door *door = (Door *)self;
-    void *found = PyLong_AsVoidPtr(address);
-    if (found == NULL)
-        return NULL;
-    memcpy(&door->memory, found, sizeof door->memory);
-    if (door_see(door) < 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
-/* Called as the guest's `memory`: a view of it as it is now. */
-static PyObject *door_call(PyObject *self, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(options))
-{
-    Door *door = (Door *)self;
-    PyObject *view;
-    if (door->store == NULL)
-        view = adapter.empty;
-    else if (!door->has_memory)
-        return PyObject_CallFunctionObjArgs(adapter.no_memory, NULL);
-    else if (refresh(door) < 0)
-        return NULL;
-    else
-        view = door->view;
-    Py_INCREF(view);
-    return view;
-}
-
 /* -- how it ended ------------------------------------------------------------------------------------------------- */
 
 /* Free what is left of an end that nobody has taken. */
@@ -136,6 +82,8 @@ static void drop_functions(Door *door)
     door->functions = NULL;
     door->count = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
+        if (functions[i].stub != NULL)
+            door_withdraw(door, functions[i].stub);
         Py_XDECREF(functions[i].callable);
         Py_XDECREF(functions[i].signature);
         Py_XDECREF(functions[i].slots);
@@ -144,8 +92,8 @@ static void drop_functions(Door *door)
     PyMem_Free(functions);
 }
 
-/* Take (item, signature, stub) of each import. */
-static int take_functions(Door *door, PyObject *wanted)
+/* Take (item, signature, stub) of each import. `plain` is a PlainCalls, or None. */
+static int take_functions(Door *door, PyObject *wanted, PyObject *plain)
 {
     Py_ssize_t count = PyList_Size(wanted);
     if (count < 0 || (door->functions = PyMem_Calloc((size_t)count + 1, sizeof *door->functions)) == NULL) {
@@ -160,13 +108,19 @@ static int take_functions(Door *door, PyObject *wanted)
             return -1;
         Py_INCREF(function->callable);
         Py_INCREF(function->signature);
+        function->stub = witx_stub(function->callable);
+        if (function->stub != NULL && function->stub->guest->guest != door->guest)
+            function->stub = NULL; /* another State's: it has its own memory */
+        if (function->stub != NULL) {
+            door_provide(door, function->stub);
+            function->plain =
+                wasihost_plain_function(plain, function->stub->function->module, function->stub->function->name);
+            continue;
+        }
         function->slots = PyObject_GetAttrString(function->signature, "slots");
         function->result_slots = PyObject_GetAttrString(function->signature, "result_slots");
         if (function->slots == NULL || function->result_slots == NULL)
             return -1;
-        WitxStub *stub = witx_stub(function->callable);
-        if (door->plain != NULL && stub != NULL && stub->guest->guest == door->guest) /* no other State's */
-            function->plain = wasihost_plain_function(door->plain, stub->function->module, stub->function->name);
     }
     return 0;
 }
@@ -187,10 +141,10 @@ static PyObject *door_open(PyObject *self, PyObject *args)
     Door *door = (Door *)self;
     unsigned long long engine_address, ticks;
     long long memory, elements;
-    PyObject *guest, *wanted, *plain, *owner, *scope;
+    PyObject *guest, *wanted, *owner, *scope, *plain;
     int looks;
-    if (!PyArg_ParseTuple(args, "KOO!OOOKLLp", &engine_address, &guest, &PyList_Type, &wanted, &plain, &owner, &scope,
-                          &ticks, &memory, &elements, &looks))
+    if (!PyArg_ParseTuple(args, "KOO!OOKLLpO", &engine_address, &guest, &PyList_Type, &wanted, &owner, &scope, &ticks,
+                          &memory, &elements, &looks, &plain))
         return NULL;
     if (door->guest != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a door is opened once");
@@ -198,8 +152,6 @@ static PyObject *door_open(PyObject *self, PyObject *args)
     }
     Py_INCREF(guest);
     door->guest = guest;
-    Py_INCREF(plain);
-    door->plain = plain;
     Py_INCREF(owner);
     door->engine = owner;
     if (scope != Py_None) {
@@ -208,7 +160,11 @@ static PyObject *door_open(PyObject *self, PyObject *args)
         if ((door->check = PyObject_GetAttrString(scope, "check")) == NULL)
             return NULL;
     }
-    if (take_functions(door, wanted) < 0 || (door->store = store_new(address(engine_address), door)) == NULL)
+    if (plain != Py_None) {
+        Py_INCREF(plain);
+        door->plain = plain;
+    }
+    if (take_functions(door, wanted, plain) < 0 || (door->store = store_new(address(engine_address), door)) == NULL)
         return NULL;
     door->looks = looks;
     if (memory >= 0)
@@ -226,11 +182,11 @@ static int door_clear(PyObject *self)
     if (door->functions != NULL)
         drop_functions(door);
     door_drop_end(door);
-    Py_CLEAR(door->plain);
     Py_CLEAR(door->guest);
     Py_CLEAR(door->engine);
     Py_CLEAR(door->scope);
     Py_CLEAR(door->check);
+    Py_CLEAR(door->plain);
     Py_CLEAR(door->view);
     Py_CLEAR(door->store);
     return 0;
@@ -244,11 +200,11 @@ static int door_traverse(PyObject *self, visitproc visit, void *arg)
         Py_VISIT(door->functions[i].callable);
         Py_VISIT(door->functions[i].signature);
     }
-    Py_VISIT(door->plain);
     Py_VISIT(door->guest);
     Py_VISIT(door->engine);
     Py_VISIT(door->scope);
     Py_VISIT(door->check);
+    Py_VISIT(door->plain);
     Py_VISIT(door->view);
     Py_VISIT(door->raised);
     return 0;

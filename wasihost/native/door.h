@@ -2,6 +2,7 @@
  *
  *     store.c    owns a store of the engine, and makes views of its memory
  *     door.c     one instance: its functions, its memory, who is inside, and how it ended
+ *     memory.c   where its memory is, and who sees it
  *     enter.c    from Python into the guest, and making the instance
  *     export.c   calls of exported functions
  *     callback.c from the guest to a stub
@@ -18,8 +19,11 @@
 #define WASIHOST_DOOR_H
 
 #include "native.h"
+#include "witx.h"
+
 #include "plain.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -66,12 +70,13 @@ typedef struct {
 
 /* What the door needs of the adapter in Python, in the order in which `connect` takes it. */
 typedef struct {
-    PyObject *empty;         /* the view of a memory without bytes */
-    PyObject *no_memory;     /* () -> never: raises what a guest without a memory is told */
-    PyObject *busy;          /* what an instance says to a second thread */
-    PyObject *closed;        /* and when it is closed */
-    PyObject *pack;          /* (signature, result) -> bytes of its slots: for results that are no plain numbers */
-    PyObject *in_main;       /* () -> bool: whether Python runs signal handlers in this thread */
+    PyObject *empty;     /* the view of a memory without bytes */
+    PyObject *no_memory; /* () -> never: raises what a guest without a memory is told */
+    PyObject *busy;      /* what an instance says to a second thread */
+    PyObject *closed;    /* and when it is closed */
+    PyObject *pack;      /* (signature, result) -> bytes of its slots: for results that are no plain numbers */
+    PyObject *in_main;   /* () -> bool: whether Python runs signal handlers in this thread */
+    PyObject *signals_may_interrupt; /* () -> bool: whether there are handlers for them */
     PyObject *watch;         /* (door, engine, scope, main): have the guest called back when its time has come */
     PyObject *watched;       /* the dict from which a door is removed when it is left */
     PyObject *to_front;      /* () -> None: put the engine's signal handlers before others */
@@ -83,6 +88,7 @@ typedef struct {
 
 extern Engine engine;
 extern Adapter adapter;
+extern atomic_uint handler_changes;
 
 /* From 3.12 on in the stable ABI under these names. */
 #if PY_VERSION_HEX < 0x030C0000
@@ -111,8 +117,9 @@ int add_store(PyObject *module);
 typedef struct {
     PyObject *callable;
     PyObject *signature;
-    PyObject *slots, *result_slots; /* texts with a `struct` character per number; NULL for a stub in C */
-    PlainFunction *plain;           /* what is tried before, without the GIL; may be NULL */
+    WitxStub *stub;       /* the callable, if it is a stub in C: it is called directly, */
+    PlainFunction *plain; /* and after this function, which may do the whole call without the GIL, if there is one */
+    PyObject *slots, *result_slots; /* else texts with a `struct` character per number */
 } Function;
 
 typedef struct {
@@ -123,27 +130,38 @@ typedef struct {
     int depth;                  /* how many calls of this guest are running, one within another */
     bool looks; /* whether the memory may have to be found through a caller: before the instance is made */
     bool has_memory;
-    bool does_plain; /* whether plain calls may be made: not by a guest in the main thread that nothing can interrupt */
     Function *functions;
     Py_ssize_t count;
-    PyObject *plain;  /* the State's plain calls, see plain.h; NULL or None: it has none */
     PyObject *guest;  /* the State's, whose `view` the stubs use */
     PyObject *engine; /* of the adapter; with `scope` what `watch` takes */
     PyObject *scope;  /* NULL: nothing can end the guest */
     PyObject *check;  /* its method */
-    PyObject *view;   /* of the whole memory, as it was when last asked for */
-    PyObject *raised; /* why the guest was stopped, if the host did it; NULL otherwise */
+    PyObject *plain;  /* the PlainCalls, or NULL */
+    bool heeds;       /* whether they end when a handler of a signal is set: `handler_changes` is not `seen` then */
+    unsigned seen;
+    bool may_be_plain; /* whether they may be done now, see `enter.c` */
+    PyObject *view;    /* of the whole memory, as it was when last asked for */
+    PyObject *raised;  /* why the guest was stopped, if the host did it; NULL otherwise */
     void *trap, *error;
     uint64_t instance[2];
     Extern memory;
+    char *base; /* where it is, and how large it was when last asked for */
+    size_t size;
 } Door;
 
 extern PyTypeObject *door_type;
 int door_hold(Door *door);
 void door_release(Door *door);
 void door_drop_end(Door *door);
-int door_see(Door *door);
 int add_door(PyObject *module);
+
+/* -- memory.c ----------------------------------------------------------------------------------------------------- */
+
+int door_see(Door *door);
+void door_provide(Door *door, WitxStub *stub);
+void door_withdraw(Door *door, WitxStub *stub);
+PyObject *door_bind(PyObject *self, PyObject *address);
+PyObject *door_call(PyObject *self, PyObject *args, PyObject *options);
 
 /* -- enter.c ------------------------------------------------------------------------------------------------------ */
 

@@ -17,6 +17,8 @@ static int running;            /* how many stores are entered, in all threads */
 static bool others;            /* whether others have put their signal handlers before the engine's */
 static bool displaced;         /* whether some of those wait until no guest runs */
 
+atomic_uint handler_changes; /* how often handlers of signals were set */
+
 static int call_nothing(PyObject *function)
 {
     PyObject *returned = PyObject_CallFunctionObjArgs(function, NULL);
@@ -81,6 +83,29 @@ static int watch(Door *door)
     return call_nothing(door->check);
 }
 
+/* A guest that makes plain calls alone never comes to Python, where signal handlers run. So there have to be none in
+ * this thread, or the guest is called back for them. Handlers that come later are noticed by `handlers_changed`. */
+static int allow_plain(Door *door)
+{
+    int main = 0;
+    door->may_be_plain = door->plain != NULL;
+    door->heeds = false;
+    if (door->plain == NULL || door->scope != NULL)
+        return 0;
+    if ((main = is_main()) < 0)
+        return -1;
+    door->heeds = main;
+    if (main) {
+        door->seen = atomic_load(&handler_changes);
+        PyObject *may = PyObject_CallFunctionObjArgs(adapter.signals_may_interrupt, NULL);
+        if (may == NULL)
+            return -1;
+        door->may_be_plain = may == Py_False;
+        Py_DECREF(may);
+    }
+    return 0;
+}
+
 /* Handlers of signals may raise in `put_back`: they are called once each, and the first of what they raise is kept. */
 static void put_back_others(void)
 {
@@ -105,18 +130,13 @@ int door_enter(Door *door, Entry *entry, void *arguments)
         return -1;
     bool first = door->depth == 0, watching = first && door->scope != NULL;
     int result = -1;
-    int main = door->plain == NULL || door->scope != NULL ? 0 : is_main();
-    if (main < 0) {
-        door_release(door);
-        return -1;
-    }
-    door->does_plain = !main;
     Py_INCREF(door);
     door_drop_end(door);
     door->depth++;
     nested += first;
     running += first;
-    if (!(first && others && call_nothing(adapter.to_front) < 0) && !(watching && watch(door) < 0)) {
+    if (!(first && others && call_nothing(adapter.to_front) < 0) && !(watching && watch(door) < 0) &&
+        !(first && allow_plain(door) < 0)) {
         PyThreadState *before = door->thread;
         door->thread = PyEval_SaveThread();
         void *trap = NULL, *error = entry(door, arguments, &trap);
@@ -214,6 +234,12 @@ static PyObject *handlers(PyObject *Py_UNUSED(module), PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *handlers_changed(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(nothing))
+{
+    atomic_fetch_add(&handler_changes, 1);
+    Py_RETURN_NONE;
+}
+
 static PyObject *forked(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(nothing))
 {
     in_main = 0;
@@ -227,6 +253,7 @@ static PyMethodDef functions[] = {
     {"get_running", get_running, METH_NOARGS, "How many stores are entered, in all threads."},
     {"handlers", handlers, METH_VARARGS,
      "Whether others put signal handlers before the engine's, and whether some wait."},
+    {"handlers_changed", handlers_changed, METH_NOARGS, "A handler of a signal was set."},
     {"forked", forked, METH_NOARGS, "This is a forked child: only this thread is here."},
     {NULL, NULL, 0, NULL},
 };

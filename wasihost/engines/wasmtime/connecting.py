@@ -4,7 +4,7 @@ import ctypes
 
 from wasihost.common import forking
 from wasihost.engines.wasmtime import signals
-from wasihost.engines.wasmtime.deferred_signals import in_main_thread
+from wasihost.engines.wasmtime.deferred_signals import in_main_thread, signals_may_interrupt
 from wasihost.engines.wasmtime.epoch import epoch_thread
 from wasihost.engines.wasmtime.exclusive import BUSY
 from wasihost.engines.wasmtime.export_slots import pack_results
@@ -31,6 +31,7 @@ def connect() -> None:
                 CLOSED,
                 pack_results,
                 in_main_thread,
+                signals_may_interrupt,
                 epoch_thread.enter,
                 epoch_thread.running,
                 signals.to_front,

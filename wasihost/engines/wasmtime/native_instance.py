@@ -75,10 +75,10 @@ class NativeInstance(WasmtimeInstance):
         if limits.memory is not None:
             self.room = room(module, limits.memory)
             most = self.room.at_first
+        plain: Any = getattr(self._state, "plain", None) if self._wanted else None
         ticks = (1 if self._scope else _NEVER) if mode.interruptible else 0
-        plain = getattr(self._state, "plain", None) if self._wanted else None
         self.memory.open(
-            module.engine.ptr, guest, self._wanted, plain, module.engine, self._scope, ticks, *most, module.starts
+            module.engine.ptr, guest, self._wanted, module.engine, self._scope, ticks, *most, module.starts, plain
         )
         if mode.fuel:
             self.set_fuel(limits.fuel if limits.fuel is not None else (1 << 63) - 1)

@@ -90,6 +90,8 @@ def _checked_after(function: Callable[..., Any]) -> Callable[..., Any]:
 def changed() -> None:
     """Check whether handlers were replaced, and if guests run, put the engine's back first."""
     global _others
+    if extension is not None:
+        extension.handlers_changed()
     if not _others and _replaced(_actions()):
         _others = True
         _tell()
