@@ -154,5 +154,11 @@ interrupts: $(NATIVE)  ## 20,000 runs, each interrupted by a signal handler that
 wheel: $(READY)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --quiet
 
+.PHONY: wheels
+PYTHONS ?= python3.11 python3.12
+wheels: $(READY)  ## Build all that a release uploads into dist/: wheels for Linux and macOS, inspected (PYTHONS="a 3.11, and a later one")
+	rm -rf dist
+	$(BIN)/python codegen/wheels.py $(PYTHONS)
+
 clean:  ## Remove everything that the targets made
 	rm -rf wasihost/native/_native*.so $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -3,7 +3,8 @@
 Rules of this file: it needs the standard library and hatchling alone. The extension is optional: where it cannot be
 built the wheel is pure Python, and one line says why. `make native` is strict: a warning of the compiler is an error.
 
-`CC`, `CFLAGS` and `LDFLAGS` are obeyed as by other builds; `WASIHOST_PURE=1` builds no extension.
+`CC`, `CFLAGS` and `LDFLAGS` are obeyed as by other builds; `WASIHOST_PURE=1` builds no extension. `wheels.py`, which
+builds for other systems, sets `WASIHOST_TARGET` to the tags of the wheel and `WASIHOST_INCLUDE` to a folder of headers.
 """
 
 from __future__ import annotations
@@ -95,8 +96,10 @@ def build(target: Path, *, strict: bool = False, root: Path = ROOT) -> None:
     Raises:
         CannotBuild: There is no compiler, it fails, or Python's headers are missing.
     """
-    check_python()
-    include = Path(sysconfig.get_path("include"))
+    tags = os.environ.get("WASIHOST_TARGET", "")
+    if not tags:
+        check_python()
+    include = Path(os.environ.get("WASIHOST_INCLUDE") or sysconfig.get_path("include"))
     if not (include / "Python.h").exists():
         raise CannotBuild(f"the headers of Python are not installed: there is no {include / 'Python.h'}")
     flags = [
@@ -106,10 +109,11 @@ def build(target: Path, *, strict: bool = False, root: Path = ROOT) -> None:
         f"-I{root / 'generated/wasi_preview1'}",
         f"-I{root / 'wasihost/native'}",
     ]
-    if sys.version_info >= STABLE_FROM:
+    if "-abi3-" in (tags or own_tags()):
         flags.append(f"-DPy_LIMITED_API=0x{STABLE_FROM[0]:02x}{STABLE_FROM[1]:02x}0000")
     flags += [*(["-g", "-Werror"] if strict else []), *shlex.split(os.environ.get("CFLAGS", ""))]
-    shared = ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-shared"]
+    macos = "-macosx_" in (tags or own_tags())
+    shared = ["-shared", *(["-undefined", "dynamic_lookup"] if macos else [])]
     with tempfile.TemporaryDirectory(prefix="wasihost-native-") as folder:
         objects = {path: str(Path(folder, f"{path.parent.name}-{path.stem}.o")) for path in files(*SOURCES, root=root)}
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -120,6 +124,14 @@ def build(target: Path, *, strict: bool = False, root: Path = ROOT) -> None:
         beside = target.with_name(f"{target.name}.{os.getpid()}")
         shutil.copy(linked, beside)
         beside.replace(target)
+
+
+def own_tags() -> str:
+    """Return the tags of a wheel for this Python and system."""
+    stable = sys.version_info >= STABLE_FROM
+    major, minor = STABLE_FROM if stable else sys.version_info[:2]
+    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    return f"cp{major}{minor}-{'abi3' if stable else f'cp{major}{minor}'}-{platform}"
 
 
 def in_place() -> Path:
@@ -152,20 +164,21 @@ class CustomBuildHook(BuildHookInterface[Any]):
                 if not is_current():
                     build(in_place())
                 return
-            stable = sys.version_info >= STABLE_FROM
-            name = "_native.abi3.so" if stable else in_place().name
+            target = os.environ.get("WASIHOST_TARGET")
+            name = in_place().name if not target else "_native.so"
+            if "-abi3-" in (target or own_tags()):
+                name = "_native.abi3.so"
             made = Path(tempfile.mkdtemp(prefix="wasihost-wheel-"), name)
             self._folder = made.parent
             build(made, root=Path(self.root))
         except CannotBuild as reason:
+            if os.environ.get("WASIHOST_TARGET"):
+                raise
             self.app.display_warning(f"wasihost is built in pure Python, which is slower: {reason}")
             return
-        major, minor = STABLE_FROM if stable else sys.version_info[:2]
-        tag = f"cp{major}{minor}"
-        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["force_include"][str(made)] = f"wasihost/native/{name}"
         build_data["pure_python"] = False
-        build_data["tag"] = f"{tag}-{'abi3' if stable else tag}-{platform}"
+        build_data["tag"] = target or own_tags()
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Called by hatchling when the target is built."""

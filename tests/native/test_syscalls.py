@@ -99,6 +99,13 @@ def test_filestat_of_a_device() -> None:
         assert calls.filestat(null.fileno()).filetype is Filetype.CHARACTER_DEVICE
 
 
+def test_filestat_without_a_class_for_its_records_is_an_error() -> None:
+    code = "from wasihost.native import extension; extension.filestat(0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.endswith("RuntimeError: set_filestat() has to be called first\n")
+    assert done.returncode == 1
+
+
 def test_filestat_with_a_time_before_1970_is_left_to_python(tree: int, known: set[int]) -> None:
     os.utime("file", ns=(-5_000_000_000, 7), dir_fd=tree)
     fd = os.open("file", os.O_RDONLY, dir_fd=tree)

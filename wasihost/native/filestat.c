@@ -28,6 +28,10 @@ PyObject *wasihost_filestat(const struct stat *status)
     if (!nanoseconds(TIME(status, a), &atim) || !nanoseconds(TIME(status, m), &mtim) ||
         !nanoseconds(TIME(status, c), &ctim) || status->st_size < 0)
         Py_RETURN_NONE;
+    if (record == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "set_filestat() has to be called first");
+        return NULL;
+    }
     PyObject *made = PyType_GenericAlloc(record, 8);
     if (made == NULL)
         return NULL;
