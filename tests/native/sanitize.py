@@ -15,6 +15,8 @@ import hatch_build
 
 SANITIZERS = "-fsanitize=address,undefined"
 TESTS = ("tests/native", "tests/handlers", "tests/raw", "tests/host")
+TOO_QUICK = "tests/handlers/test_poll.py::test_of_several_timers_those_that_are_due_are_reported"
+"""Expects a call to take less time than it does with sanitizers."""
 
 
 def libraries() -> str:
@@ -43,7 +45,8 @@ def main(tests: Sequence[str]) -> int:
             "UBSAN_OPTIONS": "print_stacktrace=1",
             "PYTHONMALLOC": "malloc",
         }
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x", *(tests or TESTS)]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--deselect", TOO_QUICK]
+        command += tests or TESTS
         return subprocess.run(command, env=environment, check=False).returncode
     finally:
         del os.environ["CFLAGS"], os.environ["LDFLAGS"]
