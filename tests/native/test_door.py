@@ -159,7 +159,7 @@ def test_ctrl_c_ends_a_guest_that_makes_plain_calls_alone() -> None:
         signal.signal(signal.SIGINT, ctrl_c)
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of guests whose `close` the handler interrupts
+@pytest.mark.filterwarnings("ignore")  # of guests whose `close` the handler interrupts, and of finalizers
 def test_a_signal_while_others_have_their_handlers_in_front_leaves_the_books_right() -> None:
     """The extension counts guests; whatever is raised while one is entered or left, the count is 0 afterwards."""
 

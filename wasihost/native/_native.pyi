@@ -180,6 +180,9 @@ def get_running() -> int:
 def handlers(others: bool, displaced: bool, /) -> None:
     """Whether others put signal handlers before the engine's, and whether some of them wait until no guest runs."""
 
+def signal_functions() -> bytes:
+    """The addresses of the system's functions for the signals by which guests trap: SEGV, BUS, ILL, FPE."""
+
 def handlers_changed() -> None:
     """A handler of a signal was set."""
 

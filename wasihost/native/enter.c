@@ -3,7 +3,10 @@
  * While a guest is being entered or left, Python code runs only in `to_front`, `watch` and the scope's check, before
  * the engine is called, and in `put_back` and `wait_for_fork`; what is raised there undoes the steps before it.
  */
+#define _POSIX_C_SOURCE 200809L
 #include "door.h"
+
+#include <signal.h>
 
 #ifdef __GNUC__
 #define PER_THREAD __thread
@@ -234,6 +237,19 @@ static PyObject *handlers(PyObject *Py_UNUSED(module), PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* The functions that the system has for the signals by which guests trap, in the order of `signals.py`. */
+static PyObject *signal_functions(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(nothing))
+{
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+    void *found[sizeof numbers / sizeof *numbers];
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct sigaction action;
+        sigaction(numbers[i], NULL, &action);
+        found[i] = (void *)(uintptr_t)action.sa_handler;
+    }
+    return PyBytes_FromStringAndSize((const char *)found, sizeof found);
+}
+
 static PyObject *handlers_changed(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(nothing))
 {
     atomic_fetch_add(&handler_changes, 1);
@@ -254,6 +270,7 @@ static PyMethodDef functions[] = {
     {"handlers", handlers, METH_VARARGS,
      "Whether others put signal handlers before the engine's, and whether some wait."},
     {"handlers_changed", handlers_changed, METH_NOARGS, "A handler of a signal was set."},
+    {"signal_functions", signal_functions, METH_NOARGS, "The system's functions for the signals by which guests trap."},
     {"forked", forked, METH_NOARGS, "This is a forked child: only this thread is here."},
     {NULL, NULL, 0, NULL},
 };

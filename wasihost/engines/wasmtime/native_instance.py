@@ -125,7 +125,11 @@ class NativeInstance(WasmtimeInstance):
             raise RuntimeError(
                 f"export {name}: the instance is still being made; it can be called after its start section"
             )
-        export = door.export(name, *refusing(name, item.params, item.results))
+        known = self.module.prepared.passing if self.module.prepared else {}
+        passing = known.get(name)
+        if passing is None:
+            passing = known[name] = refusing(name, item.params, item.results)
+        export = door.export(name, *passing)
         if export is None:
             raise unusable(name)
 

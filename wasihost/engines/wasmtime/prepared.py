@@ -17,7 +17,7 @@ from wasihost.native import _native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class Linker:
@@ -47,10 +47,12 @@ class Prepared:
     """A module whose imports are resolved: `ready` is the address of its `wasmtime_instance_pre_t`, None for a module
     that imports a memory."""
 
-    __slots__ = ("_delete", "_engine", "_imports", "ready")
+    __slots__ = ("_delete", "_engine", "_imports", "passing", "ready")
 
     def __init__(self, engine: WasmtimeEngine, module: int, imports: Sequence[Item]) -> None:
         self.ready: int | None = None
+        self.passing: dict[str, tuple[str, str, Callable[..., bytes]]] = {}
+        """By export, how its numbers are passed: what `refusing` returns."""
         self._delete = c.wasmtime_instance_pre_delete  # as in Linker
         self._engine, self._imports = engine, imports
         if any(item.memory for item in imports):

@@ -37,6 +37,7 @@ _BY_SIGNAL = sys.platform != "darwin"  # which has Mach exceptions
 _lock = threading.RLock()  # reentrant: a signal handler that raises may leave it held by the main thread
 _noted: dict[int, bytes] = {}
 _displaced: dict[int, bytes] = {}
+_noted_functions = b""
 _others = False
 _inside = 0
 
@@ -68,8 +69,10 @@ def _put(actions: dict[int, bytes], numbers: Iterable[int]) -> None:
 
 def engine_started() -> None:
     """Note the engine's handlers. Called after each start of an engine; the first start installs them."""
+    global _noted_functions
     if _BY_SIGNAL and not _noted:
         _noted.update(_actions())
+        _noted_functions = b"".join(_noted[number][:_HANDLER] for number in _IN_FRONT)
         _signal.signal = _checked_after(_signal.signal)
         import faulthandler
 
@@ -102,6 +105,8 @@ def changed() -> None:
 def look() -> None:
     """Check whether handlers were replaced without our wrappers. Called for each instance."""
     global _others
+    if extension is not None and extension.signal_functions() == _noted_functions:
+        return
     if _BY_SIGNAL and not _others and _replaced(_actions()):
         _others = True
         _tell()
