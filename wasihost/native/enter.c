@@ -133,7 +133,7 @@ int door_enter(Door *door, Entry *entry, void *arguments)
         return -1;
     bool first = door->depth == 0, watching = first && door->scope != NULL;
     int result = -1;
-    Py_INCREF(door);
+    Py_INCREF((PyObject *)door);
     door_drop_end(door);
     door->depth++;
     nested += first;

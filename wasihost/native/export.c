@@ -137,7 +137,7 @@ PyObject *door_export(PyObject *self, PyObject *args)
         return NULL;
     export->vectorcall = export_call;
     export->function = found;
-    Py_INCREF(door);
+    Py_INCREF((PyObject *)door);
     export->door = door;
     Py_INCREF(params);
     export->params = params;
@@ -161,7 +161,7 @@ static void export_dealloc(PyObject *self)
     Export *export = (Export *)self;
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    Py_XDECREF(export->door);
+    Py_XDECREF((PyObject *)export->door);
     Py_XDECREF(export->params);
     Py_XDECREF(export->results);
     Py_XDECREF(export->refuse);
