@@ -196,8 +196,9 @@ def main() -> int:
             with tempfile.TemporaryDirectory(prefix="wasihost-headers-") as folder:
                 copy_headers(include, system, Path(folder, "include"))
                 zig = f"{sys.executable} -m ziglang cc -target {system.zig}"
-                build(options.out, "--wheel", CC=zig, LDFLAGS="-s", WASIHOST_TARGET=tags,
-                      WASIHOST_INCLUDE=str(Path(folder, "include")), CFLAGS="", WASIHOST_PURE="")  # fmt: skip
+                include_here = str(Path(folder, "include"))
+                environment = {"CC": zig, "LDFLAGS": "-s", "WASIHOST_TARGET": tags, "WASIHOST_INCLUDE": include_here}
+                build(options.out, "--wheel", CFLAGS="", WASIHOST_PURE="", **environment)
             (wheel,) = options.out.glob(f"*-{tags}.whl")
             print(inspect(wheel, system), flush=True)
     if options.only == "*":
