@@ -159,7 +159,7 @@ int door_enter(Door *door, Entry *entry, void *arguments)
     nested -= first;
     running -= first;
     door_release(door);
-    Py_DECREF(door);
+    Py_DECREF((PyObject *)door);
     if (displaced && running == 0) {
         put_back_others();
         if (PyErr_Occurred())
