@@ -26,6 +26,7 @@ user's. A function is loaded with its module when it is first used, so that a co
     prepared          what the instances of a module share there
     connecting        what the extension has to know of the engine and of us
     python_instance   its calls and its end, where there is no extension
+    bindings          linkers and callbacks there, used by one instance after another
     run               one run of a command
     linker            the second door: a `wasmtime.Linker` of the user's
     define_func       its slow binding, by wasmtime-py's own function

@@ -40,6 +40,7 @@ _WITHOUT_GIL: dict[str, _Declaration] = {
     "wasmtime_memory_new": (_P, (_P, _P, _P)),
     "wasmtime_linker_instantiate_pre": (_P, (_P, _P, _P)),
     "wasmtime_instance_pre_delete": (None, (_P,)),
+    "wasmtime_instance_pre_instantiate": (_P, (_P, _P, _P, _P)),
     "wasmtime_linker_instantiate": (_P, (_P, _P, _P, _P, _P)),
     "wasmtime_func_call_unchecked": (_P, (_P, _P, _P, _N, _P)),
 }

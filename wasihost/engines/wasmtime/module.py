@@ -24,7 +24,7 @@ from wasihost.outcomes import printable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import BinaryIO, TypeAlias
+    from typing import Any, BinaryIO, TypeAlias
 
     from wasihost.binary.backtrace import Origin
     from wasihost.engines.values import CompileBounds
@@ -61,6 +61,7 @@ class WasmtimeModule:
         self.size: int = found.size
         self.origin: Origin | None = None
         self.places: dict[int, tuple[Place, ...]] = {}
+        self.bindings: list[Any] = []  # those that no instance uses, on our own door in Python
         self.prepared: Prepared | None = None  # what its instances share on our own door in C
 
     def __del__(self) -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import ctypes
 from functools import partial
-from types import FunctionType
 
 from wasihost.common import interrupts
 from wasihost.common.names import shown
 from wasihost.common.unpatched import threading
 from wasihost.engines.values import NO_LIMITS, EngineLimits
-from wasihost.engines.wasmtime import deferred_signals, memory, nesting, signals, stack, tracing
+from wasihost.engines.wasmtime import bindings, deferred_signals, memory, nesting, signals, stack, tracing
+from wasihost.engines.wasmtime.bindings import Binding
 from wasihost.engines.wasmtime.epoch import epoch_thread
 from wasihost.engines.wasmtime.exclusive import BUSY, Exclusive, check_free
 from wasihost.engines.wasmtime.export_slots import masked, passing, wrong_count
@@ -23,16 +23,6 @@ from wasihost.engines.wasmtime.memory_limits import room
 from wasihost.engines.wasmtime.module import WasmtimeModule
 from wasihost.engines.wasmtime.nesting import nested
 from wasihost.engines.wasmtime.stack import require_stack
-from wasihost.engines.wasmtime.trampolines import (
-    CALLBACK,
-    CALLER_CALLBACK,
-    EPOCH_CALLBACK,
-    TRAP_TEXT,
-    define,
-    epoch_trampoline,
-    new_trap,
-    trampoline,
-)
 from wasihost.engines.wasmtime.traps import raise_end
 from wasihost.errors import EndRun, LinkError
 
@@ -63,15 +53,9 @@ class PythonInstance(WasmtimeInstance):
         offered: Offered | None = None,
     ) -> None:
         super().__init__(module, state, start, scope=scope, limits=limits, label=label, offered=offered)
-        self._linker: int | None = None
-        # At exit, `c` may be gone before the last instance.
-        self._delete = c.wasmtime_linker_delete, c.wasm_trap_delete, c.wasmtime_error_delete
-        self._raised: list[BaseException] = []
-        self._callbacks: list[object] = []  # kept alive: the engine holds only their addresses
-        self._trampolines: list[FunctionType] = []  # the functions behind them
+        self._binding: Binding | None = None
         self._handle = array(ctypes.c_uint64, 2)()
         self._one = threading.RLock()
-        self._spare_trap, self._spare_error = [0], [0]
         self.memory: memory.GuestMemory = memory.GuestMemory(module.engine)
 
     def open(self) -> None:
@@ -81,28 +65,24 @@ class PythonInstance(WasmtimeInstance):
             raise RuntimeError("this State has a guest running already: make a State for each run")
         guest.view, guest.memory = memory.EMPTY, self.memory
         signals.look()
-        self._linker = c.wasmtime_linker_new(self.module.engine.ptr)
-        self._renew()
-        self._provide()
+        self._binding = binding = self._bind()
+        binding.renew(interruptible=self._scope is not None)
         self._limit(self._limits)
-        self._give_memories(self._linker)
+        if not binding.ready:
+            self._give_memories(binding.linker)
         if self.before_entry:
             self.before_entry()
         self._instantiate()
 
-    def _provide(self) -> None:
-        """Put a callback for each import into the linker."""
+    def _bind(self) -> Binding:
+        """The linker, with a callback for each import."""
+        module = self.module
+        if not module.starts and not any(item.memory for item in module.imports):
+            return bindings.take(module, self._wanted)
         finder = None
-        if self.module.starts:
+        if module.starts:
             finder = memory.StartSectionMemory(self.memory, partial(setattr, self._state.guest, "view"))
-        kind = CALLER_CALLBACK if finder else CALLBACK
-        for item, signature, stub in self._wanted:
-            functype = self.module.engine.functype(item.params, item.results)
-            enter = trampoline(signature, stub, self._raised, self._spare_trap, finder)
-            self._trampolines.append(enter)
-            self._callbacks.append(callback := kind(enter))
-            if problem := define(self._linker or 0, item.module, item.name, functype, callback):
-                raise LinkError(f"import {item.module}.{item.name}: {problem}")
+        return Binding(module, self._wanted, finder)
 
     def _limit(self, limits: EngineLimits) -> None:
         store = self.memory.store
@@ -113,9 +93,8 @@ class PythonInstance(WasmtimeInstance):
         if self.module.engine.mode.fuel:
             self.set_fuel(limits.fuel if limits.fuel is not None else (1 << 63) - 1)
         if self._scope:
-            self._trampolines.append(enter := epoch_trampoline(self._scope, self._raised, self._spare_error))
-            self._callbacks.append(callback := EPOCH_CALLBACK(enter))
-            c.wasmtime_store_epoch_deadline_callback(store.ptr, callback, None, None)
+            assert self._binding
+            c.wasmtime_store_epoch_deadline_callback(store.ptr, self._binding.watch(self._scope), None, None)
         if self.module.engine.mode.interruptible:
             c.wasmtime_context_set_epoch_deadline(store.context, 1 if self._scope else 1 << 62)
 
@@ -123,10 +102,15 @@ class PythonInstance(WasmtimeInstance):
         self._state.guest.view = self.memory.bind(given)
 
     def _instantiate(self) -> None:
-        linker, module, handle = self._linker, self.module.ptr, self._handle
+        assert self._binding
+        ready, linker, module, handle = self._binding.ready, self._binding.linker, self.module.ptr, self._handle
 
         def instantiate(context: int, trap: object) -> int | None:
-            error: int | None = c.wasmtime_linker_instantiate(linker, context, module, handle, trap)
+            error: int | None
+            if ready:
+                error = c.wasmtime_instance_pre_instantiate(ready, context, handle, trap)
+            else:
+                error = c.wasmtime_linker_instantiate(linker, context, module, handle, trap)
             return error
 
         self._enter(instantiate)
@@ -187,7 +171,7 @@ class PythonInstance(WasmtimeInstance):
         """Call the engine with the context and a place for a trap. Raises what ended the guest."""
         try:
             self._entered(call)
-        except EndRun as end:  # before the guest was entered; else it is in `_raised`
+        except EndRun as end:  # before the guest was entered; else the binding has it
             raise end.reason from None
 
     def _entered(self, call: Callable[[int, object], int | None]) -> None:
@@ -201,7 +185,7 @@ class PythonInstance(WasmtimeInstance):
         main = deferred_signals.hold(id(self))
         quiet = tracing.watched()
         if quiet:
-            tracing.suspend(self._trampolines)
+            tracing.suspend(self._binding.functions if self._binding is not None else [])
         # From here on only what is called may raise.
         held = inside = first = watched = False
         try:
@@ -211,6 +195,8 @@ class PythonInstance(WasmtimeInstance):
             if self.memory.store is None:
                 raise RuntimeError(CLOSED)
             first = not self.depth
+            assert self._binding is not None
+            binding = self._binding
             context = self.memory.store.context  # no local name for the store: a kept traceback would keep it
             inside = True
             self.depth += 1
@@ -223,7 +209,7 @@ class PythonInstance(WasmtimeInstance):
                 self._scope.check()  # it may have been ended before the thread could call it back
             error = call(context, ctypes.byref(trap))
             module = self.module
-            raise_end(self._state, self._raised, error, trap.value, self.origin, module.places, self.depth)
+            raise_end(self._state, binding.raised, error, trap.value, self.origin, module.places, self.depth)
         finally:
             if inside:
                 self.depth -= 1
@@ -232,7 +218,7 @@ class PythonInstance(WasmtimeInstance):
                     epoch_thread.leave(self)
                 if first:
                     signals.after_run()
-                self._renew()
+                binding.renew(interruptible=self._scope is not None)
             if held:
                 self._one.release()
             if quiet:
@@ -240,19 +226,15 @@ class PythonInstance(WasmtimeInstance):
 
     interrupts.BUSY.add(_entered.__code__)
 
-    def _renew(self) -> None:
-        """Make new spares for those that a callback has passed to the engine."""
-        if not self._spare_trap[0]:
-            self._spare_trap[0] = new_trap()
-        if self._scope and not self._spare_error[0]:
-            self._spare_error[0] = c.wasmtime_error_new(TRAP_TEXT)
-
     def close(self) -> None:
         """Release everything; views of the memory stay valid. RuntimeError while the guest runs."""
         with self.exclusive():
             if self.depth:
                 raise RuntimeError("the guest is running: end it, and close it when its call has returned")
             self._close()
+            binding, self._binding = self._binding, None
+            if binding is not None:
+                bindings.give_back(self.module, binding)
         deferred_signals.release(id(self))
 
     def _close(self) -> None:
@@ -261,15 +243,6 @@ class PythonInstance(WasmtimeInstance):
             guest.view, guest.memory = memory.EMPTY, self.before
         self._functions.clear()
         self.memory.close()
-        linker, self._linker = self._linker, None
-        if linker:
-            self._delete[0](linker)
-        trap, self._spare_trap[0] = self._spare_trap[0], 0
-        if trap:
-            self._delete[1](trap)
-        error, self._spare_error[0] = self._spare_error[0], 0
-        if error:
-            self._delete[2](error)
 
     def __del__(self) -> None:
         if hasattr(self, "memory"):
