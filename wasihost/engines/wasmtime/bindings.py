@@ -132,6 +132,8 @@ class Binding:
             cell.cell_contents = None
         if self._check is not None:
             self._check.cell_contents = None
+        for function in self.functions:
+            function.__dict__.clear()  # `tracing` notes there that it has wrapped the stub
 
     def __del__(self) -> None:
         if hasattr(self, "linker"):  # a signal may have interrupted `__init__` anywhere
