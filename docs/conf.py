@@ -46,15 +46,18 @@ default_role = "code"  # docstrings have `names` in single backticks, as Markdow
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(collections|enum|os|socket|subprocess|typing|wasmtime)\..*"),  # other projects' pages
-    (r"py:.*", r"(wasihost|wasi_preview1)\..*"),  # a private module's name for what is public elsewhere, or is not
-    (r"py:class", r"[A-Z]\w*"),  # aliases of types that annotations name
+    (r"py:.*", r"(asyncio|collections|enum|os|socket|subprocess|typing|wasmtime)\..*"),  # other projects' pages
+    (
+        r"py:.*",
+        r"(_native|wasihost|wasi_preview1)\..*",
+    ),  # a private module's name for what is public elsewhere, or is not
+    (r"py:class", r".*<wasi_preview1\.light_typing\.TypeVar object at .*"),  # at run time a type variable has no name
+    (r"py:class", r"[A-Z]\w*(\[.*)?"),  # aliases of types that annotations name, and the first part of one with a comma
 ]
 
 COPIES = {

@@ -57,7 +57,7 @@ class Memory:
         """Return a copy of `size` bytes.
 
         Raises:
-            BadPointer: They are not all inside the memory.
+            wasihost.errors.BadPointer: They are not all inside the memory.
         """
         return bytes(self._range(pointer, size))
 
@@ -65,7 +65,7 @@ class Memory:
         """Write all of `data` to `pointer`.
 
         Raises:
-            BadPointer: There is no room for it. Nothing was written.
+            wasihost.errors.BadPointer: There is no room for it. Nothing was written.
         """
         self._range(pointer, len(data))[:] = data
 
@@ -73,8 +73,8 @@ class Memory:
         """Return the bytes before the next NUL.
 
         Raises:
-            BadPointer: `pointer` is outside the memory.
-            BadText: There is no NUL within `limit` bytes or before the end of the memory. It is a ValueError too.
+            wasihost.errors.BadPointer: `pointer` is outside the memory.
+            wasihost.errors.BadText: There is no NUL within `limit` bytes or before the end of the memory. It is a ValueError too.
         """
         start = pointer & 0xFFFF_FFFF
         part = bytes(self._range(start, max(0, min(limit, len(self) - start))))
@@ -94,7 +94,7 @@ class Memory:
 
         Raises:
             LinkError: The guest exports no allocator that is known.
-            AllocationFailed: The allocator failed, or returned what is not in the memory. It is a MemoryError too.
+            wasihost.errors.AllocationFailed: The allocator failed, or returned what is not in the memory. It is a MemoryError too.
         """
         size = what if isinstance(what, int) else len(what)
         return self.put(self.allocator, size, b"" if isinstance(what, int) else what)

@@ -60,7 +60,7 @@ class Export:
         Raises:
             TypeError: The arguments or `returns` do not fit the type of the export.
             LinkError: The guest exports no known allocator, and the call needs one.
-            AllocationFailed: The guest has no memory left for an argument.
+            wasihost.errors.AllocationFailed: The guest has no memory left for an argument.
             GuestError: The guest trapped, met a limit, or returned a bad pointer.
         """
         if returns is None:
