@@ -82,10 +82,10 @@ coverage: $(NATIVE)  ## Run the tests and list lines that they do not reach; fai
 		--deselect tests/engines/test_ends.py::test_a_signal_at_any_moment_stays_inside \
 		--cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
-docs: $(READY)  ## Write docs/errnos.md from the table of the conformance tests
+docs: $(NATIVE)  ## Write docs/errnos.md from the table of the conformance tests
 	$(BIN)/python -m tests.conformance docs
 
-site: $(READY) spelling  ## Build the documentation as a site in build/site; warnings are errors
+site: $(NATIVE) spelling  ## Build the documentation as a site in build/site; warnings are errors
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group site
 	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs build/site
 

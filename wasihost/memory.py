@@ -74,7 +74,8 @@ class Memory:
 
         Raises:
             wasihost.errors.BadPointer: `pointer` is outside the memory.
-            wasihost.errors.BadText: There is no NUL within `limit` bytes or before the end of the memory. It is a ValueError too.
+            wasihost.errors.BadText: There is no NUL within `limit` bytes or before the end of the memory. It is a
+                ValueError too.
         """
         start = pointer & 0xFFFF_FFFF
         part = bytes(self._range(start, max(0, min(limit, len(self) - start))))
@@ -94,7 +95,8 @@ class Memory:
 
         Raises:
             LinkError: The guest exports no allocator that is known.
-            wasihost.errors.AllocationFailed: The allocator failed, or returned what is not in the memory. It is a MemoryError too.
+            wasihost.errors.AllocationFailed: The allocator failed, or returned what is not in the memory. It is a
+                MemoryError too.
         """
         size = what if isinstance(what, int) else len(what)
         return self.put(self.allocator, size, b"" if isinstance(what, int) else what)
