@@ -83,7 +83,7 @@ def test_a_guest_that_makes_only_plain_calls_ends_at_its_timeout(config: ModuleC
     assert time.monotonic() - started < 20
 
 
-def test_and_in_another_thread(config: ModuleConfig) -> None:
+def test_plain_calls_of_a_guest_in_another_thread(config: ModuleConfig) -> None:
     raised: list[BaseException] = []
 
     def run() -> None:
