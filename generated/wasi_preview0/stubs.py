@@ -1294,6 +1294,6 @@ BINDERS: dict[str, dict[str, Callable[[Handlers, Guest], Stub]]] = {
 def bind(handlers: Handlers, guest: Guest) -> dict[str, dict[str, Stub]]:
     """Import module -> function -> stub, over these handlers and this guest's memory."""
     return {
-        module: {name: make(handlers, guest) for name, make in functions.items()}
+        module: {name: bind_one(handlers, guest) for name, bind_one in functions.items()}
         for module, functions in BINDERS.items()
     }

@@ -56,7 +56,7 @@ class Room:
     """How many bytes of memory one list of a report may take."""
 
     def __init__(self, left: int) -> None:
-        self.left = left
+        self.left: int = left
 
     def take(self, letters: int, item: int = _ITEM) -> bool:
         """Take room for an item whose names have `letters` characters. Returns False where there is too little."""
@@ -80,7 +80,7 @@ class SectionReader:
     """The bytes of a section, read in order."""
 
     def __init__(self, data: bytes | memoryview) -> None:
-        self.data = memoryview(data)
+        self.data: memoryview = memoryview(data)
         self.at: int = 0
 
     def byte(self) -> int:

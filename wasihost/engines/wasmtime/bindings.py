@@ -71,9 +71,10 @@ class Binding:
             c.wasm_trap_delete,
             c.wasmtime_error_delete,
         )
-        self.ready = 0
+        self.ready: int = 0
         self.raised: list[BaseException] = []
-        self.spare_trap, self.spare_error = [0], [0]
+        self.spare_trap: list[int] = [0]
+        self.spare_error: list[int] = [0]
         self.functions: list[FunctionType] = []  # behind the callbacks
         self._callbacks: list[object] = []  # kept alive: the engine holds only their addresses
         self._cells: list[CellType] = []  # where the functions look for their stubs

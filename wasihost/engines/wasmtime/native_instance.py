@@ -16,7 +16,7 @@ from wasihost.engines.wasmtime.export_slots import refusing
 from wasihost.engines.wasmtime.ffi import Extern, c
 from wasihost.engines.wasmtime.instance import CLOSED, WasmtimeInstance, unusable
 from wasihost.engines.wasmtime.memory import EMPTY
-from wasihost.engines.wasmtime.memory_limits import room
+from wasihost.engines.wasmtime.memory_limits import Room, room
 from wasihost.engines.wasmtime.module import WasmtimeModule
 from wasihost.engines.wasmtime.prepared import Linker, Prepared
 from wasihost.engines.wasmtime.traps import raise_end
@@ -73,7 +73,7 @@ class NativeInstance(WasmtimeInstance):
         mode, limits = module.engine.mode, self._limits
         most = -1, -1
         if limits.memory is not None:
-            self.room = room(module, limits.memory)
+            self.room: Room | None = room(module, limits.memory)
             most = self.room.at_first
         plain: Any = getattr(self._state, "plain", None) if self._wanted else None
         ticks = (1 if self._scope else _NEVER) if mode.interruptible else 0

@@ -19,7 +19,7 @@ from wasihost.engines.wasmtime.exclusive import BUSY, Exclusive, check_free
 from wasihost.engines.wasmtime.export_slots import masked, passing, wrong_count
 from wasihost.engines.wasmtime.ffi import Extern, array, c
 from wasihost.engines.wasmtime.instance import CLOSED, WasmtimeInstance
-from wasihost.engines.wasmtime.memory_limits import room
+from wasihost.engines.wasmtime.memory_limits import Room, room
 from wasihost.engines.wasmtime.module import WasmtimeModule
 from wasihost.engines.wasmtime.nesting import nested
 from wasihost.engines.wasmtime.stack import require_stack
@@ -88,7 +88,7 @@ class PythonInstance(WasmtimeInstance):
         store = self.memory.store
         assert store
         if limits.memory is not None:
-            self.room = room(self.module, limits.memory)
+            self.room: Room | None = room(self.module, limits.memory)
             c.wasmtime_store_limiter(store.ptr, *self.room.at_first, _ANY, _ANY, _ANY)
         if self.module.engine.mode.fuel:
             self.set_fuel(limits.fuel if limits.fuel is not None else (1 << 63) - 1)
