@@ -73,6 +73,7 @@ def measure(options: argparse.Namespace) -> cases.Run:
     known = sum(cases.GROUPS.values(), ())
     if not fnmatch.filter(known, options.only):
         raise SystemExit(f"no case is called {options.only!r}: there are {', '.join(known)}")
+    busy = f"load {os.getloadavg()[0]:.1f} before it began"
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=memory, prefix="wasihost-bench-") as base:
         folder = Path(base) / "files"
@@ -89,7 +90,8 @@ def measure(options: argparse.Namespace) -> cases.Run:
             samples |= part.measure(plan)
     numbers = cases.medians(samples)
     numbers |= growth.slopes(numbers)
-    return cases.Run(found.versions, rounds, found.missing, numbers, _machine(), datetime.date.today().isoformat())
+    today = datetime.date.today().isoformat()
+    return cases.Run(found.versions, rounds, found.missing, numbers, f"{_machine()}, {busy}", today)
 
 
 def _machine() -> str:
