@@ -101,3 +101,25 @@ os.kill(os.getpid(), signal.SIGSEGV)
 assert came == [1, 2]
 print("well")
 """) == "well\n"  # fmt: skip
+
+
+@pytest.mark.parametrize("way", ["default", "faulthandler, off and on"])
+def test_set_before_a_guest_on_a_linker_of_ones_own(way: str) -> None:
+    well(f"""
+import wasmtime
+from wasihost import State
+from wasihost.engines.wasmtime.linker import define
+{WAYS[way]}
+engine = wasmtime.Engine()
+text = '(module (memory (export "memory") 1) (func (export "_start") unreachable))'
+for _ in range(2):
+    store, linker, state = wasmtime.Store(engine), wasmtime.Linker(engine), State()
+    run = define(linker, state)
+    instance = linker.instantiate(store, wasmtime.Module(engine, text))
+    try:
+        run.call(instance.exports(store)["_start"], store)
+    except wasmtime.Trap as trap:
+        assert "unreachable" in str(trap)
+    else:
+        raise AssertionError
+""")

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from wasihost.common.forking import Locked
 from wasihost.common.interrupts import FRAGILE
 from wasihost.common.unpatched import threading
-from wasihost.engines.wasmtime import deferred_signals, memory, tracing
+from wasihost.engines.wasmtime import deferred_signals, memory, signals, tracing
 from wasihost.engines.wasmtime.define_func import STOPPED, Stopped, put_checked
 from wasihost.engines.wasmtime.ffi import c, has, new_functype, without_stack
 from wasihost.engines.wasmtime.trampolines import CALLER_CALLBACK, new_trap, trampoline
@@ -136,8 +136,13 @@ class Run:
         ended_by: BaseException | None = None
         guest = self._state.guest
         self._given, self._thread = guest.memory, threading.get_ident()
+        inside = False
         try:
             deferred_signals.hold(id(self))
+            if signals.has_started():
+                signals.look()
+                inside = True
+                signals.before_run()  # or the next trap goes to a faulthandler that was enabled after the engine
             self.raised.clear()  # from a guest that was entered without `call`
             if not self.spare_trap[0]:
                 self.spare_trap[0] = new_trap()
@@ -147,6 +152,8 @@ class Run:
         finally:
             guest.view, guest.memory = memory.EMPTY, self._given
             self._given, self.stale = None, True
+            if inside:
+                signals.after_run()
             deferred_signals.release(id(self))
         # Outside of the `except` block: raising in it would overwrite the cause or context that a handler set.
         try:

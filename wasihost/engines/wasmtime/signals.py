@@ -79,6 +79,11 @@ def engine_started() -> None:
         faulthandler.enable = _checked_after(faulthandler.enable)
 
 
+def has_started() -> bool:
+    """Whether the engine's handlers are known: a user's own engine alone does not say."""
+    return bool(_noted)
+
+
 def _checked_after(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, **options: Any) -> Any:
         try:
