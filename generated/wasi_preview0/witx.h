@@ -46,7 +46,7 @@ typedef struct {
 } WitxMemory;
 
 /* A guest as its stubs see it: one for each `bind`. Whoever provides the memory sets the first three fields and
-   `memory`; where nobody did, they are set from the view of `guest` for the time of a call from Python. */
+   `memory`; where it is not set, they come from the view of `guest` for the time of a call from Python. */
 struct WitxGuest {
     PyObject_HEAD char *base; /* the memory, and how many bytes of it are known: never more than there are */
     uint64_t size;

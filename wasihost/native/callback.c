@@ -11,24 +11,6 @@ static void keep_raised(Door *door)
     Py_XDECREF(before);
 }
 
-static PyObject *number_of(char kind, const Slot *slot)
-{
-    switch (kind) {
-    case 'I':
-        return PyLong_FromUnsignedLong(slot->u32);
-    case 'i':
-        return PyLong_FromLong(slot->s32);
-    case 'Q':
-        return PyLong_FromUnsignedLongLong(slot->u64);
-    case 'q':
-        return PyLong_FromLongLong(slot->s64);
-    case 'f':
-        return PyFloat_FromDouble(slot->f32);
-    default:
-        return PyFloat_FromDouble(slot->f64);
-    }
-}
-
 /* 0: the number is in the slot. -1 without an exception: it is no plain number of this kind. */
 static int put_plain(char kind, PyObject *value, Slot *slot)
 {

@@ -187,6 +187,27 @@ int add_export(PyObject *module);
 extern Callback call_host;
 extern EpochCallback check_scope;
 
+/* -- numbers ------------------------------------------------------------------------------------------------------ */
+
+/* The number in a slot, of a kind that `struct` names. */
+static inline PyObject *number_of(char kind, const Slot *slot)
+{
+    switch (kind) {
+    case 'I':
+        return PyLong_FromUnsignedLong(slot->u32);
+    case 'i':
+        return PyLong_FromLong(slot->s32);
+    case 'Q':
+        return PyLong_FromUnsignedLongLong(slot->u64);
+    case 'q':
+        return PyLong_FromLongLong(slot->s64);
+    case 'f':
+        return PyFloat_FromDouble(slot->f32);
+    default:
+        return PyFloat_FromDouble(slot->f64);
+    }
+}
+
 /* -- exceptions --------------------------------------------------------------------------------------------------- */
 
 /* The exception that is set, with its traceback, and no longer set; NULL if none is. */

@@ -46,29 +46,15 @@ static bool put_numbers(const char *kinds, PyObject *const *numbers, Py_ssize_t 
     return true;
 }
 
-static PyObject *result_of(char kind, const Slot *slot)
-{
-    switch (kind) {
-    case 'i':
-        return PyLong_FromLong(slot->s32);
-    case 'q':
-        return PyLong_FromLongLong(slot->s64);
-    case 'f':
-        return PyFloat_FromDouble(slot->f32);
-    default:
-        return PyFloat_FromDouble(slot->f64);
-    }
-}
-
 static PyObject *results_of(const char *kinds, Py_ssize_t count, const Slot *slots)
 {
     if (count == 0)
         Py_RETURN_NONE;
     if (count == 1)
-        return result_of(kinds[0], slots);
+        return number_of(kinds[0], slots);
     PyObject *results = PyTuple_New(count);
     for (Py_ssize_t i = 0; results != NULL && i < count; i++) {
-        PyObject *one = result_of(kinds[i], &slots[i]);
+        PyObject *one = number_of(kinds[i], &slots[i]);
         if (one == NULL || PyTuple_SetItem(results, i, one) < 0)
             Py_CLEAR(results);
     }

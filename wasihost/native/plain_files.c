@@ -65,6 +65,8 @@ static inline int appends(PlainFile *file)
     return (atomic_load_explicit(&file->flags, memory_order_relaxed) & WASI_PREVIEW1_FDFLAGS_APPEND) != 0;
 }
 
+typedef ssize_t Transfer(PlainFile *file, const struct iovec *buffers, uint32_t count, int64_t position);
+
 static ssize_t read_at(PlainFile *file, const struct iovec *to, uint32_t count, int64_t position)
 {
     if (count == 1)
@@ -74,39 +76,22 @@ static ssize_t read_at(PlainFile *file, const struct iovec *to, uint32_t count, 
 
 static ssize_t write_at(PlainFile *file, const struct iovec *from, uint32_t count, int64_t position)
 {
+    if (appends(file))
+        return -1;
     if (count == 1)
         return pwrite(fd_of(file), from->iov_base, from->iov_len, position);
     return pwritev(fd_of(file), from, (int)count, position);
 }
 
-/* fd, iovs, iovs_len, result */
-int plain_fd_read(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots)
+/* fd, iovs, iovs_len, result: at the position of the file, which moves. */
+static inline int move_here(PlainFile *file, char *base, uint64_t size, witx_slot *slots, Transfer *transfer)
 {
-    struct iovec to[BUFFERS];
-    PlainFile *file = file_of(calls, slots[0].u32, WASI_PREVIEW1_RIGHTS_FD_READ);
+    struct iovec parts[BUFFERS];
     uint32_t result = slots[3].u32, count;
-    if (!file || !fits(size, result, 4, 4) || !(count = buffers(base, size, slots[1].u32, slots[2].u32, to)))
+    if (!file || !fits(size, result, 4, 4) || !(count = buffers(base, size, slots[1].u32, slots[2].u32, parts)))
         return NOTHING_DONE;
     int64_t position = position_of(file);
-    ssize_t moved = read_at(file, to, count, position);
-    if (moved < 0)
-        return NOTHING_DONE;
-    move_to(file, position + moved);
-    put_u32(base, result, (uint32_t)moved);
-    return success(slots);
-}
-
-/* fd, iovs, iovs_len, result */
-int plain_fd_write(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots)
-{
-    struct iovec from[BUFFERS];
-    PlainFile *file = file_of(calls, slots[0].u32, WASI_PREVIEW1_RIGHTS_FD_WRITE);
-    uint32_t result = slots[3].u32, count;
-    if (!file || appends(file) || !fits(size, result, 4, 4) ||
-        !(count = buffers(base, size, slots[1].u32, slots[2].u32, from)))
-        return NOTHING_DONE;
-    int64_t position = position_of(file);
-    ssize_t moved = write_at(file, from, count, position);
+    ssize_t moved = transfer(file, parts, count, position);
     if (moved < 0)
         return NOTHING_DONE;
     move_to(file, position + moved);
@@ -115,37 +100,39 @@ int plain_fd_write(PlainCalls *calls, char *base, uint64_t size, witx_slot *slot
 }
 
 /* fd, iovs, iovs_len, offset, result */
-int plain_fd_pread(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots)
+static inline int move_there(PlainFile *file, char *base, uint64_t size, witx_slot *slots, Transfer *transfer)
 {
-    struct iovec to[BUFFERS];
-    PlainFile *file = file_of(calls, slots[0].u32, WASI_PREVIEW1_RIGHTS_FD_READ);
+    struct iovec parts[BUFFERS];
     uint32_t result = slots[4].u32, count;
     int64_t offset = slots[3].s64;
     if (!file || !has(file, WASI_PREVIEW1_RIGHTS_FD_SEEK) || offset < 0 || !fits(size, result, 4, 4) ||
-        !(count = buffers(base, size, slots[1].u32, slots[2].u32, to)))
+        !(count = buffers(base, size, slots[1].u32, slots[2].u32, parts)))
         return NOTHING_DONE;
-    ssize_t moved = read_at(file, to, count, offset);
+    ssize_t moved = transfer(file, parts, count, offset);
     if (moved < 0)
         return NOTHING_DONE;
     put_u32(base, result, (uint32_t)moved);
     return success(slots);
 }
 
-/* fd, iovs, iovs_len, offset, result */
+int plain_fd_read(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots)
+{
+    return move_here(file_of(calls, slots[0].u32, WASI_PREVIEW1_RIGHTS_FD_READ), base, size, slots, read_at);
+}
+
+int plain_fd_write(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots)
+{
+    return move_here(file_of(calls, slots[0].u32, WASI_PREVIEW1_RIGHTS_FD_WRITE), base, size, slots, write_at);
+}
+
+int plain_fd_pread(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots)
+{
+    return move_there(file_of(calls, slots[0].u32, WASI_PREVIEW1_RIGHTS_FD_READ), base, size, slots, read_at);
+}
+
 int plain_fd_pwrite(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots)
 {
-    struct iovec from[BUFFERS];
-    PlainFile *file = file_of(calls, slots[0].u32, WASI_PREVIEW1_RIGHTS_FD_WRITE);
-    uint32_t result = slots[4].u32, count;
-    int64_t offset = slots[3].s64;
-    if (!file || !has(file, WASI_PREVIEW1_RIGHTS_FD_SEEK) || appends(file) || offset < 0 || !fits(size, result, 4, 4) ||
-        !(count = buffers(base, size, slots[1].u32, slots[2].u32, from)))
-        return NOTHING_DONE;
-    ssize_t moved = write_at(file, from, count, offset);
-    if (moved < 0)
-        return NOTHING_DONE;
-    put_u32(base, result, (uint32_t)moved);
-    return success(slots);
+    return move_there(file_of(calls, slots[0].u32, WASI_PREVIEW1_RIGHTS_FD_WRITE), base, size, slots, write_at);
 }
 
 /* fd, offset, whence, result */

@@ -9,10 +9,9 @@ and one that a signal may have left in between two steps is dropped.
 
 from __future__ import annotations
 
-import ctypes
 from types import CellType, FunctionType
 
-from wasihost.engines.wasmtime.ffi import c, take_error
+from wasihost.engines.wasmtime.ffi import c, instance_pre
 from wasihost.engines.wasmtime.trampolines import (
     CALLBACK,
     CALLER_CALLBACK,
@@ -92,13 +91,6 @@ class Binding:
             if problem := define(self.linker, item.module, item.name, functype, callback):
                 raise LinkError(f"import {item.module}.{item.name}: {problem}")
 
-    def resolve(self, module: WasmtimeModule) -> None:
-        """Let the engine resolve the imports, which are all in the linker."""
-        made = ctypes.c_void_p()
-        if error := c.wasmtime_linker_instantiate_pre(self.linker, module.ptr, ctypes.byref(made)):
-            raise LinkError(f"the engine cannot run this module here: {take_error(error)}")
-        self.ready = made.value or 0
-
     def fits(self, wanted: Wanted) -> bool:
         """Whether its callbacks have the types of these functions."""
         return self._signatures == [signature for _, signature, _ in wanted]
@@ -165,7 +157,7 @@ def take(module: WasmtimeModule, wanted: Wanted) -> Binding:
         binding.serve(wanted)
         return binding
     binding = Binding(module, wanted, None)
-    binding.resolve(module)
+    binding.ready = instance_pre(binding.linker, module.ptr)
     return binding
 
 

@@ -15,6 +15,7 @@ from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_ubyte, c_uint32, c_uin
 from wasihost.common.forking import kept_from_forks
 from wasihost.engines.values import MemoryType
 from wasihost.engines.wasmtime.library import load
+from wasihost.errors import LinkError
 from wasihost.outcomes import printable
 
 TYPE_CHECKING = False
@@ -291,3 +292,12 @@ def new_functype(params: Sequence[str], results: Sequence[str]) -> int:
         c.wasm_valtype_vec_new(ctypes.byref(vec), len(names), items)
         vecs.append(vec)
     return c.wasm_functype_new(ctypes.byref(vecs[0]), ctypes.byref(vecs[1]))  # type: ignore[no-any-return]  # see c
+
+
+def instance_pre(linker: int, module: int) -> int:
+    """Let the engine resolve the imports of a module, all of which are in the linker. Returns the address of the
+    `wasmtime_instance_pre_t`."""
+    made = c_void_p()
+    if error := c.wasmtime_linker_instantiate_pre(linker, module, ctypes.byref(made)):
+        raise LinkError(f"the engine cannot run this module here: {take_error(error)}")
+    return made.value or 0

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from wasihost.binary.backtrace import Origin
     from wasihost.engines.base import CancelCheck, HostState, Offered
+    from wasihost.engines.values import Item
 
     class _Store(Protocol):
         """A store of the engine, by the addresses of it and of its context."""
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 
 
 CLOSED = "this instance is closed"
+ANY = -1
+"""Tells the engine: no limit."""
 
 
 def unusable(name: str) -> LinkError:
@@ -94,6 +97,11 @@ class WasmtimeInstance(ABC):
         self.room: Room | None = None
         self._given: list[Extern] = []  # memories made for its imports
         self.before_entry: Callable[[], object] | None = None  # called before any code of the guest runs
+        self._set_up()
+
+    @abstractmethod
+    def _set_up(self) -> None:
+        """The last part of the constructor: what only one kind of instance has. Sets `memory`."""
 
     @property
     @abstractmethod
@@ -146,6 +154,13 @@ class WasmtimeInstance(ABC):
             if not self.memory.has_memory:
                 self._show(made)
 
+    def _finish(self) -> None:
+        """The instance is made: from now on its memories may grow up to the limit."""
+        self._made = True
+        if self.room and self.room.at_first != self.room[:2]:
+            assert self.memory.store
+            c.wasmtime_store_limiter(self.memory.store.ptr, *self.room[:2], ANY, ANY, ANY)
+
     # -- calling ---------------------------------------------------------------------------------------------------
 
     def function(self, name: str) -> Callable[..., Any]:
@@ -163,6 +178,20 @@ class WasmtimeInstance(ABC):
         ended the guest, TrapError for a trap or a guest fault, TypeError for wrong arguments.
         """
         return self.function(name)(*numbers)
+
+    def _callable(self, name: str, *, closed: bool) -> Item:
+        """The type of the exported function of this name. LinkError if there is none; RuntimeError if the instance is
+        closed or not made yet."""
+        item = self.module.exports.get(name)
+        if item is None or item.kind != "func":
+            raise LinkError(f"export {shown(name)}: missing, or no function")
+        if closed:
+            raise RuntimeError(CLOSED)
+        if not self._made:
+            raise RuntimeError(
+                f"export {name}: the instance is still being made; it can be called after its start section"
+            )
+        return item
 
     def _find_export(self, context: int, name: str, kind: int) -> Extern | None:
         export, encoded = Extern(), name.encode()
@@ -215,6 +244,11 @@ class WasmtimeInstance(ABC):
     @property
     def is_open(self) -> bool:
         return self.memory.store is not None
+
+    def _fill_up(self) -> None:
+        """Set the fuel of a new instance: that of its limits, or nearly endless fuel."""
+        fuel = self._limits.fuel
+        self.set_fuel(fuel if fuel is not None else (1 << 63) - 1)
 
     def set_fuel(self, fuel: int) -> None:
         """Set the units of fuel. The module must be compiled with `fuel`."""

@@ -7,20 +7,17 @@ what is raised in their stubs goes into the door. Signal handlers are deferred w
 
 from __future__ import annotations
 
-from wasihost.common.names import shown
-from wasihost.engines.values import NO_LIMITS, EngineLimits
 from wasihost.engines.wasmtime import deferred_signals, nesting, signals, stack, tracing
 from wasihost.engines.wasmtime.connecting import connect
 from wasihost.engines.wasmtime.exclusive import check_free
 from wasihost.engines.wasmtime.export_slots import refusing
-from wasihost.engines.wasmtime.ffi import Extern, c
-from wasihost.engines.wasmtime.instance import CLOSED, WasmtimeInstance, unusable
+from wasihost.engines.wasmtime.ffi import Extern
+from wasihost.engines.wasmtime.instance import WasmtimeInstance, unusable
 from wasihost.engines.wasmtime.memory import EMPTY
 from wasihost.engines.wasmtime.memory_limits import Room, room
-from wasihost.engines.wasmtime.module import WasmtimeModule
 from wasihost.engines.wasmtime.prepared import Linker, Prepared
 from wasihost.engines.wasmtime.traps import raise_end
-from wasihost.errors import EndRun, LinkError
+from wasihost.errors import EndRun
 from wasihost.native import _native
 
 TYPE_CHECKING = False
@@ -28,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from wasihost.engines.base import CancelCheck, HostState, Offered
 
 _ENDED = _native.ENDED
 _NEVER = 1 << 62
@@ -40,18 +36,7 @@ class NativeInstance(WasmtimeInstance):
 
     memory: _native.Door
 
-    def __init__(
-        self,
-        module: WasmtimeModule,
-        state: HostState,
-        start: str | None = None,
-        *,
-        scope: CancelCheck | None = None,
-        limits: EngineLimits = NO_LIMITS,
-        label: str = "guest",
-        offered: Offered | None = None,
-    ) -> None:
-        super().__init__(module, state, start, scope=scope, limits=limits, label=label, offered=offered)
+    def _set_up(self) -> None:
         connect()
         self.memory = _native.Door()
         self._handle = self.memory.instance
@@ -81,7 +66,7 @@ class NativeInstance(WasmtimeInstance):
             module.engine.ptr, guest, self._wanted, module.engine, self._scope, ticks, *most, module.starts, plain
         )
         if mode.fuel:
-            self.set_fuel(limits.fuel if limits.fuel is not None else (1 << 63) - 1)
+            self._fill_up()
         prepared = module.prepared
         if prepared is None:
             prepared = module.prepared = Prepared(module.engine, module.ptr, module.imports)
@@ -109,22 +94,11 @@ class NativeInstance(WasmtimeInstance):
             raise end.reason from None
         if not returned:
             self._raise_end()
-        self._made = True
-        if self.room and self.room.at_first != self.room[:2]:
-            assert self.memory.store
-            c.wasmtime_store_limiter(self.memory.store.ptr, *self.room[:2], -1, -1, -1)
+        self._finish()
 
     def _bound(self, name: str) -> Callable[..., Any]:
-        item = self.module.exports.get(name)
-        if item is None or item.kind != "func":
-            raise LinkError(f"export {shown(name)}: missing, or no function")
         door, given, key = self.memory, self.module.engine.mode.stack, id(self)
-        if door.store is None and self._made:
-            raise RuntimeError(CLOSED)
-        if not self._made:
-            raise RuntimeError(
-                f"export {name}: the instance is still being made; it can be called after its start section"
-            )
+        item = self._callable(name, closed=door.store is None and self._made)
         known = self.module.prepared.passing if self.module.prepared else {}
         passing = known.get(name)
         if passing is None:

@@ -7,11 +7,9 @@ instance's own.
 
 from __future__ import annotations
 
-import ctypes
-
 from wasihost.engines.values import Item
 from wasihost.engines.wasmtime.engine import WasmtimeEngine
-from wasihost.engines.wasmtime.ffi import c, take_error
+from wasihost.engines.wasmtime.ffi import c, instance_pre, take_error
 from wasihost.errors import LinkError
 from wasihost.native import _native
 
@@ -57,10 +55,8 @@ class Prepared:
         self._engine, self._imports = engine, imports
         if any(item.memory for item in imports):
             return
-        linker, made = self.new_linker(), ctypes.c_void_p()
-        if error := c.wasmtime_linker_instantiate_pre(linker.ptr, module, ctypes.byref(made)):
-            raise LinkError(f"the engine cannot run this module here: {take_error(error)}")
-        self.ready = made.value
+        linker = self.new_linker()  # a name, so that it lives until the call has returned
+        self.ready = instance_pre(linker.ptr, module)
 
     def new_linker(self) -> Linker:
         """A linker for one instance, which lacks the memories."""

@@ -9,31 +9,26 @@ import ctypes
 from functools import partial
 
 from wasihost.common import interrupts
-from wasihost.common.names import shown
 from wasihost.common.unpatched import threading
-from wasihost.engines.values import NO_LIMITS, EngineLimits
 from wasihost.engines.wasmtime import bindings, deferred_signals, memory, nesting, signals, stack, tracing
 from wasihost.engines.wasmtime.bindings import Binding
 from wasihost.engines.wasmtime.epoch import epoch_thread
 from wasihost.engines.wasmtime.exclusive import BUSY, Exclusive, check_free
 from wasihost.engines.wasmtime.export_slots import masked, passing, wrong_count
 from wasihost.engines.wasmtime.ffi import Extern, array, c
-from wasihost.engines.wasmtime.instance import CLOSED, WasmtimeInstance
+from wasihost.engines.wasmtime.instance import ANY, CLOSED, WasmtimeInstance
 from wasihost.engines.wasmtime.memory_limits import Room, room
-from wasihost.engines.wasmtime.module import WasmtimeModule
 from wasihost.engines.wasmtime.nesting import nested
 from wasihost.engines.wasmtime.stack import require_stack
 from wasihost.engines.wasmtime.traps import raise_end
-from wasihost.errors import EndRun, LinkError
+from wasihost.errors import EndRun
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from wasihost.engines.base import CancelCheck, HostState, Offered
-
-_ANY = -1  # tells the engine: no limit
+    from wasihost.engines.values import EngineLimits
 
 
 class PythonInstance(WasmtimeInstance):
@@ -41,22 +36,11 @@ class PythonInstance(WasmtimeInstance):
 
     depth: int = 0
 
-    def __init__(
-        self,
-        module: WasmtimeModule,
-        state: HostState,
-        start: str | None = None,
-        *,
-        scope: CancelCheck | None = None,
-        limits: EngineLimits = NO_LIMITS,
-        label: str = "guest",
-        offered: Offered | None = None,
-    ) -> None:
-        super().__init__(module, state, start, scope=scope, limits=limits, label=label, offered=offered)
+    def _set_up(self) -> None:
         self._binding: Binding | None = None
         self._handle = array(ctypes.c_uint64, 2)()
         self._one = threading.RLock()
-        self.memory: memory.GuestMemory = memory.GuestMemory(module.engine)
+        self.memory: memory.GuestMemory = memory.GuestMemory(self.module.engine)
 
     def open(self) -> None:
         """Make the instance. The guest's start section may run, so it raises what `call` raises."""
@@ -89,9 +73,9 @@ class PythonInstance(WasmtimeInstance):
         assert store
         if limits.memory is not None:
             self.room: Room | None = room(self.module, limits.memory)
-            c.wasmtime_store_limiter(store.ptr, *self.room.at_first, _ANY, _ANY, _ANY)
+            c.wasmtime_store_limiter(store.ptr, *self.room.at_first, ANY, ANY, ANY)
         if self.module.engine.mode.fuel:
-            self.set_fuel(limits.fuel if limits.fuel is not None else (1 << 63) - 1)
+            self._fill_up()
         if self._scope:
             assert self._binding
             c.wasmtime_store_epoch_deadline_callback(store.ptr, self._binding.watch(self._scope), None, None)
@@ -114,10 +98,7 @@ class PythonInstance(WasmtimeInstance):
             return error
 
         self._enter(instantiate)
-        self._made = True
-        if self.room and self.room.at_first != self.room[:2]:
-            assert self.memory.store
-            c.wasmtime_store_limiter(self.memory.store.ptr, *self.room[:2], _ANY, _ANY, _ANY)
+        self._finish()
         exported = self.module.exports.get("memory")
         if exported is not None and exported.kind == "memory":
             assert self.memory.store
@@ -127,17 +108,10 @@ class PythonInstance(WasmtimeInstance):
     # -- calling ---------------------------------------------------------------------------------------------------
 
     def _bound(self, name: str) -> Callable[..., Any]:
-        item = self.module.exports.get(name)
-        if item is None or item.kind != "func":
-            raise LinkError(f"export {shown(name)}: missing, or no function")
-        if self.memory.store is None:
-            raise RuntimeError(CLOSED)
-        if not self._made:
-            raise RuntimeError(
-                f"export {name}: the instance is still being made; it can be called after its start section"
-            )
+        item = self._callable(name, closed=self.memory.store is None)
         take, masks, give = passing(name, item.params, item.results)
         count = max(len(item.params), len(item.results))
+        assert self.memory.store
         extern = self._export(self.memory.store.context, name, Extern.FUNC)
 
         def function(*numbers: int | float) -> Any:

@@ -61,9 +61,9 @@ def codec(signature: Signature) -> Codec:
     """The codec of a type; cached."""
     key = signature.slots, signature.result_slots
     if key not in _codecs:
-        slots, answers = key
-        put = apart(answers).pack_into if answers else None
-        _codecs[key] = apart(slots).unpack_from, put if len(answers) < 2 else _several(put)
+        slots, results = key
+        put = apart(results).pack_into if results else None
+        _codecs[key] = apart(slots).unpack_from, put if len(results) < 2 else _several(put)
     return _codecs[key]
 
 
@@ -96,16 +96,16 @@ _AGAIN = "finder.stale = True\n            "  # if the host lets the guest conti
 _makers: dict[tuple[int, bool, bool], Callable[..., FunctionType]] = {}
 
 
-def _maker(count: int, answers: bool, looks: bool) -> Callable[..., FunctionType]:
+def _maker(count: int, has_result: bool, looks: bool) -> Callable[..., FunctionType]:
     """The factory of trampolines for `count` arguments, with or without a result; `looks` if there is a finder."""
-    key = count, answers, looks
+    key = count, has_result, looks
     if key not in _makers:
         names = ", ".join(f"a{number}" for number in range(count))
         text = _TRAMPOLINE.format(
             look=_LOOK * looks,
             again=_AGAIN * looks,
             unpack=f"{names}{',' * (count == 1)} = get(space, slots); " if count else "",
-            body=f"put(space, slots, stub({names}))" if answers else f"stub({names})",
+            body=f"put(space, slots, stub({names}))" if has_result else f"stub({names})",
         )
         scope: dict[str, Any] = {}
         exec(compile(text, f"<trampoline of {count} arguments>", "exec"), scope)
