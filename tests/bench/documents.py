@@ -1,7 +1,7 @@
 """What the documentation shows of a run: docs/speed.json, and the tables and the plot that are made of it.
 
-Rules: nobody types a number. What stands between two marks in a page is written here, and a test compares it with what
-docs/speed.json says. A page has its marks already.
+Rules: no number is typed by hand. The text between two marks of a page is written here, and a test compares it with
+docs/speed.json. A page has its marks already.
 """
 
 from __future__ import annotations

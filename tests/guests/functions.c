@@ -78,7 +78,7 @@ AGAIN(random_get, __wasi_random_get(buffer, 16))
 AGAIN(sched_yield, __wasi_sched_yield())
 AGAIN(sock_shutdown, __wasi_sock_shutdown(pair[1], __WASI_SDFLAGS_RD))
 
-/* From the start of the file again before it ends: one seek for so many of them. */
+/* Go back to the start of the file before it ends: one seek for every FILE_SIZE / SIZE calls. */
 static __wasi_errno_t fd_read(void) {
     static uint32_t left;
     if (!left--) check(__wasi_fd_seek(file, 0, __WASI_WHENCE_SET, &at)), left = FILE_SIZE / SIZE - 1;

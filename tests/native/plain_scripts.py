@@ -310,7 +310,7 @@ def _places(one: bytearray, other: bytearray) -> str:
 
 
 def main() -> None:
-    """Run scripts until so many calls were made; the seeds are printed."""
+    """Run scripts until `--calls` calls were made; the seeds are printed."""
     parser = argparse.ArgumentParser(prog="python -m tests.native.plain_scripts", description=__doc__)
     parser.add_argument("--calls", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, help="the first seed, to see the same scripts again")

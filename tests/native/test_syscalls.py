@@ -5,24 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import random
-import signal
-import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from wasi_preview1.codecs import DIRENT_LAYOUT
 from wasi_preview1.types import Filestat, Filetype
 
-from wasihost.descriptors import reported
-from wasihost.descriptors.host_directory import HostDirectory, open_host_directory
-from wasihost.descriptors.hoststat import KINDS, filestat_of
+from tests.native.raising import raised
+from wasihost.descriptors.hoststat import filestat_of
 from wasihost.native import extension, why
 from wasihost.sandbox import openat2, resolve
 from wasihost.sandbox.bounds import ANYWHERE, INSIDE, Bounds
@@ -31,38 +23,6 @@ pytestmark = pytest.mark.skipif(extension is None, reason=f"this is the pure pat
 calls: Any = extension
 KERNEL = INSIDE if openat2.available() else 0
 """The flags for paths of several components, if this system can open them in one call."""
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Iterator[int]:
-    """A directory with a file of each kind, and its descriptor."""
-    (tmp_path / "file").write_bytes(b"content")
-    (tmp_path / "dir" / "below").mkdir(parents=True)
-    (tmp_path / "dir" / "below" / "leaf").write_bytes(b"leaf")
-    (tmp_path / "link").symlink_to("file")
-    (tmp_path / "dangling").symlink_to("nothing")
-    (tmp_path / "out").symlink_to("/etc")
-    (tmp_path / "dir" / "up").symlink_to("../file")
-    os.mkfifo(tmp_path / "fifo")
-    with socket.socket(socket.AF_UNIX) as bound:
-        bound.bind(str(tmp_path / "socket"))
-    (tmp_path / "ünïcode").touch()
-    os.utime(tmp_path / "file", ns=(1_000_000_001, 1_700_000_000_123_456_789))
-    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
-    yield fd
-    os.close(fd)
-
-
-@pytest.fixture
-def known(tree: int) -> set[int]:
-    return {os.fstat(tree).st_dev}
-
-
-def raised(call: Callable[..., object], *args: object) -> tuple[object, ...]:
-    """What an error says."""
-    with pytest.raises(OSError) as caught:  # noqa: PT011 - its number is what is compared
-        call(*args)
-    return type(caught.value), caught.value.errno, caught.value.strerror, caught.value.filename
 
 
 def blocks_kept(call: Callable[[], object]) -> int:
@@ -271,183 +231,6 @@ for call in (lambda: extension.open_plain({tree}, "file", False, {{0}}, 0, 0, 0,
 assert len(held) == 1
 """
     subprocess.run([sys.executable, "-c", code], pass_fds=[tree], check=True)
-
-
-# -- preadv and pwritev --------------------------------------------------------------------------------------------
-
-
-def test_reads_and_writes_are_those_of_python(tmp_path: Path) -> None:
-    random_ = random.Random(17)
-    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
-    other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
-    try:
-        for _ in range(300):
-            sizes = [random_.randrange(60) for _ in range(random_.choice([0, 1, 1, 2, 5, 16, 17, 40]))]
-            offset = random_.randrange(500)
-            data = [memoryview(random_.randbytes(size)) for size in sizes]
-            assert calls.pwritev(fd, data, offset) == os.pwritev(other, data, offset) == sum(sizes)
-            into, others = ([memoryview(bytearray(size)) for size in sizes] for _ in range(2))
-            offset = random_.randrange(500)
-            assert calls.preadv(fd, into, offset) == os.preadv(other, others, offset)
-            assert into == others
-            for descriptor in (fd, other):
-                os.lseek(descriptor, offset, os.SEEK_SET)
-            assert calls.preadv(fd, into, -1) == os.readv(other, others)
-            assert calls.pwritev(fd, data, -1) == os.writev(other, data)
-            assert into == others
-            assert os.lseek(fd, 0, os.SEEK_CUR) == os.lseek(other, 0, os.SEEK_CUR)
-        assert (tmp_path / "file").read_bytes() == (tmp_path / "other").read_bytes()
-    finally:
-        os.close(fd)
-        os.close(other)
-
-
-def test_bad_buffers_and_descriptors_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"abc")
-    with open(tmp_path / "file", "rb") as file:
-        fd = file.fileno()
-        for buffers in [(), memoryview(bytearray(1)), [b"x"], [bytearray(1), memoryview(b"x")], [None] * 20]:
-            with pytest.raises((TypeError, BufferError)):
-                calls.preadv(fd, buffers, 0)
-        assert raised(calls.pwritev, fd, [b"x"], 0) == raised(os.pwritev, fd, [b"x"], 0)
-        assert raised(calls.preadv, -1, [], 0) == raised(os.preadv, -1, [], 0)
-        too_many = [bytearray(1)] * 5000
-        assert raised(calls.preadv, fd, too_many, 0) == raised(os.preadv, fd, too_many, 0)
-        held = bytearray(1)
-        calls.preadv(fd, [held], 0)
-        held.append(1)  # it was released
-
-
-@pytest.mark.usefixtures("in_time")
-def test_a_wait_lets_other_threads_run_and_signal_handlers_too() -> None:
-    """PEP 475: an interrupted call continues after the handler, and ends with what the handler raises."""
-    reading, writing = os.pipe()
-    seen: list[int] = []
-    before = signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
-    this = threading.get_ident()
-
-    def later(raises: bool) -> None:
-        time.sleep(0.05)
-        signal.pthread_kill(this, signal.SIGUSR1)
-        while not seen:
-            time.sleep(0.001)
-        if not raises:
-            os.write(writing, b"x")
-
-    try:
-        thread = threading.Thread(target=later, args=(False,))
-        thread.start()
-        assert calls.preadv(reading, [bytearray(4)], -1) == 1
-        thread.join()
-        assert seen == [1]
-
-        def handler(*_: object) -> None:
-            seen.append(2)
-            raise KeyError("from the handler")
-
-        seen.clear()
-        signal.signal(signal.SIGUSR1, handler)
-        thread = threading.Thread(target=later, args=(True,))
-        thread.start()
-        with pytest.raises(KeyError, match="from the handler"):
-            calls.preadv(reading, [bytearray(4)], -1)
-        thread.join()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-        os.close(reading)
-        os.close(writing)
-
-
-# -- listings ------------------------------------------------------------------------------------------------------
-
-
-def opened(folder: Path) -> HostDirectory:
-    return open_host_directory(str(folder), "/", False)
-
-
-def in_python(directory: HostDirectory, monkeypatch: pytest.MonkeyPatch) -> reported.Listing:
-    with monkeypatch.context() as patched:
-        patched.setattr(reported, "extension", None)
-        return reported.packed(directory.entries(), lambda: None)
-
-
-def test_the_layout_of_an_entry_is_that_of_the_spec() -> None:
-    assert DIRENT_LAYOUT.format == calls.DIRENT_LAYOUT
-
-
-def test_a_listing_is_that_of_python(tree: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    del tree
-    for number in range(5000):
-        (tmp_path / f"entry-{number}").touch()
-    (tmp_path / os.fsdecode(b"\xff\xfe name")).touch()
-    directory = opened(tmp_path)
-    for _ in range(2):
-        found, starts = directory.listed(lambda: None)
-        expected, expected_starts = in_python(directory, monkeypatch)
-        assert found == expected
-        assert list(starts) == list(expected_starts)
-        assert found.readonly
-        assert bytes(found[24:25]) == b"."
-    packed, _ = reported.packed(directory.entries(), lambda: None)
-    assert packed == expected
-    directory.close()
-
-
-def test_a_listing_asks_whether_the_guest_has_to_end(tmp_path: Path) -> None:
-    for number in range(4100):
-        (tmp_path / f"{number}").touch()
-    directory = opened(tmp_path)
-    asked: list[int] = []
-
-    def check() -> None:
-        asked.append(1)
-        raise KeyError("the end")
-
-    before = os.listdir("/proc/self/fd")
-    with pytest.raises(KeyError, match="the end"):
-        directory.listed(check)
-    with pytest.raises(KeyError, match="the end"):
-        reported.packed(directory.entries(), check)
-    assert len(asked) == 2
-    assert os.listdir("/proc/self/fd") == before
-    directory.close()
-
-
-def test_a_listing_raises_as_python_does(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for fd in (-1, os.open(tmp_path / "file", os.O_RDONLY)):
-        with pytest.raises(OSError) as caught:  # noqa: PT011 - its number is what is compared
-            calls.read_directory(fd, 1, 2, bytes(KINDS), int)
-        assert caught.value.errno == (errno.EBADF if fd < 0 else errno.ENOTDIR)
-    os.close(fd)
-
-
-@pytest.mark.parametrize("inode", [0, 1, 2**64 - 1, 2**64, 2**70 + 5, -1, -(2**80)])
-def test_any_inode_number_is_packed_as_in_python(inode: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = [(b"a", 1, Filetype.REGULAR_FILE), (b"name" * 100, inode, Filetype.DIRECTORY), (b"", 3, Filetype.UNKNOWN)]
-    found, starts = reported.packed(entries, lambda: None)
-    monkeypatch.setattr(reported, "extension", None)
-    expected, expected_starts = reported.packed(entries, lambda: None)
-    assert found == expected
-    assert list(starts) == list(expected_starts)
-
-
-def test_an_inode_that_is_no_int_is_left_to_python() -> None:
-    class Number:
-        def __index__(self) -> int:
-            return 77
-
-    for odd in (Number(), True):
-        assert calls.pack_entries([(b"a", odd, 3)], int) is None
-    found, _ = reported.packed([(b"a", Number(), Filetype.DIRECTORY)], lambda: None)  # type: ignore[list-item]  # see the name
-    assert found[8] == 77
-    with pytest.raises(TypeError, match="inode of b'a' is 'x'"):
-        reported.packed([(b"a", "x", Filetype.DIRECTORY)], lambda: None)  # type: ignore[list-item]  # see the name
-
-
-def test_an_empty_listing_can_be_packed() -> None:
-    packed, starts = calls.pack_entries([], int)
-    assert (bytes(packed), list(starts)) == (b"", [])
 
 
 # -- memory --------------------------------------------------------------------------------------------------------
