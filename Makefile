@@ -69,11 +69,13 @@ guests: $(READY)
 	$(BIN)/python -m tests.support.guests
 
 WORKERS ?= 2
-test: $(NATIVE)  ## Run all tests in two processes (WORKERS=N), then those that must run alone
+PURE_TESTS := tests/raw $(addprefix tests/engines/test_,bindings.py ends.py instance.py)
+test: $(NATIVE)  ## Run all tests in two processes (WORKERS=N), then those that must run alone, and some without the extension
 	$(MAKE) --no-print-directory -j2 check guests
 	status=0; \
 	$(BIN)/python -m pytest -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder || status=$$?; \
 	$(BIN)/python -m pytest -m alone || status=$$?; \
+	WASIHOST_PURE=1 $(BIN)/python -m pytest -m "not alone" -n $(WORKERS) --dist loadfile $(PURE_TESTS) || status=$$?; \
 	[ $$status = 0 ] || echo "tests failed: the short summaries above name them"; exit $$status
 
 coverage: $(NATIVE)  ## Run the tests and list lines that they do not reach; fails below the floor in pyproject.toml
