@@ -6,6 +6,7 @@ without captured output, host functions and statistics.
 
 from __future__ import annotations
 
+import gc
 import os
 
 from wasihost.common import auditing
@@ -36,6 +37,9 @@ def execute(
     engine = default_engine()
     mode = engine.compile_mode(timeout is not None, limits.fuel is not None, limits.stack, features)
     compiled = engine.load(module, cache=cache, mode=mode, on_compile=on_compile, bounds=CompileBounds.of(limits))
+    execute = engine.execute  # here, because it imports its module
+    gc.freeze()  # what is imported stays: collections need not look at it
+    gc.enable()
     with State(config=config) as state:
         scope = None
         if timeout is not None:
@@ -45,7 +49,7 @@ def execute(
         try:
             try:
                 engine_limits = EngineLimits(limits.memory, limits.fuel)
-                engine.execute(compiled, state, scope=scope, limits=engine_limits, label=name)
+                execute(compiled, state, scope=scope, limits=engine_limits, label=name)
             except ExitError as end:
                 code = end.code
             if scope is not None:

@@ -9,6 +9,7 @@ A plain run goes through `fast_path`, which imports no more than it needs. Every
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -136,6 +137,7 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
         progress = Progress()
     features = _features(arguments)
     if arguments.isolate:
+        gc.enable()
         return _run_isolated(arguments, config, progress, features)
     if not (arguments.stats or arguments.invoke or arguments.preload or arguments.stub):
         from wasihost.cli.fast_path import execute
@@ -148,6 +150,7 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
             on_compile=progress,
             features=features,
         )
+    gc.enable()
     import contextlib
 
     from wasihost.cli.stats_table import table

@@ -44,6 +44,7 @@ RUNS: Final = (
             "descriptors.python_stream",
             "host.state",
             "stats",
+            "sandbox.times",
             "vfs.changes",
             "vfs.mounting",
         )

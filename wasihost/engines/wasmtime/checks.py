@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from wasihost.engines.values import Item, MemoryType
 from wasihost.engines.wasmtime import function_types
+from wasihost.engines.wasmtime.function_types import signed_text
 from wasihost.engines.wasmtime.module import WasmtimeModule
 from wasihost.engines.wasmtime.outline import PAGE
-from wasihost.engines.wasmtime.trampolines import signed_text
 from wasihost.errors import LinkError
 
 TYPE_CHECKING = False

@@ -12,8 +12,8 @@ from wasihost.binary.toolchains import MadeFor, made_for
 from wasihost.common.names import listed, near, shown
 from wasihost.engines.values import Item
 from wasihost.engines.wasmtime.checks import passable, unfit_import
+from wasihost.engines.wasmtime.function_types import signed_text
 from wasihost.engines.wasmtime.module import WasmtimeModule
-from wasihost.engines.wasmtime.trampolines import signed_text
 
 if TYPE_CHECKING:
     from wasihost.engines.base import Imports, Offered, Signature, Stub

@@ -26,7 +26,7 @@ from wasihost.engines.wasmtime.ffi import c, take_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any, Protocol, TypeAlias
 
     from wasihost.engines.base import CancelCheck, Signature, Stub
@@ -181,8 +181,3 @@ def define(linker: int, module: str, name: str, functype: int, callback: object,
         linker, first, len(first), second, len(second), functype, callback, *(life or (None, None))
     )
     return take_error(error) if error else None
-
-
-def signed_text(params: Sequence[str], results: Sequence[str]) -> str:
-    """A core wasm type as people write it: `(i32, i64) -> i32`."""
-    return f"({', '.join(params)}) -> {', '.join(results) or '()'}"
