@@ -1,8 +1,9 @@
 """The plain case against the Python handlers: random calls in two worlds, and everything compared after each of them.
 
 In one world every call goes to the stubs in Python. In the other each call is first made in C, without the GIL, as the
-engine's door makes it, and goes to the same stubs where C did nothing. Errnos, faults, the whole guest memory, files
-and descriptors have to be the same, whatever the numbers. `make plain-differential` runs it for millions of calls.
+engine's door makes it, and goes to the same stubs where C did nothing. Errnos, faults, the whole guest memory, files,
+descriptors and output have to be the same, whatever the numbers. `make plain-differential` runs it for millions of
+calls.
 """
 
 from __future__ import annotations
@@ -11,101 +12,25 @@ import argparse
 import os
 import random
 import secrets
-import shutil
 import struct
 import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from wasi_preview1.guest import GuestFault
-
-from wasihost import ModuleConfig, State
+from tests.native.plain_worlds import NAMES, NAMES_AT, SIZE, World
 from wasihost.descriptors.host_file import HostFile
+from wasihost.descriptors.host_stream import HostStream
 from wasihost.host.plain import PLAIN
 
-SIZE: Final = 0x10000
-"""Of a guest's memory at first, in bytes."""
 LARGEST: Final = 0x140000
 """As far as it grows: more than one piece."""
 STEPS: Final = 300
 """Calls in one pair of worlds."""
-NAMES: Final = ("a", "b", "empty", "new")
 ALL_RIGHTS: Final = (1 << 30) - 1
-READ, WRITE, SEEK, TELL, FILESTAT = 1 << 1, 1 << 6, 1 << 2, 1 << 5, 1 << 21
-NAMES_AT: Final = 0x20
+READ, WRITE, SEEK, TELL, FILESTAT, POLL = 1 << 1, 1 << 6, 1 << 2, 1 << 5, 1 << 21, 1 << 27
 RECORD: Final = {"fd_filestat_get": 64, "clock_time_get": 8, "random_get": 0}
 """Functions whose results are not the same in both worlds."""
-
-
-class World:
-    """One guest with a folder of its own."""
-
-    def __init__(self, folder: Path, plain: bool) -> None:
-        self.folder = folder
-        folder.mkdir()
-        (folder / "a").write_bytes(bytes(range(256)) * 20)
-        (folder / "b").write_bytes(b"text " * 100)
-        (folder / "empty").touch()
-        self.memory = bytearray(b"?") * SIZE
-        for number, name in enumerate(NAMES):
-            self.memory[NAMES_AT + 8 * number : NAMES_AT + 8 * number + len(name)] = name.encode()
-        self.known = SIZE  # bytes of the memory that the door knows of
-        config = ModuleConfig().with_host_directory_preopen("/", str(folder))
-        self.state = State(lambda: self.memory, config)
-        self.table = self.state.handlers.table
-        self.plain = self.state.plain if plain else None
-        if not plain:
-            self.table.plain = None
-
-    def call(self, name: str, numbers: tuple[int, ...], done: Counter[str]) -> object:
-        """Make a call as the door does. Returns the errno, or the text of a fault."""
-        if self.plain is not None and name in PLAIN:
-            with memoryview(self.memory) as memory, memory[: self.known] as part:
-                if self.plain.call(name, part, *numbers):
-                    done[name] += 1
-                    return 0
-        self.known = len(self.memory)  # a stub sees all of it
-        return self.stub(name, numbers)
-
-    def stub(self, name: str, numbers: tuple[int, ...]) -> object:
-        """Make a call by its stub."""
-        try:
-            return int(getattr(self.state, name)(*numbers))
-        except GuestFault as fault:
-            return str(fault)
-
-    def descriptors(self) -> dict[int, object]:
-        """What is known of each open file."""
-        return {
-            number: (one.position, one.rights, one.inheriting, int(one.flags), one.given_up, one.fd >= 0)
-            for number, one in self.table.open.items()
-            if isinstance(one, HostFile)
-        }
-
-    def files(self) -> dict[str, object]:
-        """The size and the content of each file, without its holes."""
-        return {path.name: _content(path) for path in sorted(self.folder.iterdir())}
-
-    def close(self) -> None:
-        """Close the guest, and remove its folder."""
-        self.state.close()
-        shutil.rmtree(self.folder)
-
-
-def _content(path: Path) -> tuple[int, list[tuple[int, bytes]]]:
-    size, at = path.stat().st_size, 0
-    parts: list[tuple[int, bytes]] = []
-    with path.open("rb", buffering=0) as file:
-        while at < size:
-            try:
-                start = os.lseek(file.fileno(), at, os.SEEK_DATA)
-                end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
-            except OSError:  # no more data, or so near to the largest size that the system cannot say
-                break
-            at = min(end, start + (4 << 20))
-            parts.append((start, os.pread(file.fileno(), at - start, start)))
-    return size, parts
 
 
 class Script:
@@ -115,12 +40,15 @@ class Script:
         self.random = random.Random(seed)
         self.open = [3]
         self.files: list[int] = []
+        self.streams = [0, 1, 2]
 
     def fd(self) -> int:
         """A descriptor's number, mostly that of an open file."""
         choice = self.random.random()
-        if choice < 0.85 and self.files:
+        if choice < 0.75 and self.files:
             return self.random.choice(self.files)
+        if choice < 0.85 and self.streams:
+            return self.random.choice(self.streams)
         if choice < 0.93:
             return self.random.choice(self.open)
         return self.random.choice([0, 1, 2, 3, 4, 5, 9, 15, 16, 17, 63, 1 << 20, (1 << 31) - 1, 1 << 31, (1 << 32) - 1])
@@ -163,6 +91,32 @@ class Script:
         room = max(0, min(len(pairs), memory - at))
         return ([(at, pairs[:room])] if room else []), (at, count)
 
+    def subscriptions(self, memory: int) -> tuple[list[tuple[int, bytes]], tuple[int, int]]:
+        """An array of subscriptions of which one is a clock's that is due at once or soon: what to put into memory, and
+        its address and count."""
+        pick, array = self.random, b""
+        count = pick.choice([1, 1, 1, 2, 2, 3, 5, 64, 256, 257])
+        soon = pick.randrange(count)
+        for number in range(count):
+            if number != soon and pick.random() < 0.6:
+                fd = self.fd() if pick.random() < 0.2 or not self.streams else pick.choice(self.streams)
+                array += struct.pack("<QB7xI28x", pick.getrandbits(64), pick.choice([1, 2]), fd)
+            else:
+                clock, timeout = pick.choice([0, 1, 0, 1, 0, 1, 2, 3]), pick.choice([0, 0, 1000])
+                absolute = pick.random() < 0.3
+                if absolute or clock > 1:
+                    timeout = 1 if absolute else 0
+                if number != soon and clock < 2 and pick.random() < 0.3:
+                    timeout = 1 << 62
+                array += struct.pack("<QB7xI4xQQH6x", pick.getrandbits(64), 0, clock, timeout, 1, absolute)
+        if pick.random() < 0.05:  # a case, a clock or flags that do not exist
+            wrong = pick.choice([8, 16, 40])
+            array = array[:wrong] + b"\x07" + array[wrong + 1 :]
+        at = self.address(memory, len(array), 8)
+        room = max(0, min(len(array), memory - at))
+        puts = [(at, array[:room])] if room else []
+        return puts, (at, count if pick.random() < 0.97 else pick.choice([0, 1 << 20, (1 << 32) - 1]))
+
     def step(self, memory: int) -> tuple[list[tuple[int, bytes]], str, tuple[int, ...]]:
         """A call: what is to be put into memory before it, the function, and its numbers."""
         name = self.random.choices(_NAMES, _WEIGHTS)[0]
@@ -184,6 +138,14 @@ class Script:
                 return puts, name, (fd, self.address(memory, 24, 8))
             case "fd_filestat_get":
                 return puts, name, (fd, self.address(memory, 64, 8))
+            case "poll_oneoff":
+                puts, (place, count) = self.subscriptions(memory)
+                events = self.address(memory, min(32 * count, memory // 2), 8) if number.random() < 0.9 else place
+                return puts, name, (place, events, count, result)
+            case "args_get" | "environ_get":
+                return puts, name, (self.address(memory, 12, 4), self.address(memory, 400, 1))
+            case "args_sizes_get" | "environ_sizes_get":
+                return puts, name, (self.address(memory, 4, 4), self.address(memory, 4, 4))
             case "clock_time_get":
                 return puts, name, (number.choice([0, 1, 2, 3, 4, 1 << 31]), self.offset() % (1 << 64), result)
             case "clock_res_get":
@@ -201,10 +163,13 @@ class Script:
             case "fd_renumber":
                 return puts, name, (_not_folder(fd), _not_folder(self.fd()))
             case "fd_fdstat_set_rights":
+                if fd in self.streams:
+                    return puts, name, (fd, number.choice([READ | POLL, WRITE | POLL, READ, WRITE]), 0)
                 taken = number.choice([0, 0, 0, READ, WRITE, SEEK, TELL, FILESTAT, 1 << 8])
                 return puts, name, (fd, 0x8E001FF & ~taken, 0)
             case "fd_fdstat_set_flags":
-                return puts, name, (fd, number.choice([0, 0, 0, 1, 4, 2, 5, 32]))
+                flags = number.choice([0, 0, 0, 1, 4, 2, 5, 32])
+                return puts, name, (99 if fd in self.streams else fd, flags)  # a stream that blocks would wait
             case "fd_filestat_set_size":
                 return puts, name, (fd, number.choice([0, 10, 5000, 1 << 20]))
             case "path_unlink_file":
@@ -218,6 +183,7 @@ def _not_folder(fd: int) -> int:
 
 
 _CHANCES = dict.fromkeys(PLAIN, 20) | {
+    "poll_oneoff": 40,
     "fd_read": 60,
     "fd_write": 50,
     "fd_pwrite": 40,
@@ -241,8 +207,9 @@ class Differs(AssertionError):
 
 def run(seed: int, folder: Path, done: Counter[str], steps: int = STEPS) -> None:
     """Run one script in two worlds. Counts in `done` the calls that C did. Raises Differs."""
-    script = Script(seed)
-    without, with_plain = World(folder / "without", plain=False), World(folder / "with", plain=True)
+    script, silent = Script(seed), seed % 2 == 0
+    without = World(folder / "without", plain=False, silent=silent)
+    with_plain = World(folder / "with", plain=True, silent=silent)
     try:
         for number in range(steps):
             step = script.step(len(without.memory))
@@ -252,6 +219,7 @@ def run(seed: int, folder: Path, done: Counter[str], steps: int = STEPS) -> None
                 raise Differs(f"seed {seed}, call {number}, {step[1]}{step[2]}: {error}") from error
             script.open = list(without.table.open)
             script.files = [fd for fd, one in without.table.open.items() if isinstance(one, HostFile)]
+            script.streams = [fd for fd, one in without.table.open.items() if isinstance(one, HostStream)]
             if script.random.random() < 0.01 and len(without.memory) < LARGEST:
                 more = script.random.choice([SIZE, 0x100000])
                 for world in (without, with_plain):
@@ -282,6 +250,7 @@ def _compare(
     assert len(with_plain.memory) == len(without.memory)
     assert with_plain.memory == without.memory, _places(without.memory, with_plain.memory)
     assert with_plain.descriptors() == without.descriptors()
+    assert with_plain.written() == without.written()
     if number % 20 == 19:
         assert with_plain.files() == without.files()
         for world in (without, with_plain):

@@ -8,7 +8,8 @@ open the others, another kind.
     positioned_file  what host files and virtual files share: a position, seek, tell
     host_file        a file of the host
     host_directory   a directory of the host
-    host_stream      a pipe, a terminal, a device, or an inherited standard stream
+    host_stream      a pipe, a terminal, or a device
+    inherited_stream a stream of this process
     python_stream    standard streams that are Python objects
     sockets          sockets passed to the guest
     virtual          files and directories of a virtual tree

@@ -73,7 +73,7 @@ class HostFile(PositionedFile):
     def share(self, calls: _native.PlainCalls, number: int) -> None:
         """Become a SharedFile. A block device has another size than fstat(2) says, and a subclass other methods."""
         if self.kind is Filetype.REGULAR_FILE and type(self) is HostFile:
-            shared = calls.share(number, self.fd, self.rights, self.flags, self.position)
+            shared = calls.share(number, self.fd, self.kind, self.rights, self.flags, self.position)
             if shared is not None:
                 self.shared = shared
                 self.__class__ = SharedFile

@@ -1,7 +1,10 @@
-"""A host fd whose position is kept by the host: a pipe, a terminal, a FIFO, a device, or an inherited standard stream.
+"""A host fd whose position is kept by the host: a pipe, a terminal, a FIFO, or a device.
 
 Reads and writes use the host's own offset, because other processes may share it, and because a device defines what its
 position means. Seeking and reading at an offset are left to the OS, which may refuse them.
+
+With the extension, C polls, reads and writes those that are `PLAIN` too, as long as that does not wait
+(`wasihost/native/plain.h`). C must never use what a stream no longer has: its copy is changed first.
 """
 
 from __future__ import annotations
@@ -16,9 +19,7 @@ from wasihost.common.unpatched import select
 from wasihost.descriptors import rights as kinds
 from wasihost.descriptors.base import Descriptor, Stream
 from wasihost.descriptors.file_calls import (
-    APPEND,
     NONBLOCK,
-    SYNCHRONOUS,
     advise,
     allocate,
     change_status_flags,
@@ -26,9 +27,8 @@ from wasihost.descriptors.file_calls import (
     fdatasync,
     file_offset,
     stamps,
-    status_flags,
 )
-from wasihost.descriptors.hoststat import filetype_of, host_filestat
+from wasihost.descriptors.hoststat import host_filestat
 from wasihost.errors import BY_SIGNAL_HANDLER
 from wasihost.waiting.cancel_scope import CancelScope, ready_now
 from wasihost.waiting.pieces import are_large, each
@@ -37,10 +37,9 @@ from wasihost.waiting.poller import bytes_to_read
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, ClassVar
+    from typing import ClassVar
 
-    from wasihost.config.limits import OutputLimit
-    from wasihost.descriptors.pipe_end import PipeEnd
+    from wasihost.native import _native
 
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 """Flag of preadv2(2) and pwritev2(2) in Linux: this call does not block. 0 elsewhere."""
@@ -55,9 +54,11 @@ class HostStream(Stream):
     wait happens here. Polling before a blocking call would not be enough: another process may take the data first.
     """
 
-    __slots__ = ("_file_scope", "_nowait", "fd", "kind", "scope")
+    __slots__ = ("_file_scope", "_nowait", "fd", "kind", "scope", "shared")
 
     OWNS: ClassVar[bool] = True
+    PLAIN: ClassVar[bool] = True
+    """Whether it is read and written as here: by nothing but system calls."""
 
     def __init__(self, fd: int, rights: int, kind: Filetype, flags: Fdflags) -> None:
         super().__init__(rights, 0, flags)
@@ -66,6 +67,27 @@ class HostStream(Stream):
         self.scope: CancelScope | None = None
         self._file_scope: CancelScope | None = None
         self._nowait = bool(_NOWAIT)
+        self.shared: _native.PlainFile | None = None
+
+    def share(self, calls: _native.PlainCalls, number: int) -> None:
+        """Let C use it, if it is plain and of a kind that is not always ready."""
+        if self.shared is not None:
+            calls.put(number, self.shared)
+        elif self.PLAIN and self.kind in (Filetype.CHARACTER_DEVICE, Filetype.UNKNOWN):
+            self.shared = calls.share(number, self.fd, self.kind, self.rights, self.flags, 0)
+
+    def keep(self, rights: int, inheriting: int) -> None:
+        if self.shared is not None:
+            self.shared.update(self.rights & rights, self.flags)
+        super().keep(rights, inheriting)
+
+    def _unshare(self) -> None:
+        if self.shared is not None:
+            self.shared.close()
+
+    def _set_shared_flags(self, flags: Fdflags | None) -> None:
+        if self.shared is not None:
+            self.shared.update(self.rights, flags)
 
     def set_scope(self, scope: CancelScope) -> None:
         """Reads and writes stop waiting when `scope` ends. A regular file never waits, so it has only the check between
@@ -78,6 +100,7 @@ class HostStream(Stream):
 
     def close(self) -> None:
         """close(2), once."""
+        self._unshare()
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
@@ -141,8 +164,12 @@ class HostStream(Stream):
     def set_flags(self, flags: Fdflags) -> None:
         """fcntl(F_SETFL). Raises NOTSUP if a synchronous flag would change, as for a file."""
         check_synchronous(self.flags, flags)
-        change_status_flags(self.fd, flags)
-        self.flags = flags
+        self._set_shared_flags(None)
+        try:
+            change_status_flags(self.fd, flags)
+            self.flags = flags
+        finally:
+            self._set_shared_flags(self.flags)
 
     # -- calls that only some streams support: the rights say which --------------------------------------------------
 
@@ -221,6 +248,8 @@ class Fifo(HostStream):
 
     __slots__ = ("_begun",)
 
+    PLAIN: ClassVar[bool] = False
+
     def __init__(self, fd: int, rights: int, kind: Filetype, flags: Fdflags) -> None:
         super().__init__(fd, rights, kind, flags)
         self._begun = False
@@ -233,139 +262,6 @@ class Fifo(HostStream):
         return super().read(buffers)
 
 
-class InheritedStream(HostStream):
-    """A stream of this process. It stays open and unchanged when the guest closes it.
-
-    Its status flags are shared with every process that has it open: a shell whose terminal is left with NONBLOCK fails
-    to read from it. So they are never changed; flags that the guest sets are applied here, call by call. An APPEND that
-    is set already stays: the user's `>>` protects a file.
-    """
-
-    __slots__ = ("_appends",)
-
-    OWNS: ClassVar[bool] = False
-
-    def __init__(self, fd: int, rights: int, kind: Filetype) -> None:
-        super().__init__(fd, rights, kind, status_flags(fd))
-        self._appends = Fdflags(self.flags & APPEND)
-
-    def close(self) -> None:
-        """Does nothing: the fd belongs to this process."""
-
-    def read(self, buffers: list[memoryview]) -> int:
-        """readv(2). With NONBLOCK, raises AGAIN if it would block."""
-        if self.kind == Filetype.REGULAR_FILE:
-            if are_large(buffers):
-                return each(buffers, self._file_scope, lambda piece, _: os.readv(self.fd, [piece]))
-            return os.readv(self.fd, buffers)
-        if not self.flags and (self.scope is None or not self.scope.active):
-            try:
-                return os.readv(self.fd, buffers)
-            except BlockingIOError:
-                pass  # another process that has it open set O_NONBLOCK
-        return self._retry_when_ready(select.POLLIN, os.readv, os.preadv, buffers)
-
-    def write(self, buffers: list[memoryview]) -> int:
-        """writev(2). With NONBLOCK, raises AGAIN if it would block."""
-        if self.kind == Filetype.REGULAR_FILE:
-            if self.flags & APPEND and not self._appends:
-                os.lseek(self.fd, 0, os.SEEK_END)
-            if are_large(buffers):
-                return each(buffers, self._file_scope, lambda piece, _: os.write(self.fd, piece))
-            return os.writev(self.fd, buffers)
-        if not self.flags and (self.scope is None or not self.scope.active):
-            try:
-                return os.write(self.fd, buffers[0]) if len(buffers) == 1 else os.writev(self.fd, buffers)
-            except BlockingIOError:
-                pass
-        return self._retry_when_ready(select.POLLOUT, os.writev, os.pwritev, buffers)
-
-    def set_flags(self, flags: Fdflags) -> None:
-        """Keep the flags here. Raises NOTSUP for a synchronous flag."""
-        if flags & SYNCHRONOUS:
-            raise WasiError(Errno.NOTSUP)
-        self.flags: Fdflags = flags | self._appends
-
-
 def _one_pipe_write(buffers: list[memoryview]) -> list[memoryview]:
     """The first PIPE_BUF bytes: all that poll(2) promises a ready pipe will take without blocking."""
     return [next((buffer for buffer in buffers if len(buffer)), memoryview(b""))[: select.PIPE_BUF]]
-
-
-class FileStream(InheritedStream):
-    """The fd of a Python file object over a pipe, a terminal or a socket; output that it holds is flushed first."""
-
-    __slots__ = ("_file",)
-
-    def __init__(self, file: Any, fd: int, rights: int, kind: Filetype) -> None:
-        super().__init__(fd, rights, kind)
-        self._file = file
-
-    def write(self, buffers: list[memoryview]) -> int:
-        """Flush the object, then write to the fd. Raises ValueError if the object is closed."""
-        self._file.flush()
-        return super().write(buffers)
-
-
-class BudgetStream(InheritedStream):
-    """A stream to which only a limited number of bytes may be written."""
-
-    __slots__ = ("_budget",)
-
-    def __init__(self, budget: OutputLimit, fd: int, rights: int, kind: Filetype) -> None:
-        super().__init__(fd, rights, kind)
-        self._budget = budget
-
-    def write(self, buffers: list[memoryview]) -> int:
-        """Write up to the remaining budget. Raises LimitExceeded for the bytes beyond it."""
-        return self._budget.write(buffers, super().write)
-
-
-class PipeStream(InheritedStream):
-    """The guest's end of a pipe to its caller. The end is closed with the last descriptor that uses it."""
-
-    __slots__ = ("_end",)
-
-    def __init__(self, end: PipeEnd, fd: int, rights: int, kind: Filetype) -> None:
-        super().__init__(fd, rights, kind)
-        self._end = end
-        end.take()
-
-    def write(self, buffers: list[memoryview]) -> int:
-        """Write as to any stream. Records in `broken` that the other end was closed."""
-        try:
-            return super().write(buffers)
-        except BrokenPipeError:
-            self._end.broken = True
-            raise
-
-    def close(self) -> None:
-        """Release this descriptor's use of the end."""
-        self._end.release()
-
-
-def inherit(
-    fd: int, direction: Rights, file: Any = None, budget: OutputLimit | None = None, end: PipeEnd | None = None
-) -> InheritedStream:
-    """Make a stream of a host fd of this process, such as 0, 1 or 2.
-
-    A character device that is not a terminal gets FD_SEEK and FD_TELL, so that isatty returns false in guests.
-
-    Args:
-        fd: The host fd. It stays open.
-        direction: FD_READ or FD_WRITE.
-        file: A Python file object over `fd` that may hold output still to be written.
-        budget: Limits how many bytes may be written.
-        end: The pipe end that owns `fd`.
-    """
-    kind = filetype_of(os.fstat(fd).st_mode)
-    rights = kinds.STREAM & ~(Rights.FD_READ | Rights.FD_WRITE) | direction
-    if kind == Filetype.REGULAR_FILE:
-        rights |= Rights.FD_SEEK | Rights.FD_TELL | Rights.FD_SYNC | Rights.FD_DATASYNC
-    elif kind == Filetype.CHARACTER_DEVICE and not os.isatty(fd):
-        rights |= Rights.FD_SEEK | Rights.FD_TELL
-    if end is not None:
-        return PipeStream(end, fd, rights, kind)
-    if budget is not None:
-        return BudgetStream(budget, fd, rights, kind)
-    return InheritedStream(fd, rights, kind) if file is None else FileStream(file, fd, rights, kind)

@@ -15,7 +15,7 @@ from wasihost.common import auditing
 from wasihost.config import Inherit
 from wasihost.config.mounts import Mount
 from wasihost.descriptors.base import Descriptor, Directory
-from wasihost.descriptors.host_stream import inherit
+from wasihost.descriptors.inherited_stream import inherit
 from wasihost.errors import ConfigError, raise_if_from_handler
 
 TYPE_CHECKING = False

@@ -31,7 +31,18 @@ _FILES: Final = (
     "fd_fdstat_get",
     "fd_filestat_get",
 )
-PLAIN: Final = (*_FILES, "clock_time_get", "clock_res_get", "random_get", "sched_yield")
+PLAIN: Final = (
+    *_FILES,
+    "clock_time_get",
+    "clock_res_get",
+    "random_get",
+    "sched_yield",
+    "poll_oneoff",
+    "args_get",
+    "args_sizes_get",
+    "environ_get",
+    "environ_sizes_get",
+)
 """The functions that C can do."""
 
 _Builtin: Final = type(len)
@@ -46,7 +57,7 @@ def plain_calls(handlers: Handlers) -> _native.PlainCalls | None:
     calls = handlers.table.plain
     without: tuple[str, ...] = ()
     if type(handlers.table) is not FdTable:
-        without += _FILES
+        without += (*_FILES, "poll_oneoff")
     if handlers.osyield is not None:
         without += ("sched_yield",)
     if handlers.rand_source is not None or not isinstance(os.urandom, _Builtin):
@@ -56,6 +67,7 @@ def plain_calls(handlers: Handlers) -> _native.PlainCalls | None:
     else:
         calls.enable(tuple(name for name in _unchanged(handlers) if name not in without))
     calls.set_clocks(handlers.clocks.now, handlers.clocks.resolutions)
+    calls.set_strings(handlers.args, handlers.environ, handlers.max_subscriptions)
     return calls
 
 

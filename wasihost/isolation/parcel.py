@@ -187,7 +187,7 @@ class Packing:
             return "value", None
         if isinstance(stream, Inherit):
             return self._inherited(stream, number)
-        from wasihost.descriptors.host_stream import InheritedStream
+        from wasihost.descriptors.inherited_stream import InheritedStream
         from wasihost.descriptors.opening import output_of
 
         made = output_of(stream, number)

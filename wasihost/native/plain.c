@@ -28,16 +28,21 @@ uint64_t plain_clock_now(uint32_t id)
     return (uint64_t)now.tv_sec * NS + (uint64_t)now.tv_nsec;
 }
 
+uint64_t plain_clock_of(PlainCalls *calls, uint32_t id)
+{
+    PlainClock *clock = &calls->clocks[id];
+    if (clock->function == NULL || PyCFunction_GetFunction(clock->function) != clock->original) /* reads one field */
+        return 0;
+    return plain_clock_now(id);
+}
+
 /* id, precision, result */
 static int clock_time_get(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots)
 {
     uint32_t id = slots[0].u32, result = slots[2].u32;
     if (id >= PLAIN_CLOCKS || !fits(size, result, 8, 8))
         return NOTHING_DONE;
-    PlainClock *clock = &calls->clocks[id];
-    if (clock->function == NULL || PyCFunction_GetFunction(clock->function) != clock->original) /* reads one field */
-        return NOTHING_DONE;
-    uint64_t now = plain_clock_now(id);
+    uint64_t now = plain_clock_of(calls, id);
     if (now == 0)
         return NOTHING_DONE;
     put_u64(base, result, now);
@@ -153,6 +158,11 @@ const PlainEntry plain_functions[] = {
     {"clock_res_get", clock_res_get},
     {"random_get", random_get},
     {"sched_yield", sched_yield_},
+    {"poll_oneoff", plain_poll_oneoff},
+    {"args_get", plain_args_get},
+    {"args_sizes_get", plain_args_sizes_get},
+    {"environ_get", plain_environ_get},
+    {"environ_sizes_get", plain_environ_sizes_get},
 };
 
 const uint32_t plain_function_count = sizeof plain_functions / sizeof *plain_functions;

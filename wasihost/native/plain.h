@@ -23,13 +23,15 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* What is known of an open regular file of the host. `position` is kept here alone; the rest is copied from the
- * descriptor at every change. */
+/* What is known of an open file or stream of the host. `position` of a regular file is kept here alone; the rest is
+ * copied from the descriptor at every change. */
 typedef struct PlainFile {
     PyObject_HEAD _Atomic int fd; /* of the host; -1: closed */
+    _Atomic uint32_t filetype;    /* the spec's: a regular file, or what is a stream here */
     _Atomic uint32_t flags;       /* the spec's fdflags; PLAIN_CHANGING while they change */
     _Atomic uint64_t rights;      /* the spec's rights */
-    _Atomic int64_t position;     /* in bytes, not negative */
+    _Atomic int64_t position;     /* in bytes, not negative; 0 of a stream, whose position the host has */
+    _Atomic int waits;            /* whether the system cannot read or write this stream without waiting */
     struct PlainFile *next_spare; /* in `PlainCalls.spare` */
     int is_spare;
 } PlainFile;
@@ -59,12 +61,21 @@ typedef struct {
     unsigned forks; /* how often the process had forked when it was filled */
 } PlainStock;
 
+/* Strings that the guest fetches: its arguments, or its environment. */
+typedef struct {
+    PyObject *strings; /* a tuple of bytes, which nothing changes; NULL: they are not plain */
+    uint32_t count;
+    uint32_t size; /* in bytes, with a NUL after each */
+} PlainStrings;
+
 /* The plain calls of one guest: Python type `_native.PlainCalls`. */
 typedef struct PlainCalls {
     PyObject_HEAD _Atomic(PlainTable *) table;
-    PlainFile *spare; /* files that are in no table; used again */
-    uint32_t enabled; /* a bit for each function of `plain_functions` */
-    int resolutions;  /* whether those of the clocks are known */
+    PlainFile *spare;       /* files that are in no table; used again */
+    uint32_t enabled;       /* a bit for each function of `plain_functions` */
+    int resolutions;        /* whether those of the clocks are known */
+    uint64_t subscriptions; /* the most that one poll may have */
+    PlainStrings arguments, environment;
     PlainClock clocks[PLAIN_CLOCKS];
     PlainStock stock;
 } PlainCalls;
@@ -102,6 +113,14 @@ void plain_table_free(PlainCalls *calls);
 /* Frees an object of a heap type. */
 void plain_free_object(PyObject *self);
 
+/* -- plain_strings.c ---------------------------------------------------------------------------------------------- */
+
+/* Method of PlainCalls. */
+PyObject *plain_set_strings(PyObject *self, PyObject *args);
+
+/* Forgets the strings. */
+void plain_strings_clear(PlainStrings *strings);
+
 /* -- plain.c ------------------------------------------------------------------------------------------------------ */
 
 /* Empties the stock, and frees it. */
@@ -109,6 +128,9 @@ void plain_stock_clear(PlainStock *stock);
 
 /* Nanoseconds of the system's clock with this number of the spec's clockid; 0 if it cannot be read. */
 uint64_t plain_clock_now(uint32_t id);
+
+/* The same for a guest whose clock this is; 0 if it cannot be read, or has another source. */
+uint64_t plain_clock_of(PlainCalls *calls, uint32_t id);
 
 /* Arranges that a forked child forgets the random bytes of its parent. Returns an errno. */
 int plain_watch_forks(void);

@@ -142,6 +142,8 @@ static void calls_dealloc(PyObject *self)
     for (uint32_t id = 0; id < PLAIN_CLOCKS; id++)
         Py_XDECREF(calls->clocks[id].function);
     plain_stock_clear(&calls->stock);
+    plain_strings_clear(&calls->arguments);
+    plain_strings_clear(&calls->environment);
     plain_free_object(self);
 }
 
@@ -165,6 +167,8 @@ static PyMethodDef calls_methods[] = {
     {"remove", plain_remove, METH_O, "Leave this number to the Python handlers."},
     {"enable", calls_enable, METH_O, "Use these functions, and no others."},
     {"set_clocks", calls_set_clocks, METH_VARARGS, "Set what reads each clock, and the resolutions in ns."},
+    {"set_strings", plain_set_strings, METH_VARARGS,
+     "Set arguments, environment, and the most subscriptions of a poll."},
     {"call", calls_call, METH_VARARGS, "Make a call over a buffer, for tests; True if it was plain, and is done."},
     {NULL, NULL, 0, NULL},
 };

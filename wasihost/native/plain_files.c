@@ -1,6 +1,11 @@
-/* The plain calls on open regular files: see plain.h for the rules. Nothing here needs the GIL. */
+/* The plain calls on open regular files, and those on streams: see plain.h for the rules. Nothing here needs the GIL.
+ *
+ * A stream is read and written only as far as that does not wait. Where it would, the Python handler does the call: it
+ * waits so that signals, a deadline or another thread can end the wait.
+ */
 #include "plain_memory.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -27,21 +32,11 @@ static inline uint32_t buffers(char *base, uint64_t size, uint32_t at, uint32_t 
     return total <= PIECE ? count : 0;
 }
 
-/* The open file with this number if it is one of ours and has one of `rights`, else NULL. */
+/* The open regular file with this number if it is one of ours and has all of `rights`, else NULL. */
 static inline PlainFile *file_of(PlainCalls *calls, uint32_t number, uint64_t rights)
 {
-    PlainTable *table = atomic_load_explicit(&calls->table, memory_order_acquire);
-    if (table == NULL || number >= table->count)
-        return NULL;
-    PlainFile *file = atomic_load_explicit(&table->files[number], memory_order_acquire);
-    if (file == NULL || !(atomic_load_explicit(&file->rights, memory_order_relaxed) & rights))
-        return NULL;
-    return file;
-}
-
-static inline int fd_of(PlainFile *file)
-{
-    return atomic_load_explicit(&file->fd, memory_order_relaxed);
+    PlainFile *file = open_of(calls, number, rights);
+    return file != NULL && is_regular(file) ? file : NULL;
 }
 
 static inline int64_t position_of(PlainFile *file)
@@ -65,6 +60,8 @@ static inline int appends(PlainFile *file)
     return (atomic_load_explicit(&file->flags, memory_order_relaxed) & WASI_PREVIEW1_FDFLAGS_APPEND) != 0;
 }
 
+/* -- reading and writing ------------------------------------------------------------------------------------------ */
+
 typedef ssize_t Transfer(PlainFile *file, const struct iovec *buffers, uint32_t count, int64_t position);
 
 static ssize_t read_at(PlainFile *file, const struct iovec *to, uint32_t count, int64_t position)
@@ -83,6 +80,60 @@ static ssize_t write_at(PlainFile *file, const struct iovec *from, uint32_t coun
     return pwritev(fd_of(file), from, (int)count, position);
 }
 
+#ifdef RWF_NOWAIT
+/* -1 if the transfer would have to wait, and for whatever else the handler has to decide. */
+static ssize_t transferred(PlainFile *file, ssize_t moved)
+{
+    if (moved < 0 && errno != EAGAIN &&
+        errno != EINTR) /* most often a kind of stream for which there is no such flag */
+        atomic_store_explicit(&file->waits, 1, memory_order_relaxed);
+    return moved;
+}
+
+static inline int may_wait(PlainFile *file)
+{
+    return atomic_load_explicit(&file->waits, memory_order_relaxed);
+}
+
+static ssize_t read_stream(PlainFile *file, const struct iovec *to, uint32_t count)
+{
+    return may_wait(file) ? -1 : transferred(file, preadv2(fd_of(file), to, (int)count, -1, RWF_NOWAIT));
+}
+
+/* A pipe takes this much at once or not at all; of more it might take a part, where the handler waits for the rest. */
+#define AT_ONCE 4096
+
+static ssize_t write_stream(PlainFile *file, const struct iovec *from, uint32_t count)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < count; i++)
+        total += from[i].iov_len;
+    if (may_wait(file) || (total > AT_ONCE && filetype_of(file) != WASI_PREVIEW1_FILETYPE_CHARACTER_DEVICE))
+        return -1;
+    return transferred(file, pwritev2(fd_of(file), from, (int)count, -1, RWF_NOWAIT));
+}
+#else
+static ssize_t read_stream(PlainFile *Py_UNUSED(file), const struct iovec *Py_UNUSED(to), uint32_t Py_UNUSED(count))
+{
+    return -1;
+}
+
+static ssize_t write_stream(PlainFile *Py_UNUSED(file), const struct iovec *Py_UNUSED(from), uint32_t Py_UNUSED(count))
+{
+    return -1;
+}
+#endif
+
+static ssize_t read_here(PlainFile *file, const struct iovec *to, uint32_t count, int64_t position)
+{
+    return is_regular(file) ? read_at(file, to, count, position) : read_stream(file, to, count);
+}
+
+static ssize_t write_here(PlainFile *file, const struct iovec *from, uint32_t count, int64_t position)
+{
+    return is_regular(file) ? write_at(file, from, count, position) : write_stream(file, from, count);
+}
+
 /* fd, iovs, iovs_len, result: at the position of the file, which moves. */
 static inline int move_here(PlainFile *file, char *base, uint64_t size, witx_slot *slots, Transfer *transfer)
 {
@@ -94,7 +145,8 @@ static inline int move_here(PlainFile *file, char *base, uint64_t size, witx_slo
     ssize_t moved = transfer(file, parts, count, position);
     if (moved < 0)
         return NOTHING_DONE;
-    move_to(file, position + moved);
+    if (is_regular(file))
+        move_to(file, position + moved);
     put_u32(base, result, (uint32_t)moved);
     return success(slots);
 }
@@ -117,12 +169,12 @@ static inline int move_there(PlainFile *file, char *base, uint64_t size, witx_sl
 
 int plain_fd_read(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots)
 {
-    return move_here(file_of(calls, slots[0].u32, WASI_PREVIEW1_RIGHTS_FD_READ), base, size, slots, read_at);
+    return move_here(open_of(calls, slots[0].u32, WASI_PREVIEW1_RIGHTS_FD_READ), base, size, slots, read_here);
 }
 
 int plain_fd_write(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots)
 {
-    return move_here(file_of(calls, slots[0].u32, WASI_PREVIEW1_RIGHTS_FD_WRITE), base, size, slots, write_at);
+    return move_here(open_of(calls, slots[0].u32, WASI_PREVIEW1_RIGHTS_FD_WRITE), base, size, slots, write_here);
 }
 
 int plain_fd_pread(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots)
@@ -134,6 +186,8 @@ int plain_fd_pwrite(PlainCalls *calls, char *base, uint64_t size, witx_slot *slo
 {
     return move_there(file_of(calls, slots[0].u32, WASI_PREVIEW1_RIGHTS_FD_WRITE), base, size, slots, write_at);
 }
+
+/* -- position and attributes -------------------------------------------------------------------------------------- */
 
 /* fd, offset, whence, result */
 int plain_fd_seek(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots)
@@ -169,9 +223,10 @@ int plain_fd_seek(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots
 /* fd, result */
 int plain_fd_tell(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots)
 {
-    PlainFile *file = file_of(calls, slots[0].u32, WASI_PREVIEW1_RIGHTS_FD_SEEK | WASI_PREVIEW1_RIGHTS_FD_TELL);
+    PlainFile *file = file_of(calls, slots[0].u32, 0);
     uint32_t result = slots[1].u32;
-    if (!file || fd_of(file) < 0 || !fits(size, result, 8, 8))
+    if (!file || !has(file, WASI_PREVIEW1_RIGHTS_FD_SEEK | WASI_PREVIEW1_RIGHTS_FD_TELL) || fd_of(file) < 0 ||
+        !fits(size, result, 8, 8))
         return NOTHING_DONE;
     put_u64(base, result, (uint64_t)position_of(file));
     return success(slots);
@@ -180,7 +235,7 @@ int plain_fd_tell(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots
 /* fd, result */
 int plain_fd_fdstat_get(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots)
 {
-    PlainFile *file = file_of(calls, slots[0].u32, UINT64_MAX);
+    PlainFile *file = open_of(calls, slots[0].u32, 0);
     uint32_t result = slots[1].u32;
     if (!file || fd_of(file) < 0 || !fits(size, result, WASI_PREVIEW1_FDSTAT_SIZEOF, WASI_PREVIEW1_FDSTAT_ALIGNOF))
         return NOTHING_DONE;
@@ -188,7 +243,7 @@ int plain_fd_fdstat_get(PlainCalls *calls, char *base, uint64_t size, witx_slot 
     if (flags == PLAIN_CHANGING)
         return NOTHING_DONE;
     char fdstat[WASI_PREVIEW1_FDSTAT_SIZEOF] = {0}; /* a file passes no rights on */
-    fdstat[WASI_PREVIEW1_FDSTAT_FS_FILETYPE_AT] = WASI_PREVIEW1_FILETYPE_REGULAR_FILE;
+    fdstat[WASI_PREVIEW1_FDSTAT_FS_FILETYPE_AT] = (char)filetype_of(file);
     uint16_t flags16 = (uint16_t)flags;
     uint64_t rights = atomic_load_explicit(&file->rights, memory_order_relaxed);
     memcpy(fdstat + WASI_PREVIEW1_FDSTAT_FS_FLAGS_AT, &flags16, sizeof flags16);

@@ -1,4 +1,4 @@
-/* What the files with plain functions share: access to guest memory, and their names. */
+/* What the files with plain functions share: access to guest memory and to open files, and their names. */
 #ifndef WASIHOST_PLAIN_MEMORY_H
 #define WASIHOST_PLAIN_MEMORY_H
 
@@ -42,7 +42,35 @@ static inline int success(witx_slot *slots)
     return DONE;
 }
 
+/* The open file or stream with this number if it is one of ours and has all of `rights`, else NULL. */
+static inline PlainFile *open_of(PlainCalls *calls, uint32_t number, uint64_t rights)
+{
+    PlainTable *table = atomic_load_explicit(&calls->table, memory_order_acquire);
+    if (table == NULL || number >= table->count)
+        return NULL;
+    PlainFile *file = atomic_load_explicit(&table->files[number], memory_order_acquire);
+    if (file == NULL || (atomic_load_explicit(&file->rights, memory_order_relaxed) & rights) != rights)
+        return NULL;
+    return file;
+}
+
+static inline int fd_of(PlainFile *file)
+{
+    return atomic_load_explicit(&file->fd, memory_order_relaxed);
+}
+
+static inline uint32_t filetype_of(PlainFile *file)
+{
+    return atomic_load_explicit(&file->filetype, memory_order_relaxed);
+}
+
+static inline int is_regular(PlainFile *file)
+{
+    return filetype_of(file) == WASI_PREVIEW1_FILETYPE_REGULAR_FILE;
+}
+
 PlainFunction plain_fd_read, plain_fd_write, plain_fd_pread, plain_fd_pwrite, plain_fd_seek, plain_fd_tell,
-    plain_fd_fdstat_get, plain_fd_filestat_get;
+    plain_fd_fdstat_get, plain_fd_filestat_get, plain_poll_oneoff, plain_args_get, plain_args_sizes_get,
+    plain_environ_get, plain_environ_sizes_get;
 
 #endif

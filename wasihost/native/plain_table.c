@@ -93,7 +93,7 @@ static PyMethodDef file_methods[] = {
 };
 
 static PyType_Slot file_slots[] = {
-    {Py_tp_doc, "An open regular file, as C knows it. Made by `PlainCalls.share`."},
+    {Py_tp_doc, "An open file or stream, as C knows it. Made by `PlainCalls.share`."},
     {Py_tp_dealloc, plain_free_object},
     {Py_tp_getset, file_fields},
     {Py_tp_methods, file_methods},
@@ -163,15 +163,15 @@ static PlainFile *take_file(PlainCalls *calls)
     return (PlainFile *)allocate(plain_file_type, 0);
 }
 
-/* share(number, fd, rights, flags, position) -> PlainFile | None */
+/* share(number, fd, filetype, rights, flags, position) -> PlainFile | None */
 PyObject *plain_share(PyObject *self, PyObject *args)
 {
     PlainCalls *calls = (PlainCalls *)self;
     unsigned long long number, rights;
-    unsigned int flags;
+    unsigned int filetype, flags;
     long long position;
     int fd;
-    if (!PyArg_ParseTuple(args, "KiKIL:share", &number, &fd, &rights, &flags, &position))
+    if (!PyArg_ParseTuple(args, "KiIKIL:share", &number, &fd, &filetype, &rights, &flags, &position))
         return NULL;
     if (number >= MOST_FILES || position < 0)
         Py_RETURN_NONE;
@@ -182,6 +182,8 @@ PyObject *plain_share(PyObject *self, PyObject *args)
     PlainFile *file = take_file(calls);
     if (file == NULL)
         return NULL;
+    atomic_store_explicit(&file->filetype, filetype, memory_order_relaxed);
+    atomic_store_explicit(&file->waits, 0, memory_order_relaxed);
     atomic_store_explicit(&file->rights, rights, memory_order_relaxed);
     atomic_store_explicit(&file->flags, flags, memory_order_relaxed);
     atomic_store_explicit(&file->position, position, memory_order_relaxed);
