@@ -10,7 +10,7 @@ PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native format generate check-spec lint types imports drift check guests test docs demo bench bench-check bench-docs bench-shapes bench-ends bench-isolation testsuite go-tests suites rust languages escape storm sanitize fuzz differential plain-differential soak interrupts wheel spelling site coverage clean
+.PHONY: help setup native format generate check-spec lint types imports drift check guests test docs demo bench bench-check bench-docs bench-shapes bench-ends bench-isolation testsuite go-tests suites rust languages nn escape storm sanitize fuzz differential plain-differential soak interrupts wheel spelling site coverage clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,6 +117,10 @@ rust: $(NATIVE)  ## Run tests with a guest in Rust (needs rustc with WASI's stan
 
 languages: $(NATIVE)  ## Run the examples for Rust and AssemblyScript in docs/guests.md (needs rustc; npm fetches the other compiler)
 	$(BIN)/python -m pytest tests/docs/languages.py
+
+nn: $(NATIVE)  ## Run the examples of docs/wasi-nn.md, also those over ONNX Runtime, which it installs
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group nn
+	$(BIN)/python -m pytest tests/docs/neural.py
 
 bench-ends: $(NATIVE)  ## Measure how soon timeouts and Ctrl-C end a guest, and what that costs a guest that is not ended
 	$(BIN)/python -m tests.bench.ends

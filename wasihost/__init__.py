@@ -6,7 +6,7 @@
 The names of `__all__` are the public ones. Beside them there are modules to import from:
 
 - `wasihost.config`, `wasihost.errors`, `wasihost.outcomes`, `wasihost.stats`: types of what is passed and returned
-- `wasihost.imports`, `wasihost.memory`: host functions, and a guest's memory
+- `wasihost.imports`, `wasihost.binding`, `wasihost.memory`: host functions, other specifications, a guest's memory
 - `wasihost.vfs`: file systems of your own
 - `wasihost.inspection`: what a module is, without running it
 - `wasihost.testing`: clocks, faults and seeds for your tests
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from wasi_preview1.errors import GuestFault, WasiError
     from wasi_preview1.types import Errno
 
+    from wasihost.binding import bind
     from wasihost.config.features import Feature
     from wasihost.config.streams import RandomSource, Reader, Writer
     from wasihost.embedding.instantiate import instantiate
@@ -139,6 +140,7 @@ __all__ = [
     "WasihostError",
     "Writer",
     "__version__",
+    "bind",
     "instantiate",
     "isolation_report",
     "outcome",
@@ -174,6 +176,7 @@ _ON_FIRST_USE = {
     "Unsigned": ".imports",
     "WasiError": "wasi_preview1.errors",
     "Writer": ".config.streams",
+    "bind": ".binding",
     "instantiate": ".embedding.instantiate",
     "isolation_report": ".isolation.lockdown",
     "preload": ".guest.preloading",

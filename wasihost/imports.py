@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from wasi_preview1.guest import Guest, Stub
 
     from wasihost.engines.values import Item
+    from wasihost.stats import Stats
     from wasihost.waiting.cancel_scope import CancelScope
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -69,11 +70,15 @@ Bound: TypeAlias = dict[str, tuple[Signature, "Stub"]]
 
 
 class Caller(NamedTuple):
-    """The guest that imports: its memory as stubs see it and as Python functions see it, and when it has to end."""
+    """The guest that imports: its memory as stubs see it and as Python functions see it, and when it has to end.
+
+    `stats` counts its calls, if they are counted.
+    """
 
     guest: Guest
     memory: Memory
     scope: CancelScope
+    stats: Stats | None = None
 
 
 class Provider(Protocol):
@@ -85,6 +90,17 @@ class Provider(Protocol):
 
     def bind(self, wanted: Iterable[Item], caller: Caller) -> Bound:
         """Return a stub for each of `wanted`, the guest's imports from this module, that it provides."""
+
+
+class Providers(Protocol):
+    """What has functions for several import modules: a `Binding`."""
+
+    def providers(self, caller: Caller) -> Sequence[Provider]:
+        """Return a provider for each import module, for one guest."""
+
+
+ImportsOption: TypeAlias = Provider | Providers | Sequence[Provider | Providers]
+"""The option `imports`."""
 
 
 def import_module_name(module: str) -> str:

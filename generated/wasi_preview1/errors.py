@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BadValue", "GuestFault", "WasiError"]
 
+ERROR_TYPES: tuple[str, ...] = ("Errno",)
+"""The enums in `types` that functions return as errors."""
+
 
 class WasiError(Exception):
     """Raised by a handler to return an error to the guest: `raise WasiError(Errno.NOTCAPABLE)`.

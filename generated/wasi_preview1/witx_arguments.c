@@ -213,6 +213,7 @@ void witx_trap_if_refused(WitxCall *call, const char *what)
 {
     if (call->status != WITX_INVALID && call->status != WITX_BAD_TEXT)
         return;
-    PyErr_SetString(call->stub->guest->package->bad_value, what);
+    PyErr_Format(call->stub->guest->package->bad_value, "%s: not %s", what,
+                 call->status == WITX_BAD_TEXT ? "UTF-8" : "a value of its type");
     call->status = WITX_FAILED;
 }

@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 README = ROOT / "README.md"
 TUTORIAL = ROOT / "docs/tutorial.md"
-TYPED = {README, TUTORIAL, ROOT / "docs/command.md", ROOT / "docs/guests.md"}
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TYPED = {README, TUTORIAL, *(ROOT / "docs" / f"{name}.md" for name in ("command", "guests", "abi", "wasi-nn"))}
+BLOCK = re.compile(r"^```(\w+(?: \w+)?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"(?://|;;|#) (\w+\.\w+)\n")
 
 
@@ -67,10 +67,16 @@ def test_examples_of_a_page(page: Path, folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(folder)
     if page == README:
         make_words(folder)
+    run_examples(page, folder)
+
+
+def run_examples(page: Path, folder: Path, *more: str) -> None:
+    """Run a page's examples in a folder. `more` names what is installed beside what the tests always have."""
     names: dict[str, object] = {"__name__": "example"}
-    with mock.patch.dict(os.environ):
+    sys.path_importer_cache.pop(".", None)  # the folder of another page
+    with mock.patch.dict(os.environ), mock.patch.object(sys, "path", sys.path.copy()):
         for line, language, content in blocks(page):
-            if language == "python":
+            if language in ("python", *(f"python {one}" for one in more)):
                 exec(compile("\n" * line + content, str(page), "exec"), names)
             elif page in TYPED and language == "console":
                 type_in(content, folder)

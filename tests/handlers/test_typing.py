@@ -93,7 +93,26 @@ one = Oflags.CREAT ^ Fdflags.APPEND
 has = Fdflags.APPEND in Oflags.CREAT
 """
 
+BINDING = """\
+import wasi_preview1
+from wasihost import bind, run
+
+
+class Half(wasi_preview1.RandomHandlers):
+    def random_get(self, buf: memoryview) -> None:
+        pass
+
+
+def serve(mine: wasi_preview1.Handlers, kind: type[wasi_preview1.Handlers], half: Half) -> None:
+    run("guest.wasm", imports=[bind(wasi_preview1, mine), bind(wasi_preview1, kind)])
+    run("guest.wasm", imports=bind(wasi_preview1, half))
+    run("guest.wasm", imports=bind(wasi_preview1, Half))
+    bind("wasi_preview1", mine)
+    run("guest.wasm", imports=mine)
+"""
+
 CASES = {
+    "binding": BINDING,
     "flags": FLAGS,
     "mixed_flags": MIXED_FLAGS,
     "right": RIGHT,
@@ -129,6 +148,11 @@ def test_every_mix_of_two_types_of_flags_is_refused(said: dict[str, str]) -> Non
     refused = [line.partition("mixed_flags.py:")[2].partition(":")[0] for line in said["mixed_flags"].splitlines()]
     assert refused == ["3", "4", "5", "6"]
     assert 'Unsupported operand types for | ("Oflags" and "Fdflags")' in said["mixed_flags"]
+
+
+def test_handlers_of_another_type_cannot_be_bound(said: dict[str, str]) -> None:
+    refused = [line.partition("binding.py:")[2].partition(":")[0] for line in said["binding"].splitlines()]
+    assert [*dict.fromkeys(one for one in refused if one)] == ["12", "13", "14", "15"], said["binding"]
 
 
 def test_a_missing_function_is_named(said: dict[str, str]) -> None:

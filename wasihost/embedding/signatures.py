@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from wasihost.engines.values import OnCompile
     from wasihost.guest.module import ModuleSource
     from wasihost.guest.options import CommonOptions
-    from wasihost.imports import Provider
+    from wasihost.imports import ImportsOption
     from wasihost.vfs import Lazy
     from wasihost.vfs.mounting import VirtualSource
 
@@ -111,7 +111,7 @@ if TYPE_CHECKING:
             env: Mapping[str, str] | None = ...,
             dirs: Mapping[str, str | os.PathLike[str]] | None = ...,
             ro_dirs: Mapping[str, str | os.PathLike[str]] | None = ...,
-            imports: Provider | Sequence[Provider] | None = ...,
+            imports: ImportsOption | None = ...,
             malloc: str | None = ...,
             free: str | None = ...,
             max_memory: int | str | None = ...,

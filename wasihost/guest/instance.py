@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wasihost.engines.base import CompiledModule, HostState, Offered
     from wasihost.guest.calling import Argument, ResultAs
     from wasihost.guest.guest_exports import GuestExports
-    from wasihost.imports import Provider
+    from wasihost.imports import ImportsOption
     from wasihost.memory import Memory
     from wasihost.stats import Stats
 
@@ -96,18 +96,16 @@ class Instance(GuestResults):
                 self.close()
             raise
 
-    def _host(
-        self, compiled: CompiledModule, imports: Provider | Sequence[Provider] | None
-    ) -> tuple[HostState, Offered | None]:
+    def _host(self, compiled: CompiledModule, imports: ImportsOption | None) -> tuple[HostState, Offered | None]:
         """The State, or the State and the user's own imports."""
         if imports is None:
             return self.state, None
         from wasihost.guest.providers import StateWithImports
         from wasihost.imports import Caller
 
-        joined = StateWithImports(
-            self.state, imports, compiled.imports, Caller(self.state.guest, self.memory, self._scope)
-        )
+        stats = self._stats if self._setup.stats else None
+        caller = Caller(self.state.guest, self.memory, self._scope, stats)
+        joined = StateWithImports(self.state, imports, compiled.imports, caller)
         return joined, joined.offered
 
     def _open(self, start: str | None) -> None:

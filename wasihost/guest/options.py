@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wasihost.config import Stdin, Stdout
     from wasihost.config.features import FeatureChoice
     from wasihost.engines.values import OnCompile
-    from wasihost.imports import Provider
+    from wasihost.imports import ImportsOption
     from wasihost.stats import Stats
     from wasihost.vfs import Lazy, MemoryFS
     from wasihost.vfs.changes import Baseline, Changes
@@ -39,7 +39,7 @@ class CommonOptions(TypedDict, total=False):
     env: Mapping[str, str] | None
     dirs: Mapping[str, str | os.PathLike[str]] | None
     ro_dirs: Mapping[str, str | os.PathLike[str]] | None
-    imports: Provider | Sequence[Provider] | None
+    imports: ImportsOption | None
     malloc: str | None
     free: str | None
     max_memory: int | str | None
@@ -115,7 +115,7 @@ class RunSetup:
         if self.timeout is not None:
             check_seconds("timeout", self.timeout)
         self.text_mode: TextMode = TextMode(given.get("text"), given.get("encoding"), given.get("errors"))
-        self.imports: Provider | Sequence[Provider] | None = given.get("imports")
+        self.imports: ImportsOption | None = given.get("imports")
         self.on_compile: OnCompile | None = given.get("on_compile")
         self.allocator: tuple[str | None, str | None] = given.get("malloc"), given.get("free")
         features: FeatureChoice | None = given.get("features")

@@ -9,7 +9,9 @@ from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from wasihost.imports import Bound, Caller, Imports, Provider, Stubs
+from wasihost.common.names import shown
+from wasihost.errors import ConfigError
+from wasihost.imports import Bound, Caller, ImportsOption, Provider, Stubs
 
 if TYPE_CHECKING:
     from wasi_preview1.guest import Guest
@@ -23,21 +25,21 @@ if TYPE_CHECKING:
 class StateWithImports:
     """A `HostState` for one instance of a module, which wants the imports `wanted`."""
 
-    def __init__(
-        self, state: State, imports: Provider | Sequence[Provider], wanted: Sequence[Item], caller: Caller
-    ) -> None:
+    def __init__(self, state: State, imports: ImportsOption, wanted: Sequence[Item], caller: Caller) -> None:
         self.guest: Guest = state.guest
         self.state = state
-        self.offered: dict[str, list[str]] = _offered(imports)
+        every = _every(imports, caller)
+        self.offered: dict[str, list[str]] = _offered(every)
+        self._faults = tuple(dict.fromkeys(fault for one in every for fault in getattr(one, "faults", ())))
         provided = state.imports()
-        own = _bind_all(imports, wanted, caller, provided)
+        own = _bind_all(every, wanted, caller, provided)
         joined = {module: {**provided.get(module, {}), **functions} for module, functions in own.items()}
         self._imports = ChainMap(joined, provided)  # type: ignore[arg-type]  # nothing is ever put into the second
 
     @property
     def faults(self) -> tuple[type[BaseException], ...]:
         """See `HostState`."""
-        return self.state.faults
+        return self.state.faults + self._faults
 
     @property
     def plain(self) -> _native.PlainCalls | None:
@@ -49,12 +51,31 @@ class StateWithImports:
         return self._imports
 
 
+def _every(imports: ImportsOption, caller: Caller) -> list[Provider]:
+    """The providers, those of a generated package for each of its import modules. ConfigError for two of one module."""
+    every: list[Provider] = []
+    served: set[str] = set()
+    for one in imports if isinstance(imports, Sequence) else [imports]:
+        if not hasattr(one, "providers"):
+            if not hasattr(one, "module"):
+                raise ConfigError(
+                    f"imports takes Imports(), bind(), Instance.as_imports() or a list of these, not {shown(repr(one))}"
+                )
+            every.append(one)
+            continue
+        for provider in one.providers(caller):
+            if provider.module in served:
+                raise ConfigError(f"imports has two bindings for the import module {shown(provider.module)}: pass one")
+            served.add(provider.module)
+            every.append(provider)
+    return every
+
+
 def _bind_all(
-    imports: Provider | Sequence[Provider], wanted: Sequence[Item], caller: Caller, provided: Provided
+    every: Sequence[Provider], wanted: Sequence[Item], caller: Caller, provided: Provided
 ) -> dict[str, Bound]:
     """What all of them provide, by module; stubs stand for what is not even in `provided`."""
     bound: dict[str, Bound] = {}
-    every = imports if isinstance(imports, Sequence) else [imports]
     for one in sorted(every, key=lambda one: isinstance(one, Stubs)):
         mine = [item for item in wanted if item.module == one.module]
         if isinstance(one, Stubs):
@@ -65,11 +86,11 @@ def _bind_all(
     return bound
 
 
-def _offered(imports: Provider | Sequence[Provider]) -> dict[str, list[str]]:
+def _offered(every: Sequence[Provider]) -> dict[str, list[str]]:
     """Module -> names of the functions that they have, whether a module wants them or not."""
     offered: dict[str, list[str]] = {}
-    for one in imports if isinstance(imports, Sequence) else [imports]:
-        offered.setdefault(one.module, []).extend(one.names if isinstance(one, Imports) else ())
+    for one in every:
+        offered.setdefault(one.module, []).extend(getattr(one, "names", ()))
     return offered
 
 

@@ -34,6 +34,8 @@ Stub: TypeAlias = "Callable[..., Any]"
 StructError = struct.error
 """What `struct` raises where a value would be outside the buffer."""
 
+INTERFACE = 1
+"""What a host may expect of a generated package: another number where that has changed."""
 MAX_BUFFERS = 1024
 """How many buffers one call may name, as POSIX' IOV_MAX: more is a bad value, not work for the host."""
 MAX_TOTAL = 2**31 - 1

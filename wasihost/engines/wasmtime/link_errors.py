@@ -97,6 +97,8 @@ def _unknown(
         return _Misfit(
             what, "the specification has no such function: is the guest built for another version of WASI?", module
         )
+    if offered.get(module):
+        return _Misfit(f"{what}; what is given for {shown(module)} has {listed(sorted(known))}", unknown=module)
     if module not in offered and not known and (other := near(module, [*provided, *offered])):
         return _Misfit(f"{what}; did you mean the module {shown(other)}?", unknown=module)
     if module == "env" and "abort" in names:

@@ -1,0 +1,60 @@
+"""A package of a specification of our own, written and imported once."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from witxgen.output import write
+from witxgen.render import render
+from witxgen.resolve import load
+
+SPEC = """
+(typename $errno (enum (@witx tag u16) $ok $inval $ilseq $noent $eperm))
+(typename $size u32)
+(typename $colour (enum (@witx tag u8) $red $green))
+(typename $name string)
+(typename $point (record (field $x s32) (field $y s32)))
+(typename $points (list $point))
+
+(module $first
+  (@interface func (export "text_len") (param $text string) (result $error (expected $size (error $errno))))
+  (@interface func (export "fill") (param $to (@witx pointer u8)) (param $to_len $size) (param $with u8)
+    (result $error (expected (error $errno))))
+  (@interface func (export "centre") (param $points $points) (result $error (expected $point (error $errno))))
+  (@interface func (export "fd_read") (param $value u32) (result $error (expected (error $errno))))
+  (@interface func (export "next") (param $colour $colour) (result $after u32))
+  (@interface func (export "say") (param $text string)))
+(module $second
+  (@interface func (export "twice") (param $value f64) (result $double f64)))
+"""
+
+
+def made(folder: Path, spec: str, name: str) -> Any:
+    """The package that the generator makes of a text."""
+    (folder / f"{name}.witx").write_text(spec, encoding="utf-8")
+    write(render(load([folder / f"{name}.witx"]), name), folder / name)
+    sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(folder))
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the packages of these tests are."""
+    folder = tmp_path_factory.mktemp("packages")
+    sys.path.append(str(folder))  # packages import their modules when they use them
+    yield folder
+    sys.path.remove(str(folder))
+
+
+@pytest.fixture(scope="session")
+def abi(folder: Path) -> Any:
+    """The package of `SPEC`."""
+    return made(folder, SPEC, "binding_abi")

@@ -1,0 +1,342 @@
+"""Packages that the generator wrote, served to guests by `wasihost.bind`."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wasi_preview1
+
+from tests.binding.conftest import SPEC, made
+from tests.support.c_stubs import compile_stubs
+from wasihost import (
+    ConfigError,
+    Imports,
+    LinkError,
+    Module,
+    TrapError,
+    bind,
+    instantiate,
+    native,
+    outcome,
+    run,
+    run_async,
+    start,
+)
+
+GUEST = Module("""(module
+  (import "first" "text_len" (func $text_len (param i32 i32 i32) (result i32)))
+  (import "first" "fill" (func $fill (param i32 i32 i32) (result i32)))
+  (import "first" "centre" (func $centre (param i32 i32 i32) (result i32)))
+  (import "first" "fd_read" (func $fd_read (param i32) (result i32)))
+  (import "first" "next" (func $next (param i32) (result i32)))
+  (import "first" "say" (func $say (param i32 i32)))
+  (import "second" "twice" (func $twice (param f64) (result f64)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\\01\\00\\00\\00\\02\\00\\00\\00\\03\\00\\00\\00\\04\\00\\00\\00caf\\c3\\a9")
+  (func (export "text_len") (param i32 i32 i32) (result i32)
+    (call $text_len (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "fill") (param i32 i32 i32) (result i32) (call $fill (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "centre") (param i32 i32 i32) (result i32) (call $centre (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "fd_read") (param i32) (result i32) (call $fd_read (local.get 0)))
+  (func (export "next") (param i32) (result i32) (call $next (local.get 0)))
+  (func (export "say") (param i32 i32) (call $say (local.get 0) (local.get 1)))
+  (func (export "twice") (param f64) (result f64) (call $twice (local.get 0)))
+  (func (export "grow") (result i32) (memory.grow (i32.const 1)))
+  (func (export "_start") (drop (call $fd_read (i32.const 7))) (call $say (i32.const 16) (i32.const 5))))""")
+
+
+@pytest.fixture(scope="session")
+def kind(abi: Any) -> Any:
+    """A class of handlers, whose instances keep what they are told."""
+
+    class Mine(abi.Handlers):  # type: ignore[misc]  # the base is made while the tests run
+        def __init__(self) -> None:
+            self.raises: dict[int, BaseException] = {}
+            self.heard: list[str] = []
+
+        def text_len(self, text: str) -> int:
+            return len(text)
+
+        def fill(self, to: memoryview, value: int) -> None:
+            to[:] = bytes([value]) * len(to)
+
+        def centre(self, points: list[Any]) -> Any:
+            if not points:
+                raise abi.WasiError(abi.Errno.INVAL)
+            return abi.Point(sum(p.x for p in points) // len(points), sum(p.y for p in points) // len(points))
+
+        def fd_read(self, value: int) -> None:
+            if value in self.raises:
+                raise self.raises[value]
+
+        def next(self, colour: Any) -> int:
+            return 1 - int(colour)
+
+        def say(self, text: str) -> None:
+            self.heard.append(text)
+
+        def twice(self, value: float) -> float:
+            return 2 * value
+
+    return Mine
+
+
+@pytest.fixture(params=["Python", "C"])
+def binding(request: pytest.FixtureRequest, abi: Any, kind: Any) -> tuple[Any, Any]:
+    """Handlers, and their binding by the stubs in one language."""
+    mine = kind()
+    if request.param == "Python":
+        return bind(abi, mine), mine
+    if native.extension is None:
+        pytest.skip(f"this is the pure path: {native.why}")
+    return bind(abi, mine, stubs=request.getfixturevalue("in_c")), mine
+
+
+@pytest.fixture(scope="session")
+def in_c(abi: Any, folder: Path) -> Any:
+    """An extension with the stubs in C."""
+    return compile_stubs(folder, [abi.__name__], "binding_native")
+
+
+def test_values_and_results_are_passed(binding: Any) -> None:
+    served, mine = binding
+    with instantiate(GUEST, imports=served) as guest:
+        call = guest.exports
+        assert (call.text_len(16, 5, 64), guest.memory.read_bytes(64, 4)) == (0, b"\4\0\0\0")
+        assert (call.fill(100, 3, 0x41), guest.memory.read_bytes(99, 5)) == (0, b"\0AAA\0")
+        assert (call.centre(0, 2, 64), guest.memory.read_bytes(64, 8)) == (0, b"\2\0\0\0\3\0\0\0")
+        assert (call.next(0), call.twice(0.25)) == (1, 0.5)
+        call.say(16, 5)
+        assert mine.heard == ["café"]
+
+
+def test_errnos_of_handlers_and_of_values(binding: Any, abi: Any) -> None:
+    served, mine = binding
+    mine.raises = {
+        1: abi.WasiError(abi.Errno.NOENT),
+        2: FileNotFoundError(2, "as noent"),
+        3: PermissionError(1, "as eperm"),
+        4: TimeoutError(110, "which this ABI does not have"),
+    }
+    with instantiate(GUEST, imports=served) as guest:
+        call = guest.exports
+        assert [call.fd_read(number) for number in range(4)] == [0, 3, 3, 4]
+        assert (call.centre(0, 0, 64), call.text_len(19, 1, 64)) == (1, 2)  # inval, ilseq
+        with pytest.raises(TimeoutError) as caught:
+            call.fd_read(4)
+        assert caught.value is mine.raises[4]
+
+
+def test_errnos_for_errors_of_the_system_can_be_chosen(abi: Any, kind: Any) -> None:
+    mine = kind()
+    mine.raises = {1: ConnectionError(111, "refused"), 2: OSError("without a number")}
+    with instantiate(GUEST, imports=bind(abi, mine, errno_of=lambda _: abi.Errno.EPERM)) as guest:
+        assert [guest.exports.fd_read(number) for number in (1, 2)] == [4, 4]
+    with (
+        instantiate(GUEST, imports=bind(abi, mine)) as guest,
+        pytest.raises(OSError, match="without a number"),
+    ):
+        guest.exports.fd_read(2)
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "message"),
+    [
+        ("text_len", (0x10000, 1, 64), "text_len: text: bytes 0x10000 to 0x10001 are outside the memory of 0x10000 b"),
+        ("text_len", (16, 5, 66), "text_len: result: address 0x42 is not a multiple of 4"),
+        ("fill", (0xFFFF, 2, 0), "fill: to: bytes 0xffff to 0x10001 are outside the memory of 0x10000 bytes"),
+        ("centre", (0, 0x7FFF_FFFF, 64), "centre: points: bytes 0x0 to 0x3fffffff8 are outside the memory of 0x10000"),
+        ("next", (2,), "next: colour: not a value of its type"),
+        ("say", (19, 1), "say: text: not UTF-8"),
+    ],
+)
+def test_faults_of_the_guest_are_traps(binding: Any, name: str, numbers: tuple[int, ...], message: str) -> None:
+    served, mine = binding
+    with instantiate(GUEST, imports=served) as guest, pytest.raises(TrapError) as caught:
+        guest.call(name, *numbers)
+    assert caught.value.message.startswith(message)
+    assert caught.value.kind == "guest fault"
+    assert caught.value.backtrace
+    assert mine.heard == []
+
+
+def test_memory_that_has_grown_is_seen(binding: Any, abi: Any) -> None:
+    served, mine = binding
+    with instantiate(GUEST, imports=served) as guest:
+        call = guest.exports
+        assert call.fill(0x10000 - 2, 2, 1) == 0
+        assert call.grow() == 1
+        assert (call.fill(0x1FFFE, 2, 0x42), guest.memory.read_bytes(0x1FFFE, 2)) == (0, b"BB")
+        mine.fill = lambda to, value: (call.grow(), to.__setitem__(slice(None), bytes([value]) * len(to)))[1]
+        in_the_handler = bind(abi, mine)
+    with instantiate(GUEST, imports=in_the_handler) as guest:
+        call = guest.exports
+        assert (call.fill(8, 2, 0x43), guest.memory.read_bytes(8, 2)) == (0, b"CC")
+        assert len(guest.memory) == 0x20000
+
+
+def run_by(way: str, served: Any) -> None:
+    if way == "run":
+        run(GUEST, imports=served)
+    elif way == "run_async":
+        asyncio.run(run_async(GUEST, imports=[served]))
+    else:
+        with start(GUEST, imports=served) as process:
+            process.wait()
+
+
+@pytest.mark.parametrize("way", ["run", "run_async", "start"])
+def test_an_exception_of_a_handler_comes_out_as_it_is(binding: Any, way: str) -> None:
+    served, mine = binding
+    mine.raises[7] = error = KeyError("mine")
+    with pytest.raises(KeyError) as caught:
+        run_by(way, served)
+    assert caught.value is error
+    assert outcome(error) is not None
+
+
+def test_a_class_serves_each_guest_by_an_instance_of_its_own(abi: Any, kind: Any) -> None:
+    instances: list[Any] = []
+
+    class Counted(kind):  # type: ignore[misc]  # as above
+        def __init__(self) -> None:
+            super().__init__()
+            instances.append(self)
+
+    served = bind(abi, Counted)
+    assert instances == []
+    for _ in range(2):
+        run(GUEST, imports=served)
+    assert [one.heard for one in instances] == [["café"], ["café"]]
+
+
+def test_guests_of_several_threads_have_memories_of_their_own(abi: Any, kind: Any) -> None:
+    both = threading.Barrier(2)
+
+    class Meeting(kind):  # type: ignore[misc]  # as above
+        def fill(self, to: memoryview, value: int) -> None:
+            both.wait(60)
+            super().fill(to, value)
+            both.wait(60)
+
+    served, seen = bind(abi, Meeting()), {}
+
+    def work(number: int) -> None:
+        with instantiate(GUEST, imports=served) as guest:
+            guest.exports.fill(200, 4, number)
+            seen[number] = guest.memory.read_bytes(200, 4)
+
+    threads = [threading.Thread(target=work, args=[number]) for number in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == {1: b"\1\1\1\1", 2: b"\2\2\2\2"}
+
+
+def test_calls_are_counted_under_their_names(binding: Any) -> None:
+    served, _ = binding
+    done = run(GUEST, imports=served, stats=True)
+    assert done.stats.calls == {"first.fd_read": 1, "say": 1}  # WASI has an fd_read of its own
+
+
+def test_a_binding_stands_beside_other_imports(abi: Any, kind: Any) -> None:
+    guest = """(module
+      (import "first" "next" (func $next (param i32) (result i32)))
+      (import "first" "more" (func $more (result i32)))
+      (import "first" "never" (func $never))
+      (import "env" "one" (func $one (result i32)))
+      (memory (export "memory") 1)
+      (func (export "sum") (result i32) (i32.add (call $next (i32.const 0)) (i32.add (call $more) (call $one)))))"""
+    env, more = Imports(), Imports("first")
+
+    @env.function
+    def one() -> int:
+        return 10
+
+    @more.function(name="more")
+    def another() -> int:
+        return 100
+
+    with instantiate(guest, imports=[bind(abi, kind), env, more, Imports.stub("first")]) as made:
+        assert made.exports.sum() == 111
+
+
+def refused(error: type[Exception], *args: Any, **options: Any) -> str:
+    with pytest.raises(error) as caught:
+        bind(*args, **options)
+    return str(caught.value)
+
+
+def test_what_is_not_a_generated_package_is_refused(kind: Any, folder: Path) -> None:
+    assert refused(ConfigError, "binding_abi", kind()) == (
+        "bind takes the package that `witxgen generate` wrote, not 'binding_abi': import it first"
+    )
+    assert refused(ConfigError, json, kind()) == (
+        "json is not a package that `witxgen generate` wrote: bind has nothing to serve"
+    )
+    types = made(folder, "(typename $size u32)", "binding_types")
+    assert refused(ConfigError, types, kind()) == "binding_types has types and no functions: bind has nothing to serve"
+    assert "wasi_snapshot_preview1 is WASI's own" in refused(ConfigError, wasi_preview1, kind())
+
+
+def test_a_package_of_another_version_of_the_generator_is_refused(folder: Path, kind: Any) -> None:
+    made(folder, SPEC, "binding_old")
+    runtime = folder / "binding_old" / "guest.py"
+    runtime.write_text(runtime.read_text().replace("\nINTERFACE = ", "\nINTERFACE = 1000 + "))
+    old = importlib.import_module("binding_old")
+    assert refused(ConfigError, old, kind()) == (
+        "binding_old was written by another version of witxgen: write it again, by `witxgen generate` of this version"
+    )
+
+
+def test_handlers_that_lack_functions_are_refused(abi: Any, kind: Any) -> None:
+    class Half(abi.Handlers):  # type: ignore[misc]  # as above
+        def twice(self, value: float) -> float:
+            return value
+
+    assert refused(ConfigError, abi, Half) == (
+        "Half lacks centre, fd_read, fill, next, say and 1 more: binding_abi.Handlers says what is needed"
+    ).replace("Half", Half.__qualname__)
+    assert "None has no handlers for binding_abi" in refused(ConfigError, abi, None)
+    assert "subclass binding_abi.Handlers" in refused(ConfigError, abi, json)
+    assert "json has no stubs of binding_abi in C" in refused(ConfigError, abi, kind(), stubs=json)
+
+
+def test_two_bindings_for_one_module_are_refused(abi: Any, kind: Any) -> None:
+    served = bind(abi, kind)
+    with pytest.raises(ConfigError, match=r"^imports has two bindings for the import module first: pass one$"):
+        run(GUEST, imports=[served, served])
+    assert repr(served) == "<binding of binding_abi for first, second>"
+
+
+def test_what_is_no_import_is_refused(abi: Any, kind: Any) -> None:
+    others: list[Any] = [abi, kind(), [kind()], "first"]
+    for one in others:
+        with pytest.raises(
+            ConfigError, match=r"^imports takes Imports\(\), bind\(\), Instance.as_imports\(\) or a list"
+        ):
+            run(GUEST, imports=one)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ('"nexxt" (func (param i32) (result i32))', "import first.nexxt: unknown; did you mean next?"),
+        ('"compute" (func)', "import first.compute: unknown; what is given for first has centre, fd_read, fill, next"),
+        ('"next" (func)', "import first.next: has type () -> (), the specification says (i32) -> i32"),
+    ],
+)
+def test_a_module_that_wants_what_the_specification_does_not_have(
+    abi: Any, kind: Any, wanted: str, message: str
+) -> None:
+    guest = f'(module (import "first" {wanted}) (memory (export "memory") 1) (func (export "_start")))'
+    with pytest.raises(LinkError) as caught:
+        run(guest, imports=bind(abi, kind))
+    assert message in str(caught.value)
