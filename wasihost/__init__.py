@@ -7,6 +7,7 @@ The names of `__all__` are the public ones. Beside them there are modules to imp
 
 - `wasihost.config`, `wasihost.errors`, `wasihost.outcomes`, `wasihost.stats`: types of what is passed and returned
 - `wasihost.imports`, `wasihost.binding`, `wasihost.memory`: host functions, other specifications, a guest's memory
+- `wasihost.handlers`, `wasihost.hooks`: functions of yours in place of the host's, or around them
 - `wasihost.vfs`: file systems of your own
 - `wasihost.inspection`: what a module is, without running it
 - `wasihost.testing`: clocks, faults and seeds for your tests
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from wasihost.guest.module import Module
     from wasihost.guest.options import DEVNULL, PIPE, STDOUT, Options
     from wasihost.guest.preloading import preload
+    from wasihost.hooks import hook
     from wasihost.host.state import State
     from wasihost.imports import Imports, Unsigned
     from wasihost.isolation.lockdown import isolation_report
@@ -141,6 +143,7 @@ __all__ = [
     "Writer",
     "__version__",
     "bind",
+    "hook",
     "instantiate",
     "isolation_report",
     "outcome",
@@ -177,6 +180,7 @@ _ON_FIRST_USE = {
     "WasiError": "wasi_preview1.errors",
     "Writer": ".config.streams",
     "bind": ".binding",
+    "hook": ".hooks",
     "instantiate": ".embedding.instantiate",
     "isolation_report": ".isolation.lockdown",
     "preload": ".guest.preloading",

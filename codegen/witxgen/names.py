@@ -93,6 +93,7 @@ CODEC_LOCALS = frozenset({"at", "guest", "make", "types", "value"})
 
 _TUPLE_METHODS = frozenset({"count", "index"})
 _CLASS_BODY_NAMES = frozenset({"abstractmethod", "stubs"})
+_CALL_NAMES = frozenset({"function", "kept", "module", "types"})
 _ODD_MEMBERS = {"2BIG": "TOOBIG"}
 _LOOKS_LIKE_A_DIGIT = frozenset({"I", "O", "l"})
 
@@ -167,6 +168,16 @@ def function_name(name: str) -> str:
     if not plain[:1].isalpha():
         plain = "n" + plain
     return _attribute(plain, LOCAL_NAMES, _CLASS_BODY_NAMES)
+
+
+def call_class_name(method: str, taken: set[str]) -> str:
+    """The record of a function's calls: `path_open` -> `PathOpen`. Takes the name."""
+    return local_name(class_name(method), taken)
+
+
+def call_field_name(name: str, taken: set[str]) -> str:
+    """A parameter of a handler as a field of that record. Takes the name."""
+    return local_name(_avoid(field_name(name), _CALL_NAMES), taken)
 
 
 def group_name(prefix: str) -> str:

@@ -7,6 +7,8 @@ to be checked).
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from witxgen import names
@@ -163,6 +165,32 @@ class FunctionPlan:
         """Whether the stub needs the guest at all."""
         known = any(s.kind in ("text", "region", "buffers", "list", "pointer", "value") for s in self.steps)
         return known or bool(self.stored) or self.error is not None
+
+
+@dataclass(frozen=True)
+class CallPlan:
+    """The record of one function's calls."""
+
+    cls: str
+    group: str  # the class of the handler
+    plan: FunctionPlan
+    fields: tuple[tuple[str, str], ...]  # name, annotation
+
+
+def plan_calls(functions: Iterable[tuple[str, FunctionPlan]], type_names: Iterable[str]) -> list[CallPlan]:
+    """The records of functions that are given with the class of their handler. Types are named in their module, since
+    a record may have the name of a type."""
+    of_types = re.compile(rf"\b({'|'.join(sorted(type_names)) or '(?!)'})\b")
+    taken = {"Call", "ConstPointer", "Pointer"}
+    out = []
+    for group, plan in functions:
+        used: set[str] = set()
+        fields = [
+            (names.call_field_name(name, used), of_types.sub(r"types.\1", kind))
+            for name, kind, _ in plan.handler_params
+        ]
+        out.append(CallPlan(names.call_class_name(plan.method, taken), group, plan, tuple(fields)))
+    return out
 
 
 def method_names(document: Document) -> dict[tuple[str, str], str]:

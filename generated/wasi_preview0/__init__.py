@@ -197,7 +197,7 @@ if not TYPE_CHECKING:
 
     def __getattr__(name):  # modules are imported when something of them is first used
         module = _MODULES.get(name, "types") if name in __all__ else name
-        if module not in ("codecs", "types", *_MODULES.values()):
+        if module not in ("calls", "codecs", "types", *_MODULES.values()):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         __import__(f"{__name__}.{module}")
         found = sys.modules[f"{__name__}.{module}"]

@@ -85,9 +85,9 @@ def event(userdata: int, tag: int, *, error: int = 0, nbytes: int = 0, hangup: b
 class Raw:
     """One State over its own memory. `put` places what a call is to find; `place` also says where the rest may go."""
 
-    def __init__(self, config: ModuleConfig | None = None) -> None:
+    def __init__(self, config: ModuleConfig | None = None, **options: Any) -> None:
         self.memory = bytearray(SENTINEL * SIZE)
-        self.state = State(lambda: self.memory, config)
+        self.state = State(lambda: self.memory, config, **options)
         self._free = 0x8000
 
     def __enter__(self) -> Raw:

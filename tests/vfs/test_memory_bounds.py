@@ -6,6 +6,7 @@ import errno
 import itertools
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +15,7 @@ from wasihost import MemoryFS, ModuleConfig, run
 from wasihost.descriptors.base import Directory
 from wasihost.descriptors.table import _LISTINGS, FdTable
 from wasihost.engines.wasmtime import module as modules
-from wasihost.host.counting import CountingHost
+from wasihost.host.counting import CountedHandlers
 from wasihost.stats import Stats
 from wasihost.vfs.changes import Baseline, Changes
 from wasihost.vfs.quota import name_size
@@ -148,9 +149,9 @@ def test_listings_that_are_kept_are_bounded() -> None:
 
 def test_paths_in_the_statistics_are_bounded() -> None:
     stats = Stats()
-    host = CountingHost(ModuleConfig(), stats)
+    counted = CountedHandlers(SimpleNamespace(path_create_directory=lambda *_: None), stats)
     for number in range(3000):
-        host.note_paths((3, f"{'n' * 200}/" * 19 + str(number), b""))
+        counted.path_create_directory(3, f"{'n' * 200}/" * 19 + str(number))
     assert sum(map(sys.getsizeof, stats.paths)) <= 4 << 20
     assert len(stats.paths) + stats.paths_omitted == 3000
     assert stats.paths_omitted > 1000

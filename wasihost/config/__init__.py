@@ -10,6 +10,7 @@ Rules of this package: nothing is opened here; what a caller passes is checked a
     mounts       directories and file systems: `FSConfig`
     sockets      sockets, and the environment variables that name them
     limits       what a guest may use
+    handling     handlers and hooks of the embedder's
     features     which features of WebAssembly a module may use
     mistakes     errors for arguments that cannot be meant, with advice
 """

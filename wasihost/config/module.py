@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from wasihost.config.handling import HandlerClass
     from wasihost.config.keywords import LimitChanges, MountOptions
     from wasihost.config.sockets import NamedSocket
     from wasihost.config.streams import RandomSource, Stdin, Stdout
+    from wasihost.hooks import Hook
     from wasihost.vfs.mounting import VirtualSource
 
 STDIN_FD: Final = 0
@@ -262,6 +264,40 @@ class ModuleConfig(ConfigValues):
         from wasihost.config.sockets import checked
 
         return self._with("_sockets", (*self._sockets, checked(name, socket, listens)))
+
+    # -- calls of the guest ----------------------------------------------------------------------------------------
+
+    def with_handlers(self, *classes: HandlerClass) -> Self:
+        """Add classes whose functions are used in place of the host's. Default: there are none.
+
+        Args:
+            *classes: Subclasses of a class in `wasihost.handlers`, which can call `super()`, or in
+                `wasi_preview1.handlers`. Each guest gets an object of its own: `__init__` is called without arguments,
+                after the host was made. The first class that has a function comes first; all come before the host's.
+
+        Raises:
+            ConfigError: A class is not such a class, or has a method that can only be a mistake.
+        """
+        if not classes:
+            return self
+        from wasihost.config.handling import checked_classes
+
+        return self._with("_handlers", self._handlers + checked_classes(classes))
+
+    def with_hooks(self, *hooks: Hook) -> Self:
+        """Add functions that see every call of the guest, decoded, and decide what becomes of it. Default: none.
+
+        Args:
+            *hooks: Called as `hook(call, proceed)`, see `wasihost.hooks`. The first is the outermost.
+
+        Raises:
+            ConfigError: One of them is not a function with these two parameters.
+        """
+        if not hooks:
+            return self
+        from wasihost.config.handling import checked_hooks
+
+        return self._with("_hooks", self._hooks + checked_hooks(hooks))
 
     # -- limits ----------------------------------------------------------------------------------------------------
 

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Final, Self, TypeAlias
 
+    from wasihost.config.handling import HandlerClass
     from wasihost.config.sockets import NamedSocket
     from wasihost.config.streams import RandomSource, Stdin, Stdout
+    from wasihost.hooks import Hook
 
 Clock: TypeAlias = "Callable[[], int]"
 """Returns nanoseconds."""
@@ -73,6 +75,8 @@ class ConfigValues:
         "_args",
         "_environ",
         "_fs",
+        "_handlers",
+        "_hooks",
         "_limits",
         "_name",
         "_nanosleep",
@@ -90,6 +94,8 @@ class ConfigValues:
         self._args: tuple[bytes, ...] = ()
         self._environ = NO_ENTRIES
         self._fs = FSConfig()
+        self._handlers: tuple[HandlerClass, ...] = ()
+        self._hooks: tuple[Hook, ...] = ()
         self._limits = DEFAULT_LIMITS
         self._name = ""
         self._nanosleep: Sleep | None = None
@@ -183,6 +189,16 @@ class ConfigValues:
     def sockets(self) -> tuple[NamedSocket, ...]:
         """The sockets and their names, in the order of their descriptors, which follow those of the directories."""
         return self._sockets
+
+    @property
+    def handlers(self) -> tuple[HandlerClass, ...]:
+        """Classes whose functions come before the host's, the first one first."""
+        return self._handlers
+
+    @property
+    def hooks(self) -> tuple[Hook, ...]:
+        """Functions that see every call, the outermost first."""
+        return self._hooks
 
     def _key(self) -> tuple[object, ...]:
         return tuple(getattr(self, slot) for slot in ConfigValues.__slots__)

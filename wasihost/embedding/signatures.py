@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
     from wasihost.config import ModuleConfig, Stdin, Stdout
     from wasihost.config.features import FeatureChoice
+    from wasihost.config.handling import HandlerClass
     from wasihost.engines.values import OnCompile
     from wasihost.guest.module import ModuleSource
     from wasihost.guest.options import CommonOptions
+    from wasihost.hooks import Hook
     from wasihost.imports import ImportsOption
     from wasihost.vfs import Lazy
     from wasihost.vfs.mounting import VirtualSource
@@ -112,6 +114,8 @@ if TYPE_CHECKING:
             dirs: Mapping[str, str | os.PathLike[str]] | None = ...,
             ro_dirs: Mapping[str, str | os.PathLike[str]] | None = ...,
             imports: ImportsOption | None = ...,
+            handlers: HandlerClass | Sequence[HandlerClass] | None = ...,
+            hooks: Hook | Sequence[Hook] | None = ...,
             malloc: str | None = ...,
             free: str | None = ...,
             max_memory: int | str | None = ...,

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from wasihost.config import Stdin, Stdout
     from wasihost.config.features import FeatureChoice
+    from wasihost.config.handling import HandlerClass
     from wasihost.engines.values import OnCompile
+    from wasihost.hooks import Hook
     from wasihost.imports import ImportsOption
     from wasihost.stats import Stats
     from wasihost.vfs import Lazy, MemoryFS
@@ -40,6 +42,8 @@ class CommonOptions(TypedDict, total=False):
     dirs: Mapping[str, str | os.PathLike[str]] | None
     ro_dirs: Mapping[str, str | os.PathLike[str]] | None
     imports: ImportsOption | None
+    handlers: HandlerClass | Sequence[HandlerClass] | None
+    hooks: Hook | Sequence[Hook] | None
     malloc: str | None
     free: str | None
     max_memory: int | str | None
@@ -71,6 +75,9 @@ class Options(CommonOptions, total=False):
     - `dirs`, `ro_dirs`: guest path -> host directory, writable or read-only.
     - `files`: path -> content, put into a file system in memory at the guest's `/`. `fs`: a file system to mount there.
     - `imports`: host functions of your own, and other guests' exports (`Instance.as_imports`).
+    - `handlers`: classes whose functions are used in place of the host's, after those of the config, as
+      `ModuleConfig.with_handlers` takes them. `hooks`: functions `hook(call, proceed)` that see every call, inside
+      those of the config: see `wasihost.hooks`. One of either needs no list.
     - `malloc`, `free`: names of the guest's allocator, where `engines.allocator` does not find it by itself.
     - `timeout`: seconds, from the end of compilation on, until a guest is ended that computes, sleeps or waits.
     - `max_memory`, `max_stack`, `max_output`: bytes, or a text such as "64MiB"; `fuel`: units of work. Limits as
@@ -132,7 +139,15 @@ class RunSetup:
         limits = {name: given[option] for option, name in _LIMITS.items() if option in given}
         if limits:
             config = config.with_limits(**limits)
+        for option in ("handlers", "hooks"):
+            if (functions := given.get(option)) is not None:
+                from wasihost.config.handling import listed
+
+                config = getattr(config, f"with_{option}")(*listed(functions))
         config = self._with_streams(config, given)
+        if self.isolation is not None and (config.handlers or config.hooks):
+            name = "handlers" if config.handlers else "hooks"
+            raise ConfigError(f"{name} run in this process, and an isolated guest runs in another: leave out isolation")
         self.config: ModuleConfig = self._with_files(config, given)
 
     def _with_streams(self, config: ModuleConfig, given: Mapping[str, Any]) -> ModuleConfig:

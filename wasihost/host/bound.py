@@ -18,10 +18,9 @@ else:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import TypeAlias, TypeVar
+    from typing import Any, TypeAlias, TypeVar
 
     from wasi_preview1.guest import Guest, Stub
-    from wasi_preview1.handlers import Handlers
     from wasi_preview1.signatures import Signature
 
     T = TypeVar("T")
@@ -61,7 +60,7 @@ class Lazy(Mapping["str", "T"]):
         return len(self._names)
 
 
-def bind(handlers: Handlers, guest: Guest, names: Mapping[str, object]) -> Mapping[str, Stub]:
+def bind(handlers: Any, guest: Guest, names: Mapping[str, object]) -> Mapping[str, Stub]:
     """The functions of preview1, which has these names."""
     if extension is None:
         makers = BINDERS[MODULE]

@@ -11,6 +11,7 @@ import sys
 from wasi_preview1.handlers import Handlers
 
 from wasihost.config import ModuleConfig
+from wasihost.descriptors.base import Directory
 from wasihost.descriptors.opening import check_read_only, input_of, open_mount, open_socket, output_of
 from wasihost.descriptors.table import FdTable
 from wasihost.errors import ConfigError
@@ -30,10 +31,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wasi_preview1.types import Size
+    from wasi_preview1.types import Fd, Size
 
     from wasihost.config.streams import RandomSource
     from wasihost.handlers.poll import _Polled
+    from wasihost.host.naming import Description, Name
 
 
 class Host(
@@ -64,6 +66,7 @@ class Host(
         "max_sleep",
         "max_subscriptions",
         "met",
+        "names",
         "osyield",
         "poller",
         "polls",
@@ -76,6 +79,7 @@ class Host(
     def __init__(self, config: ModuleConfig) -> None:
         self.scope: CancelScope = CancelScope()
         self.met: set[str] = set()  # names of limits that the guest has reached
+        self.names: dict[Fd, Name] | None = None  # see `naming`
         self.args: tuple[bytes, ...] = config.args or ((os.fsencode(config.name),) if config.name else ())
         self.args_sizes: tuple[Size, Size] = sizes(self.args)
         self.environ: tuple[bytes, ...] = _environ(config) if config.sockets else config.environ
@@ -112,6 +116,20 @@ class Host(
         except BaseException:
             self.close()
             raise
+
+    def describe(self, fd: Fd) -> Description:
+        """What an open descriptor is: its type, its path and its mount. Raises BADF if it is not open.
+
+        Paths are known of mounts, and for guests with a hook that has `open`, of everything that the guest opened.
+        """
+        from wasihost.host.naming import Description
+
+        descriptor = self.table.get(fd)
+        if self.names is not None:
+            path, mount = self.names.get(fd, (None, None))
+        else:
+            path = mount = descriptor.preopen if isinstance(descriptor, Directory) else None
+        return Description(descriptor.filetype(), path, mount)
 
     def close(self) -> None:
         """Close every descriptor."""

@@ -15,6 +15,7 @@ from wasihost.host.functions import Host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import Final
 
     from wasi_preview1.handlers import Handlers
@@ -50,12 +51,13 @@ _functions = attrgetter(*PLAIN)
 _OURS: Final = _functions(Host)
 
 
-def plain_calls(handlers: Handlers) -> _native.PlainCalls | None:
-    """Return the calls that C may do for these handlers, or None if there are none."""
+def plain_calls(handlers: Handlers, hooked: Collection[str] = ()) -> _native.PlainCalls | None:
+    """Return the calls that C may do for these handlers, or None if there are none. `hooked` are functions with hooks:
+    those need each call."""
     if not isinstance(handlers, Host) or handlers.table.plain is None:
         return None
     calls = handlers.table.plain
-    without: tuple[str, ...] = ()
+    without = tuple(hooked)
     if type(handlers.table) is not FdTable:
         without += (*_FILES, "poll_oneoff")
     if handlers.osyield is not None:

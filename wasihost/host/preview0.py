@@ -14,7 +14,6 @@ import wasi_preview0 as old
 import wasi_preview1 as new
 from wasi_preview0.guest import ConstPointer, Guest, Pointer, Stub
 from wasi_preview0.signatures import SIGNATURES
-from wasi_preview1.handlers import Handlers
 from wasi_preview1.signatures import Signature
 
 from wasihost.host.bound import bind_in_c
@@ -69,12 +68,13 @@ def _subscription(one: old.Subscription) -> new.Subscription:
 class _Differences:
     """The functions that differ between the specs."""
 
-    def __init__(self, handlers: Handlers) -> None:
-        self.handlers = handlers
+    def __init__(self, handlers: object) -> None:
+        self.handlers: Any = handlers
 
     def fd_seek(self, fd: old.Fd, offset: old.Filedelta, whence: old.Whence) -> old.Filesize:
         """The values of `whence` have another order."""
-        return self.handlers.fd_seek(fd, offset, _WHENCE[whence])
+        position: int = self.handlers.fd_seek(fd, offset, _WHENCE[whence])
+        return position
 
     def fd_fdstat_get(self, fd: old.Fd) -> old.Fdstat:
         """The older spec has no right to accept connections."""
@@ -102,7 +102,8 @@ class _Differences:
         """A clock subscription of the older spec has one more field."""
         subscriptions: Any = _Subscriptions(in_)  # has the methods of a pointer that are used
         events: Any = out  # an event is the same in both packages
-        return self.handlers.poll_oneoff(subscriptions, events, nsubscriptions)
+        count: int = self.handlers.poll_oneoff(subscriptions, events, nsubscriptions)
+        return count
 
 
 def _filestat(stat: new.Filestat) -> old.Filestat:
@@ -122,16 +123,37 @@ def _translated(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def bind(handlers: Handlers, guest: Guest) -> dict[str, tuple[Signature, Stub]]:
+def _converted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Call the function with flags and enums of preview1: each package has its own classes, of the same values."""
+    from wasi_preview0.calls import CALLS
+
+    kinds = [getattr(new, kind.removeprefix("types."), None) for kind in CALLS[name].__annotations__.values()]
+    makers = [kind if isinstance(kind, type) and issubclass(kind, int) else None for kind in kinds]
+    if not any(makers):
+        return function
+
+    def call(*args: Any) -> Any:
+        return function(*[one if make is None else make(one) for make, one in zip(makers, args, strict=True)])
+
+    return call
+
+
+def bind(handlers: object, guest: Guest, convert: bool = False) -> dict[str, tuple[Signature, Stub]]:
     """Return type and stub of every function of `wasi_unstable` by name, over handlers of preview1.
+
+    `convert`: the handlers are not all ours, which do with the values of flags and enums and need no classes.
 
     The memory view is made anew at every call: modules of this age are rare, and the stubs of the two packages must not
     share a view.
     """
     differences = _Differences(handlers)
-    functions = {
-        name: _translated(getattr(differences, name, None) or getattr(handlers, name)) for name in SIGNATURES[MODULE]
-    }
+    functions = {}
+    for name in SIGNATURES[MODULE]:
+        function = getattr(differences, name, None)
+        if function is None:
+            function = getattr(handlers, name)
+            function = _converted(name, function) if convert else function
+        functions[name] = _translated(function)
     joined: Any = SimpleNamespace(
         **functions
     )  # mypy checks those that differ; the others have the same signature in both

@@ -6,6 +6,7 @@ ints and returns an errno), and `imports()` for adapters that bind the stubs the
 
 from __future__ import annotations
 
+from wasi_preview1.errors import WasiError
 from wasi_preview1.guest import Guest, GuestFault
 from wasi_preview1.raw import RawAbi
 from wasi_preview1.signatures import SIGNATURES, Signature
@@ -23,11 +24,13 @@ if extension is not None:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any, Self
 
     from typing_extensions import Buffer
 
+    from wasihost.config.handling import HandlerClass
+    from wasihost.hooks import Hook
     from wasihost.host.bound import Functions, Imports, Stubs
     from wasihost.native import _native
     from wasihost.stats import Stats
@@ -40,6 +43,7 @@ UNSTABLE = "wasi_unstable"
 """The import module of preview0."""
 
 
+_NONE: frozenset[str] = frozenset()
 _OF_LIMITS = frozenset({Errno.NOSPC, Errno.FBIG})
 """The errnos of a full file system."""
 
@@ -65,10 +69,15 @@ class State(RawAbi):
         memory: Returns the guest's linear memory, a writable buffer. It is called at every raw call, so growth of the
             memory needs no care. An adapter that finds the memory itself leaves it out.
         config: What the guest gets; a default `ModuleConfig` gives it nothing.
+        handlers: Classes whose functions come before the host's, see `ModuleConfig.with_handlers`.
+        hooks: Functions that see every call, see `ModuleConfig.with_hooks`.
         stats: Every call of the guest is counted here.
 
+    Attributes:
+        handlers: The host of this guest, an object of the classes and of the host's own.
+
     Raises:
-        ConfigError: A mounted directory or a stream of the config cannot be opened.
+        ConfigError: A mounted directory or a stream of the config cannot be opened; handlers or hooks cannot work.
     """
 
     faults: tuple[type[BaseException], ...] = (GuestFault,)
@@ -79,16 +88,30 @@ class State(RawAbi):
         memory: Callable[[], Buffer] | None = None,
         config: ModuleConfig | None = None,
         *,
+        handlers: HandlerClass | Sequence[HandlerClass] = (),
+        hooks: Hook | Sequence[Hook] = (),
         stats: Stats | None = None,
     ) -> None:
-        self.config: ModuleConfig = config if config is not None else ModuleConfig()
-        self.handlers: Host = Host(self.config) if stats is None else _counting(self.config, stats)
+        config = config if config is not None else ModuleConfig()
+        if handlers != () or hooks != ():
+            from wasihost.config.handling import listed
+
+            config = config.with_handlers(*listed(handlers)).with_hooks(*listed(hooks))
+        self.config: ModuleConfig = config
+        self.handlers: Host = Host(config) if not config.handlers else _joined_host(config)
+        self._functions: Any = self.handlers
+        self._hooked: frozenset[str] = _NONE
+        self._closing: list[Callable[[], object]] | None = None
         try:
             self._errno_of = _noting(self.handlers.met)
             self.guest: Guest = Guest(memory if memory is not None else _no_memory, self._errno_of)
-            functions = bind(self.handlers, self.guest, SIGNATURES[MODULE])
-        except BaseException:  # of a signal handler
-            self.handlers.close()
+            if config.hooks:
+                self._put_hooks(config)
+            if stats is not None:
+                self._count(stats)
+            functions = bind(self._functions, self.guest, SIGNATURES[MODULE])
+        except BaseException:  # also of a signal handler
+            self.close()
             raise
         # Not a method: it would hold this State.
         self.stubs: Stubs = {MODULE: functions, "env": {"call_host_function": _call_host_function}}
@@ -119,7 +142,7 @@ class State(RawAbi):
 
         None without the extension, and for handlers that are all the embedder's own.
         """
-        return plain_calls(self.handlers) if extension is not None else None
+        return plain_calls(self.handlers, self._hooked) if extension is not None else None
 
     def _unstable(self) -> Functions:
         import wasi_preview0
@@ -128,7 +151,31 @@ class State(RawAbi):
 
         self.faults = (GuestFault, wasi_preview0.GuestFault)
         guest = wasi_preview0.guest.Guest(self.guest.refresh, self._errno_of)
-        return preview0.bind(self.handlers, guest)
+        return preview0.bind(self._functions, guest, bool(self.config.handlers or self.config.hooks))
+
+    def _put_hooks(self, config: ModuleConfig) -> None:
+        from functools import partial
+
+        from wasi_preview1.calls import CALLS, RESULTS
+
+        from wasihost.host import hooking
+
+        self._closing = hooking.open_hooks(config.hooks, self.handlers)
+        if any(hasattr(getattr(hook, "function", hook), "open") for hook in config.hooks):
+            from wasihost.host.naming import NamedHandlers, first_names
+
+            self.handlers.names = first_names(config)
+            self._functions = NamedHandlers(self.handlers, self.handlers.table, self.handlers.names)
+        self._functions = hooking.HookedHandlers(
+            self._functions, config.hooks, CALLS, RESULTS, partial(_error, self._errno_of)
+        )
+        self._hooked = self._functions.hooked()
+
+    def _count(self, stats: Stats) -> None:
+        from wasihost.host.counting import CountedHandlers
+
+        self.handlers.table.plain = None  # every call is counted, so none is done by C alone
+        self._functions = CountedHandlers(self._functions, stats)
 
     def _call(self, module: str, name: str, *args: float) -> Any:
         try:
@@ -137,8 +184,17 @@ class State(RawAbi):
             raise end.reason from None
 
     def close(self) -> None:
-        """Close every descriptor that the guest left open. The embedder's own streams stay open."""
-        self.handlers.close()
+        """Close every descriptor that the guest left open, then the hooks that have `close`.
+
+        The embedder's own streams stay open.
+        """
+        try:
+            self.handlers.close()
+        finally:
+            if self._closing:
+                from wasihost.host.hooking import close_hooks
+
+                close_hooks(self._closing)
 
     def __enter__(self) -> Self:
         return self
@@ -151,10 +207,14 @@ def _call_host_function(_v0: int, _v1: int, _v2: int) -> int:
     return 0
 
 
-def _counting(config: ModuleConfig, stats: Stats) -> Host:
-    from wasihost.host.counting import CountingHost
+def _joined_host(config: ModuleConfig) -> Host:
+    from wasihost.host.own_handlers import make_host
 
-    return CountingHost(config, stats)
+    return make_host(config)
+
+
+def _error(errno_of: Callable[[OSError], int], error: OSError) -> WasiError:
+    return WasiError(Errno(errno_of(error)))
 
 
 def _noting(met: set[str]) -> Callable[[OSError], int]:

@@ -232,6 +232,19 @@ class Pointer(ConstPointer[T]):
         return guest.region(at, size, what)
 
 
+def copied(value: T) -> T:
+    """The value with `bytes` in place of every view of memory; pointers stay what they are."""
+    made: Any = value
+    if isinstance(value, memoryview):
+        made = bytes(value)
+    elif isinstance(value, list):
+        made = list(map(copied, value))
+    elif isinstance(value, tuple) and not isinstance(value, ConstPointer):
+        made = make(type(value), map(copied, value))
+    same: T = made  # as far as a type checker knows: `bytes` can be read as a view can
+    return same
+
+
 N = TypeVar("N", int, float)
 
 

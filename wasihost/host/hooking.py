@@ -1,0 +1,144 @@
+"""The functions of a spec with hooks around them, for the stubs to call in place of the handlers.
+
+Rules of this file: it knows no spec, only records of calls as `witxgen` writes them. A function that no hook wants is
+the handler itself. The host's order: hooks, the first outermost; then what keeps the names of descriptors; then the
+handlers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any
+
+from wasihost.errors import ConfigError
+from wasihost.hooks import Hook, LimitedHook, patterns_of
+
+
+class HookedHandlers:
+    """Has the functions of `handlers`; those that a hook wants go through the hooks.
+
+    Args:
+        handlers: Any object with a method for each function.
+        hooks: The hooks, the outermost first.
+        calls: `CALLS` of the package's `calls`.
+        results: `RESULTS` of the same.
+        as_error: Returns the spec's error for an OSError: hooks see the spec's errors alone.
+
+    Raises:
+        ConfigError: A hook is limited to functions that the spec does not have.
+    """
+
+    def __init__(
+        self,
+        handlers: object,
+        hooks: Sequence[Hook],
+        calls: Mapping[str, type[Any]],
+        results: Mapping[str, str],
+        as_error: Callable[[OSError], Exception],
+    ) -> None:
+        self._handlers = handlers
+        self._calls = calls
+        self._results = results
+        self._as_error = as_error
+        self._hooks: dict[str, list[Hook]] = {}
+        for hook in hooks:
+            for name in functions_of(hook, calls):
+                self._hooks.setdefault(name, []).append(getattr(hook, "function", hook))
+
+    def hooked(self) -> frozenset[str]:
+        """The names of the functions that hooks want."""
+        return frozenset(self._hooks)
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(self._handlers, name)
+        if hooks := self._hooks.get(name):
+            function = self._around(function, hooks, self._calls[name], self._results[name])
+        self.__dict__[name] = function
+        return function
+
+    def _around(
+        self, function: Callable[..., Any], hooks: Sequence[Hook], record: type[Any], result: str
+    ) -> Callable[..., Any]:
+        """Return the function with hooks around it, the first of them outermost."""
+        as_error, make = self._as_error, tuple.__new__
+
+        def innermost(call: Any, changed: Any = None) -> Any:
+            try:
+                return function(*(call if changed is None else _checked(changed, record)))
+            except OSError as error:
+                raise as_error(error) from error
+
+        below: Callable[..., Any] = innermost
+        for hook in reversed(hooks):
+            below = self._layer(hook, below, record, result not in ("None", "NoReturn"))
+        outermost = below
+        return lambda *arguments: outermost(make(record, arguments))
+
+    def _layer(self, hook: Hook, below: Callable[..., Any], record: type[Any], returns: bool) -> Callable[..., Any]:
+        as_error = self._as_error
+
+        def layer(call: Any, changed: Any = None) -> Any:
+            if changed is not None:
+                call = _checked(changed, record)
+            try:
+                result = hook(call, partial(below, call))
+            except OSError as error:
+                raise as_error(error) from error
+            if result is None and returns:
+                raise TypeError(
+                    f"the hook {getattr(hook, '__qualname__', hook)} returned None for {record.function}: "
+                    "let it return what proceed() returns, or a result of its own"
+                )
+            return result
+
+        return layer
+
+
+def functions_of(hook: Hook, names: Mapping[str, object]) -> list[str]:
+    """Return which functions the hook wants to see. ConfigError for a pattern that no function has."""
+    on = getattr(hook, "on", None)
+    if on is None:
+        return list(names)
+    patterns = patterns_of(on)
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            import difflib
+
+            near = difflib.get_close_matches(pattern, names, 1)
+            hint = f"; did you mean {near[0]}?" if near else f": there are {', '.join(sorted(names))}"
+            raise ConfigError(f"a hook is limited to {pattern!r}, which no function is called{hint}")
+    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def _checked(call: Any, record: type[Any]) -> Any:
+    if type(call) is not record:
+        raise TypeError(f"proceed() takes a {record.__name__} here, not {call!r:.100}")
+    return call
+
+
+def open_hooks(hooks: Sequence[Hook], host: Any) -> list[Callable[[], object]]:
+    """Call `open(host)` of every hook that has it. Returns the `close` of every hook that has it, in their order."""
+    closing: list[Callable[[], object]] = []
+    try:
+        for hook in hooks:
+            target = hook.function if isinstance(hook, LimitedHook) else hook
+            if (opens := getattr(target, "open", None)) is not None:
+                opens(host)
+            if (closes := getattr(target, "close", None)) is not None:
+                closing.append(closes)
+    except BaseException:
+        close_hooks(closing)
+        raise
+    return closing
+
+
+def close_hooks(closing: list[Callable[[], object]]) -> None:
+    """Call these functions, the last first, each once, also if one raises."""
+    while closing:
+        try:
+            closing.pop()()
+        except BaseException:
+            close_hooks(closing)
+            raise
