@@ -346,6 +346,27 @@ def test_a_poll_asked_before_is_answered_as_things_are_now(pipe: tuple[int, int]
         assert raw.poll(*asked) == [event(1, 1, error=Errno.BADF), event(2, 2, error=Errno.NOTCAPABLE)]
 
 
+def test_a_kept_poll_waits_for_what_has_the_number_now(pipe: tuple[int, int]) -> None:
+    other = os.pipe()
+    config = ModuleConfig().with_stdin(Inherit(pipe[0])).with_stdout(Inherit(other[1])).with_stderr(Inherit(pipe[1]))
+    with Raw(config) as raw:
+        asked = writable(1, 1), readable(2, 0), writable(3, 2), writable(4, 1), readable(5, 0)
+        writes = [event(1, 2, nbytes=1), event(3, 2, nbytes=1), event(4, 2, nbytes=1)]
+        for _ in range(3):
+            assert raw.poll(*asked) == writes
+        assert raw.state.handlers.table.watched
+        os.write(pipe[1], b"12")
+        every = [writes[0], event(2, 1, nbytes=2), *writes[1:], event(5, 1, nbytes=2)]
+        assert raw.poll(*asked) == every
+        os.close(other[0])
+        broken = [event(1, 2, nbytes=1, hangup=True), every[1], every[2], event(4, 2, nbytes=1, hangup=True), every[4]]
+        assert raw.poll(*asked) == broken
+        assert raw.call("fd_renumber", 2, 1) == 0
+        found = raw.poll(*asked)
+        assert found == [event(3, 2, error=Errno.BADF), every[0], every[1], every[3], every[4]]
+    os.close(other[1])
+
+
 def test_any_number_of_ends_does_not_hold_whoever_ends(pipe: tuple[int, int]) -> None:
     with Raw(ModuleConfig().with_stdin(Inherit(pipe[0]))) as raw:
         scope = raw.state.handlers.scope

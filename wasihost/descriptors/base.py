@@ -43,6 +43,8 @@ class Descriptor:
     KIND_RIGHTS: ClassVar[int] = 0
     OWNS: ClassVar[bool] = False
     """True if it has an `fd` of this process that is closed with it."""
+    FIXED_FD: ClassVar[bool] = False
+    """True if `host_fd` returns the same as long as it is open."""
     unsupported: ClassVar[Errno] = Errno.NOTSUP
 
     def __init__(self, rights: int, inheriting: int = 0, flags: Fdflags = NO_FLAGS) -> None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from wasihost.native import _native
 
+_REGULAR_FILE = Filetype.REGULAR_FILE
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 """Flag of preadv2(2) and pwritev2(2) in Linux: this call does not block. 0 elsewhere."""
 _NOWAIT_UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS, errno.ESPIPE)
@@ -57,6 +58,7 @@ class HostStream(Stream):
     __slots__ = ("_file_scope", "_nowait", "fd", "kind", "scope", "shared")
 
     OWNS: ClassVar[bool] = True
+    FIXED_FD: ClassVar[bool] = True
     PLAIN: ClassVar[bool] = True
     """Whether it is read and written as here: by nothing but system calls."""
 
@@ -107,11 +109,11 @@ class HostStream(Stream):
 
     def host_fd(self) -> int | None:
         """The fd; None for a regular file, which is always ready."""
-        return None if self.kind == Filetype.REGULAR_FILE else self.fd
+        return None if self.kind is _REGULAR_FILE else self.fd
 
     def available(self) -> int:
         """FIONREAD; for a regular file the bytes up to its end."""
-        if self.kind == Filetype.REGULAR_FILE:
+        if self.kind is _REGULAR_FILE:
             return max(0, os.fstat(self.fd).st_size - os.lseek(self.fd, 0, os.SEEK_CUR))
         return bytes_to_read(self.fd)
 

@@ -219,6 +219,7 @@ class Listener(HostSocket):
     __slots__ = ("_key", "_lingers")
 
     KIND_RIGHTS: ClassVar[int] = kinds.LISTENER
+    FIXED_FD: ClassVar[bool] = True
     unsupported = Errno.NOTCONN
 
     def __init__(self, sock: _socket.socket, flags: Fdflags) -> None:

@@ -6,6 +6,8 @@ raises MFILE beyond it, and also if this process has few fds left (see `reserve`
 `plain` has the open files by the same numbers, for the calls that C does without the GIL (`wasihost/native/plain.h`):
 what leaves a number leaves `plain` first, what gets one is shared last. Closing needs no word here: a closed file is
 closed for C too.
+
+`watched` is for whoever polls: what it found out of the open descriptors and their rights. Every change empties it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from wasihost.waiting.cancel_scope import CancelScope
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     from wasihost.native import _native
 
@@ -53,7 +55,7 @@ class _Open(dict[int, Descriptor]):
 class FdTable:
     """Numbers to descriptors. The hot path reads `open` directly, which saves a call."""
 
-    __slots__ = ("_freed", "_met", "_next", "limit", "open", "plain", "scope")
+    __slots__ = ("_freed", "_met", "_next", "limit", "open", "plain", "scope", "watched")
 
     def __init__(
         self, limit: int | None = DEFAULT_LIMIT, scope: CancelScope | None = None, met: set[str] | None = None
@@ -61,6 +63,7 @@ class FdTable:
         self.open: _Open = _Open()
         self.limit: int = sys.maxsize if limit is None else limit
         self._met = met if met is not None else set()  # names of limits that the guest has reached
+        self.watched: dict[bytes, Any] = {}
         self._freed: list[int] = []
         self._next = 0
         self.scope: CancelScope = scope if scope is not None else CancelScope()
@@ -93,6 +96,8 @@ class FdTable:
             fd = self._next
             self._next += 1
         self.open[fd] = descriptor
+        if self.watched:
+            self.watched.clear()
         descriptor.set_scope(self.scope)
         if descriptor.OWNS and descriptor.fd > reserve.high:  # type: ignore[attr-defined]  # see OWNS
             reserve.note(descriptor.fd)  # type: ignore[attr-defined]
@@ -102,6 +107,7 @@ class FdTable:
 
     def forget(self, fds: list[int]) -> None:
         """Remove the descriptors that own these host fds, which the caller is about to close."""
+        self.watched.clear()
         for number, descriptor in list(self.open.items()):
             if descriptor.OWNS and descriptor.fd in fds:  # type: ignore[attr-defined]  # see OWNS
                 if self.plain is not None:
@@ -131,6 +137,8 @@ class FdTable:
         A descriptor that owns an fd stays in the table until the fd is closed, wherever a signal handler raises.
         """
         descriptor = self.open[fd]
+        if self.watched:
+            self.watched.clear()
         if descriptor.OWNS:
             try:
                 descriptor.close()
@@ -158,6 +166,7 @@ class FdTable:
         try:
             self.close(target)
         finally:
+            self.watched.clear()
             if target not in self.open:  # otherwise a signal handler raised before it was closed
                 self.open[target] = moved
                 del self.open[source]

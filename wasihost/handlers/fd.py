@@ -135,6 +135,7 @@ class FdFunctions(FdHandlers):
         descriptor = self.table.get(fd)
         if fs_rights_base & ~descriptor.rights or fs_rights_inheriting & ~descriptor.inheriting:
             raise WasiError(Errno.NOTCAPABLE)
+        self.table.watched.clear()
         descriptor.keep(fs_rights_base, fs_rights_inheriting)
 
     # -- attributes ------------------------------------------------------------------------------------------------

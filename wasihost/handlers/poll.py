@@ -1,7 +1,8 @@
 """`poll_oneoff`: wait for clocks and descriptors.
 
-Rules of this file: what a server needs at each poll for descriptors alone is decoded once, kept, and made of plain
-tuples and names bound once, because a server polls before every piece that it moves; clocks may cost more.
+Rules of this file: what a server needs at each poll for descriptors alone is decoded and looked up once, kept, and made
+of plain tuples and names bound once, because a server polls before every piece that it moves; clocks may cost more.
+What was looked up is kept by the table, which forgets it at every change.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from wasihost.common.unpatched import time
 from wasihost.descriptors.base import Descriptor
 from wasihost.descriptors.oserrno import errno_of
 from wasihost.descriptors.table import FdTable
-from wasihost.errors import LimitExceeded
+from wasihost.errors import LimitExceeded, raise_if_from_handler
 from wasihost.waiting.cancel_scope import CancelScope
 from wasihost.waiting.clocks import Clocks
 from wasihost.waiting.poller import ALWAYS_REPORTED, CLOSED, HANGUP, READABLE, WRITABLE, Events, Poller
@@ -48,7 +49,6 @@ _REALTIME, _RUNNING_CLOCKS = Clockid.REALTIME, (Clockid.REALTIME, Clockid.MONOTO
 _AT_EOF = Eventrwflags.FD_READWRITE_HANGUP
 _READING = int(Rights.POLL_FD_READWRITE | Rights.FD_READ)
 _WRITING = int(Rights.POLL_FD_READWRITE | Rights.FD_WRITE)
-_READ_EVENTS, _WRITE_EVENTS = READABLE | ALWAYS_REPORTED, WRITABLE | ALWAYS_REPORTED
 _CACHED_POLLS, _CACHED_SIZE = 8, 512
 """The number of decoded polls that are kept, and the most subscriptions that such a poll may have."""
 _WALL_CLOCK_CHECK = 10_000_000_000
@@ -73,8 +73,14 @@ class _CpuTimer(NamedTuple):
 
 _Polled: TypeAlias = tuple[int, bool, int]
 """A decoded subscription to a descriptor: userdata, True for writing, the guest's number of the descriptor."""
-_Wait: TypeAlias = tuple[int, bool, Descriptor, int]
-"""A descriptor to wait for: host fd, True for writing, the descriptor, userdata."""
+_Wait: TypeAlias = tuple[int, int, Descriptor, int]
+"""A descriptor to wait for: its place among the subscriptions, the events of poll(2) that count, the descriptor,
+userdata."""
+_Waits: TypeAlias = dict[int, list[_Wait]]
+"""What to wait for, by host fd."""
+_Watched: TypeAlias = tuple[Events, _Waits, list[tuple[int, Descriptor]]]
+"""A poll that only waits: the events wanted of each host fd, for what, and the host fds that may change with their
+descriptors."""
 
 
 class PollFunctions(PollHandlers):
@@ -116,16 +122,22 @@ class PollFunctions(PollHandlers):
         if count > _CACHED_SIZE:
             return self._decoded(in_.read(count))
         key = in_.raw_bytes(count)
+        watched: _Watched | None = self.table.watched.get(key)
+        if watched is not None and _still_valid(watched[2]):
+            events: list[Event] = []
+            _collect(events, watched[1], self.poller.wait(watched[0], None))
+            return events
         polls = self.polls.get(key)
         if polls is not None:
-            return self._without_clocks(polls)
+            return self._without_clocks(polls, key)
         subscriptions = in_.read(count)
         if any(isinstance(one.u, SubscriptionUClockCase) for one in subscriptions):
             return self._decoded(subscriptions)
         if len(self.polls) >= _CACHED_POLLS:
             self.polls.clear()
+            self.table.watched.clear()
         polls = self.polls[key] = [_polled(one) for one in subscriptions]
-        return self._without_clocks(polls)
+        return self._without_clocks(polls, key)
 
     def _decoded(self, subscriptions: Sequence[Subscription]) -> list[Event]:
         polls: list[_Polled] = []
@@ -145,21 +157,24 @@ class PollFunctions(PollHandlers):
                 cpu_timers.append(make(_CpuTimer, (now, now() + delay, userdata)))
         if timers or cpu_timers:
             return self._with_clocks(timers, cpu_timers, polls)
-        return self._without_clocks(polls)
+        return self._without_clocks(polls, None)
 
-    def _without_clocks(self, polls: Sequence[_Polled]) -> list[Event]:
+    def _without_clocks(self, polls: Sequence[_Polled], key: bytes | None) -> list[Event]:
         events, waits, wanted = self._watch(polls)
         if waits:
+            if key is not None and not events:
+                changing = [(fd, one[2]) for fd, some in waits.items() for one in some if not one[2].FIXED_FD]
+                self.table.watched[key] = (wanted, waits, changing)
             _collect(events, waits, self.poller.wait(wanted, 0 if events else None))
         return events
 
-    def _watch(self, polls: Sequence[_Polled]) -> tuple[list[Event], list[_Wait], Events]:
+    def _watch(self, polls: Sequence[_Polled]) -> tuple[list[Event], _Waits, Events]:
         """Return the events that are ready or failed at once, the descriptors to wait for, and their poll(2) events."""
         events: list[Event] = []
-        waits: list[_Wait] = []
+        waits: _Waits = {}
         wanted: Events = {}
         table = self.table.open
-        for userdata, writes, number in polls:
+        for place, (userdata, writes, number) in enumerate(polls):
             try:
                 descriptor = table[number]
                 needed = _WRITING if writes else _READING
@@ -171,10 +186,15 @@ class PollFunctions(PollHandlers):
                 continue
             if fd is None:
                 events.append(_ready(userdata, writes, descriptor, 0))
+                continue
+            mask = WRITABLE if writes else READABLE
+            wait = place, mask | ALWAYS_REPORTED, descriptor, userdata
+            if fd in wanted:
+                wanted[fd] |= mask
+                waits[fd].append(wait)
             else:
-                mask = WRITABLE if writes else READABLE
-                wanted[fd] = wanted[fd] | mask if fd in wanted else mask
-                waits.append((fd, writes, descriptor, userdata))
+                wanted[fd] = mask
+                waits[fd] = [wait]
         return events, waits, wanted
 
     def _with_clocks(self, timers: list[_Timer], cpu_timers: list[_CpuTimer], polls: Sequence[_Polled]) -> list[Event]:
@@ -288,12 +308,29 @@ def _due(until: Sequence[tuple[Callable[[], int], int]]) -> bool:
     return any(now() >= target for now, target in until)
 
 
-def _collect(events: list[Event], waits: list[_Wait], found: Events) -> None:
-    """Add an event for each descriptor that was waited for and is ready."""
-    for fd, writes, descriptor, userdata in waits:
-        state = found.get(fd)
-        if state and (state := state & (_WRITE_EVENTS if writes else _READ_EVENTS)):
-            events.append(_ready(userdata, writes, descriptor, state))
+def _still_valid(changing: list[tuple[int, Descriptor]]) -> bool:
+    """Whether these descriptors still wait for these host fds."""
+    try:
+        for fd, descriptor in changing:
+            if descriptor.host_fd() != fd:
+                return False
+    except (WasiError, OSError) as error:
+        raise_if_from_handler(error)
+        return False
+    return True
+
+
+def _collect(events: list[Event], waits: _Waits, found: Events) -> None:
+    """Add an event for each descriptor that was waited for and is ready, in the order of the subscriptions."""
+    ready = [(wait, state & wait[1]) for fd, state in found.items() for wait in waits[fd] if state & wait[1]]
+    if len(ready) > 1:
+        ready.sort(key=_first)
+    for (_, mask, descriptor, userdata), state in ready:
+        events.append(_ready(userdata, bool(mask & WRITABLE), descriptor, state))
+
+
+def _first(ready: tuple[_Wait, int]) -> int:
+    return ready[0][0]
 
 
 def _ready(userdata: int, writes: bool, descriptor: Descriptor, state: int) -> Event:

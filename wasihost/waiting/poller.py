@@ -49,7 +49,7 @@ class Poller:
 
         Raises the scope's reason if it expires or is cancelled before.
         """
-        if wanted != self._wanted:
+        if wanted is not self._wanted and wanted != self._wanted:
             self._wanted, self._poller, self._wake = wanted, _new_poll(), -1
             for fd, mask in wanted.items():
                 self._poller.register(fd, mask)
