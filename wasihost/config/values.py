@@ -49,6 +49,8 @@ class Entries:
 
     def as_tuple(self) -> tuple[bytes, ...]:
         """All entries, in order."""
+        if not self._size:
+            return ()
         held = self._held
         return tuple([held[position] for position in range(self._size)])
 
@@ -110,9 +112,10 @@ class ConfigValues:
 
     def _with(self, name: str, value: Any) -> Self:
         copy = object.__new__(type(self))
+        put = object.__setattr__
         for slot in ConfigValues.__slots__:
-            object.__setattr__(copy, slot, getattr(self, slot))
-        object.__setattr__(copy, name, value)
+            put(copy, slot, getattr(self, slot))
+        put(copy, name, value)
         return copy
 
     @property

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _INPUT_THREAD = "wasihost.waiting.input_thread"
 _OTHERS = kinds.STREAM & ~(Rights.FD_READ | Rights.FD_WRITE)
+_ONE_WAY = {direction: _OTHERS | direction for direction in (Rights.FD_READ, Rights.FD_WRITE)}
 
 
 class PythonStream(Stream):
@@ -304,7 +305,7 @@ class NullStream(PythonStream):
     __slots__ = ()
 
     def __init__(self, direction: Rights) -> None:
-        super().__init__(_OTHERS | direction)
+        super().__init__(_ONE_WAY[direction])
 
     def read(self, buffers: list[memoryview]) -> int:
         """Return 0, the end of input."""

@@ -176,9 +176,14 @@ class FdTable:
 
     def close_all(self) -> None:
         """Close everything, also if closing one descriptor fails."""
-        while self.open:
+        held = self.open
+        while held:
+            fd = next(reversed(held))
             try:
-                self.close(next(reversed(self.open)))
+                if held[fd].OWNS:
+                    self.close(fd)
+                else:
+                    held.pop(fd).close()
             except OSError as error:
                 raise_if_from_handler(error)
 

@@ -11,8 +11,14 @@ if TYPE_CHECKING:
     from wasihost.engines.base import Engine
 
 
+_engine: "Engine | None" = None
+
+
 def default_engine() -> "Engine":
     """The engine that runs guests. Imported when a guest needs it."""
-    from wasihost.engines import wasmtime
+    global _engine
+    if _engine is None:
+        from wasihost.engines import wasmtime
 
-    return wasmtime
+        _engine = wasmtime
+    return _engine

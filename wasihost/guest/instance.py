@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from warnings import warn
 
 from wasihost.common import auditing
+from wasihost.engines import default_engine
+from wasihost.engines.values import EngineLimits
 from wasihost.errors import ConfigError, ExitError, LimitExceeded, TimeoutExpired
 from wasihost.guest.exports import Exports, Globals
-from wasihost.guest.module import Module, signals_may_interrupt
+from wasihost.guest.module import Module
 from wasihost.guest.options import RunSetup, check_seconds
 from wasihost.guest.preloading import for_runs
 from wasihost.guest.results import GuestResults
 from wasihost.host.state import State
 from wasihost.outcomes import printable
+from wasihost.stats import Stats
 from wasihost.waiting.cancel_scope import after
 
 if TYPE_CHECKING:
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
     from wasihost.guest.guest_exports import GuestExports
     from wasihost.imports import ImportsOption
     from wasihost.memory import Memory
-    from wasihost.stats import Stats
 
 T = TypeVar("T")
 
@@ -50,12 +52,8 @@ class Instance(GuestResults):
         timeout: float | None,
         made: Callable[[Instance], None] | None = None,
     ) -> None:
-        from wasihost.engines import default_engine
-        from wasihost.engines.values import EngineLimits
-        from wasihost.stats import Stats
-
         for_runs()
-        config = setup.config
+        config, engine = setup.config, default_engine()
         limits = EngineLimits(config.limits.memory, config.limits.fuel)
         self.module = module
         super().__init__(setup)
@@ -74,7 +72,7 @@ class Instance(GuestResults):
             self._scope = self.state.handlers.scope
             # After the State, which says at once which directory is missing: compiling may take minutes.
             compiled = module.compiled(
-                interruptible=made is not None or timeout is not None or signals_may_interrupt(),
+                interruptible=made is not None or timeout is not None or engine.signals_may_interrupt(),
                 fuel=limits.fuel is not None,
                 stack=config.limits.stack,
                 on_compile=setup.on_compile,
@@ -84,7 +82,7 @@ class Instance(GuestResults):
             if setup.allocator != (None, None):
                 self._find_allocator()  # LinkError if there is no such export
             host, offered = self._host(compiled, setup.imports)
-            self._engine = default_engine().instantiate(
+            self._engine = engine.instantiate(
                 compiled, host, start, scope=self._scope, limits=limits, label=module.name, offered=offered
             )
             if made is not None:
@@ -205,8 +203,6 @@ class Instance(GuestResults):
             ConfigError: The guest computes and was not made to be interrupted (with a timeout, or in the main thread).
                 It ends when it next waits.
         """
-        from wasihost.engines import default_engine
-
         self._scope.cancel(reason, permanently=permanently or for_good)
         default_engine().interrupt()
         self._engine.check_ended()
@@ -267,11 +263,10 @@ class Instance(GuestResults):
         self._end = type(error).__name__
         if isinstance(error, LimitExceeded):
             self.state.handlers.met.add(error.limit)
-        self._setup.attach_outcome(error, self.stats, self._owner, begun=begun, read_files=read_files)
+        self._note_use()
+        self._setup.attach_outcome(error, self._stats, self._owner, begun=begun, read_files=read_files)
 
     def _look_again(self) -> None:
-        from wasihost.engines import default_engine
-
         default_engine().deadline_changed()
 
     def as_imports(self, module: str) -> GuestExports:
@@ -310,7 +305,8 @@ class Instance(GuestResults):
     @property
     def stats(self) -> Stats:
         """What the guest used so far."""
-        self._note_use()
+        if not self._closed:
+            self._note_use()
         return self._stats
 
     def _note_use(self) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, runtime_checka
 from wasihost.common.forking import renew_in_child
 from wasihost.common.unpatched import threading
 from wasihost.config.limits import DEFAULT_LIMITS, STACK, Limits, changed
+from wasihost.engines import default_engine
+from wasihost.engines.values import CompileBounds
 
 if TYPE_CHECKING:
     from wasihost.config.features import FeatureChoice
@@ -125,9 +127,6 @@ class Module:
 
         `features` are as `canonical_features` returns them; None for the module's own.
         """
-        from wasihost.engines import default_engine
-        from wasihost.engines.values import CompileBounds
-
         if features is None:
             features = self._features
         engine = default_engine()
@@ -195,8 +194,6 @@ def _unpickled(
 
 def canonical_features(features: FeatureChoice) -> str:
     """What of the choice differs from what the engine does by itself. ConfigError for what cannot be."""
-    from wasihost.engines import default_engine
-
     return default_engine().canonical_features(features)
 
 
@@ -224,6 +221,4 @@ def name_of(source: ModuleSource) -> str:
 
 def signals_may_interrupt() -> bool:
     """Return whether a Python signal handler (Ctrl-C) could run in this thread: a guest must then be interruptible."""
-    from wasihost.engines import default_engine
-
     return default_engine().signals_may_interrupt()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 from wasihost.config import Inherit, ModuleConfig, mistakes
@@ -114,7 +115,7 @@ class RunSetup:
         options: Mapping[str, Any],
     ) -> None:
         given = dict(options)
-        if unknown := given.keys() - Options.__annotations__.keys():
+        if given and (unknown := given.keys() - _NAMES):
             raise mistakes.unknown_option(unknown, {*Options.__annotations__, *_OTHERS})
         if config is not None and not isinstance(config, ModuleConfig):
             raise mistakes.not_a_config(config)
@@ -134,21 +135,28 @@ class RunSetup:
         self.captured_stderr: CapturedOutput | None = None
         self.fs: MemoryFS | None = None
         self._before: Baseline | None = None
-        config = config if config is not None else ModuleConfig()
-        config = _with_arguments(config, module, given.get("args"), given.get("env"))
-        limits = {name: given[option] for option, name in _LIMITS.items() if option in given}
-        if limits:
-            config = config.with_limits(**limits)
-        for option in ("handlers", "hooks"):
-            if (functions := given.get(option)) is not None:
-                from wasihost.config.handling import listed
+        args, env = given.get("args"), given.get("env")
+        if config is None and args is None and env is None:
+            config = _named(name_of(module))
+        else:
+            config = _with_arguments(_BARE if config is None else config, module, args, env)
+        if given:
+            limits = {name: given[option] for option, name in _LIMITS.items() if option in given}
+            if limits:
+                config = config.with_limits(**limits)
+            for option in ("handlers", "hooks"):
+                if (functions := given.get(option)) is not None:
+                    from wasihost.config.handling import listed
 
-                config = getattr(config, f"with_{option}")(*listed(functions))
-        config = self._with_streams(config, given)
-        if self.isolation is not None and (config.handlers or config.hooks):
-            name = "handlers" if config.handlers else "hooks"
-            raise ConfigError(f"{name} run in this process, and an isolated guest runs in another: leave out isolation")
-        self.config: ModuleConfig = self._with_files(config, given)
+                    config = getattr(config, f"with_{option}")(*listed(functions))
+            config = self._with_streams(config, given)
+            if self.isolation is not None and (config.handlers or config.hooks):
+                name = "handlers" if config.handlers else "hooks"
+                raise ConfigError(
+                    f"{name} run in this process, and an isolated guest runs in another: leave out isolation"
+                )
+            config = self._with_files(config, given)
+        self.config: ModuleConfig = config
 
     def _with_streams(self, config: ModuleConfig, given: Mapping[str, Any]) -> ModuleConfig:
         stdin, stdout, stderr = given.get("stdin"), given.get("stdout"), given.get("stderr")
@@ -222,6 +230,8 @@ class RunSetup:
     @property
     def truncated(self) -> tuple[str, ...]:
         """The captured streams to which the guest wrote more than was kept."""
+        if self.captured_stdout is None and self.captured_stderr is None:
+            return ()
         return tuple(
             name
             for name, kept in (("stdout", self.captured_stdout), ("stderr", self.captured_stderr))
@@ -253,6 +263,7 @@ class RunSetup:
 
 _OTHERS: Final = ("check", "config")
 """What callers of ours take besides `Options`."""
+_NAMES = frozenset(Options.__annotations__)
 _LIMITS = {
     "max_memory": "memory",
     "fuel": "fuel",
@@ -261,6 +272,15 @@ _LIMITS = {
     "compile_timeout": "compile_timeout",
     "compile_memory": "compile_memory",
 }
+
+
+_BARE: Final = ModuleConfig()
+
+
+@lru_cache(maxsize=64)
+def _named(name: str) -> ModuleConfig:
+    """The config of a guest that gets nothing but its name: kept, as a module often runs many times."""
+    return _BARE.with_args(name)
 
 
 def _isolation(given: str | None) -> str | None:

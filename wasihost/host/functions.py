@@ -29,10 +29,13 @@ from wasihost.waiting.poller import Poller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from wasi_preview1.types import Fd, Size
 
+    from wasihost.config.limits import Limits
+    from wasihost.config.mounts import Mount
+    from wasihost.config.sockets import NamedSocket
     from wasihost.config.streams import RandomSource
     from wasihost.handlers.poll import _Polled
     from wasihost.host.naming import Description, Name
@@ -80,42 +83,47 @@ class Host(
         self.scope: CancelScope = CancelScope()
         self.met: set[str] = set()  # names of limits that the guest has reached
         self.names: dict[Fd, Name] | None = None  # see `naming`
+        limits = config.limits
         self.args: tuple[bytes, ...] = config.args or ((os.fsencode(config.name),) if config.name else ())
         self.args_sizes: tuple[Size, Size] = sizes(self.args)
         self.environ: tuple[bytes, ...] = _environ(config) if config.sockets else config.environ
         self.environ_sizes: tuple[Size, Size] = sizes(self.environ)
-        self.max_path: int = sys.maxsize if config.limits.path is None else config.limits.path
-        longest, most = _longest(config)
-        self.max_sleep: int = longest
-        self.max_subscriptions: int = most
+        self.max_path: int = sys.maxsize if limits.path is None else limits.path
+        self.max_sleep: int = _longest(limits)
+        self.max_subscriptions: int = sys.maxsize if limits.subscriptions is None else limits.subscriptions
         self.clocks: Clocks = Clocks(config, self.scope)
         self.polls: dict[bytes, list[_Polled]] = {}
         self.poller: Poller = Poller(self.scope)
         self.osyield: Callable[[], object] | None = config.clock_osyield
         self.rand_source: RandomSource | None = config.rand_source
         self.random_pool: RandomPool = RandomPool()
-        self.table: FdTable = FdTable(config.limits.open_files, self.scope, self.met)
+        self.table: FdTable = FdTable(limits.open_files, self.scope, self.met)
         self.table.insert(input_of(config.stdin))
         self.table.insert(output_of(config.stdout, 1))
         self.table.insert(output_of(config.stderr, 2))
-        try:
-            count = len(config.fs_preopens) + len(config.sockets)
-            if count + 3 > self.table.limit:
-                raise ConfigError(
-                    f"{count} directories and sockets and the standard streams are more than "
-                    f"{self.table.limit} open files: raise the limit by with_limits(open_files=...)"
-                )
-            mounts, kinds = config.fs_preopens, 0
-            for mount in mounts:
-                self.table.insert(open_mount(mount))
-                kinds |= 1 if mount.read_only else 2
-            if kinds == 3:
-                check_read_only(list(zip(mounts, map(self.table.directory, range(3, 3 + len(mounts))), strict=True)))
-            for one in config.sockets:
-                self.table.insert(open_socket(one))
-        except BaseException:
-            self.close()
-            raise
+        if config.fs_preopens or config.sockets or self.table.limit < 3:
+            try:
+                self._open(config.fs_preopens, config.sockets)
+            except BaseException:
+                self.close()
+                raise
+
+    def _open(self, mounts: Sequence[Mount], sockets: Sequence[NamedSocket]) -> None:
+        """Open the directories and sockets of the config."""
+        count = len(mounts) + len(sockets)
+        if count + 3 > self.table.limit:
+            raise ConfigError(
+                f"{count} directories and sockets and the standard streams are more than "
+                f"{self.table.limit} open files: raise the limit by with_limits(open_files=...)"
+            )
+        kinds = 0
+        for mount in mounts:
+            self.table.insert(open_mount(mount))
+            kinds |= 1 if mount.read_only else 2
+        if kinds == 3:
+            check_read_only(list(zip(mounts, map(self.table.directory, range(3, 3 + len(mounts))), strict=True)))
+        for one in sockets:
+            self.table.insert(open_socket(one))
 
     def describe(self, fd: Fd) -> Description:
         """What an open descriptor is: its type, its path and its mount. Raises BADF if it is not open.
@@ -137,13 +145,9 @@ class Host(
         self.scope.close()
 
 
-def _longest(config: ModuleConfig) -> tuple[int, int]:
-    """Return the longest sleep in ns and the most subscriptions of a poll."""
-    sleep, subscriptions = config.limits.sleep, config.limits.subscriptions
-    return (
-        1 << 64 if sleep is None else int(min(sleep * 1_000_000_000, 1 << 64)),
-        sys.maxsize if subscriptions is None else subscriptions,
-    )
+def _longest(limits: Limits) -> int:
+    """Return the longest sleep in ns."""
+    return 1 << 64 if limits.sleep is None else int(min(limits.sleep * 1_000_000_000, 1 << 64))
 
 
 def _environ(config: ModuleConfig) -> tuple[bytes, ...]:

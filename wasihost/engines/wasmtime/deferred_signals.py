@@ -32,6 +32,7 @@ from types import FrameType
 from wasihost.common.forking import in_forked_child
 from wasihost.common.interrupts import BUSY, FRAGILE
 from wasihost.common.unpatched import threading
+from wasihost.engines.wasmtime import signals
 from wasihost.errors import BY_SIGNAL_HANDLER
 
 TYPE_CHECKING = False
@@ -160,11 +161,24 @@ def signals_may_interrupt() -> bool:
     return in_main_thread() and (_get(_signal.SIGINT) != _signal.SIG_DFL or any(map(callable, map(_get, _NUMBERS))))
 
 
+_found: tuple[int, tuple[int, ...]] = (-1, ())
+"""What `_handled` has found, and the number of changes before it."""
+
+
+def _handled() -> tuple[int, ...]:
+    """Return the signals that have handlers: those of the last run, if no handler was set since."""
+    global _found
+    changes = signals.changes
+    if _found[0] != changes or not signals.has_started():
+        _found = changes, tuple(compress(_NUMBERS, map(callable, map(_get, _NUMBERS))))
+    return _found[1]
+
+
 def _install() -> None:
     try:
-        for number in compress(_NUMBERS, map(callable, map(_get, _NUMBERS))):
+        for number in _handled():
             real = _get(number)
-            if real is not stand_in:
+            if real is not stand_in and callable(real):
                 _real[number] = real
                 _exchange(number, stand_in)
         if _signal.signal is not _set_now:

@@ -41,6 +41,9 @@ _noted_functions = b""
 _others = False
 _inside = 0
 
+changes = 0
+"""How often a handler may have been set since the engine started; see `has_started`."""
+
 if _BY_SIGNAL:
     _sigaction = ctypes.PyDLL(None).sigaction  # keeps the GIL, so no other thread runs meanwhile
     _sigaction.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
@@ -97,7 +100,8 @@ def _checked_after(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def changed() -> None:
     """Check whether handlers were replaced, and if guests run, put the engine's back first."""
-    global _others
+    global _others, changes
+    changes += 1
     if extension is not None:
         extension.handlers_changed()
     if not _others and _replaced(_actions()):
