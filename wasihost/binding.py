@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from wasi_preview1.guest import Stub
 
     from wasihost.engines.values import Item
+    from wasihost.hooks import Hook
     from wasihost.imports import Bound, Caller
 
 H = TypeVar("H")
@@ -96,6 +97,11 @@ class Binding:
         self._errno_of = errno_of
         self._stubs = stubs
 
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of all functions."""
+        return [name for functions in self.package.SIGNATURES.values() for name in functions]
+
     def __repr__(self) -> str:
         return f"<binding of {self.package.__name__} for {listed(list(self.package.SIGNATURES))}>"
 
@@ -103,6 +109,8 @@ class Binding:
         """Return what provides the functions to one guest, for each import module."""
         package: Any = self.package
         handlers: Any = self._handlers() if isinstance(self._handlers, type) else self._handlers
+        if caller.hooks:
+            handlers = _hooked(package, handlers, caller.hooks, self._errno_of)
         guest = package.Guest(caller.guest.refresh, self._errno_of)
         if self._stubs is None:
             binders = package.stubs.BINDERS
@@ -125,7 +133,6 @@ class ServedModule:
 
     def __init__(self, package: Any, module: str, guest: Any, make: Callable[[str, str], Stub]) -> None:
         self.module = module
-        self.package: str = package.__name__
         self.faults: tuple[type[BaseException], ...] = package.GuestFault, package.BadValue
         self._types: dict[str, tuple[Any, ...]] = package.SIGNATURES[module]
         self._guest = guest
@@ -163,6 +170,18 @@ class ServedModule:
             return result
 
         return counted
+
+
+def _hooked(package: Any, handlers: object, hooks: Sequence[Hook], errno_of: Callable[[OSError], int]) -> object:
+    """Return the handlers with hooks around them."""
+    from wasihost.host.hooking import HookedHandlers
+
+    def as_error(error: OSError) -> Exception:
+        number = errno_of(error)  # raises the error itself where the specification has none for it
+        made: Exception = package.WasiError(number)
+        return made
+
+    return HookedHandlers(handlers, hooks, package.calls.CALLS, package.calls.RESULTS, as_error, None)
 
 
 def _check(package: Any) -> str:

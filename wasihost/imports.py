@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from wasi_preview1.guest import Guest, Stub
 
     from wasihost.engines.values import Item
+    from wasihost.hooks import Hook
     from wasihost.stats import Stats
     from wasihost.waiting.cancel_scope import CancelScope
 
@@ -72,13 +73,14 @@ Bound: TypeAlias = dict[str, tuple[Signature, "Stub"]]
 class Caller(NamedTuple):
     """The guest that imports: its memory as stubs see it and as Python functions see it, and when it has to end.
 
-    `stats` counts its calls, if they are counted.
+    `stats` counts its calls, if they are counted; `hooks` see those of generated packages.
     """
 
     guest: Guest
     memory: Memory
     scope: CancelScope
     stats: Stats | None = None
+    hooks: Sequence[Hook] = ()
 
 
 class Provider(Protocol):
@@ -95,6 +97,10 @@ class Provider(Protocol):
 class Providers(Protocol):
     """What has functions for several import modules: a `Binding`."""
 
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of all functions."""
+
     def providers(self, caller: Caller) -> Sequence[Provider]:
         """Return a provider for each import module, for one guest."""
 
@@ -106,7 +112,7 @@ ImportsOption: TypeAlias = Provider | Providers | Sequence[Provider | Providers]
 def import_module_name(module: str) -> str:
     """Return the name of a user's import module. Raises ConfigError for a name of WASI's."""
     if module in _RESERVED:
-        raise ConfigError(f"{module} is WASI's own: its functions are overridden by subclassing a generated class")
+        raise ConfigError(f"{module} is WASI's own: functions of your own in place of its are handlers=[...]")
     return module
 
 

@@ -21,6 +21,7 @@ from wasihost import (
     Module,
     TrapError,
     bind,
+    hook,
     instantiate,
     native,
     outcome,
@@ -340,3 +341,48 @@ def test_a_module_that_wants_what_the_specification_does_not_have(
     with pytest.raises(LinkError) as caught:
         run(guest, imports=bind(abi, kind))
     assert message in str(caught.value)
+
+
+def test_hooks_see_the_calls_decoded(binding: Any, abi: Any) -> None:
+    served, mine = binding
+    mine.raises = {7: FileNotFoundError(2, "no such"), 8: TimeoutError(110, "which this ABI does not have")}
+    seen: list[Any] = []
+
+    def watch(call: Any, proceed: Any) -> Any:
+        try:
+            result = proceed()
+        except abi.WasiError as error:
+            seen.append((call.function, error.errno))
+            raise
+        seen.append((call.kept(), result))
+        return result
+
+    @hook(on="text_*")
+    def shout(call: Any, proceed: Any) -> Any:
+        return proceed(call._replace(text=call.text + "!"))
+
+    with instantiate(GUEST, imports=served, hooks=[watch, shout]) as guest:
+        assert [guest.exports.text_len(16, 5, 64), guest.exports.fd_read(7)] == [0, 3]
+        assert guest.memory.read_bytes(64, 4) == b"\5\0\0\0"
+        guest.exports.fill(0, 1, 2)
+        with pytest.raises(TimeoutError) as caught:
+            guest.exports.fd_read(8)
+    calls = abi.calls
+    assert seen == [
+        (calls.TextLen("café"), 5),
+        ("fd_read", abi.Errno.NOENT),
+        (calls.Fill(b"\2", 2), None),
+    ]
+    assert caught.value is mine.raises[8]
+    assert (seen[0][0].function, seen[0][0].module) == ("text_len", "first")
+
+
+def test_a_hook_may_refuse_and_may_be_limited_to_functions_that_exist(abi: Any, kind: Any) -> None:
+    def refuse(*_: Any) -> Any:
+        raise abi.WasiError(abi.Errno.EPERM)
+
+    served = bind(abi, kind)
+    with instantiate(GUEST, imports=[served], hooks=hook(refuse, on=["fill", "fd_write"])) as guest:
+        assert [guest.exports.fill(0, 1, 2), guest.exports.fd_read(0)] == [4, 0]
+    with pytest.raises(ConfigError, match="'filll', which no function is called; did you mean fill"):
+        instantiate(GUEST, imports=[served], hooks=hook(refuse, on="filll"))

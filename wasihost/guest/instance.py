@@ -68,7 +68,8 @@ class Instance(GuestResults):
         self._pid = os.getpid()
         auditing.begins(module.name, config.args, None)
         try:
-            self.state: State = State(config=config, stats=self._stats if setup.stats else None)
+            others = _names_of(setup.imports) if config.hooks else ()
+            self.state: State = State(config=config, stats=self._stats if setup.stats else None, others=others)
             self._scope = self.state.handlers.scope
             # After the State, which says at once which directory is missing: compiling may take minutes.
             compiled = module.compiled(
@@ -102,7 +103,7 @@ class Instance(GuestResults):
         from wasihost.imports import Caller
 
         stats = self._stats if self._setup.stats else None
-        caller = Caller(self.state.guest, self.memory, self._scope, stats)
+        caller = Caller(self.state.guest, self.memory, self._scope, stats, self._setup.config.hooks)
         joined = StateWithImports(self.state, imports, compiled.imports, caller)
         return joined, joined.offered
 
@@ -361,3 +362,9 @@ def _in_time(end: int | None, reason: TimeoutExpired | None) -> None:
 
 def _text(args: tuple[bytes, ...]) -> list[str]:
     return [os.fsdecode(arg) for arg in args]
+
+
+def _names_of(imports: ImportsOption | None) -> list[str]:
+    """The names of the functions of generated packages, to which hooks can be limited."""
+    every: Sequence[Any] = imports if isinstance(imports, Sequence) else [imports]
+    return [name for one in every if hasattr(one, "providers") for name in one.names]

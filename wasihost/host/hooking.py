@@ -7,7 +7,7 @@ handlers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -25,9 +25,10 @@ class HookedHandlers:
         calls: `CALLS` of the package's `calls`.
         results: `RESULTS` of the same.
         as_error: Returns the spec's error for an OSError: hooks see the spec's errors alone.
+        others: The names of functions of other specs, to which hooks may be limited too. None: any name.
 
     Raises:
-        ConfigError: A hook is limited to functions that the spec does not have.
+        ConfigError: A hook is limited to functions that no spec has.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class HookedHandlers:
         calls: Mapping[str, type[Any]],
         results: Mapping[str, str],
         as_error: Callable[[OSError], Exception],
+        others: Collection[str] | None = (),
     ) -> None:
         self._handlers = handlers
         self._calls = calls
@@ -44,7 +46,7 @@ class HookedHandlers:
         self._as_error = as_error
         self._hooks: dict[str, list[Hook]] = {}
         for hook in hooks:
-            for name in functions_of(hook, calls):
+            for name in functions_of(hook, calls, others):
                 self._hooks.setdefault(name, []).append(getattr(hook, "function", hook))
 
     def hooked(self) -> frozenset[str]:
@@ -96,18 +98,22 @@ class HookedHandlers:
         return layer
 
 
-def functions_of(hook: Hook, names: Mapping[str, object]) -> list[str]:
-    """Return which functions the hook wants to see. ConfigError for a pattern that no function has."""
+def functions_of(hook: Hook, names: Mapping[str, object], others: Collection[str] | None = ()) -> list[str]:
+    """Return which of the functions `names` the hook wants to see.
+
+    Raises ConfigError for a pattern that neither a function of them nor of `others` has; never if `others` is None.
+    """
     on = getattr(hook, "on", None)
     if on is None:
         return list(names)
     patterns = patterns_of(on)
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
+    known = (*names, *(others or ()))
+    for pattern in patterns if others is not None else ():
+        if not any(fnmatchcase(name, pattern) for name in known):
             import difflib
 
-            near = difflib.get_close_matches(pattern, names, 1)
-            hint = f"; did you mean {near[0]}?" if near else f": there are {', '.join(sorted(names))}"
+            near = difflib.get_close_matches(pattern, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else f": there are {', '.join(sorted(known))}"
             raise ConfigError(f"a hook is limited to {pattern!r}, which no function is called{hint}")
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
 

@@ -24,7 +24,7 @@ if extension is not None:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from typing import Any, Self
 
     from typing_extensions import Buffer
@@ -72,6 +72,7 @@ class State(RawAbi):
         handlers: Classes whose functions come before the host's, see `ModuleConfig.with_handlers`.
         hooks: Functions that see every call, see `ModuleConfig.with_hooks`.
         stats: Every call of the guest is counted here.
+        others: Names of functions of other specs that the guest may import: hooks can be limited to them.
 
     Attributes:
         handlers: The host of this guest, an object of the classes and of the host's own.
@@ -91,6 +92,7 @@ class State(RawAbi):
         handlers: HandlerClass | Sequence[HandlerClass] = (),
         hooks: Hook | Sequence[Hook] = (),
         stats: Stats | None = None,
+        others: Collection[str] = (),
     ) -> None:
         config = config if config is not None else ModuleConfig()
         if handlers != () or hooks != ():
@@ -106,7 +108,7 @@ class State(RawAbi):
             self._errno_of = _noting(self.handlers.met)
             self.guest: Guest = Guest(memory if memory is not None else _no_memory, self._errno_of)
             if config.hooks:
-                self._put_hooks(config)
+                self._put_hooks(config, others)
             if stats is not None:
                 self._count(stats)
             functions = bind(self._functions, self.guest, SIGNATURES[MODULE])
@@ -153,7 +155,7 @@ class State(RawAbi):
         guest = wasi_preview0.guest.Guest(self.guest.refresh, self._errno_of)
         return preview0.bind(self._functions, guest, bool(self.config.handlers or self.config.hooks))
 
-    def _put_hooks(self, config: ModuleConfig) -> None:
+    def _put_hooks(self, config: ModuleConfig, others: Collection[str]) -> None:
         from functools import partial
 
         from wasi_preview1.calls import CALLS, RESULTS
@@ -167,7 +169,7 @@ class State(RawAbi):
             self.handlers.names = first_names(config)
             self._functions = NamedHandlers(self.handlers, self.handlers.table, self.handlers.names)
         self._functions = hooking.HookedHandlers(
-            self._functions, config.hooks, CALLS, RESULTS, partial(_error, self._errno_of)
+            self._functions, config.hooks, CALLS, RESULTS, partial(_error, self._errno_of), others
         )
         self._hooked = self._functions.hooked()
 
