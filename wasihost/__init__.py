@@ -8,6 +8,7 @@ The names of `__all__` are the public ones. Beside them there are modules to imp
 - `wasihost.config`, `wasihost.errors`, `wasihost.outcomes`, `wasihost.stats`: types of what is passed and returned
 - `wasihost.imports`, `wasihost.binding`, `wasihost.memory`: host functions, other specifications, a guest's memory
 - `wasihost.handlers`, `wasihost.hooks`: functions of yours in place of the host's, or around them
+- `wasihost.profile`: where the time of a run went
 - `wasihost.vfs`: file systems of your own
 - `wasihost.inspection`: what a module is, without running it
 - `wasihost.testing`: clocks, faults and seeds for your tests
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from wasihost.imports import Imports, Unsigned
     from wasihost.isolation.lockdown import isolation_report
     from wasihost.memory import Memory
+    from wasihost.profile import Profile
     from wasihost.stats import Stats
     from wasihost.vfs import Lazy, MemoryFS
     from wasihost.vfs.changes import Changes
@@ -130,6 +132,7 @@ __all__ = [
     "Outcome",
     "OutputError",
     "Process",
+    "Profile",
     "RandomSource",
     "Reader",
     "SignalExit",
@@ -171,6 +174,7 @@ _ON_FIRST_USE = {
     "Options": ".guest.options",
     "PIPE": ".guest.options",
     "Process": ".embedding.process",
+    "Profile": ".profile",
     "RandomSource": ".config.streams",
     "Reader": ".config.streams",
     "STDOUT": ".guest.options",

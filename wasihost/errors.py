@@ -193,6 +193,11 @@ class TrapError(GuestError):
         """Return the frames as the engine reported them: no name is made readable, no line is looked up."""
         return self._frames
 
+    def look_first(self, change: Callable[[tuple[Frame, ...]], tuple[Frame, ...]]) -> None:
+        """Have `change` make other frames of those that the engine reported, before lines are looked up."""
+        look = self._look
+        self._look = change if look is None else lambda frames: look(change(frames))
+
     @property
     def backtrace(self) -> tuple[Frame, ...]:
         """The wasm frames, innermost first: of a deep recursion the first and the last.

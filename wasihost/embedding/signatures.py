@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from wasihost.guest.options import CommonOptions
     from wasihost.hooks import Hook
     from wasihost.imports import ImportsOption
+    from wasihost.profile import Profile
     from wasihost.vfs import Lazy
     from wasihost.vfs.mounting import VirtualSource
 
@@ -128,6 +129,7 @@ if TYPE_CHECKING:
             features: FeatureChoice | None = ...,
             cache: bool = ...,
             stats: bool = ...,
+            profile: str | os.PathLike[str] | Profile | None = ...,
             isolation: Literal["process", "strict"] | None = ...,
             timeout: float | None = ...,
             input: Buffer | str | None = ...,

@@ -154,6 +154,25 @@ class EngineInstance(Protocol):
         """Units of fuel that are left. Only for a module that was compiled with `fuel`."""
 
 
+class StackProfiler(Protocol):
+    """Takes samples of the stack of one instance, whose module was compiled with indices as names.
+
+    The instance's `CancelCheck` is called at each `interval` (ns) between `start` and `stop`: it may take a sample, and
+    so may functions of the host.
+    """
+
+    interval: int
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def sample(self) -> None: ...
+    def take(self) -> list[tuple[int, ...]]:
+        """The stacks of the samples since the last call: indices of functions, outermost first, with `values.CUT` for
+        frames that are left out."""
+
+    def close(self) -> None: ...
+
+
 class Engine(Protocol):
     """An engine: a package with these functions. ConfigError is raised by each where the engine cannot be loaded."""
 
@@ -233,6 +252,9 @@ class Engine(Protocol):
 
     def symbolizer(self, module: Any) -> Callable[[tuple[Frame, ...]], tuple[Frame, ...]]:
         """A function that adds readable names and source lines to frames of this module."""
+
+    def stack_profiler(self, instance: Any, interval: int) -> StackProfiler:
+        """A profiler for an open instance that has a `scope`. ConfigError if this engine has none."""
 
     def cache_entries(self) -> list[tuple[str, int]]:
         """Path and size in bytes of every compiled module on disk."""

@@ -88,6 +88,10 @@ class Usage(NamedTuple):
     full: bool
 
 
+CUT = -1
+"""In a stack of a profile: frames that are left out, instead of the index of a function."""
+
+
 class Compilation(NamedTuple):
     """A compilation that begins (`seconds` is None), or that ended after `seconds`.
 

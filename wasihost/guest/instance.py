@@ -55,6 +55,10 @@ class Instance(GuestResults):
         for_runs()
         config, engine = setup.config, default_engine()
         limits = EngineLimits(config.limits.memory, config.limits.fuel)
+        self._session = session = setup.session
+        if session is not None:
+            module, code = module.with_indices()
+            session.begin(module.name, code)
         self.module = module
         super().__init__(setup)
         self._started = False
@@ -73,7 +77,10 @@ class Instance(GuestResults):
             self._scope = self.state.handlers.scope
             # After the State, which says at once which directory is missing: compiling may take minutes.
             compiled = module.compiled(
-                interruptible=made is not None or timeout is not None or engine.signals_may_interrupt(),
+                interruptible=made is not None
+                or timeout is not None
+                or session is not None
+                or engine.signals_may_interrupt(),
                 fuel=limits.fuel is not None,
                 stack=config.limits.stack,
                 on_compile=setup.on_compile,
@@ -83,9 +90,12 @@ class Instance(GuestResults):
             if setup.allocator != (None, None):
                 self._find_allocator()  # LinkError if there is no such export
             host, offered = self._host(compiled, setup.imports)
+            scope = self._scope if session is None else session.watch(self._scope)
             self._engine = engine.instantiate(
-                compiled, host, start, scope=self._scope, limits=limits, label=module.name, offered=offered
+                compiled, host, start, scope=scope, limits=limits, label=module.name, offered=offered
             )
+            if session is not None:
+                session.attach(self._engine)
             if made is not None:
                 made(self)
             self._begun = time.monotonic_ns()
@@ -239,7 +249,10 @@ class Instance(GuestResults):
                     _in_time(end, reason)
                     return value
                 self._scope.start(end, reason)
+                session = self._session
                 try:
+                    if session is not None:
+                        session.recorder.enter()
                     value = call(*args)
                     if end is not None:
                         _in_time(end, reason)
@@ -251,6 +264,8 @@ class Instance(GuestResults):
                     self._scope.start(None, None)  # its reason's traceback holds this frame, and so the scope
                     self._stats.wall += (time.monotonic_ns() - wall) / 1_000_000_000
                     self._stats.cpu += time.thread_time() - cpu
+                    if session is not None:
+                        session.recorder.leave()
             except BaseException as error:
                 if error is reason:
                     self.state.handlers.met.add("timeout")
@@ -262,6 +277,8 @@ class Instance(GuestResults):
     def attach_outcome(self, error: BaseException, begun: int = 0, *, read_files: bool = True) -> None:
         """Attach the guest's outcome to an exception that ends it, see `RunSetup.attach_outcome`."""
         self._end = type(error).__name__
+        if self._session is not None:
+            self._session.name_frames(error)
         if isinstance(error, LimitExceeded):
             self.state.handlers.met.add(error.limit)
         self._note_use()
@@ -331,6 +348,8 @@ class Instance(GuestResults):
             self._note_use()
             self._engine.close()
         self.state.close()
+        if self._session is not None:
+            self._session.finish()
         closed, self._closed = self._closed, True
         if not closed:
             auditing.ended(self.module.name, self._code if self._end is None else self._end, self._stats.limits)

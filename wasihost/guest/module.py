@@ -100,6 +100,7 @@ class Module:
         self._cache = cache
         self._on_compile = on_compile
         self._compiled: dict[CompileMode, CompiledModule] = {}
+        self._indexed: Module | None = None
         self._limits = DEFAULT_LIMITS
         self.renew_locks()
         renew_in_child(self)
@@ -148,6 +149,25 @@ class Module:
                 )
                 self._compiled[mode] = found
             return found
+
+    def with_indices(self) -> tuple[Module, bytes]:
+        """The same module with indices as names of functions, for a profile, and its code in the binary format."""
+        from wasihost.binary.function_names import with_indices
+        from wasihost.engines import default_engine
+
+        code = self._source
+        if not isinstance(code, bytes):
+            with open(code, "rb") as file:
+                code = file.read()
+        if not code.startswith(b"\0asm"):
+            code = default_engine().assemble(code, self.name)
+        with self._lock:
+            if self._indexed is None:
+                self._indexed = made = Module.for_one_run(
+                    with_indices(code), cache=self._cache, on_compile=self._on_compile
+                )
+                made.name, made._features, made._limits = self.name, self._features, self._limits
+            return self._indexed, code
 
     def _any(self) -> CompiledModule:
         with self._lock:

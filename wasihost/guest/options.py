@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from wasihost.engines.values import OnCompile
     from wasihost.hooks import Hook
     from wasihost.imports import ImportsOption
+    from wasihost.profile import Profile
+    from wasihost.profile.session import Session
     from wasihost.stats import Stats
     from wasihost.vfs import Lazy, MemoryFS
     from wasihost.vfs.changes import Baseline, Changes
@@ -57,6 +59,7 @@ class CommonOptions(TypedDict, total=False):
     features: FeatureChoice | None
     cache: bool
     stats: bool
+    profile: str | os.PathLike[str] | Profile | None
     isolation: Literal["process", "strict"] | None
     timeout: float | None
 
@@ -90,6 +93,8 @@ class Options(CommonOptions, total=False):
     - `cache`: False leaves the compiled modules on disk alone.
     - `isolation`: "process" runs the guest in a process of its own that has given up every right that the guest does
       not need; "strict" refuses to run where the system lacks one of the means for that. Not for `instantiate`.
+    - `profile`: where the time went: the name of a file that ends in `.html` or `.json`, or a `Profile`. It is written
+      when the guest is closed, however it ended.
     - `stats`: also count calls and bytes per function and record paths, which costs a part of each call.
     """
 
@@ -131,6 +136,7 @@ class RunSetup:
         self.cache: bool = given.get("cache", True)
         self.stats: bool = given.get("stats", False)
         self.isolation: str | None = _isolation(given.get("isolation"))
+        self.session: Session | None = None
         self.captured_stdout: CapturedOutput | None = None
         self.captured_stderr: CapturedOutput | None = None
         self.fs: MemoryFS | None = None
@@ -155,6 +161,13 @@ class RunSetup:
                 raise ConfigError(
                     f"{name} run in this process, and an isolated guest runs in another: leave out isolation"
                 )
+            if (profile := given.get("profile")) is not None:
+                from wasihost.profile.session import Session
+
+                if self.isolation is not None:
+                    raise ConfigError("profile looks at a guest in this process: leave out isolation")
+                self.session = Session(profile)
+                config = self.session.hooked(config)
             config = self._with_files(config, given)
         self.config: ModuleConfig = config
 

@@ -68,12 +68,20 @@ _PREVIEW0: Final = (
 )
 """The older spec: a package imports its modules when they are used."""
 
+_PROFILES: Final = (
+    "html",
+    "wasihost.binary.function_names",
+    *(f"wasihost.profile.{name}" for name in ("firefox", "page", "report", "session")),
+)
+"""For runs with `profile`."""
+
 _PRELOADED: Final = (
     *_WITH,
     *_WITH["socket"],
     *_WITH["inspect"],
     "hashlib",
     *_PREVIEW0,
+    *_PROFILES,
     "concurrent.futures.thread",
     "demangle",
     "encodings.ascii",

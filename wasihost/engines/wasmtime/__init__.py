@@ -40,6 +40,7 @@ user's. A function is loaded with its module when it is first used, so that a co
     nesting           guests within guests
     epoch             ends guests that compute
     traps             how a guest ended
+    profiler          samples of a guest's stack
     signals           the engine's signal handlers come first while a guest runs
     deferred_signals  Python's are put off until what they raise can be caught
     tracing           debuggers and profilers while a guest runs
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from wasihost.engines.wasmtime.features import canonical as canonical_features
     from wasihost.engines.wasmtime.ffi import load_library
     from wasihost.engines.wasmtime.module import assemble, load
+    from wasihost.engines.wasmtime.profiler import StackProfiler as stack_profiler
     from wasihost.engines.wasmtime.run import execute, instantiate
     from wasihost.engines.wasmtime.traps import symbolizer
 
@@ -85,6 +87,7 @@ __all__ = [
     "load",
     "load_library",
     "signals_may_interrupt",
+    "stack_profiler",
     "start_engines",
     "stop_threads",
     "symbolizer",
@@ -107,6 +110,7 @@ _WHERE: Final = {
     "load": "module.load",
     "load_library": "ffi.load_library",
     "signals_may_interrupt": "deferred_signals.signals_may_interrupt",
+    "stack_profiler": "profiler.StackProfiler",
     "start_engines": "engine.start_engines",
     "stop_threads": "epoch.stop_threads",
     "symbolizer": "traps.symbolizer",
@@ -130,7 +134,7 @@ WHEN_RUN: tuple[str, ...] = tuple(
 )
 """Modules of this package that any run may import: `wasihost.guest.preloading` imports them before the first run."""
 WHEN_ASKED: tuple[str, ...] = tuple(
-    f"{__name__}.{name}" for name in ("artifact", "compile_process", "features", "linker")
+    f"{__name__}.{name}" for name in ("artifact", "compile_process", "features", "linker", "profiler")
 )
 """Those that few runs import."""
 

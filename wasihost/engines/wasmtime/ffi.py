@@ -82,6 +82,9 @@ _WITH_GIL: dict[str, _Declaration] = {
         )
     },  # the newer ones in newer wheels
     "wasmtime_engine_increment_epoch": (None, (_P,)),
+    "wasmtime_guestprofiler_sample": (None, (_P, _P, c_uint64)),
+    "wasmtime_guestprofiler_finish": (_P, (_P, _P)),
+    "wasmtime_guestprofiler_delete": (None, (_P,)),
     "wasmtime_store_epoch_deadline_callback": (None, (_P, _P, _P, _P)),
     "wasmtime_store_limiter": (None, (_P, c_int64, c_int64, c_int64, c_int64, c_int64)),
     "wasmtime_context_set_epoch_deadline": (None, (_P, c_uint64)),

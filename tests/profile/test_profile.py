@@ -1,0 +1,308 @@
+"""Where the time of a run went: the numbers, the JSON and the page of one profiled guest, and what limits them.
+
+The guest is profiled.wat. Nothing here depends on how long it takes: only on what it does, and that the sums agree.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wasihost
+from tests.support.guests import GUESTS
+from wasihost import ConfigError, ExitError, Profile, TimeoutExpired, TrapError
+from wasihost.profile import recorder as recording
+from wasihost.profile import timeline
+
+GUEST = GUESTS / "profiled.wat"
+ATTACK = "</script><img src=x onerror=alert(1)>\x07\u202e"
+MEMORY = '(memory (export "memory") 1)'
+
+
+@pytest.fixture(scope="module")
+def profile() -> Profile:
+    made = Profile()
+    wasihost.run(GUEST, files={}, profile=made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def processed(profile: Profile) -> Any:
+    return json.loads(profile.to_json())
+
+
+# -- the numbers -------------------------------------------------------------------------------------------------------
+
+
+def test_functions_of_the_guest(profile: Profile) -> None:
+    functions = {one.name: one for one in profile.functions}
+    assert profile.functions[0].name == "spin"
+    for caller in ("store::add(int)", ATTACK, "deep", "_start"):
+        assert 0 < functions[caller].total <= functions["_start"].total + 1e-9
+        assert functions[caller].seconds < functions["spin"].seconds
+    assert not functions["spin"].host
+
+
+def test_the_times_add_up(profile: Profile) -> None:
+    assert profile.seconds == pytest.approx(profile.guest_seconds + profile.host_seconds)
+    assert sum(one.seconds for one in profile.functions) == pytest.approx(profile.seconds)
+    assert sum(one.seconds for one in profile.calls) == pytest.approx(profile.host_seconds, rel=0.05, abs=0.005)
+    used = sum(sum(each.used) for each in profile.report.slices) / 1e9
+    assert used == pytest.approx(profile.seconds, rel=0.05, abs=0.005)
+    assert profile.samples == sum(one.samples for one in profile.functions)
+
+
+def test_calls_by_function_path_and_mount(profile: Profile) -> None:
+    calls = {(one.function, one.path): one for one in profile.calls}
+    written = calls["fd_write", "/<b>&.txt"]
+    assert (written.mount, written.calls, written.failed, written.written) == ("/", 100, 0, 100_000)
+    assert calls["path_open", "/absent"].failed == 1
+    assert calls["path_open", "/<b>&.txt"].failed == 0
+    assert calls["fd_close", "/<b>&.txt"].calls == 1
+    waited = calls["poll_oneoff", ""]
+    assert waited.seconds >= 0.029
+    assert waited.longest == waited.seconds
+
+
+def test_a_long_call_is_below_the_function_that_made_it(profile: Profile) -> None:
+    report = profile.report
+    stacks = [[report.label(part) for part in stack] for stack in report.stacks]
+    assert ["_start", "wait", "poll_oneoff"] in stacks
+
+
+def test_memory_and_files_grow(profile: Profile) -> None:
+    first, last = profile.growth[0], profile.growth[-1]
+    assert (first.memory, last.memory) == (1 << 16, 16 << 16)
+    assert last.written == 100_000
+    for field in ("seconds", "memory", "written"):
+        values = [getattr(one, field) for one in profile.growth]
+        assert values == sorted(values)
+
+
+def test_deep_stacks_are_cut_and_that_is_said(profile: Profile) -> None:
+    deepest = max(profile.report.stacks, key=len)
+    assert len(deepest) <= 130
+    labels = [profile.report.label(part) for part in deepest]
+    assert (labels[0], labels[-1]) == ("_start", "spin")
+    assert "(frames left out)" in labels
+    assert any("deep stacks" in note for note in profile.notes)
+
+
+# -- JSON --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_json_is_a_processed_profile(processed: Any) -> None:
+    assert processed["meta"]["preprocessedProfileVersion"] == 55
+    (thread,) = processed["threads"]
+    for table in ("samples", "markers", "frameTable", "funcTable", "stackTable", "nativeSymbols", "resourceTable"):
+        columns = {name: value for name, value in thread[table].items() if isinstance(value, list)}
+        assert {name: len(value) for name, value in columns.items()} == dict.fromkeys(columns, thread[table]["length"])
+    strings, stacks, frames = thread["stringArray"], thread["stackTable"], thread["frameTable"]
+    assert all(prefix is None or prefix < at for at, prefix in enumerate(stacks["prefix"]))
+    assert set(stacks["frame"]) <= set(range(frames["length"]))
+    assert set(thread["samples"]["stack"]) <= set(range(stacks["length"]))
+    assert {ATTACK, "spin", "store::add(int)"} <= {strings[name] for name in thread["funcTable"]["name"]}
+    categories = processed["meta"]["categories"]
+    assert all(0 <= kind < len(categories) for kind in (*frames["category"], *thread["markers"]["category"]))
+
+
+def test_the_json_has_the_times(processed: Any, profile: Profile) -> None:
+    (thread,) = processed["threads"]
+    samples, markers = thread["samples"], thread["markers"]
+    assert samples["time"] == sorted(samples["time"])
+    assert sum(samples["weight"]) == pytest.approx(profile.seconds * 1000)
+    assert all(start <= end for start, end in zip(markers["startTime"], markers["endTime"], strict=True))
+    names = [thread["stringArray"][name] for name in markers["name"]]
+    assert names.count("fd_write") == 100
+    paths = {one["path"] for one in markers["data"]}
+    assert "/<b>&.txt" in paths
+    memory = next(one for one in processed["counters"] if one["name"] == "Memory")
+    assert sum(memory["samples"]["count"]) == 16 << 16
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+class Parsed(HTMLParser):
+    """What a page contains: its elements, and the text of those that have text only."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append((self._open[-1] if self._open else "", data))
+
+
+def test_names_and_paths_cannot_leave_their_place(profile: Profile) -> None:
+    text = profile.to_html()
+    page = Parsed(text)
+    tags = [tag for tag, _ in page.elements]
+    assert "img" not in tags
+    assert "b" not in tags
+    assert tags.count("script") == 2
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+    shown = [data for tag, data in page.texts if tag == "td"]
+    assert r"</script><img src=x onerror=alert(1)>\x07\u202e" in shown
+    assert "/<b>&.txt" in shown
+    assert all(one.isprintable() or one == "\n" for one in text)
+
+
+def test_the_page_lets_its_own_script_run_and_loads_nothing(profile: Profile) -> None:
+    page = Parsed(profile.to_html())
+    policy = next(a["content"] for tag, a in page.elements if tag == "meta" and a.get("http-equiv"))
+    data, script = (text for tag, text in page.texts if tag == "script")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy
+    assert policy.startswith("default-src 'none';")
+    assert f"script-src 'sha256-{digest}'" in policy
+    links = [a[name] for _, a in page.elements for name in ("src", "href", "data") if name in a]
+    assert links == ["#functions"]
+    assert len(json.loads(data)["tree"]["nodes"]) > 5
+
+
+def test_the_tree_adds_up(profile: Profile) -> None:
+    page = Parsed(profile.to_html())
+    tree = json.loads(next(text for tag, text in page.texts if tag == "script"))["tree"]
+    names, nodes = tree["names"], tree["nodes"]
+    assert nodes[0][2] == pytest.approx(profile.seconds * 1e6, rel=1e-3)
+    below: dict[int, float] = {}
+    for number, (name, host, spent, parent) in enumerate(nodes[1:], 1):
+        assert 0 <= name < len(names)
+        assert host in (0, 1)
+        assert 0 <= parent < number
+        below[parent] = below.get(parent, 0) + spent
+    assert all(spent <= nodes[parent][2] * 1.001 + 1 for parent, spent in below.items())
+
+
+def test_what_readers_and_keyboards_need_is_there(profile: Profile) -> None:
+    page = Parsed(profile.to_html())
+    assert ("html", {"lang": "en"}) in page.elements
+    labelled = [a for tag, a in page.elements if tag == "svg" and a.get("role") == "img"]
+    assert labelled
+    assert all(a["aria-label"] for a in labelled)
+    assert [tag for tag, _ in page.elements].count("caption") == 2
+    assert all(a.get("scope") == "col" for tag, a in page.elements if tag == "th")
+    ids = {a["id"] for _, a in page.elements if "id" in a}
+    for _, a in page.elements:
+        assert {*(a.get("aria-labelledby") or "").split(), *(a.get("aria-describedby") or "").split()} <= ids
+
+
+# -- files and ends ----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_written_however_the_guest_ended(tmp_path: Path) -> None:
+    trap = f'(module {MEMORY} (func $bad unreachable) (func (export "_start") call $bad))'
+    loop = f'(module {MEMORY} (func (export "_start") (loop $a br $a)))'
+    with pytest.raises(TrapError) as ended:
+        wasihost.run(trap, profile=tmp_path / "trap.json")
+    assert [frame.function for frame in ended.value.backtrace] == ["bad", "_start"]
+    with pytest.raises(TimeoutExpired):
+        wasihost.run(loop, timeout=0.05, profile=str(tmp_path / "loop.HTML"))
+    assert sorted(os.listdir(tmp_path)) == ["loop.HTML", "trap.json"]
+    assert "_start" in (tmp_path / "loop.HTML").read_text()
+    assert json.loads((tmp_path / "trap.json").read_text())["threads"][0]["name"] == "guest"
+
+
+def test_an_instance_is_profiled_over_all_its_calls() -> None:
+    module = f"""(module {MEMORY} (func (export "spin") (param i32) (loop $more
+        (local.set 0 (i32.sub (local.get 0) (i32.const 1))) (br_if $more (local.get 0)))))"""
+    profile = Profile()
+    with wasihost.instantiate(module, profile=profile) as guest:
+        guest.exports.spin(10_000_000)
+        first = profile.seconds, profile.samples
+        assert profile.functions[0].name == "spin"
+        guest.exports.spin(10_000_000)
+    assert profile.seconds > first[0]
+    assert profile.samples > first[1]
+
+
+def test_a_guest_that_exits_has_no_failed_call() -> None:
+    exits = f"""(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32))) {MEMORY}
+        (func (export "_start") (call $exit (i32.const 3))))"""
+    profile = Profile()
+    assert wasihost.run(exits, profile=profile).returncode == 3
+    assert [(one.function, one.failed) for one in profile.calls] == [("proc_exit", 0)]
+    with pytest.raises(ExitError), wasihost.instantiate(exits, profile=Profile()) as guest:
+        guest.call("_start")
+
+
+def test_hooks_of_the_embedder_are_time_of_the_host() -> None:
+    @wasihost.hook(on="path_open")
+    def slow(_call: Any, proceed: Any) -> Any:
+        time.sleep(0.02)
+        return proceed()
+
+    profile = Profile()
+    wasihost.run(GUEST, files={}, profile=profile, hooks=slow)
+    opened = [one for one in profile.calls if one.function == "path_open"]
+    assert sum(one.calls for one in opened) == 2
+    assert sum(one.seconds for one in opened) >= 0.04
+
+
+# -- limits and mistakes -----------------------------------------------------------------------------------------------
+
+
+def test_what_is_left_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, most in (("_STACKS", 2), ("_ROWS", 2), ("_SPANS", 10), ("_SAMPLES", 1), ("_AT_ONCE", 2)):
+        monkeypatch.setattr(recording, name, most)
+    monkeypatch.setattr(timeline, "MOST", 16)
+    profile = Profile()
+    wasihost.run(GUEST, files={}, profile=profile)
+    recorder, notes = profile.recorder, "\n".join(profile.notes)
+    assert len(recorder.stacks) <= 4  # and one without frames for each function of the host
+    assert len(recorder.spans) <= 10
+    assert len(recorder.timeline.slices()) <= 16
+    assert {one.path for one in profile.calls} > {"(other paths)"}
+    for text in ("(not sampled)", "(other paths)", "shorter than", "a sample was taken every"):
+        assert text in notes
+    assert sum(one.seconds for one in profile.functions) == pytest.approx(profile.seconds)
+    assert sum(one.calls for one in profile.calls) == 104
+
+
+def test_names_without_end_are_cut(tmp_path: Path) -> None:
+    bomb = "_Z" + "1fI" * 1000 + "i" + "E" * 1000
+    long = "x" * 10_000
+    module = f"""(module {MEMORY} (func $f (@name "{bomb}") unreachable) (func $g (@name "{long}") (call $f))
+        (func (export "_start") (call $g)))"""
+    with pytest.raises(TrapError) as ended:
+        wasihost.run(module, profile=tmp_path / "a.html")
+    assert max(len(frame.function or "") for frame in ended.value.backtrace) <= 503
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ends in \.html or \.json"):
+        wasihost.run(GUEST, profile="profile.txt")
+    with pytest.raises(ConfigError, match="profile cannot be 3"):
+        wasihost.run(GUEST, profile=3)  # type: ignore[call-overload]  # what is tested
+    with pytest.raises(FileNotFoundError, match="absent"):
+        wasihost.run(GUEST, profile=tmp_path / "absent" / "a.html")
+    with pytest.raises(ConfigError, match="leave out isolation"):
+        wasihost.run(GUEST, profile=Profile(), isolation="process")
+    used = Profile()
+    with pytest.raises(ConfigError, match="no run yet"):
+        _ = used.functions
+    wasihost.run(f'(module {MEMORY} (func (export "_start")))', profile=used)
+    assert repr(used).startswith("Profile(name='guest', seconds=")
+    with pytest.raises(ConfigError, match="has a run already"):
+        wasihost.run(GUEST, profile=used)

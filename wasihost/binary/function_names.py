@@ -1,0 +1,118 @@
+"""The names of a module's functions by their index, and a module with indices in their place.
+
+The engine's profiler makes every name of a module readable before the guest runs, without limit: 400 bytes of a mangled
+name can become terabytes. So a module that is profiled is compiled with other names, and those that a profile needs are
+looked up here.
+
+Rules of this file: modules are not trusted. What does not parse has no names, and nothing is raised; names are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from wasihost.binary.backtrace import demangled
+from wasihost.binary.sections import SectionReader, Sections
+from wasihost.errors import ModuleError
+
+_CUSTOM, _EXPORT, _FUNCTIONS = 0, 7, 1
+"""The sections with names, and the part of the name section that has those of functions."""
+_NAMES = b"name"
+_HIDDEN = b"n\xc3\xa4m"  # another name of the same length: every offset in the module stays
+_LONGEST = 4096
+"""Bytes of a mangled name that are read."""
+
+
+def with_indices(code: bytes) -> bytes:
+    """Return a module in which the name of each function is its index. All offsets stay as they are.
+
+    ModuleError for a module that does not parse.
+    """
+    made = bytearray(code)
+    for at, _ in _name_sections(code):
+        made[at : at + len(_NAMES)] = _HIDDEN
+    count = Sections(code).function_count
+    names = b"".join(_leb128(index) + _sized(str(index).encode()) for index in range(count))
+    part = bytes([_FUNCTIONS]) + _sized(_leb128(count) + names)
+    return bytes(made) + bytes([_CUSTOM]) + _sized(_sized(_NAMES) + part)
+
+
+class FunctionNames:
+    """The names that a module has for its functions, which are read when they are asked for."""
+
+    def __init__(self, code: bytes) -> None:
+        self._names = [content for _, content in _name_sections(code)]
+        self._exports = [content for number, content in _sections(code) if number == _EXPORT]
+
+    def find(self, wanted: Iterable[int]) -> dict[int, str]:
+        """Return the readable names of functions by index: the module's own, or that of an export. Without those that
+        have none."""
+        left = set(wanted)
+        found: dict[int, str] = {}
+        for read, contents in ((_named, self._names), (_exported, self._exports)):
+            for content in contents:
+                try:
+                    for index, name in read(SectionReader(content)):
+                        if index in left:
+                            left.discard(index)
+                            found[index] = demangled(str(name[:_LONGEST], "utf-8", "replace")) or ""
+                except ModuleError:
+                    pass
+        return {index: name for index, name in found.items() if name}
+
+
+def _sized(content: bytes) -> bytes:
+    return _leb128(len(content)) + content
+
+
+def _leb128(number: int) -> bytes:
+    made = bytearray()
+    while number > 0x7F:
+        made.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes((*made, number))
+
+
+def _sections(code: bytes) -> Iterator[tuple[int, memoryview]]:
+    if code[:4] != b"\0asm":
+        return
+    reader = SectionReader(code)
+    try:
+        reader.take(8)
+        while reader.at < len(code):
+            yield reader.byte(), reader.take(reader.number())
+    except ModuleError:
+        return
+
+
+def _name_sections(code: bytes) -> Iterator[tuple[int, memoryview]]:
+    """Where the name of each section with names is in the module, and what follows it."""
+    reader = SectionReader(code)
+    if code[:4] != b"\0asm":
+        return
+    try:
+        reader.take(8)
+        while reader.at < len(code):
+            number = reader.byte()
+            size = reader.number()
+            end = reader.at + size
+            if number == _CUSTOM and reader.take(reader.number()) == _NAMES and reader.at <= end:
+                yield reader.at - len(_NAMES), reader.data[reader.at : end]
+            reader.at = end
+    except ModuleError:
+        return
+
+
+def _named(section: SectionReader) -> Iterator[tuple[int, memoryview]]:
+    while section.at < len(section.data):
+        number, part = section.byte(), SectionReader(section.take(section.number()))
+        if number == _FUNCTIONS:
+            for _ in range(part.number()):
+                yield part.number(), part.take(part.number())
+
+
+def _exported(section: SectionReader) -> Iterator[tuple[int, memoryview]]:
+    for _ in range(section.number()):
+        name, kind, index = section.take(section.number()), section.byte(), section.number()
+        if kind == 0:
+            yield index, name

@@ -1,0 +1,307 @@
+"""What is recorded while a profiled guest runs: samples of its stack, and each call of the host.
+
+Time is attributed where it passes: until a call of the host begins it is the guest's, until it returns it is that
+function's. A sample has the time since the last one as its weight, so weights add up to the run, whatever the rate.
+
+Rules of this file: a guest chooses its stacks, its paths and the number of its calls, so each list here is bounded, and
+counts what it leaves out. Times are in ns of `perf_counter_ns`. The recorder's own time is counted apart.
+"""
+
+from __future__ import annotations
+
+from array import array
+from threading import get_ident
+from time import perf_counter_ns, thread_time_ns, time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from wasi_preview1.errors import WasiError
+
+from wasihost.profile.timeline import GUEST, Timeline, category
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from wasihost.engines.base import CancelCheck, EngineInstance, StackProfiler
+
+INTERVAL: Final = 1_000_000
+"""ns between two samples of a guest that computes."""
+_SLOWEST: Final = 1_000_000_000
+_SHARE: Final = 20
+"""At most one part in so many of the guest's time is spent on samples; else the interval doubles."""
+_SAMPLES: Final = 20_000
+"""Samples after which the interval doubles, again and again."""
+_AT_ONCE, _AT_ONCE_TIME = 1_000, 20_000_000
+"""How many samples the engine keeps, and ns that taking them took, until they are taken from it."""
+_STACKS: Final = 10_000
+"""Distinct stacks."""
+_ROWS: Final = 2_000
+"""Rows of calls: a function, a path and a mount."""
+_SPANS: Final = 10_000
+"""Calls that are kept one by one: the longest."""
+_PATH: Final = 200
+"""Characters of a path."""
+NO_CALL: Final = ""
+ELSEWHERE: Final = "(other paths)"
+
+_MOVES: Final = {
+    **dict.fromkeys(("fd_read", "fd_pread", "fd_readdir", "path_readlink", "sock_recv"), True),
+    **dict.fromkeys(("fd_write", "fd_pwrite", "sock_send"), False),
+}
+"""The functions that move bytes, and return how many: whether they read."""
+
+Stack = tuple[tuple[int, ...], str]
+"""Indices of functions of the guest, outermost first, and the function of the host that they called or `NO_CALL`."""
+
+
+class Row:
+    """The calls of one function with one path: how many, how many failed, their time, and what they moved."""
+
+    __slots__ = ("calls", "failed", "longest", "read", "time", "written")
+
+    def __init__(self) -> None:
+        self.calls = self.failed = self.time = self.longest = self.read = self.written = 0
+
+
+class Span(NamedTuple):
+    """One call: when it began and ended (ns since the profile began), and what it was."""
+
+    start: int
+    end: int
+    function: str
+    path: str
+
+
+class Watch:
+    """The `CancelCheck` of a profiled guest: it is called at each interval, and takes a sample."""
+
+    def __init__(self, inner: CancelCheck, recorder: Recorder) -> None:
+        self._inner, self._recorder = inner, recorder
+
+    @property
+    def expires(self) -> int | None:
+        return self._inner.expires
+
+    def check(self) -> None:
+        self._inner.check()
+        self._recorder.tick()
+
+
+class Recorder:
+    """Records one guest, in the guest's thread."""
+
+    def __init__(self) -> None:
+        self.began: int = perf_counter_ns()
+        self.wall: float = time() * 1000
+        """When that was, in ms since 1970."""
+        self.timeline: Timeline = Timeline()
+        self.rows: dict[tuple[str, str, str], Row] = {}
+        self.spans: list[Span] = []
+        self.short: int = 0
+        """ns: shorter calls are not in `spans`,"""
+        self.short_calls: int = 0
+        """which are so many."""
+        self.stacks: dict[Stack, int] = {}
+        self.times, self.weights = array("q"), array("q")
+        self.stack_of = array("l")
+        """Of each sample."""
+        self.stacks_omitted: int = 0
+        """Samples whose stack is not in `stacks`, but as an empty one."""
+        self.rows_omitted: int = 0
+        """Calls whose path is `ELSEWHERE`."""
+        self.interval: int = INTERVAL
+        self.first_interval: int = INTERVAL
+        self.guest_time: int = 0
+        self.host_time: int = 0
+        self.overhead: int = 0
+        self._profiler: StackProfiler | None = None
+        self._instance: EngineInstance | None = None
+        self._pending: list[tuple[int, int, str]] = []
+        self._spent = 0
+        self._mark = self.began
+        self._calls = 0  # that are running, one within another
+        self._guest = self._host = 0  # time since the last sample
+        self._entered = self._running = False
+        self._thread = 0
+
+    # -- the run ---------------------------------------------------------------------------------------------------
+
+    def attach(self, instance: EngineInstance, profiler: StackProfiler) -> None:
+        """Take samples of this instance from now on."""
+        self._instance, self._profiler = instance, profiler
+
+    def enter(self) -> None:
+        """The guest is about to run."""
+        self._thread = get_ident()
+        if not self._entered:
+            self._entered = True
+            self.began, self.wall = perf_counter_ns(), time() * 1000
+        self._mark = perf_counter_ns()
+        self._running = True
+        if self._profiler is not None:
+            self._profiler.start()
+
+    def leave(self) -> None:
+        """The guest has returned, or was ended."""
+        self._running = False
+        if self._profiler is not None:
+            self._profiler.stop()
+        self._calls = 0
+        self._settle(perf_counter_ns())
+        self.collect()
+        if self._guest:
+            self._note(self._mark, self._guest, NO_CALL, ())
+        if self._host:
+            self._note(self._mark, self._host, "(short calls)", ())
+        self._guest = self._host = 0
+        self._see_memory()
+
+    def finish(self) -> None:
+        """The guest will not run again: free what the engine keeps for the profile."""
+        if self._profiler is not None:
+            self.collect()
+            self._profiler.close()
+        self._profiler = self._instance = None
+
+    def _settle(self, now: int) -> None:
+        """Give the time until now to the guest, or to the host."""
+        spent = now - self._mark
+        if self._calls:
+            self._host += spent
+            self.host_time += spent
+        else:
+            self._guest += spent
+            self.guest_time += spent
+            self.timeline.add(GUEST, self._mark - self.began, now - self.began)
+        self._mark = now
+
+    # -- samples ---------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Take a sample of a guest that computes, if it is time."""
+        if self._profiler is None or self._calls or not self._running:
+            return
+        now = perf_counter_ns()
+        self._settle(now)
+        if self._guest >= self.interval >> 2:
+            self._take(now, self._guest, NO_CALL)
+            self._guest = 0
+        self._own_time(now)
+
+    def _take(self, now: int, weight: int, called: str) -> None:
+        assert self._profiler is not None
+        begun = thread_time_ns()
+        self._profiler.sample()
+        self._pending.append((now, weight, called))
+        self._spent += thread_time_ns() - begun
+        if len(self._pending) >= _AT_ONCE or self._spent > _AT_ONCE_TIME:
+            self.collect()
+        self._see_memory()
+
+    def _own_time(self, since: int) -> None:
+        self._mark = perf_counter_ns()
+        self.overhead += self._mark - since
+
+    def _see_memory(self) -> None:
+        if self._instance is not None and self._instance.is_open:
+            self.timeline.memory(len(self._instance.view()))
+
+    def collect(self) -> None:
+        """Take the samples from the engine, and sample less often if that takes too long.
+
+        While the guest runs, only its own thread may do so; for others, the samples come later.
+        """
+        if not self._pending or self._profiler is None or (self._running and self._thread != get_ident()):
+            return
+        begun = thread_time_ns()
+        pending, self._pending = self._pending, []
+        found = self._profiler.take()
+        for at, (when, weight, called) in enumerate(pending):
+            self._note(when, weight, called, found[at] if at < len(found) else ())
+        cost = (self._spent + thread_time_ns() - begun) // len(pending)
+        self._spent = 0
+        if cost * _SHARE > self.interval or len(self.times) > _SAMPLES * (1 + (self.interval // INTERVAL).bit_length()):
+            self.interval = min(2 * self.interval, _SLOWEST)
+            self._profiler.interval = self.interval
+
+    def _note(self, when: int, weight: int, called: str, frames: tuple[int, ...]) -> None:
+        stack = frames, called
+        number = self.stacks.get(stack)
+        if number is None:
+            if len(self.stacks) >= _STACKS:
+                self.stacks_omitted += 1
+                stack = (), called
+            number = self.stacks.setdefault(stack, len(self.stacks))
+        self.times.append(when - self.began)
+        self.weights.append(weight)
+        self.stack_of.append(number)
+
+    # -- calls of the host -----------------------------------------------------------------------------------------
+
+    def call_begins(self) -> int:
+        """Return the time. What passes from now until `around` is the recorder's own."""
+        now = perf_counter_ns()
+        self._settle(now)
+        return now
+
+    def around(self, looked: int, function: str, path: str, mount: str, proceed: Callable[[], Any]) -> Any:
+        """Do a call of the host, and record it."""
+        if len(path) > _PATH:
+            path = f"{path[:_PATH]}..."
+        self._calls += 1
+        self._own_time(looked)
+        begun, result = self._mark, None
+        failed = False
+        try:
+            result = proceed()
+            return result
+        except (WasiError, OSError):
+            failed = True
+            raise
+        finally:
+            ended = perf_counter_ns()
+            self._settle(ended)
+            self._calls = max(self._calls - 1, 0)
+            if not self._calls:
+                self.timeline.add(category(function), begun - self.began, ended - self.began)
+            row = self._row((function, path, mount), ended - begun, failed)
+            if result is not None and function in _MOVES:
+                self._moved(row, result if isinstance(result, int) else result[0], read=_MOVES[function])
+            if ended - begun >= self.short:
+                self._span(Span(begun - self.began, ended - self.began, function, path))
+            else:
+                self.short_calls += 1
+            if self._host >= self.interval and self._running and self._profiler is not None:
+                self._take(ended, self._host, function)
+                self._host = 0
+            self._own_time(ended)
+
+    def _moved(self, row: Row, size: int, *, read: bool) -> None:
+        if read:
+            row.read += size
+            self.timeline.moved(size, 0)
+        else:
+            row.written += size
+            self.timeline.moved(0, size)
+
+    def _span(self, span: Span) -> None:
+        self.spans.append(span)
+        if len(self.spans) > _SPANS:
+            while len(self.spans) > _SPANS // 2:
+                self.short = max(2 * self.short, 1_000)
+                kept = [one for one in self.spans if one.end - one.start >= self.short]
+                self.short_calls += len(self.spans) - len(kept)
+                self.spans = kept
+
+    def _row(self, key: tuple[str, str, str], time: int, failed: bool) -> Row:
+        row = self.rows.get(key)
+        if row is None:
+            if len(self.rows) >= _ROWS:
+                self.rows_omitted += 1
+                key = key[0], ELSEWHERE, ""
+            row = self.rows.setdefault(key, Row())
+        row.calls += 1
+        row.failed += failed
+        row.time += time
+        row.longest = max(row.longest, time)
+        return row

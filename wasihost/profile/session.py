@@ -1,0 +1,100 @@
+"""One profiled guest: what `Instance` calls, and nothing else of this package.
+
+The module is compiled with indices as names (see `binary.function_names`), its `CancelCheck` takes samples, a hook sees
+its calls, and when the guest is closed the profile is written.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from wasihost.binary.function_names import FunctionNames
+from wasihost.errors import ConfigError, TrapError
+from wasihost.profile import Profile, writer
+from wasihost.profile.hook import ProfileHook
+from wasihost.profile.recorder import Recorder, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wasihost.config import ModuleConfig
+    from wasihost.engines.base import CancelCheck, EngineInstance
+    from wasihost.errors import Frame
+
+
+class Session:
+    """Profiles one guest into `target`: a `Profile`, or the path of a file.
+
+    Raises:
+        ConfigError: The target is neither, or the file has a name that ends in nothing known.
+        OSError: The file's folder does not exist, or cannot be written to.
+    """
+
+    def __init__(self, target: Any) -> None:
+        self.path: str | None = None
+        if isinstance(target, Profile):
+            self.profile: Profile = target
+        elif isinstance(target, (str, os.PathLike)):
+            self.path = os.path.abspath(target)
+            writer(self.path)
+            check_folder(self.path)
+            self.profile = Profile()
+        else:
+            raise ConfigError(
+                f"profile cannot be {target!r}: give the name of a file that ends in .html or .json, or a Profile"
+            )
+        self.recorder: Recorder = Recorder()
+        self.hook: ProfileHook = ProfileHook(self.recorder)
+        self._names: FunctionNames | None = None
+
+    def hooked(self, config: ModuleConfig) -> ModuleConfig:
+        """The config with the profile's hook around all others, whose time is then the host's."""
+        return config._with("_hooks", (self.hook, *config.hooks))
+
+    def begin(self, name: str, code: bytes) -> None:
+        """The guest's module is known, which has this code in the binary format."""
+        self._names = FunctionNames(code)
+        self.profile.begin(name, self.recorder, self._names)
+
+    def watch(self, scope: CancelCheck) -> CancelCheck:
+        """What the engine is to ask instead of `scope`."""
+        return Watch(scope, self.recorder)
+
+    def attach(self, instance: EngineInstance) -> None:
+        """The engine's instance is there."""
+        from wasihost.engines import default_engine
+
+        self.recorder.attach(instance, default_engine().stack_profiler(instance, self.recorder.interval))
+
+    def name_frames(self, error: BaseException) -> None:
+        """Give the frames of a trap the names that the engine was not shown."""
+        if isinstance(error, TrapError) and self._names is not None:
+            error.look_first(partial(_named, self._names))
+
+    def finish(self) -> None:
+        """The guest is about to be closed: write the file, if there is one.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        self.recorder.finish()
+        path, self.path = self.path, None
+        if path is not None and self._names is not None:
+            self.profile.write(path)
+
+
+def check_folder(path: str) -> None:
+    """OSError if no file can be made in the folder of this path: better now than after the run."""
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(2, os.strerror(2), folder)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(13, os.strerror(13), folder)
+
+
+def _named(names: FunctionNames, frames: Iterable[Frame]) -> tuple[Frame, ...]:
+    frames = tuple(frames)
+    found = names.find(frame.number for frame in frames)
+    return tuple(frame._replace(symbol=name, function=name) for frame in frames for name in (found.get(frame.number),))
