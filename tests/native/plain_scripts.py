@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.native.plain_worlds import NAMES, NAMES_AT, SIZE, World
+from wasihost.descriptors.host_directory import HostDirectory
 from wasihost.descriptors.host_file import HostFile
 from wasihost.descriptors.host_stream import HostStream
 from wasihost.host.plain import PLAIN
@@ -29,7 +30,7 @@ STEPS: Final = 300
 """Calls in one pair of worlds."""
 ALL_RIGHTS: Final = (1 << 30) - 1
 READ, WRITE, SEEK, TELL, FILESTAT, POLL = 1 << 1, 1 << 6, 1 << 2, 1 << 5, 1 << 21, 1 << 27
-RECORD: Final = {"fd_filestat_get": 64, "clock_time_get": 8, "random_get": 0}
+RECORD: Final = {"fd_filestat_get": 64, "path_filestat_get": 64, "clock_time_get": 8, "random_get": 0}
 """Functions whose results are not the same in both worlds."""
 
 
@@ -41,6 +42,7 @@ class Script:
         self.open = [3]
         self.files: list[int] = []
         self.streams = [0, 1, 2]
+        self.folders: list[int] = []
 
     def fd(self) -> int:
         """A descriptor's number, mostly that of an open file."""
@@ -52,6 +54,16 @@ class Script:
         if choice < 0.93:
             return self.random.choice(self.open)
         return self.random.choice([0, 1, 2, 3, 4, 5, 9, 15, 16, 17, 63, 1 << 20, (1 << 31) - 1, 1 << 31, (1 << 32) - 1])
+
+    def folder(self) -> int:
+        """The number of a directory, mostly."""
+        return self.random.choice([3, 3, 3, 3, 3, *self.folders, *self.folders, self.fd()])
+
+    def path(self) -> tuple[int, int]:
+        """The address and the size of a path; mostly of one that may lead somewhere."""
+        number = self.random.choice([*range(len(NAMES)), *(0, 1, 2, 3, 6, 7) * 4])
+        size = len(NAMES[number]) if self.random.random() < 0.97 else self.random.choice([0, 1, 9, 5000, 1 << 31])
+        return NAMES_AT + 8 * number, size
 
     def address(self, memory: int, size: int, align: int) -> int:
         """An address for `size` bytes, mostly a good one."""
@@ -154,12 +166,19 @@ class Script:
                 size = number.choice([0, 1, 16, 63, 64, 65, 300, 1 << 20, (1 << 20) + 1])
                 return puts, name, (self.address(memory, min(size, memory), 1), size)
             case "path_open":
-                path = number.randrange(len(NAMES))
                 rights = number.choice([ALL_RIGHTS, ALL_RIGHTS, READ | SEEK | TELL, WRITE | SEEK, READ, 0])
                 oflags = number.choice([0, 0, 0, 0, 1, 1, 1, 8, 9, 4, 2])
                 flags = number.choice([0, 0, 0, 0, 0, 0, 1, 4, 2, 16, 1 | 4, 32])
-                numbers = (3, 1, NAMES_AT + 8 * path, len(NAMES[path]), oflags, rights, rights, flags, 0x10)
-                return puts, name, numbers
+                place = result if number.random() < 0.05 else 0x10
+                follow = number.choice([0, 1, 1, 1, 1, 2])
+                return puts, name, (self.folder(), follow, *self.path(), oflags, rights, rights, flags, place)
+            case "path_filestat_get":
+                follow = number.choice([0, 1, 1, 1, 1, 2])
+                return puts, name, (self.folder(), follow, *self.path(), self.address(memory, 64, 8))
+            case "path_rename":
+                return puts, name, (self.folder(), *self.path(), self.folder(), *self.path())
+            case "path_create_directory" | "path_remove_directory" | "path_unlink_file":
+                return puts, name, (self.folder(), *self.path())
             case "fd_renumber":
                 return puts, name, (_not_folder(fd), _not_folder(self.fd()))
             case "fd_fdstat_set_rights":
@@ -172,8 +191,6 @@ class Script:
                 return puts, name, (99 if fd in self.streams else fd, flags)  # a stream that blocks would wait
             case "fd_filestat_set_size":
                 return puts, name, (fd, number.choice([0, 10, 5000, 1 << 20]))
-            case "path_unlink_file":
-                return puts, name, (3, NAMES_AT + 24, 3)
         return puts, name, {"fd_close": (_not_folder(fd),), "sched_yield": ()}[name]
 
 
@@ -183,6 +200,11 @@ def _not_folder(fd: int) -> int:
 
 
 _CHANCES = dict.fromkeys(PLAIN, 20) | {
+    "args_get": 6,
+    "args_sizes_get": 6,
+    "environ_get": 6,
+    "environ_sizes_get": 6,
+    "clock_res_get": 10,
     "poll_oneoff": 40,
     "fd_read": 60,
     "fd_write": 50,
@@ -190,13 +212,17 @@ _CHANCES = dict.fromkeys(PLAIN, 20) | {
     "fd_seek": 50,
     "random_get": 10,
     "sched_yield": 4,
-    "path_open": 25,
+    "path_open": 45,
     "fd_close": 12,
     "fd_renumber": 6,
-    "fd_fdstat_set_rights": 3,
+    "fd_fdstat_set_rights": 9,
     "fd_fdstat_set_flags": 6,
     "fd_filestat_set_size": 6,
-    "path_unlink_file": 1,
+    "path_filestat_get": 20,
+    "path_create_directory": 16,
+    "path_remove_directory": 40,
+    "path_unlink_file": 8,
+    "path_rename": 12,
 }
 _NAMES, _WEIGHTS = tuple(_CHANCES), tuple(_CHANCES.values())
 
@@ -220,6 +246,7 @@ def run(seed: int, folder: Path, done: Counter[str], steps: int = STEPS) -> None
             script.open = list(without.table.open)
             script.files = [fd for fd, one in without.table.open.items() if isinstance(one, HostFile)]
             script.streams = [fd for fd, one in without.table.open.items() if isinstance(one, HostStream)]
+            script.folders = [fd for fd, one in without.table.open.items() if isinstance(one, HostDirectory)]
             if script.random.random() < 0.01 and len(without.memory) < LARGEST:
                 more = script.random.choice([SIZE, 0x100000])
                 for world in (without, with_plain):
@@ -254,17 +281,18 @@ def _compare(
     if number % 20 == 19:
         assert with_plain.files() == without.files()
         for world in (without, with_plain):
-            for path in world.folder.iterdir():
-                if path.stat().st_blocks > 8192:  # scripts stay quick
+            for path in world.folder.rglob("*"):
+                if path.lstat().st_blocks > 8192:  # scripts stay quick
                     os.truncate(path, 3000)
 
 
 def _check_own(world: World, name: str, numbers: tuple[int, ...]) -> None:
     """Compare a result that differs between the worlds with that of the stub in the same one."""
-    if name == "fd_filestat_get":
-        plain = bytes(world.memory[numbers[1] : numbers[1] + 64])
+    if name.endswith("filestat_get"):
+        at = numbers[-1]
+        plain = bytes(world.memory[at : at + 64])
         assert world.stub(name, numbers) == 0
-        assert world.memory[numbers[1] : numbers[1] + 64] == plain
+        assert world.memory[at : at + 64] == plain
     elif name == "clock_time_get":
         first = int.from_bytes(world.memory[numbers[2] : numbers[2] + 8], "little")
         assert world.stub(name, numbers) == 0

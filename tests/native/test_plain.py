@@ -74,7 +74,7 @@ def test_random_calls_with_and_without(tmp_path: Path) -> None:
     for seed in range(15):
         plain_scripts.run(seed, tmp_path, done)
     assert set(done) == set(PLAIN)  # the test would prove nothing of a function that C never did
-    assert all(done[name] > 20 for name in PLAIN), done
+    assert all(done[name] > 4 for name in PLAIN), done
 
 
 def test_a_difference_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,7 +365,7 @@ def test_wrong_arguments_are_python_errors(tmp_path: Path) -> None:
         refused(lambda: plain.call("fd_read"), TypeError)
         refused(lambda: plain.call("fd_read", bytes(8), 1, 2, 3, 4), BufferError)
         refused(lambda: plain.call("fd_read", guest.memory, "x"), TypeError)
-        refused(lambda: plain.call(*["fd_read", guest.memory, *range(9)]), TypeError)
+        refused(lambda: plain.call(*["fd_read", guest.memory, *range(13)]), TypeError)
         refused(lambda: plain.put(1, object()), TypeError)
         refused(lambda: plain.enable([1]), TypeError)
         refused(lambda: type(file.shared)(), TypeError)

@@ -21,7 +21,7 @@ from wasihost.stats import Stats
 from wasihost.testing import FakeClock, random_bytes
 
 pytestmark = pytest.mark.skipif(extension is None, reason=f"there are no plain calls without the extension: {why}")
-FILES = {name for name in PLAIN if name.startswith("fd_")} | {"poll_oneoff"}
+FILES = {name for name in PLAIN if name.startswith(("fd_", "path_"))} | {"poll_oneoff"}
 CLOCKS = {"clock_time_get", "clock_res_get"}
 
 

@@ -120,6 +120,13 @@ class HostDirectory(Directory):
         if mode is None:
             st = os.fstat(fd)
             mode = st.st_mode if st.st_dev in self.bounds.known else -st.st_mode
+        return self.opened(fd, mode, how, rights, flags, path)
+
+    def opened(self, fd: int, mode: int, how: int, rights: int, flags: Fdflags, path: str) -> Descriptor:
+        """Make the descriptor of what `open` has opened with the flags `how`. The fd stays the caller's if this raises.
+
+        `mode` is its `st_mode`, negated if its device is not known to `bounds`.
+        """
         if mode < 0:
             self.bounds.admit(fd, os.fstat(fd).st_dev, path)
             mode = -mode
@@ -274,10 +281,10 @@ def open_host_directory(
     Raises OSError if there is no such directory, NotForGuests if it is on a file system of the kernel's and not
     `kernel_files`.
     """
-    return _Preopen(path, guest_path, read_only, kernel_files, one_file_system)
+    return Preopen(path, guest_path, read_only, kernel_files, one_file_system)
 
 
-class _Preopen(HostDirectory):
+class Preopen(HostDirectory):
     """Closes its fd when it is deleted: a signal handler may raise before it has reached the guest's table."""
 
     __slots__ = ()

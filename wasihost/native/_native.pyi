@@ -39,6 +39,28 @@ class PlainCalls:
     ) -> None: ...
     def call(self, name: str, memory: Buffer, /, *numbers: int) -> bool: ...
 
+# -- quick*.c ----------------------------------------------------------------------------------------------------------
+
+def set_quick(
+    directories: tuple[type, type],
+    file: type,
+    resolving: dict[str, Any],
+    by_openat2: Callable[..., int],
+    reserve: object,
+    adopt: Callable[..., int],
+    pop: Callable[[list[int]], int],
+    push: Callable[[list[int], int], None],
+    no_flags: int,
+    rights: tuple[int, ...],
+    sealed: int,
+    all_rights: int,
+    /,
+) -> None:
+    """Say what quick calls work with: see `Quick` in quick.h."""
+
+def quick_call(host: object, name: str, memory: Buffer, /, *numbers: int) -> bool:
+    """Make a call over a buffer, for tests; True if it was plain, and is done."""
+
 # -- buffers.c, filestat.c, listing.c, opening.c ----------------------------------------------------------------------
 
 DIRENT_LAYOUT: Final[str]

@@ -116,6 +116,25 @@ static int look_through(Door *door, void *caller)
     return door_see(door);
 }
 
+/* Do the call in C if that can be, else by the stub. -1: an exception is set, which ends the run. */
+static int call_stub(Door *door, Function *function, Slot *slots)
+{
+    if (function->quick != NULL) {
+        if (PyErr_CheckSignals() < 0)
+            return -1;
+        int done = function->quick(function->host, door->base, door->size, slots);
+        if (done > 0)
+            return 0;
+        if (done < 0) { /* as if a handler had raised it */
+            WitxCall call;
+            witx_begin(&call, function->stub, NULL);
+            witx_raised(&call);
+            return witx_end(&call, slots);
+        }
+    }
+    return function->stub->function->call(function->stub, slots);
+}
+
 /* The callback of every import; `environment` is its index. */
 void *call_host(void *environment, void *caller, Slot *slots, size_t Py_UNUSED(count))
 {
@@ -128,8 +147,7 @@ void *call_host(void *environment, void *caller, Slot *slots, size_t Py_UNUSED(c
         return NULL;
     PyEval_RestoreThread(door->thread);
     if ((door->looks && look_through(door, caller) < 0) ||
-        (function->stub != NULL ? function->stub->function->call(function->stub, slots)
-                                : call_python(function, slots)) < 0) {
+        (function->stub != NULL ? call_stub(door, function, slots) : call_python(function, slots)) < 0) {
         keep_raised(door);
         trap = engine.trap_new(trap_text, sizeof trap_text - 1);
     }

@@ -85,6 +85,7 @@ static void drop_functions(Door *door)
         if (functions[i].stub != NULL)
             door_withdraw(door, functions[i].stub);
         Py_XDECREF(functions[i].callable);
+        Py_XDECREF(functions[i].host);
         Py_XDECREF(functions[i].signature);
         Py_XDECREF(functions[i].slots);
         Py_XDECREF(functions[i].result_slots);
@@ -115,6 +116,11 @@ static int take_functions(Door *door, PyObject *wanted, PyObject *plain)
             door_provide(door, function->stub);
             function->plain =
                 wasihost_plain_function(plain, function->stub->function->module, function->stub->function->name);
+            function->quick =
+                wasihost_quick_function(plain, function->stub->function->module, function->stub->function->name);
+            if (function->quick != NULL &&
+                (function->host = PyObject_GetAttrString(function->stub->handler, "__self__")) == NULL)
+                return -1;
             continue;
         }
         function->slots = PyObject_GetAttrString(function->signature, "slots");
@@ -198,6 +204,7 @@ static int door_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     for (Py_ssize_t i = 0; i < door->count; i++) {
         Py_VISIT(door->functions[i].callable);
+        Py_VISIT(door->functions[i].host);
         Py_VISIT(door->functions[i].signature);
     }
     Py_VISIT(door->guest);

@@ -21,7 +21,7 @@
 #include "native.h"
 #include "witx.h"
 
-#include "plain.h"
+#include "quick.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -118,7 +118,9 @@ typedef struct {
     PyObject *callable;
     PyObject *signature;
     WitxStub *stub;       /* the callable, if it is a stub in C: it is called directly, */
-    PlainFunction *plain; /* and after this function, which may do the whole call without the GIL, if there is one */
+    PlainFunction *plain; /* and after this function, which may do the whole call without the GIL, if there is one, */
+    QuickFunction *quick; /* and this one, which may do it with the GIL */
+    PyObject *host;       /* what the latter works on; NULL without it */
     PyObject *slots, *result_slots; /* else texts with a `struct` character per number */
 } Function;
 

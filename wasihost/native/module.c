@@ -3,7 +3,7 @@
 
 static int (*const parts[])(PyObject *module) = {
     wasihost_add_buffers, wasihost_add_door,  wasihost_add_filestat, wasihost_add_listing,
-    wasihost_add_opening, wasihost_add_plain, wasihost_add_stubs,
+    wasihost_add_opening, wasihost_add_plain, wasihost_add_quick,    wasihost_add_stubs,
 };
 
 static struct PyModuleDef definition = {

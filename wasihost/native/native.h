@@ -30,6 +30,7 @@ int wasihost_add_filestat(PyObject *module);
 int wasihost_add_listing(PyObject *module);
 int wasihost_add_opening(PyObject *module);
 int wasihost_add_plain(PyObject *module);
+int wasihost_add_quick(PyObject *module);
 int wasihost_add_stubs(PyObject *module);
 
 #endif

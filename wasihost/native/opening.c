@@ -16,24 +16,13 @@
 #define O_LARGEFILE 0
 #endif
 
-static bool paths_are_utf8; /* Python's encoding of file names; with another one, Python decides about every path */
-
-/* Where a path leads to, as the callers below got it from Python. */
-typedef struct {
-    int dirfd;
-    PyObject *path;
-    const char *text;
-    bool follow;     /* a link that is the last component */
-    bool several;    /* the path has several components */
-    PyObject *known; /* set of device numbers that may be reached */
-    int resolve;     /* RESOLVE_* flags for openat2; 0: only single names are plain; below 0: nothing is */
-} Place;
+bool wasihost_paths_are_utf8; /* Python's encoding of file names; with another one, Python decides about every path */
 
 /* Whether the path is plain. It ends without a slash, and begins without one. */
 static bool is_plain(Place *place)
 {
     Py_ssize_t size;
-    if (place->resolve < 0 || !paths_are_utf8)
+    if (place->resolve < 0 || !wasihost_paths_are_utf8)
         return false;
     place->text = PyUnicode_AsUTF8AndSize(place->path, &size);
     if (place->text == NULL) {
@@ -62,8 +51,7 @@ static bool read_place(PyObject *const *args, Place *place)
     return true;
 }
 
-/* openat(2) of a single name, which is never followed, or openat2(2) of several. Called without the GIL. */
-static int open_place(const Place *place, int flags, int mode)
+int wasihost_open_place(const Place *place, int flags, int mode)
 {
     flags |= O_CLOEXEC;
     if (!place->several)
@@ -88,15 +76,14 @@ static PyObject *failed(const Place *place)
     Py_RETURN_NONE;
 }
 
-/* Whether the device is one of those that may be reached: 1, 0, or -1 with an exception. */
-static int is_known(const Place *place, dev_t device)
+int wasihost_is_known(PyObject *known, dev_t device)
 {
     PyObject *number = PyLong_FromUnsignedLongLong((uint64_t)device);
     if (number == NULL)
         return -1;
-    int known = PySequence_Contains(place->known, number);
+    int contained = PySequence_Contains(known, number);
     Py_DECREF(number);
-    return known;
+    return contained;
 }
 
 /* Append a new descriptor to the list that owns it, or close it. */
@@ -127,24 +114,23 @@ static PyObject *open_plain(PyObject *Py_UNUSED(module), PyObject *const *args, 
         Py_RETURN_NONE;
     if (PySys_Audit("open", "OOi", place.path, Py_None, flags) < 0)
         return NULL;
-    CALL(fd, open_place(&place, flags, mode));
+    CALL(fd, wasihost_open_place(&place, flags, mode));
     if (fd < 0)
         return failed(&place);
     if (!hold(args[7], fd))
         return NULL;
     if (fstat(fd, &status) < 0) /* the inode is in memory: not worth releasing the GIL */
         return raise_errno(place.path);
-    int known = is_known(&place, status.st_dev);
+    int known = wasihost_is_known(place.known, status.st_dev);
     return known < 0 ? NULL : PyLong_FromLong(known ? (long)status.st_mode : -(long)status.st_mode);
 }
 
-/* fstatat(2) of a single name, or of several by a descriptor that is closed again. Called without the GIL. */
-static int stat_place(const Place *place, struct stat *status)
+int wasihost_stat_place(const Place *place, struct stat *status)
 {
     if (!place->several)
         return fstatat(place->dirfd, place->text, status, AT_SYMLINK_NOFOLLOW);
 #ifdef O_PATH
-    int fd = open_place(place, O_PATH, 0);
+    int fd = wasihost_open_place(place, O_PATH, 0);
     if (fd < 0)
         return -1;
     int result = fstat(fd, status);
@@ -171,12 +157,12 @@ static PyObject *filestat_plain(PyObject *Py_UNUSED(module), PyObject *const *ar
         return NULL;
     if (!is_plain(&place))
         Py_RETURN_NONE;
-    CALL(result, stat_place(&place, &status));
+    CALL(result, wasihost_stat_place(&place, &status));
     if (result < 0)
         return failed(&place);
     if (!place.several && place.follow && S_ISLNK(status.st_mode))
         Py_RETURN_NONE;
-    int known = is_known(&place, status.st_dev);
+    int known = wasihost_is_known(place.known, status.st_dev);
     if (known < 0)
         return NULL;
     if (!known)
@@ -195,7 +181,7 @@ int wasihost_add_opening(PyObject *module)
     PyObject *encoding = PyObject_CallNoArgs(PySys_GetObject("getfilesystemencoding"));
     if (encoding == NULL)
         return -1;
-    paths_are_utf8 = PyUnicode_CompareWithASCIIString(encoding, "utf-8") == 0;
+    wasihost_paths_are_utf8 = PyUnicode_CompareWithASCIIString(encoding, "utf-8") == 0;
     Py_DECREF(encoding);
     return PyModule_AddFunctions(module, methods);
 }

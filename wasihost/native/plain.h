@@ -72,7 +72,8 @@ typedef struct {
 typedef struct PlainCalls {
     PyObject_HEAD _Atomic(PlainTable *) table;
     PlainFile *spare;       /* files that are in no table; used again */
-    uint32_t enabled;       /* a bit for each function of `plain_functions` */
+    uint64_t enabled;       /* a bit for each function of `plain_functions`, then of `quick_functions` */
+    PyObject *descriptors;  /* a list of closed `SharedFile`s, to be used again; NULL: none yet */
     int resolutions;        /* whether those of the clocks are known */
     uint64_t subscriptions; /* the most that one poll may have */
     PlainStrings arguments, environment;
@@ -106,6 +107,16 @@ PyTypeObject *plain_make_file_type(void);
 PyObject *plain_share(PyObject *self, PyObject *args);
 PyObject *plain_put(PyObject *self, PyObject *args);
 PyObject *plain_remove(PyObject *self, PyObject *number);
+
+/* A closed descriptor that nothing else refers to, to be used again: a new reference, or NULL without an exception. */
+PyObject *plain_take_spare(PlainCalls *calls);
+
+/* Keeps a closed descriptor, which had this number, if only the caller refers to it and there are less than `most`. */
+void plain_keep_spare(PlainCalls *calls, uint32_t number, PyObject *descriptor, Py_ssize_t most);
+
+/* Makes the file that of a new descriptor of the host, and gives it a number. Returns -1 if it has none, for want of
+ * memory. */
+int plain_put_again(PlainCalls *calls, uint32_t number, PlainFile *file, int fd, uint64_t rights);
 
 /* Frees the tables and the files of a PlainCalls that is being freed. */
 void plain_table_free(PlainCalls *calls);

@@ -1,6 +1,5 @@
 /* `PlainCalls` as Python sees it: see plain.h. Everything here needs the GIL. */
-#include "plain.h"
-#include "abi.h"
+#include "quick.h"
 
 #include <errno.h>
 #include <string.h>
@@ -9,28 +8,40 @@ static PyTypeObject *calls_type; /* a heap type, made once: only the main interp
 
 /* -- what may be used --------------------------------------------------------------------------------------------- */
 
-static uint32_t bit_of(const char *name)
+static uint64_t plain_bit(uint32_t index)
 {
-    for (uint32_t i = 0; i < plain_function_count; i++) {
-        if (strcmp(plain_functions[i].name, name) == 0)
-            return UINT32_C(1) << i;
-    }
-    return 0;
+    return UINT64_C(1) << index;
+}
+
+static uint64_t quick_bit(uint32_t index)
+{
+    return UINT64_C(1) << (plain_function_count + index);
+}
+
+/* The bits of a function, which may be in both lists. */
+static uint64_t bits_of(const char *name)
+{
+    uint64_t bits = 0;
+    for (uint32_t i = 0; i < plain_function_count; i++)
+        bits |= strcmp(plain_functions[i].name, name) == 0 ? plain_bit(i) : 0;
+    for (uint32_t i = 0; i < quick_function_count; i++)
+        bits |= strcmp(quick_functions[i].name, name) == 0 ? quick_bit(i) : 0;
+    return bits;
 }
 
 /* enable(names): these functions may be used, and no others. Unknown names are ignored. */
 static PyObject *calls_enable(PyObject *self, PyObject *names)
 {
     static PyObject *last; /* nearly always the same tuple */
-    static uint32_t of_last;
+    static uint64_t of_last;
     if (names != last) {
-        uint32_t enabled = 0;
+        uint64_t enabled = 0;
         PyObject *tuple = PySequence_Tuple(names);
         Py_ssize_t count = tuple == NULL ? 0 : PyTuple_Size(tuple);
         for (Py_ssize_t i = 0; i < count; i++) {
             PyObject *text = PyUnicode_AsUTF8String(PyTuple_GetItem(tuple, i));
             if (text != NULL)
-                enabled |= bit_of(PyBytes_AsString(text));
+                enabled |= bits_of(PyBytes_AsString(text));
             Py_XDECREF(text);
         }
         if (tuple == NULL || PyErr_Occurred()) {
@@ -96,7 +107,18 @@ PlainFunction *wasihost_plain_function(PyObject *calls, const char *module, cons
         return NULL;
     for (uint32_t i = 0; i < plain_function_count; i++) {
         if (strcmp(plain_functions[i].name, name) == 0)
-            return ((PlainCalls *)calls)->enabled & UINT32_C(1) << i ? plain_functions[i].function : NULL;
+            return ((PlainCalls *)calls)->enabled & plain_bit(i) ? plain_functions[i].function : NULL;
+    }
+    return NULL;
+}
+
+QuickFunction *wasihost_quick_function(PyObject *calls, const char *module, const char *name)
+{
+    if (Py_TYPE(calls) != calls_type || strcmp(module, "wasi_snapshot_preview1") != 0)
+        return NULL;
+    for (uint32_t i = 0; i < quick_function_count; i++) {
+        if (strcmp(quick_functions[i].name, name) == 0)
+            return ((PlainCalls *)calls)->enabled & quick_bit(i) ? quick_functions[i].function : NULL;
     }
     return NULL;
 }
@@ -105,9 +127,9 @@ PlainFunction *wasihost_plain_function(PyObject *calls, const char *module, cons
 static PyObject *calls_call(PyObject *self, PyObject *args)
 {
     Py_buffer memory;
-    witx_slot slots[8] = {{.both = {0, 0}}};
+    witx_slot slots[12] = {{.both = {0, 0}}};
     Py_ssize_t count = PyTuple_Size(args);
-    if (count < 2 || count > 10) {
+    if (count < 2 || count > 14) {
         PyErr_SetString(PyExc_TypeError, "call(name, memory, *numbers)");
         return NULL;
     }
@@ -147,16 +169,27 @@ static void calls_dealloc(PyObject *self)
     plain_free_object(self);
 }
 
+/* Appends the names of those functions in use, but none twice. */
+static bool add_name(PyObject *names, const char *function)
+{
+    PyObject *name = PyUnicode_FromString(function);
+    int contained = name == NULL ? -1 : PySequence_Contains(names, name);
+    bool done = contained > 0 || (contained == 0 && PyList_Append(names, name) == 0);
+    Py_XDECREF(name);
+    return done;
+}
+
 static PyObject *get_enabled(PyObject *self, void *Py_UNUSED(closure))
 {
     PyObject *names = PyList_New(0);
+    uint64_t enabled = ((PlainCalls *)self)->enabled;
     for (uint32_t i = 0; names != NULL && i < plain_function_count; i++) {
-        if (((PlainCalls *)self)->enabled & UINT32_C(1) << i) {
-            PyObject *name = PyUnicode_FromString(plain_functions[i].name);
-            if (name == NULL || PyList_Append(names, name) != 0)
-                Py_CLEAR(names);
-            Py_XDECREF(name);
-        }
+        if (enabled & plain_bit(i) && !add_name(names, plain_functions[i].name))
+            Py_CLEAR(names);
+    }
+    for (uint32_t i = 0; names != NULL && i < quick_function_count; i++) {
+        if (enabled & quick_bit(i) && !add_name(names, quick_functions[i].name))
+            Py_CLEAR(names);
     }
     return names;
 }

@@ -264,6 +264,24 @@ static inline int64_t timestamp(struct timespec time)
 #define TIME(about, which) (about).st_##which##tim
 #endif
 
+int plain_put_filestat(char *base, uint32_t result, uint32_t filetype, const struct stat *about)
+{
+    int64_t atim = timestamp(TIME(*about, a)), mtim = timestamp(TIME(*about, m)), ctim = timestamp(TIME(*about, c));
+    if (about->st_size < 0 || atim < 0 || mtim < 0 || ctim < 0)
+        return NOTHING_DONE;
+    char filestat[WASI_PREVIEW1_FILESTAT_SIZEOF] = {0};
+    filestat[WASI_PREVIEW1_FILESTAT_FILETYPE_AT] = (char)filetype;
+    put_u64(filestat, WASI_PREVIEW1_FILESTAT_DEV_AT, (uint64_t)about->st_dev);
+    put_u64(filestat, WASI_PREVIEW1_FILESTAT_INO_AT, (uint64_t)about->st_ino);
+    put_u64(filestat, WASI_PREVIEW1_FILESTAT_NLINK_AT, (uint64_t)about->st_nlink);
+    put_u64(filestat, WASI_PREVIEW1_FILESTAT_SIZE_AT, (uint64_t)about->st_size);
+    put_u64(filestat, WASI_PREVIEW1_FILESTAT_ATIM_AT, (uint64_t)atim);
+    put_u64(filestat, WASI_PREVIEW1_FILESTAT_MTIM_AT, (uint64_t)mtim);
+    put_u64(filestat, WASI_PREVIEW1_FILESTAT_CTIM_AT, (uint64_t)ctim);
+    memcpy(base + result, filestat, WASI_PREVIEW1_FILESTAT_SIZEOF);
+    return DONE;
+}
+
 /* fd, result */
 int plain_fd_filestat_get(PlainCalls *calls, char *base, uint64_t size, witx_slot *slots)
 {
@@ -273,18 +291,7 @@ int plain_fd_filestat_get(PlainCalls *calls, char *base, uint64_t size, witx_slo
     if (!file || !fits(size, result, WASI_PREVIEW1_FILESTAT_SIZEOF, WASI_PREVIEW1_FILESTAT_ALIGNOF) ||
         fstat(fd_of(file), &about) != 0)
         return NOTHING_DONE;
-    int64_t atim = timestamp(TIME(about, a)), mtim = timestamp(TIME(about, m)), ctim = timestamp(TIME(about, c));
-    if (!S_ISREG(about.st_mode) || about.st_size < 0 || atim < 0 || mtim < 0 || ctim < 0)
+    if (!S_ISREG(about.st_mode) || !plain_put_filestat(base, result, WASI_PREVIEW1_FILETYPE_REGULAR_FILE, &about))
         return NOTHING_DONE;
-    char filestat[WASI_PREVIEW1_FILESTAT_SIZEOF] = {0};
-    filestat[WASI_PREVIEW1_FILESTAT_FILETYPE_AT] = WASI_PREVIEW1_FILETYPE_REGULAR_FILE;
-    put_u64(filestat, WASI_PREVIEW1_FILESTAT_DEV_AT, (uint64_t)about.st_dev);
-    put_u64(filestat, WASI_PREVIEW1_FILESTAT_INO_AT, (uint64_t)about.st_ino);
-    put_u64(filestat, WASI_PREVIEW1_FILESTAT_NLINK_AT, (uint64_t)about.st_nlink);
-    put_u64(filestat, WASI_PREVIEW1_FILESTAT_SIZE_AT, (uint64_t)about.st_size);
-    put_u64(filestat, WASI_PREVIEW1_FILESTAT_ATIM_AT, (uint64_t)atim);
-    put_u64(filestat, WASI_PREVIEW1_FILESTAT_MTIM_AT, (uint64_t)mtim);
-    put_u64(filestat, WASI_PREVIEW1_FILESTAT_CTIM_AT, (uint64_t)ctim);
-    memcpy(base + result, filestat, WASI_PREVIEW1_FILESTAT_SIZEOF);
     return success(slots);
 }

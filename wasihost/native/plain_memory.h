@@ -36,6 +36,11 @@ static inline void put_u64(char *base, uint32_t at, uint64_t value)
     memcpy(base + at, &value, sizeof value);
 }
 
+struct stat;
+
+/* Writes the spec's record of a file. Returns 0 for numbers that do not fit, and are left to Python. */
+int plain_put_filestat(char *base, uint32_t result, uint32_t filetype, const struct stat *about);
+
 static inline int success(witx_slot *slots)
 {
     slots[0].u32 = 0;

@@ -223,6 +223,46 @@ PyObject *plain_remove(PyObject *self, PyObject *number_object)
     Py_RETURN_NONE;
 }
 
+PyObject *plain_take_spare(PlainCalls *calls)
+{
+    Py_ssize_t count = calls->descriptors == NULL ? 0 : PyList_Size(calls->descriptors);
+    if (count == 0)
+        return NULL;
+    PyObject *descriptor = PyList_GetItem(calls->descriptors, count - 1);
+    Py_INCREF(descriptor);
+    if (PyList_SetSlice(calls->descriptors, count - 1, count, NULL) < 0) {
+        PyErr_Clear();
+        Py_CLEAR(descriptor);
+    }
+    return descriptor;
+}
+
+void plain_keep_spare(PlainCalls *calls, uint32_t number, PyObject *descriptor, Py_ssize_t most)
+{
+    PlainTable *table = atomic_load(&calls->table);
+    if (table != NULL && number < table->count)
+        exchange(calls, table, number, NULL); /* the file will have another number */
+    if (Py_REFCNT(descriptor) != 1 || (calls->descriptors == NULL && (calls->descriptors = PyList_New(0)) == NULL) ||
+        (PyList_Size(calls->descriptors) < most && PyList_Append(calls->descriptors, descriptor) < 0))
+        PyErr_Clear(); /* then it is freed */
+}
+
+int plain_put_again(PlainCalls *calls, uint32_t number, PlainFile *file, int fd, uint64_t rights)
+{
+    atomic_store_explicit(&file->rights, rights, memory_order_relaxed);
+    atomic_store_explicit(&file->flags, 0, memory_order_relaxed);
+    atomic_store_explicit(&file->position, 0, memory_order_relaxed);
+    atomic_store_explicit(&file->fd, fd, memory_order_relaxed);
+    PlainTable *table = number < MOST_FILES ? table_for(calls, number) : NULL;
+    if (table == NULL)
+        return number < MOST_FILES ? -1 : 0;
+    if (atomic_load(&table->files[number]) != file) {
+        Py_INCREF((PyObject *)file);
+        exchange(calls, table, number, file);
+    }
+    return 0;
+}
+
 void plain_table_free(PlainCalls *calls)
 {
     PlainTable *table = atomic_load(&calls->table);
@@ -233,6 +273,7 @@ void plain_table_free(PlainCalls *calls)
         free(table);
         table = smaller;
     }
+    Py_CLEAR(calls->descriptors);
     while (calls->spare != NULL) {
         PlainFile *file = calls->spare;
         calls->spare = file->next_spare;

@@ -48,6 +48,30 @@ static inline bool as_int(PyObject *value, int *number)
     return *number == wide;
 }
 
+/* -- opening.c ---------------------------------------------------------------------------------------------------- */
+
+/* Where a path leads to. */
+typedef struct {
+    int dirfd;
+    PyObject *path;
+    const char *text;
+    bool follow;     /* a link that is the last component */
+    bool several;    /* the path has several components */
+    PyObject *known; /* set of device numbers that may be reached */
+    int resolve;     /* RESOLVE_* flags for openat2; 0: only single names are plain; below 0: nothing is */
+} Place;
+
+extern bool wasihost_paths_are_utf8;
+
+/* openat(2) of a single name, which is never followed, or openat2(2) of several. Needs no GIL. */
+int wasihost_open_place(const Place *place, int flags, int mode);
+
+/* fstatat(2) of a single name, or of several by a descriptor that is closed again. Needs no GIL. */
+int wasihost_stat_place(const Place *place, struct stat *status);
+
+/* Whether the device is one of those that may be reached: 1, 0, or -1 with an exception. */
+int wasihost_is_known(PyObject *known, dev_t device);
+
 /* filestat.c: the spec's record of a file, or None if a number of the file system's does not fit it. */
 PyObject *wasihost_filestat(const struct stat *status);
 
