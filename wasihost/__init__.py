@@ -9,6 +9,7 @@ The names of `__all__` are the public ones. Beside them there are modules to imp
 - `wasihost.imports`, `wasihost.binding`, `wasihost.memory`: host functions, other specifications, a guest's memory
 - `wasihost.handlers`, `wasihost.hooks`: functions of yours in place of the host's, or around them
 - `wasihost.profile`: where the time of a run went
+- `wasihost.trace`: every call of a guest as a line
 - `wasihost.vfs`: file systems of your own
 - `wasihost.inspection`: what a module is, without running it
 - `wasihost.testing`: clocks, faults and seeds for your tests

@@ -38,8 +38,8 @@ Hook: TypeAlias = Callable[[Any, Proceed], Any]
 """A function `hook(call, proceed)`, or an object that can be called so.
 
 An object may also have `on`, the functions to which it is limited, as `hook` takes them; `open(host)`, which is called
-when the host of a guest is made; and `close()`, which is called when that host is closed. `host.describe(fd)` returns
-what a descriptor is.
+when the host of a guest is made, and may return another hook for this guest alone; and `close()`, which is called when
+that host is closed. `host.describe(fd)` returns what a descriptor is.
 """
 
 
@@ -82,7 +82,8 @@ def hook(function: Hook | None = None, *, on: str | Collection[str]) -> LimitedH
 
     Args:
         function: The hook.
-        on: The name of a function, such as "fd_write", a pattern with `*`, `?` and `[...]`, or several of them.
+        on: The name of a function, such as "fd_write", a pattern with `*`, `?` and `[...]`, or several of them. One
+            with `!` before it excludes functions.
 
     Returns:
         The limited hook; without `function` a decorator that makes it.

@@ -19,6 +19,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "command.md").read_text()
 VALUES = {
     "HOST[::GUEST]": f"{HERE}::/x", "NAME[=VALUE]": "A=1", "HOST:PORT": "127.0.0.1:80", "NAME=FILE": "lib=lib.wasm",
     "NAME": "some", "SECONDS": "2.5s", "SIZE": "64KiB", "N": "7", "FUNC": "some", "LIST": "-simd",
+    "MODULE:CLASS": "a.b:C", "MODULE:FUNCTION": "a:b", "FILTER": "path_*", "FILE": "calls.txt", "text|json": "json",
 }  # fmt: skip
 
 
@@ -30,7 +31,8 @@ def help_text() -> str:
 @pytest.mark.parametrize("name", OPTIONS)
 def test_option_is_read_by_both_parsers(name: str) -> None:
     option = OPTIONS[name]
-    arguments = ["run", name, *([VALUES[option.metavar]] if option.read else []), GUEST, "a"]
+    value = [VALUES[option.metavar]] if option.read else []
+    arguments = ["run", *([f"{name}={value[0]}"] if option.may_be_bare else [name, *value]), GUEST, "a"]
     read = parse_plain(arguments)
     assert read is not None
     assert read == by_click(arguments)
@@ -48,10 +50,20 @@ def test_repeated_option_keeps_all_values(name: str) -> None:
     assert len(getattr(read, OPTIONS[name].field)) == 2
 
 
+def test_an_optional_value_follows_an_equals_sign_only() -> None:
+    for before in ([], ["--stats"], ["--dir", HERE]):
+        arguments = ["run", *before, "--trace", GUEST, "--trace"]
+        read = parse_plain(arguments)
+        assert read is not None
+        assert (read.trace, read.module, read.args) == ("", GUEST, ("--trace",))
+        assert read == by_click(arguments) == by_click(arguments[1:])
+
+
 @pytest.mark.parametrize("name", OPTIONS)
 def test_option_is_in_the_help(name: str, help_text: str) -> None:
     option = OPTIONS[name]
-    start = re.escape(f"{name} {option.metavar}".rstrip())
+    metavar = f"[={option.metavar}]" if option.may_be_bare else option.metavar
+    start = re.escape(f"{name} {metavar}".rstrip())
     assert re.search(rf"^  {start}(  |$)", help_text, re.MULTILINE)
     assert option.help[:1].isupper()
     assert option.help.endswith(".")
@@ -78,4 +90,9 @@ def test_limits_of_options_are_limits_of_the_config() -> None:
 
 
 def test_values_that_can_be_wrong_have_an_example_in_messages() -> None:
-    assert {option.metavar for option in OPTIONS.values() if option.read} - {*_EXAMPLES} == {"NAME", "FUNC"}
+    assert {option.metavar for option in OPTIONS.values() if option.read} - {*_EXAMPLES} == {
+        "NAME",
+        "FUNC",
+        "FILTER",
+        "FILE",
+    }

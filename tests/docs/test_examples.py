@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 README = ROOT / "README.md"
 TUTORIAL = ROOT / "docs/tutorial.md"
-TYPED = {README, TUTORIAL, *(ROOT / "docs" / f"{name}.md" for name in ("command", "guests", "abi", "wasi-nn"))}
+TYPED = {README, TUTORIAL, *(ROOT / "docs" / f"{name}.md" for name in ("command", "guests", "abi", "trace", "wasi-nn"))}
 BLOCK = re.compile(r"^```(\w+(?: \w+)?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"(?://|;;|#) (\w+\.\w+)\n")
 

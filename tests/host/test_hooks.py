@@ -101,8 +101,17 @@ def test_only_functions_that_a_hook_wants_change() -> None:
         raw.write(1, b"x")
         assert raw.state._functions.fd_write == raw.state.handlers.fd_write
     assert counts == {"fd_fdstat_get": 1, "fd_filestat_get": 1}
-    with pytest.raises(ConfigError, match="'fd_wirte', which no function is called; did you mean fd_write"):
+    with pytest.raises(ConfigError, match=r"no function is called 'fd_wirte', .*; did you mean fd_write"):
         wasihost.State(hooks=[hook(count, on="fd_wirte")])
+
+
+def test_patterns_exclude_functions_too() -> None:
+    with Raw(hooks=[hook(proceeding, on=("fd_*", "!fd_read", "!fd_p*"))]) as raw:
+        hooked = raw.state._hooked
+    assert "fd_write" in hooked
+    assert not hooked & {"fd_read", "fd_pread", "fd_prestat_get", "path_open"}
+    with Raw(hooks=[hook(proceeding, on="!fd_*")]) as raw:
+        assert "path_open" in raw.state._hooked
 
 
 class Names:

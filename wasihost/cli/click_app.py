@@ -79,7 +79,7 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
             decorate = click.option(
                 name,
                 option.field,
-                metavar=option.metavar,
+                metavar=f"[={option.metavar}]" if option.may_be_bare else option.metavar,
                 multiple=option.repeated,
                 help=text,
                 callback=_reader(name, option),
@@ -88,8 +88,23 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+class _Run(click.Command):
+    """Options with an optional value take it after `=` alone: `--trace tool.wasm` has none."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        at, read = 0, list(args)
+        while at < len(read) and read[at].startswith("-") and read[at] not in (STDIN, "--"):
+            option = OPTIONS.get(read[at])
+            if option is not None and option.may_be_bare:
+                read[at] += "="
+            at += 2 if option is not None and option.read is not None and not option.may_be_bare else 1
+        return super().parse_args(ctx, read)
+
+
 @main.command(
-    short_help="Run a program.", context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False}
+    cls=_Run,
+    short_help="Run a program.",
+    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
 )
 @_with_options
 @click.argument("module", type=click.Path(exists=True, dir_okay=False, allow_dash=True))

@@ -30,6 +30,9 @@ _EXAMPLES: Final = {
     "NAME=FILE": "such as lib=lib.wasm",
     "LIST": "such as -simd or wasm-2.0,+tail-call",
     "N": "a whole number, 0 or more",
+    "MODULE:CLASS": "such as my_handlers:Audit",
+    "MODULE:FUNCTION": "such as my_hooks:audit",
+    "text|json": "one of the two",
 }
 
 

@@ -105,6 +105,12 @@ def _config(arguments: RunArguments) -> ModuleConfig:
 
         both = Inherit(None, OutputLimit(arguments.max_output))
         config = config.with_stdout(both).with_stderr(both)
+    if arguments.handlers or arguments.hooks or arguments.trace is not None or arguments.trace_summary:
+        from wasihost.cli.calls import with_calls
+
+        config = with_calls(config, arguments)
+    elif arguments.trace_to is not None or arguments.trace_format is not None:
+        raise WasihostError("--trace-to and --trace-format are for a trace: add --trace or --trace-summary")
     return config
 
 

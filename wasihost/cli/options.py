@@ -49,6 +49,12 @@ class RunArguments(NamedTuple):
     no_cache: bool = False
     stats: bool = False
     isolate: bool = False
+    handlers: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = ()
+    trace: str | None = None
+    trace_to: str | None = None
+    trace_format: str | None = None
+    trace_summary: bool = False
     module: str = ""
     args: tuple[str, ...] = ()
 
@@ -114,11 +120,28 @@ def name(value: str) -> str | None:
     return value or None
 
 
+def reference(value: str) -> str | None:
+    """MODULE:NAME."""
+    module, _, attribute = value.partition(":")
+    return value if module and attribute else None
+
+
+def any_text(value: str) -> str | None:
+    """Any text, also none."""
+    return value
+
+
+def trace_format(value: str) -> str | None:
+    """How a trace is written."""
+    return value if value in ("text", "json") else None
+
+
 class Option(NamedTuple):
     """One option of `run`.
 
     `field` is its field of `RunArguments`; `read` reads its value (None: a flag without a value); `metavar` is what
-    messages call the value; `limit` is the name of the config's limit that the value is, if it is one.
+    messages call the value; `limit` is the name of the config's limit that the value is, if it is one. With
+    `may_be_bare` a value follows `=`, or there is none, which is the empty text.
     """
 
     field: str
@@ -127,6 +150,7 @@ class Option(NamedTuple):
     metavar: str = ""
     repeated: bool = False
     limit: str = ""
+    may_be_bare: bool = False
 
     def value(self, text: str) -> Any:
         """The value that `text` means; None if it cannot be read or is a host directory that does not exist."""
@@ -248,6 +272,33 @@ OPTIONS: Final[dict[str, Option]] = {
     ),
     "--no-cache": Option("no_cache", "Compile the module without the cache of compiled modules on disk."),
     "--isolate": Option("isolate", "Run the guest in a separate process that has dropped all access it does not need."),
+    "--handlers": Option(
+        "handlers",
+        "Use the functions of this Python class in place of the host's. It is looked for in the current folder too.",
+        reference,
+        "MODULE:CLASS",
+        repeated=True,
+    ),
+    "--hooks": Option(
+        "hooks",
+        "Let this Python function see every call of the guest, as hook(call, proceed). The first is outermost.",
+        reference,
+        "MODULE:FUNCTION",
+        repeated=True,
+    ),
+    "--trace": Option(
+        "trace",
+        "Print each call of the guest on stderr, as strace does. FILTER has names and patterns: path_*,!fd_write; with "
+        "%failed only calls that fail.",
+        any_text,
+        "FILTER",
+        may_be_bare=True,
+    ),
+    "--trace-to": Option("trace_to", "Write the trace to this file.", name, "FILE"),
+    "--trace-format": Option("trace_format", "Write the trace as text or as lines of JSON.", trace_format, "text|json"),
+    "--trace-summary": Option(
+        "trace_summary", "At the end, print calls, errors and times of each function. Without --trace only that."
+    ),
     "--stats": Option("stats", "At the end, print on stderr what the guest used and which functions it called."),
 }
 
@@ -291,7 +342,7 @@ def parse_plain(arguments: Sequence[str]) -> RunArguments | None:
         if option.read is None:
             values[option.field] = True
             continue
-        if not separator:
+        if not separator and not option.may_be_bare:
             if at >= len(arguments):
                 return None
             given = arguments[at]

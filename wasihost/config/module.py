@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from wasihost.config.sockets import NamedSocket
     from wasihost.config.streams import RandomSource, Stdin, Stdout
     from wasihost.hooks import Hook
+    from wasihost.trace import Trace
+    from wasihost.trace.target import Target
     from wasihost.vfs.mounting import VirtualSource
 
 STDIN_FD: Final = 0
@@ -298,6 +300,19 @@ class ModuleConfig(ConfigValues):
         from wasihost.config.handling import checked_hooks
 
         return self._with("_hooks", self._hooks + checked_hooks(hooks))
+
+    def with_trace(self, trace: Trace | Target = True) -> Self:
+        """Show every call of the guest: a hook outside all others. Default: none.
+
+        Args:
+            trace: A `wasihost.trace.Trace`, or what it takes as its first argument.
+
+        Raises:
+            ConfigError: As `Trace`.
+        """
+        from wasihost.trace import Trace
+
+        return self._with("_hooks", (trace if isinstance(trace, Trace) else Trace(trace), *self._hooks))
 
     # -- limits ----------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from wasihost.hooks import Hook
     from wasihost.imports import ImportsOption
     from wasihost.profile import Profile
+    from wasihost.trace import Trace
+    from wasihost.trace.target import Target
     from wasihost.vfs import Lazy
     from wasihost.vfs.mounting import VirtualSource
 
@@ -117,6 +119,7 @@ if TYPE_CHECKING:
             imports: ImportsOption | None = ...,
             handlers: HandlerClass | Sequence[HandlerClass] | None = ...,
             hooks: Hook | Sequence[Hook] | None = ...,
+            trace: Trace | Target | None = ...,
             malloc: str | None = ...,
             free: str | None = ...,
             max_memory: int | str | None = ...,

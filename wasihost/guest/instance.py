@@ -113,7 +113,7 @@ class Instance(GuestResults):
         from wasihost.imports import Caller
 
         stats = self._stats if self._setup.stats else None
-        caller = Caller(self.state.guest, self.memory, self._scope, stats, self._setup.config.hooks)
+        caller = Caller(self.state.guest, self.memory, self._scope, stats, self.state.hooks)
         joined = StateWithImports(self.state, imports, compiled.imports, caller)
         return joined, joined.offered
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from wasihost.profile import Profile
     from wasihost.profile.session import Session
     from wasihost.stats import Stats
+    from wasihost.trace import Trace
+    from wasihost.trace.target import Target
     from wasihost.vfs import Lazy, MemoryFS
     from wasihost.vfs.changes import Baseline, Changes
     from wasihost.vfs.mounting import VirtualSource
@@ -47,6 +49,7 @@ class CommonOptions(TypedDict, total=False):
     imports: ImportsOption | None
     handlers: HandlerClass | Sequence[HandlerClass] | None
     hooks: Hook | Sequence[Hook] | None
+    trace: Trace | Target | None
     malloc: str | None
     free: str | None
     max_memory: int | str | None
@@ -82,6 +85,8 @@ class Options(CommonOptions, total=False):
     - `handlers`: classes whose functions are used in place of the host's, after those of the config, as
       `ModuleConfig.with_handlers` takes them. `hooks`: functions `hook(call, proceed)` that see every call, inside
       those of the config: see `wasihost.hooks`. One of either needs no list.
+    - `trace`: show every call: True (on stderr), the path of a file, an object with `write`, a logger, a function, or a
+      `wasihost.trace.Trace`.
     - `malloc`, `free`: names of the guest's allocator, where `engines.allocator` does not find it by itself.
     - `timeout`: seconds, from the end of compilation on, until a guest is ended that computes, sleeps or waits.
     - `max_memory`, `max_stack`, `max_output`: bytes, or a text such as "64MiB"; `fuel`: units of work. Limits as
@@ -155,9 +160,11 @@ class RunSetup:
                     from wasihost.config.handling import listed
 
                     config = getattr(config, f"with_{option}")(*listed(functions))
+            if (trace := given.get("trace")) is not None and trace is not False:
+                config = config.with_trace(trace)
             config = self._with_streams(config, given)
             if self.isolation is not None and (config.handlers or config.hooks):
-                name = "handlers" if config.handlers else "hooks"
+                name = "handlers" if config.handlers else "trace" if trace else "hooks"
                 raise ConfigError(
                     f"{name} run in this process, and an isolated guest runs in another: leave out isolation"
                 )

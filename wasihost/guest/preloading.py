@@ -63,7 +63,10 @@ _WITH: Final = {
 only if that module is already imported."""
 
 _PREVIEW0: Final = (
-    *(f"wasi_preview0.{name}" for name in ("codecs", "errors", "handlers", "native", "raw", "signatures", "stubs")),
+    *(
+        f"wasi_preview0.{name}"
+        for name in ("calls", "codecs", "errors", "handlers", "native", "raw", "signatures", "stubs")
+    ),
     "wasihost.host.preview0",
 )
 """The older spec: a package imports its modules when they are used."""
@@ -94,6 +97,10 @@ _PRELOADED: Final = (
     "tempfile",
     "subprocess",
     "wasihost.binary.dwarf",
+    "wasi_preview1.calls",
+    "functools",
+    *(f"wasihost.{name}" for name in ("config.handling", "hooks", "host.hooking", "host.naming", "host.own_handlers")),
+    "wasihost.trace",
     *default_engine().WHEN_ASKED,
     "wasihost.config.features",
     "wasihost.config.streams",
@@ -118,6 +125,7 @@ _WORKERS: Final = (
 """What a process that forks workers for guests needs, too: the workers import nothing."""
 
 COMMAND: Final = (
+    "cli.calls",
     "cli.launch",
     "cli.click_app",
     "binary.components",

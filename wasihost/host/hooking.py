@@ -107,15 +107,15 @@ def functions_of(hook: Hook, names: Mapping[str, object], others: Collection[str
     if on is None:
         return list(names)
     patterns = patterns_of(on)
-    known = (*names, *(others or ()))
-    for pattern in patterns if others is not None else ():
-        if not any(fnmatchcase(name, pattern) for name in known):
-            import difflib
-
-            near = difflib.get_close_matches(pattern, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else f": there are {', '.join(sorted(known))}"
-            raise ConfigError(f"a hook is limited to {pattern!r}, which no function is called{hint}")
-    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    found: dict[bool, set[str]] = {True: set(), False: set()}  # wanted, and not
+    for pattern in patterns:
+        plain = pattern.removeprefix("!")
+        matching = [name for name in names if fnmatchcase(name, plain)]
+        if not matching and others is not None and not any(fnmatchcase(name, plain) for name in others):
+            raise _unknown(plain, (*names, *others))
+        found[plain == pattern].update(matching)
+    wanted = found[True] if any(not pattern.startswith("!") for pattern in patterns) else set(names)
+    return [name for name in names if name in wanted and name not in found[False]]
 
 
 def _checked(call: Any, record: type[Any]) -> Any:
@@ -124,20 +124,39 @@ def _checked(call: Any, record: type[Any]) -> Any:
     return call
 
 
-def open_hooks(hooks: Sequence[Hook], host: Any) -> list[Callable[[], object]]:
-    """Call `open(host)` of every hook that has it. Returns the `close` of every hook that has it, in their order."""
+def _unknown(pattern: str, names: Collection[str]) -> ConfigError:
+    import difflib
+
+    groups = {f"{name.partition('_')[0]}_*" for name in names}
+    near = difflib.get_close_matches(pattern, [*names, *groups], 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(groups))}"
+    return ConfigError(f"no function is called {pattern!r}, to which a hook is limited; {hint}")
+
+
+def open_hooks(hooks: Sequence[Hook], host: Any) -> tuple[list[Hook], list[Callable[[], object]]]:
+    """Call `open(host)` of every hook that has it.
+
+    Returns the hooks, with what `open` returned in place of those that returned one of their own for this guest; and
+    the `close` of every hook that has it.
+    """
+    opened: list[Hook] = []
     closing: list[Callable[[], object]] = []
     try:
         for hook in hooks:
             target = hook.function if isinstance(hook, LimitedHook) else hook
             if (opens := getattr(target, "open", None)) is not None:
-                opens(host)
+                own = opens(host)
+                if own is not None:
+                    target = own
+                    on = getattr(hook, "on", None)
+                    hook = own if on is None else LimitedHook(own, patterns_of(on))
+            opened.append(hook)
             if (closes := getattr(target, "close", None)) is not None:
                 closing.append(closes)
     except BaseException:
         close_hooks(closing)
         raise
-    return closing
+    return opened, closing
 
 
 def close_hooks(closing: list[Callable[[], object]]) -> None:

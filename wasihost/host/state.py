@@ -76,6 +76,7 @@ class State(RawAbi):
 
     Attributes:
         handlers: The host of this guest, an object of the classes and of the host's own.
+        hooks: The hooks of this guest, the outermost first.
 
     Raises:
         ConfigError: A mounted directory or a stream of the config cannot be opened; handlers or hooks cannot work.
@@ -103,6 +104,7 @@ class State(RawAbi):
         self.handlers: Host = Host(config) if not config.handlers else _joined_host(config)
         self._functions: Any = self.handlers
         self._hooked: frozenset[str] = _NONE
+        self.hooks: Sequence[Hook] = ()
         self._closing: list[Callable[[], object]] | None = None
         try:
             self._errno_of = _noting(self.handlers.met)
@@ -162,14 +164,14 @@ class State(RawAbi):
 
         from wasihost.host import hooking
 
-        self._closing = hooking.open_hooks(config.hooks, self.handlers)
         if any(hasattr(getattr(hook, "function", hook), "open") for hook in config.hooks):
             from wasihost.host.naming import NamedHandlers, first_names
 
             self.handlers.names = first_names(config)
             self._functions = NamedHandlers(self.handlers, self.handlers.table, self.handlers.names)
+        self.hooks, self._closing = hooking.open_hooks(config.hooks, self.handlers)
         self._functions = hooking.HookedHandlers(
-            self._functions, config.hooks, CALLS, RESULTS, partial(_error, self._errno_of), others
+            self._functions, self.hooks, CALLS, RESULTS, partial(_error, self._errno_of), others
         )
         self._hooked = self._functions.hooked()
 

@@ -1,0 +1,60 @@
+"""`--handlers`, `--hooks` and `--trace`: what a command line says about the guest's calls.
+
+Rules of this file: imported only for a command line with one of these options.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+from wasihost.cli.options import RunArguments
+from wasihost.config import ModuleConfig
+from wasihost.errors import WasihostError
+
+
+def with_calls(config: ModuleConfig, arguments: RunArguments) -> ModuleConfig:
+    """Return the config with handlers, hooks and trace.
+
+    Raises:
+        WasihostError: One of them cannot be loaded or used.
+    """
+    config = config.with_handlers(*(_load("--handlers", reference) for reference in arguments.handlers))
+    for reference in arguments.hooks:
+        hook = _load("--hooks", reference)
+        config = config.with_hooks(hook() if isinstance(hook, type) else hook)
+    if arguments.trace is not None or arguments.trace_summary:
+        from wasihost.trace import Trace
+
+        made = Trace(
+            arguments.trace_to or True,
+            filter=arguments.trace or "",
+            format="json" if arguments.trace_format == "json" else "text",
+            summary=arguments.trace_summary,
+            calls=arguments.trace is not None,
+        )
+        config = config.with_trace(made)
+    return config
+
+
+def _load(option: str, reference: str) -> Any:
+    """Return what `MODULE:NAME` means."""
+    name, _, attribute = reference.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # the current folder, as `python -m` has it
+    try:
+        found: Any = import_module(name)
+    except ModuleNotFoundError as error:
+        where = "" if error.name == name else f", which {name} imports"
+        raise WasihostError(
+            f"{option} {reference}: there is no module {error.name}{where}; is it in this folder, or installed?"
+        ) from None
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise WasihostError(f"{option} {reference}: the import of {name} failed: {problem}") from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise WasihostError(f"{option} {reference}: {name} has no {attribute}")
+        found = getattr(found, part)
+    return found
