@@ -158,6 +158,21 @@ def test_stats(tmp_path: Path) -> None:
         assert words in done.stderr
 
 
+def test_a_profile(tmp_path: Path) -> None:
+    files = tmp_path / "a.html", tmp_path / "a.json"
+    guest = str(GUESTS / "profiled.wat")
+    done = wasihost("run", *(f"--profile={file}" for file in files), "--dir", f"{tmp_path}::/", guest)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert "store::add(int)" in files[0].read_text()
+    assert "store::add(int)" in json.loads(files[1].read_text())["threads"][0]["stringArray"]
+    refused = wasihost("run", "--profile", "a.txt", guest)
+    assert refused.returncode == 2
+    assert "ends in .html or .json" in refused.stderr
+    refused = wasihost("run", "--profile", "a.html", "--isolate", guest)
+    assert refused.returncode == 2
+    assert "leave out --isolate" in refused.stderr
+
+
 def test_the_cache(own_cache: Path) -> None:
     assert wasihost("run", TOOL).returncode == 0
     assert list(own_cache.glob("*.cwasm"))

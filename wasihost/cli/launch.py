@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from wasihost.config.keywords import MountOptions
     from wasihost.engines.values import OnCompile
     from wasihost.imports import Provider
+    from wasihost.profile import Profile
 
 else:
     import _signal as signal  # the same functions, without the enums of `signal`
@@ -145,7 +146,7 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
     if arguments.isolate:
         gc.enable()
         return _run_isolated(arguments, config, progress, features)
-    if not (arguments.stats or arguments.invoke or arguments.preload or arguments.stub):
+    if not (arguments.stats or arguments.profile or arguments.invoke or arguments.preload or arguments.stub):
         from wasihost.cli.fast_path import execute
 
         return execute(
@@ -166,7 +167,7 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
     stubs = _stubs(arguments)
     with contextlib.ExitStack() as stack:
 
-        def make(module: str, config: ModuleConfig, *imports: Provider) -> Instance:
+        def make(module: str, config: ModuleConfig, *imports: Provider, profile: Profile | None = None) -> Instance:
             return stack.enter_context(
                 instantiate(
                     _source(module),
@@ -174,6 +175,7 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
                     timeout=arguments.timeout,
                     cache=not arguments.no_cache,
                     stats=arguments.stats,
+                    profile=profile,
                     imports=(*imports, *stubs),
                     on_compile=progress,
                     features=features,
@@ -182,7 +184,7 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
 
         try:
             libraries = [make(file, config.with_args(file)).as_imports(name) for name, file in arguments.preload]
-            guest = make(arguments.module, config, *libraries)
+            guest = make(arguments.module, config, *libraries, profile=_profile(arguments))
             if arguments.stats:
                 stack.callback(lambda: print(table(guest.stats), file=sys.stderr, flush=True))
             if arguments.invoke is None:
@@ -214,6 +216,8 @@ def _run_isolated(arguments: RunArguments, config: ModuleConfig, progress: OnCom
     """
     if arguments.invoke or arguments.preload or arguments.stub:
         raise WasihostError("--isolate is for a program that stands alone: leave out --invoke, --preload and --stub")
+    if arguments.profile:
+        raise WasihostError("--profile looks at a guest in this process: leave out --isolate")
     from wasihost.cli.stats_table import table
     from wasihost.embedding.run import run
 
@@ -258,6 +262,14 @@ def _stubs(arguments: RunArguments) -> list[Provider]:
     from wasihost.imports import Imports
 
     return [Imports.stub(name) for name in arguments.stub]
+
+
+def _profile(arguments: RunArguments) -> Profile | None:
+    if not arguments.profile:
+        return None
+    from wasihost.profile import Profile
+
+    return Profile(*arguments.profile)
 
 
 def _occupy_standard_descriptors() -> None:

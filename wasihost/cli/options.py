@@ -48,6 +48,7 @@ class RunArguments(NamedTuple):
     features: tuple[str, ...] = ()
     no_cache: bool = False
     stats: bool = False
+    profile: tuple[str, ...] = ()
     isolate: bool = False
     handlers: tuple[str, ...] = ()
     hooks: tuple[str, ...] = ()
@@ -300,6 +301,13 @@ OPTIONS: Final[dict[str, Option]] = {
         "trace_summary", "At the end, print calls, errors and times of each function. Without --trace only that."
     ),
     "--stats": Option("stats", "At the end, print on stderr what the guest used and which functions it called."),
+    "--profile": Option(
+        "profile",
+        "At the end, write where the time went, as a page (.html) or for the Firefox Profiler and Perfetto (.json).",
+        name,
+        "FILE",
+        repeated=True,
+    ),
 }
 
 

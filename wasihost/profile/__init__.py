@@ -38,9 +38,19 @@ class Profile:
     """Where the time of one run went: pass it as `profile=`, and look at it afterwards.
 
     It can be looked at while the guest lives on, too, between two calls. It belongs to one run, or one instance.
+
+    Args:
+        *files: Files to write when the guest is closed, as `write` takes them.
+
+    Raises:
+        ConfigError: A name ends in neither `.html` nor `.json`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *files: str | os.PathLike[str]) -> None:
+        self.files: tuple[str, ...] = tuple(os.path.abspath(file) for file in files)
+        """Paths of the files to write when the guest is closed."""
+        for file in self.files:
+            writer(file)
         self.name: str = "guest"
         """The module's name."""
         self._recorder: Recorder | None = None

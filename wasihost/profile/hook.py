@@ -39,7 +39,7 @@ class ProfileHook:
         kind = type(call)
         fields = self._fields.get(kind)
         if fields is None:
-            fields = self._fields[kind] = _places(kind._fields)
+            fields = self._fields[kind] = _places(call.function, kind._fields)
         fd_at, path_at = fields
         path = mount = ""
         if fd_at is not None and self._host is not None:
@@ -53,9 +53,9 @@ class ProfileHook:
         return self._recorder.around(begun, call.function, path, mount, proceed)
 
 
-def _places(names: tuple[str, ...]) -> tuple[int | None, int | None]:
+def _places(function: str, names: tuple[str, ...]) -> tuple[int | None, int | None]:
     """Where the descriptor and the path of a call are among its fields."""
-    if "old_path" in names and "old_fd" not in names:  # a symbolic link: it is made at the new path
+    if function == "path_symlink":  # it is made at the new path
         return names.index("fd"), names.index("new_path")
     fd, path = (next((names.index(name) for name in wanted if name in names), None) for wanted in (_FDS, _PATHS))
-    return fd, path
+    return fd, path if function.startswith("path_") else None  # elsewhere it is a buffer

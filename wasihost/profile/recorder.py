@@ -195,7 +195,7 @@ class Recorder:
         self._pending.append((now, weight, called))
         self._spent += thread_time_ns() - begun
         if len(self._pending) >= _AT_ONCE or self._spent > _AT_ONCE_TIME:
-            self.collect()
+            self.collect(adapt=True)
         self._see_memory()
 
     def _own_time(self, since: int) -> None:
@@ -206,8 +206,8 @@ class Recorder:
         if self._instance is not None and self._instance.is_open:
             self.timeline.memory(len(self._instance.view()))
 
-    def collect(self) -> None:
-        """Take the samples from the engine, and sample less often if that takes too long.
+    def collect(self, *, adapt: bool = False) -> None:
+        """Take the samples from the engine; with `adapt`, sample less often from now on if that takes too long.
 
         While the guest runs, only its own thread may do so; for others, the samples come later.
         """
@@ -220,6 +220,8 @@ class Recorder:
             self._note(when, weight, called, found[at] if at < len(found) else ())
         cost = (self._spent + thread_time_ns() - begun) // len(pending)
         self._spent = 0
+        if not adapt:
+            return
         if cost * _SHARE > self.interval or len(self.times) > _SAMPLES * (1 + (self.interval // INTERVAL).bit_length()):
             self.interval = min(2 * self.interval, _SLOWEST)
             self._profiler.interval = self.interval

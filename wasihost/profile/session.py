@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wasihost.binary.function_names import FunctionNames
 from wasihost.errors import ConfigError, TrapError
-from wasihost.profile import Profile, writer
+from wasihost.profile import Profile
 from wasihost.profile.hook import ProfileHook
 from wasihost.profile.recorder import Recorder, Watch
 
@@ -33,18 +33,14 @@ class Session:
     """
 
     def __init__(self, target: Any) -> None:
-        self.path: str | None = None
-        if isinstance(target, Profile):
-            self.profile: Profile = target
-        elif isinstance(target, (str, os.PathLike)):
-            self.path = os.path.abspath(target)
-            writer(self.path)
-            check_folder(self.path)
-            self.profile = Profile()
-        else:
+        if not isinstance(target, (Profile, str, os.PathLike)):
             raise ConfigError(
                 f"profile cannot be {target!r}: give the name of a file that ends in .html or .json, or a Profile"
             )
+        self.profile: Profile = target if isinstance(target, Profile) else Profile(target)
+        for file in self.profile.files:
+            _check_folder(file)
+        self._files = self.profile.files
         self.recorder: Recorder = Recorder()
         self.hook: ProfileHook = ProfileHook(self.recorder)
         self._names: FunctionNames | None = None
@@ -74,18 +70,18 @@ class Session:
             error.look_first(partial(_named, self._names))
 
     def finish(self) -> None:
-        """The guest is about to be closed: write the file, if there is one.
+        """The guest is closed: write the files.
 
         Raises:
-            OSError: The file cannot be written.
+            OSError: A file cannot be written.
         """
         self.recorder.finish()
-        path, self.path = self.path, None
-        if path is not None and self._names is not None:
-            self.profile.write(path)
+        files, self._files = self._files, ()
+        for file in files:
+            self.profile.write(file)
 
 
-def check_folder(path: str) -> None:
+def _check_folder(path: str) -> None:
     """OSError if no file can be made in the folder of this path: better now than after the run."""
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):

@@ -45,7 +45,8 @@ class StackProfiler:
         self._instance = instance
         self._delete = c.wasmtime_guestprofiler_delete  # at exit, `c` may be gone before the last profiler
         self._sample = c.wasmtime_guestprofiler_sample
-        self._ptr = _new(instance.module, interval)
+        _takes_engine()
+        self._ptr = 0  # made for the first sample: that lists all functions of the module
         self._engine: int = instance.module.engine.ptr
         self._increment = c.wasmtime_engine_increment_epoch
         self._on = self._closed = self._begun = False
@@ -91,6 +92,8 @@ class StackProfiler:
         """Take a sample. Called by the guest's thread, in a `CancelCheck` or in a function of the host."""
         store = self._instance.memory.store
         assert store
+        if not self._ptr:
+            self._ptr = _new(self._instance.module, self.interval)
         self._sample(self._ptr, store.ptr, 0)
 
     def take(self) -> list[tuple[int, ...]]:
@@ -99,8 +102,9 @@ class StackProfiler:
         Of long ones there are both ends, with `CUT` between them. A stack that is not known is empty.
         """
         found = Vec()
-        new = 0 if self._closed else _new(self._instance.module, self.interval)
-        ptr, self._ptr = self._ptr, new
+        ptr, self._ptr = self._ptr, 0
+        if not ptr:
+            return []
         error = c.wasmtime_guestprofiler_finish(ptr, ctypes.byref(found))
         if error:
             take_error(error)
