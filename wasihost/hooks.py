@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias, overload
 
 from wasihost.errors import ConfigError
 
-__all__ = ["Hook", "LimitedHook", "Proceed", "hook"]
+__all__ = ["Hook", "LimitedHook", "OpensHook", "Proceed", "hook"]
 
 
 class Proceed(Protocol):
@@ -34,12 +34,19 @@ class Proceed(Protocol):
         """
 
 
-Hook: TypeAlias = Callable[[Any, Proceed], Any]
-"""A function `hook(call, proceed)`, or an object that can be called so.
+class OpensHook(Protocol):
+    """An object that returns the hook of each guest."""
 
-An object may also have `on`, the functions to which it is limited, as `hook` takes them; `open(host)`, which is called
-when the host of a guest is made, and may return another hook for this guest alone; and `close()`, which is called when
-that host is closed. `host.describe(fd)` returns what a descriptor is.
+    def open(self, host: Any, /) -> Callable[[Any, Proceed], Any]:
+        """Return the hook. Called when the host of a guest is made; `host.describe(fd)` says what a descriptor is."""
+
+
+Hook: TypeAlias = Callable[[Any, Proceed], Any] | OpensHook
+"""A function `hook(call, proceed)`, an object that can be called so, or one whose `open` returns the hook of a guest.
+
+An object may have `on`, the functions to which it is limited, as `hook` takes them; `open(host)`, which is called when
+the host of a guest is made, and may return another hook for this guest alone; and `close()`, which is called when that
+host is closed.
 """
 
 
@@ -59,7 +66,8 @@ class LimitedHook:
 
     def __call__(self, call: Any, proceed: Proceed) -> Any:
         """Call the hook, whatever the function: a hook can be tried without a guest."""
-        return self.function(call, proceed)
+        function: Any = self.function
+        return function(call, proceed)
 
     def __repr__(self) -> str:
         return f"wasihost.hook({self.function!r}, on={self.on!r})"

@@ -47,7 +47,7 @@ def checked_hooks(given: Sequence[Any]) -> tuple[Hook, ...]:
     for hook in given:
         if isinstance(hook, type):
             raise ConfigError(f"a hook cannot be a class: give an object, {hook.__name__}(...)")
-        if not callable(hook):
+        if not callable(hook) and not hasattr(hook, "open"):
             raise ConfigError(f"a hook cannot be {reprlib.repr(hook)}: give a function hook(call, proceed)")
         if problem := _unfit(getattr(hook, "function", hook), ("call", "proceed")):
             raise ConfigError(f"a hook cannot be {_name(hook)}: it {problem}")

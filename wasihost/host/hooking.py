@@ -7,6 +7,7 @@ handlers.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
@@ -44,7 +45,7 @@ class HookedHandlers:
         self._calls = calls
         self._results = results
         self._as_error = as_error
-        self._hooks: dict[str, list[Hook]] = {}
+        self._hooks: dict[str, list[Any]] = {}
         for hook in hooks:
             for name in functions_of(hook, calls, others):
                 self._hooks.setdefault(name, []).append(getattr(hook, "function", hook))
@@ -78,7 +79,7 @@ class HookedHandlers:
         outermost = below
         return lambda *arguments: outermost(make(record, arguments))
 
-    def _layer(self, hook: Hook, below: Callable[..., Any], record: type[Any], returns: bool) -> Callable[..., Any]:
+    def _layer(self, hook: Any, below: Callable[..., Any], record: type[Any], returns: bool) -> Callable[..., Any]:
         as_error = self._as_error
 
         def layer(call: Any, changed: Any = None) -> Any:
@@ -150,6 +151,8 @@ def open_hooks(hooks: Sequence[Hook], host: Any) -> tuple[list[Hook], list[Calla
                     target = own
                     on = getattr(hook, "on", None)
                     hook = own if on is None else LimitedHook(own, patterns_of(on))
+            if not callable(hook):
+                raise ConfigError(f"the hook {reprlib.repr(hook)} cannot be called: let its open(host) return a hook")
             opened.append(hook)
             if (closes := getattr(target, "close", None)) is not None:
                 closing.append(closes)
