@@ -12,12 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from witxgen import names
+from witxgen.c_values import Member, Shape, Shapes
 from witxgen.layout import size_align
 from witxgen.model import Builtin, Enum, Pointer, Ref, TypeDef, strip
 from witxgen.python_types import plan_record
 from witxgen.stubs import FunctionPlan, Raw, Step, StoredResult
 
-RUNTIME = ("witx.h", "witx_arguments.c", "witx_memory.c", "witx_python.c", "witx_results.c")
+RUNTIME = ("witx.h", "witx_arguments.c", "witx_memory.c", "witx_python.c", "witx_results.c", "witx_values.c")
 """The runtime of the stubs in C: written by hand and copied unchanged."""
 
 LINE = 120
@@ -67,18 +68,26 @@ class CPackage:
     functions: tuple[CFunction, ...]
     tables: tuple[str, ...]
     codecs: tuple[str, ...]
+    codec_shapes: tuple[str, ...]  # of each codec; nothing where it is left to Python
+    shapes: tuple[Shape, ...]
+    classes: tuple[str, ...]
     layouts: tuple[Layout, ...]
     errors: tuple[Errors, ...]
 
 
-def plan_c(plans: Iterable[FunctionPlan]) -> CPackage:
-    """The stubs in C of these functions."""
+def plan_c(plans: Iterable[FunctionPlan], types: Iterable[TypeDef]) -> CPackage:
+    """The stubs in C of these functions; `types` are those of the package."""
     planner = _Planner()
     functions = tuple(planner.function(plan) for plan in plans)
+    shapes = Shapes(types)
+    of_codecs = tuple(shapes.of(codec) for codec in planner.codecs)
     return CPackage(
         functions,
-        tuple(planner.tables),
+        tuple(planner.tables | shapes.tables),
         tuple(planner.codecs),
+        of_codecs,
+        tuple(shapes.all.values()),
+        tuple(shapes.classes),
         tuple(planner.layouts.values()),
         tuple(planner.errors.values()),
     )
@@ -225,6 +234,15 @@ def _wrapped(opening: str, args: Sequence[str], ending: str) -> str:
             indent = 0
         lines[-1] += piece
     return "\n".join(lines)
+
+
+def member(one: Member) -> str:
+    """A WitxMember in braces."""
+    fields = [f".offset = {one.offset}"]
+    fields += [f".character = '{one.character}'"] if one.character else []
+    fields += [f".table = &tables[{one.table}]"] if one.table else []
+    fields += [f".shape = &{one.shape}"] if one.shape else []
+    return f"{{{', '.join(fields)}}}"
 
 
 def table_entry(*fields: str) -> str:

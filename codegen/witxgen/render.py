@@ -116,6 +116,7 @@ class _Renderer:
             is_number=self.is_number,
             core_text=core_text,
             table_entry=c_stubs.table_entry,
+            c_member=c_stubs.member,
         )
 
     def files(self) -> dict[str, str]:
@@ -155,7 +156,7 @@ class _Renderer:
             "by_module": self.plans,
             "calls": self.calls(),
             "errors": errors,
-            "c": c_stubs.plan_c(plans),
+            "c": c_stubs.plan_c(plans, self.document.types),
             "chars": sorted({r.pack[4:] for p in plans for r in p.stored if re.fullmatch("put_.", r.pack)}),
             "type_names": sorted(self.type_names()),
             "homes": self.homes(bool(plans), bool(errors)),

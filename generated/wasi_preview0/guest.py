@@ -152,13 +152,16 @@ class BadValue(Exception):
 class Codec(NamedTuple, Generic[T]):
     """The layout of a type in memory: its size and alignment in bytes, and its reader and writer.
 
-    Reader and writer expect an address that was checked before, by `Guest.checked_view`.
+    Reader and writer expect an address that was checked before, by `Guest.checked_view`. `get_all` and `put_all` read
+    and write a number of values from an address on, where that is faster than one by one.
     """
 
     size: int
     align: int
     get: Callable[[Guest, int], T]
     put: Callable[[Guest, int, T], None]
+    get_all: Callable[[Guest, int, int], list[T]] | None = None
+    put_all: Callable[[Guest, int, list[T]], None] | None = None
 
 
 class ConstPointer(tuple[Guest, int, Codec[T], str], Generic[T]):
@@ -171,12 +174,14 @@ class ConstPointer(tuple[Guest, int, Codec[T], str], Generic[T]):
 
     def read(self, count: int) -> list[T]:
         """The `count` values that start at this address. BadValue if one is not a value of the type."""
-        guest, at, (size, align, get, _), what = self
+        guest, at, (size, align, get, _, get_all, _), what = self
         values: list[T] = []
         if not count:
             return values
         guest.checked_view(at, size * count, align, what)
         try:
+            if get_all is not None:
+                return get_all(guest, at, count)
             for place in range(at, at + size * count, size):
                 values.append(get(guest, place))  # a comprehension is a call more on 3.11
         except LookupError as error:
@@ -185,7 +190,7 @@ class ConstPointer(tuple[Guest, int, Codec[T], str], Generic[T]):
 
     def load(self) -> T:
         """The value at this address. BadValue if it is not a value of the type."""
-        guest, at, (size, align, get, _), what = self
+        guest, at, (size, align, get, _, _, _), what = self
         guest.checked_view(at, size, align, what)
         try:
             return get(guest, at)
@@ -194,7 +199,7 @@ class ConstPointer(tuple[Guest, int, Codec[T], str], Generic[T]):
 
     def raw_bytes(self, count: int) -> bytes:
         """A copy of the bytes of `count` values: as long as they are equal, so are the values that `read` returns."""
-        guest, at, (size, align, _, _), what = self
+        guest, at, (size, align, _, _, _, _), what = self
         return bytes(guest.checked_view(at, size * count, align, what)[at : at + size * count])
 
     def offset(self, count: int) -> Self:
@@ -215,15 +220,18 @@ class Pointer(ConstPointer[T]):
 
     def write(self, values: list[T]) -> None:
         """Store `values` from this address on."""
-        guest, at, (size, align, _, put), what = self
+        guest, at, (size, align, _, put, _, put_all), what = self
         guest.checked_view(at, size * len(values), align, what)
+        if put_all is not None:
+            put_all(guest, at, values)
+            return
         for value in values:
             put(guest, at, value)
             at += size
 
     def store(self, value: T) -> None:
         """Store `value` at this address."""
-        guest, at, (size, align, _, put), what = self
+        guest, at, (size, align, _, put, _, _), what = self
         guest.checked_view(at, size, align, what)
         put(guest, at, value)
 

@@ -102,6 +102,33 @@ typedef struct {
     uint32_t size, align;
 } WitxLayout;
 
+/* A member of a record, or what a case of a variant carries. */
+typedef struct WitxShape WitxShape;
+typedef struct {
+    uint32_t offset;
+    char character;         /* of a number, by `struct`, or `?` of a bool; 0 of a value of another shape */
+    WitxTable *table;       /* what the number is looked up in, or NULL */
+    const WitxShape *shape; /* of the value, or NULL */
+} WitxMember;
+
+/* A case of a variant. */
+typedef struct {
+    PyObject *const *class;
+    const WitxMember *member; /* what it carries, with the offset in the variant; NULL: nothing */
+} WitxCase;
+
+enum { WITX_LARGEST = 256 }; /* bytes of a value */
+
+/* A record or variant whose members are numbers, or such records and variants. */
+struct WitxShape {
+    uint32_t size, align;
+    PyObject *const *class;    /* of a record; NULL: a plain tuple */
+    uint32_t count;            /* of the members, or of the cases */
+    const WitxMember *members; /* of a record */
+    char tag;                  /* of a variant: the number's `struct` character; 0 of a record */
+    const WitxCase *cases;
+};
+
 /* What the generated half of a package is made of. Its Python objects are loaded when it is first bound. */
 struct WitxPackage {
     const char *name;
@@ -110,7 +137,10 @@ struct WitxPackage {
     WitxTable *tables;
     size_t table_count;
     PyObject **codecs;
+    const WitxShape *const *shapes; /* of the codecs that are replaced by those in C; NULL for the others */
     size_t codec_count;
+    PyObject **classes; /* of the shapes */
+    size_t class_count;
     PyObject *guest_fault, *bad_value, *wasi_error, *pointer, *const_pointer;
 };
 
@@ -135,6 +165,9 @@ extern PyTypeObject *witx_memory_type;
 extern newfunc witx_new_tuple;               /* of tuples, for `Pointer` */
 extern PyObject *witx_pack, *witx_pack_into; /* of `struct` */
 int witx_add_memory(void);
+int witx_add_values(void);
+PyObject *witx_new_codec(const WitxShape *shape, PyObject *python);
+PyObject *witx_look_up(WitxTable *table, uint64_t bits);
 PyObject *witx_make(PyTypeObject *type);
 void witx_free(PyObject *self);
 
@@ -159,7 +192,6 @@ typedef struct {
     PyObject *item; /* of it, where that had to be made */
 } WitxCall;
 
-void witx_wide_flags(WitxCall *call, WitxTable *table, uint64_t bits);
 void witx_text(WitxCall *call, uint32_t at, uint32_t length, const char *what);
 void witx_bytes(WitxCall *call, uint32_t at, uint32_t length, const char *what);
 void witx_buffers(WitxCall *call, uint32_t at, uint32_t count, const char *what);
@@ -324,14 +356,11 @@ static inline void witx_member(WitxCall *call, WitxTable *table, uint64_t number
     if (call->status != WITX_FINE) {
         return;
     }
-    if (table->members == NULL) {
-        witx_wide_flags(call, table, number);
-    } else if (number < table->count) {
-        PyObject *member = table->members[number];
-        Py_INCREF(member);
-        witx_give(call, member);
-    } else {
+    PyObject *member = witx_look_up(table, number);
+    if (member == NULL && !PyErr_Occurred()) {
         call->status = WITX_INVALID;
+    } else {
+        witx_give(call, member);
     }
 }
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from . import codecs
+from . import codecs, types
 from .errors import BadValue, GuestFault, WasiError
 from .guest import U8, ConstPointer, Pointer, pointer_to
 
@@ -19,9 +19,26 @@ TABLES = (
     codecs.SIGNAL_VALUES,
     codecs.RIFLAGS_VALUES,
     codecs.SDFLAGS_VALUES,
+    codecs.SUBCLOCKFLAGS_VALUES,
+    codecs.ERRNO_VALUES,
+    codecs.EVENTTYPE_VALUES,
+    codecs.EVENTRWFLAGS_VALUES,
 )
 """What numbers of enums and flags are looked up in."""
 CODECS = (pointer_to(U8), U8, codecs.PRESTAT, codecs.SUBSCRIPTION, codecs.EVENT)
-"""The readers and writers that the stubs do not have themselves."""
+"""The readers and writers of values in memory: those of records and variants that C does not replace are used."""
+CLASSES = (
+    types.PrestatDir,
+    types.PrestatDirCase,
+    types.SubscriptionClock,
+    types.SubscriptionFdReadwrite,
+    types.SubscriptionUClockCase,
+    types.SubscriptionUFdReadCase,
+    types.SubscriptionUFdWriteCase,
+    types.Subscription,
+    types.EventFdReadwrite,
+    types.Event,
+)
+"""The records and cases that C makes."""
 RUNTIME = (GuestFault, BadValue, WasiError, Pointer, ConstPointer)
 """The classes that they raise, expect and make."""

@@ -20,11 +20,130 @@ enum {
     SIGNAL_VALUES,
     RIFLAGS_VALUES,
     SDFLAGS_VALUES,
+    SUBCLOCKFLAGS_VALUES,
+    ERRNO_VALUES,
+    EVENTTYPE_VALUES,
+    EVENTRWFLAGS_VALUES,
 };
-static WitxTable tables[11];
+static WitxTable tables[15];
 
-/* How Python reads and writes what this file does not: the CODECS of native.py. */
+/* How values in memory are read and written: the CODECS of native.py. */
 static PyObject *codecs[5];
+
+/* Of the records and cases below: the CLASSES of native.py. */
+static PyObject *classes[10];
+
+static const WitxMember PRESTAT_DIR_SHAPE_MEMBERS[] = {
+    {.offset = 0, .character = 'I'},
+};
+static const WitxShape PRESTAT_DIR_SHAPE = {
+    .size = 4,
+    .align = 4,
+    .class = &classes[0] /* PrestatDir */,
+    .count = 1,
+    .members = PRESTAT_DIR_SHAPE_MEMBERS,
+};
+
+static const WitxMember PRESTAT_SHAPE_MEMBERS[] = {
+    {.offset = 4, .shape = &PRESTAT_DIR_SHAPE},
+};
+static const WitxCase PRESTAT_SHAPE_CASES[] = {
+    {.class = &classes[1] /* PrestatDirCase */, .member = &PRESTAT_SHAPE_MEMBERS[0]},
+};
+static const WitxShape PRESTAT_SHAPE = {
+    .size = 8,
+    .align = 4,
+    .count = 1,
+    .tag = 'B',
+    .cases = PRESTAT_SHAPE_CASES,
+};
+
+static const WitxMember SUBSCRIPTION_CLOCK_SHAPE_MEMBERS[] = {
+    {.offset = 0, .character = 'I', .table = &tables[CLOCKID_VALUES]},
+    {.offset = 8, .character = 'Q'},
+    {.offset = 16, .character = 'Q'},
+    {.offset = 24, .character = 'H', .table = &tables[SUBCLOCKFLAGS_VALUES]},
+};
+static const WitxShape SUBSCRIPTION_CLOCK_SHAPE = {
+    .size = 32,
+    .align = 8,
+    .class = &classes[2] /* SubscriptionClock */,
+    .count = 4,
+    .members = SUBSCRIPTION_CLOCK_SHAPE_MEMBERS,
+};
+
+static const WitxMember SUBSCRIPTION_FD_READWRITE_SHAPE_MEMBERS[] = {
+    {.offset = 0, .character = 'I'},
+};
+static const WitxShape SUBSCRIPTION_FD_READWRITE_SHAPE = {
+    .size = 4,
+    .align = 4,
+    .class = &classes[3] /* SubscriptionFdReadwrite */,
+    .count = 1,
+    .members = SUBSCRIPTION_FD_READWRITE_SHAPE_MEMBERS,
+};
+
+static const WitxMember SUBSCRIPTION_U_SHAPE_MEMBERS[] = {
+    {.offset = 8, .shape = &SUBSCRIPTION_CLOCK_SHAPE},
+    {.offset = 8, .shape = &SUBSCRIPTION_FD_READWRITE_SHAPE},
+};
+static const WitxCase SUBSCRIPTION_U_SHAPE_CASES[] = {
+    {.class = &classes[4] /* SubscriptionUClockCase */, .member = &SUBSCRIPTION_U_SHAPE_MEMBERS[0]},
+    {.class = &classes[5] /* SubscriptionUFdReadCase */, .member = &SUBSCRIPTION_U_SHAPE_MEMBERS[1]},
+    {.class = &classes[6] /* SubscriptionUFdWriteCase */, .member = &SUBSCRIPTION_U_SHAPE_MEMBERS[1]},
+};
+static const WitxShape SUBSCRIPTION_U_SHAPE = {
+    .size = 40,
+    .align = 8,
+    .count = 3,
+    .tag = 'B',
+    .cases = SUBSCRIPTION_U_SHAPE_CASES,
+};
+
+static const WitxMember SUBSCRIPTION_SHAPE_MEMBERS[] = {
+    {.offset = 0, .character = 'Q'},
+    {.offset = 8, .shape = &SUBSCRIPTION_U_SHAPE},
+};
+static const WitxShape SUBSCRIPTION_SHAPE = {
+    .size = 48,
+    .align = 8,
+    .class = &classes[7] /* Subscription */,
+    .count = 2,
+    .members = SUBSCRIPTION_SHAPE_MEMBERS,
+};
+
+static const WitxMember EVENT_FD_READWRITE_SHAPE_MEMBERS[] = {
+    {.offset = 0, .character = 'Q'},
+    {.offset = 8, .character = 'H', .table = &tables[EVENTRWFLAGS_VALUES]},
+};
+static const WitxShape EVENT_FD_READWRITE_SHAPE = {
+    .size = 16,
+    .align = 8,
+    .class = &classes[8] /* EventFdReadwrite */,
+    .count = 2,
+    .members = EVENT_FD_READWRITE_SHAPE_MEMBERS,
+};
+
+static const WitxMember EVENT_SHAPE_MEMBERS[] = {
+    {.offset = 0, .character = 'Q'},
+    {.offset = 8, .character = 'H', .table = &tables[ERRNO_VALUES]},
+    {.offset = 10, .character = 'B', .table = &tables[EVENTTYPE_VALUES]},
+    {.offset = 16, .shape = &EVENT_FD_READWRITE_SHAPE},
+};
+static const WitxShape EVENT_SHAPE = {
+    .size = 32,
+    .align = 8,
+    .class = &classes[9] /* Event */,
+    .count = 4,
+    .members = EVENT_SHAPE_MEMBERS,
+};
+
+/* Of the codecs that are replaced by those in C. */
+static const WitxShape *const shapes[5] = {
+    [2] = &PRESTAT_SHAPE,
+    [3] = &SUBSCRIPTION_SHAPE,
+    [4] = &EVENT_SHAPE,
+};
 
 static const uint32_t FDSTAT_LAYOUT_OFFSETS[] = {0, 2, 8, 16};
 static const WitxLayout FDSTAT_LAYOUT = {
@@ -702,7 +821,10 @@ WitxPackage wasi_preview1_package = {
     .functions = functions,
     .function_count = 46,
     .tables = tables,
-    .table_count = 11,
+    .table_count = 15,
     .codecs = codecs,
+    .shapes = shapes,
     .codec_count = 5,
+    .classes = classes,
+    .class_count = 10,
 };

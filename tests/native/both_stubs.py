@@ -12,6 +12,7 @@ import typing
 from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
+from functools import partial
 from importlib import import_module
 from random import Random
 from types import ModuleType
@@ -170,6 +171,37 @@ class Package:
         memory.append(0)  # BufferError if a view of it is left
         return Outcome(returned, raised, handlers.handled, bytes(memory))
 
+    def codecs(self) -> list[tuple[Any, Any]]:
+        """The package's codecs that are replaced in C, in Python and in C."""
+        in_python = import_module(f"{self.name}.native").CODECS
+        both = zip(in_python, self.native.codecs(self.name), strict=True)
+        return [(one, other) for one, other in both if one is not other]
+
+    def compare_codecs(self, random: Random, python: Any, c: Any) -> None:
+        """Read values from memory and write others there, as a handler does. AssertionError where the two differ."""
+        memory, count = _memory(random), random.choice((0, 1, 1, 2, 3))
+        room = SIZE - python.size * count
+        at = random.randrange(0, room, python.align) if room > 0 and random.random() < 0.95 else random.choice(WIDE)
+        classes = import_module(f"{self.name}.native").CLASSES
+        good = bytearray(memory)
+        for place in range(at, min(at + python.size * count, SIZE)):
+            good[place] = random.choice((0, 0, 0, 1, 2)) if random.random() < 0.5 else good[place]
+        values = [self._value(random, random.choice([*classes, tuple])) for _ in range(count)]
+        found = [self._read_and_write(codec, bytes(good), at, count, values) for codec in (python, c)]
+        assert found[0] == found[1], f"{python} at {at}, {count} values, {values}, {good.hex()}: {found}"
+
+    def _read_and_write(self, codec: Any, memory: bytes, at: int, count: int, values: list[Any]) -> object:
+        held = bytearray(memory)
+        pointer = self.guest.make(self.guest.Pointer, (self.guest.Guest(lambda: held, int), at, codec, "what"))
+        read = _tried(lambda: pointer.read(count))
+        loaded = _tried(pointer.load)
+        own = read[1] if isinstance(read[1], list) else []
+        wrote = [_tried(lambda: pointer.write(own)), bytes(held), _tried(lambda: pointer.write(values)), bytes(held)]
+        stored = [_tried(partial(pointer.store, value)) for value in values]
+        pointer[0].release()
+        held.append(0)  # BufferError if a view of it is left
+        return _plain(read), _plain(loaded), wrote, stored, bytes(held)
+
     def _result(self, random: Random, kind: Any) -> object:
         """What a handler returns or raises."""
         if random.random() < 0.2:
@@ -225,6 +257,23 @@ class Package:
         return None
 
 
+def _tried(call: Callable[[], object]) -> tuple[object, ...]:
+    """What it raises, or None and what it returns."""
+    try:
+        return None, call()
+    except Exception as error:
+        return type(error), str(error)
+
+
+def _plain(value: object) -> object:
+    """A value in which types count too, and floats are their bits."""
+    if isinstance(value, float):
+        return float, struct.pack("<d", value)
+    if isinstance(value, tuple | list):
+        return type(value), [_plain(one) for one in value]
+    return type(value), value
+
+
 class _Anything:
     """Handlers that are only bound."""
 
@@ -266,7 +315,8 @@ class _Recorder:
         if type(arg).__name__ in ("Pointer", "ConstPointer"):
             pointer: Any = arg
             _, at, codec, what = pointer
-            return type(arg), at, codec[:2], codec[2].__qualname__, what
+            in_python = getattr(getattr(codec[2], "__self__", None), "python", codec)
+            return type(arg), at, codec[:2], in_python[2].__qualname__, what
         if isinstance(arg, tuple):
             return type(arg), [self._noted(one) for one in arg]
         return type(arg), arg

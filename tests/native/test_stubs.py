@@ -52,6 +52,34 @@ def test_calls_that_hypothesis_chooses_do_the_same(random: Random, function: tup
     both.compare(both.draw(random, module, name))
 
 
+def test_handlers_read_and_write_records_as_in_python() -> None:
+    for name in PACKAGES:
+        codecs = PACKAGES[name].codecs()
+        assert len(codecs) == 3  # prestat, subscription, event
+        for python, c in codecs:
+            random = Random(name)
+            for _ in range(200):
+                PACKAGES[name].compare_codecs(random, python, c)
+
+
+def test_a_codec_takes_what_it_takes() -> None:
+    [(_, c), *_] = PACKAGES["wasi_preview1"].codecs()
+    guest = PACKAGES["wasi_preview1"].guest.Guest(lambda: bytearray(8), int)
+    wrong: list[tuple[Callable[..., object], tuple[object, ...]]] = [
+        (c.get, ()), (c.get, (guest, "text")), (c.get, (1, 2)), (c.put, (guest, 1)), (c.get_all, (guest, 0)),
+        (c.get_all, (guest, 0, "x")), (c.put_all, (guest, 0, ())),
+    ]  # fmt: skip
+    for function, arguments in wrong:
+        with pytest.raises((TypeError, AttributeError, SystemError)):
+            function(*arguments)
+    with pytest.raises(ValueError, match="0 to"):
+        c.get_all(guest, 0, -1)
+    with pytest.raises(OverflowError):
+        c.get(guest, -1)
+    with pytest.raises(TypeError):
+        type(c.get.__self__)()
+
+
 @pytest.fixture(scope="module")
 def others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Package]]:
     """Packages of specs of our own, with their stubs in one extension."""
@@ -78,6 +106,9 @@ def test_the_stubs_of_random_specs_do_the_same(others: list[Package], number: in
     for module, name in both.names:
         for _ in range(30):
             both.compare(both.draw(random, module, name))
+    for python, c in both.codecs():
+        for _ in range(100):
+            both.compare_codecs(random, python, c)
 
 
 class Keeper:

@@ -97,6 +97,9 @@ class Stub:
     __name__: str
     def __call__(self, *numbers: float) -> int | float | None: ...
 
+def codecs(package: str, /) -> list[tuple[Any, ...]]:
+    """The readers and writers that the stubs of a package use: of each record and variant of numbers one in C."""
+
 class Guest:
     """A guest as the stubs in C of a package see it, over the `Guest` of that package.
 

@@ -5,14 +5,12 @@
 #include "witx.h"
 
 /* Flags of a type that is too wide for a tuple of all values. */
-void witx_wide_flags(WitxCall *call, WitxTable *table, uint64_t bits)
+static PyObject *wide_flags(WitxTable *table, uint64_t bits)
 {
     size_t place = (size_t)((bits * 0x9E3779B97F4A7C15u) >> 60);
     PyObject *flags = table->recent[place].flags;
-    if (flags != NULL && table->recent[place].bits == bits) {
-        witx_give(call, Py_NewRef(flags));
-        return;
-    }
+    if (flags != NULL && table->recent[place].bits == bits)
+        return Py_NewRef(flags);
     PyObject *number = PyLong_FromUnsignedLongLong(bits);
     flags = number != NULL ? PyObject_GetItem(table->values, number) : NULL;
     Py_XDECREF(number);
@@ -23,10 +21,16 @@ void witx_wide_flags(WitxCall *call, WitxTable *table, uint64_t bits)
         Py_XDECREF(before);
     } else if (PyErr_ExceptionMatches(PyExc_LookupError)) {
         PyErr_Clear();
-        call->status = WITX_INVALID;
-        return;
     }
-    witx_give(call, flags);
+    return flags;
+}
+
+/* The member of an enum, or the flags, of this number: a new reference; NULL without an exception if there is none. */
+PyObject *witx_look_up(WitxTable *table, uint64_t bits)
+{
+    if (table->members == NULL)
+        return wide_flags(table, bits);
+    return bits < table->count ? Py_NewRef(table->members[bits]) : NULL;
 }
 
 /* UTF-8 text. */

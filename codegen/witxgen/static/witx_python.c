@@ -43,6 +43,19 @@ static PyObject *objects(PyObject *module, const char *name, size_t count)
     return tuple;
 }
 
+/* Take the codecs, of which those that have a shape are replaced by codecs in C. */
+static int load_codecs(WitxPackage *package, PyObject *codecs)
+{
+    for (size_t i = 0; i < package->codec_count; i++) {
+        PyObject *codec = PyTuple_GetItem(codecs, (Py_ssize_t)i);
+        const WitxShape *shape = package->shapes[i];
+        package->codecs[i] = shape != NULL ? witx_new_codec(shape, codec) : Py_NewRef(codec);
+        if (package->codecs[i] == NULL)
+            return -1;
+    }
+    return 0;
+}
+
 /* Take what the stubs need from the Python half of a package, once. */
 static int load(WitxPackage *package, const char *full_name)
 {
@@ -52,13 +65,16 @@ static int load(WitxPackage *package, const char *full_name)
     PyObject *module = name != NULL ? PyImport_Import(name) : NULL;
     PyObject *tables = module != NULL ? objects(module, "TABLES", package->table_count) : NULL;
     PyObject *codecs = tables != NULL ? objects(module, "CODECS", package->codec_count) : NULL;
-    PyObject *runtime = codecs != NULL ? objects(module, "RUNTIME", 5) : NULL;
+    PyObject *classes = codecs != NULL ? objects(module, "CLASSES", package->class_count) : NULL;
+    PyObject *runtime = classes != NULL ? objects(module, "RUNTIME", 5) : NULL;
     int status = runtime != NULL ? 0 : -1;
     for (size_t i = 0; status == 0 && i < package->table_count; i++)
         status = load_table(&package->tables[i], PyTuple_GetItem(tables, (Py_ssize_t)i));
+    for (size_t i = 0; status == 0 && i < package->class_count; i++)
+        package->classes[i] = Py_NewRef(PyTuple_GetItem(classes, (Py_ssize_t)i));
+    if (status == 0)
+        status = load_codecs(package, codecs);
     if (status == 0) {
-        for (size_t i = 0; i < package->codec_count; i++)
-            package->codecs[i] = Py_NewRef(PyTuple_GetItem(codecs, (Py_ssize_t)i));
         package->bad_value = Py_NewRef(PyTuple_GetItem(runtime, 1));
         package->wasi_error = Py_NewRef(PyTuple_GetItem(runtime, 2));
         package->pointer = Py_NewRef(PyTuple_GetItem(runtime, 3));
@@ -66,6 +82,7 @@ static int load(WitxPackage *package, const char *full_name)
         package->guest_fault = Py_NewRef(PyTuple_GetItem(runtime, 0));
     }
     Py_XDECREF(runtime);
+    Py_XDECREF(classes);
     Py_XDECREF(codecs);
     Py_XDECREF(tables);
     Py_XDECREF(module);
@@ -296,6 +313,22 @@ static PyObject *functions(PyObject *module, PyObject *args)
     return list;
 }
 
+/* codecs(package) */
+static PyObject *codecs_of(PyObject *module, PyObject *args)
+{
+    const char *name;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "s:codecs", &name))
+        return NULL;
+    WitxPackage *package = find(name);
+    PyObject *list = package != NULL && load(package, name) == 0 ? PyList_New(0) : NULL;
+    for (size_t i = 0; list != NULL && i < package->codec_count; i++) {
+        if (PyList_Append(list, package->codecs[i]) < 0)
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
 /* -- types -----------------------------------------------------------------------------------------------------------
  */
 
@@ -349,6 +382,7 @@ static PyType_Spec stub_spec = {
 static PyMethodDef module_functions[] = {
     {"functions", functions, METH_VARARGS,
      PyDoc_STR("functions(package): the import module and the name of each function.")},
+    {"codecs", codecs_of, METH_VARARGS, PyDoc_STR("codecs(package): the readers and writers that the stubs use.")},
     {NULL, NULL, 0, NULL},
 };
 
@@ -368,8 +402,8 @@ int witx_add(PyObject *module, WitxPackage *const *packages, size_t count)
     witx_pack = structs != NULL ? PyObject_GetAttrString(structs, "pack") : NULL;
     witx_pack_into = witx_pack != NULL ? PyObject_GetAttrString(structs, "pack_into") : NULL;
     Py_XDECREF(structs);
-    if (witx_pack_into == NULL || witx_add_memory() < 0 || (guest_type = add_type(module, &guest_spec)) == NULL ||
-        (stub_type = add_type(module, &stub_spec)) == NULL)
+    if (witx_pack_into == NULL || witx_add_memory() < 0 || witx_add_values() < 0 ||
+        (guest_type = add_type(module, &guest_spec)) == NULL || (stub_type = add_type(module, &stub_spec)) == NULL)
         return -1;
     return PyModule_AddFunctions(module, module_functions);
 }
