@@ -6,9 +6,6 @@ import gc
 import os
 import sys
 
-from wasihost.cli.launch import launch
-from wasihost.cli.options import parse_plain
-
 
 def main() -> None:
     """Run the command line and end the process with its exit status.
@@ -19,9 +16,17 @@ def main() -> None:
     The garbage collector starts with the guest: imports make thousands of objects that stay, and no garbage.
     """
     gc.disable()
+    from wasihost.cli import bytecode
+
+    bytecode.use()  # so all other imports come after it
+    from wasihost.cli.launch import launch
+    from wasihost.cli.options import parse_plain
+
     arguments = parse_plain(sys.argv[1:]) if "_WASIHOST_COMPLETE" not in os.environ else None
     if arguments is not None:
-        os._exit(launch(arguments))
+        status = launch(arguments)
+        bytecode.keep()
+        os._exit(status)
     from wasihost.cli.click_app import main as commands
 
     gc.enable()

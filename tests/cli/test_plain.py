@@ -110,7 +110,8 @@ def test_a_plain_run_imports_nothing_slow(tmp_path: Path) -> None:
     guest = tmp_path / "empty.wasm"
     guest.write_bytes(default_engine().assemble(Path(GUEST).read_bytes(), "empty"))
     time.sleep(2.1)  # until then, a file is hashed at each run: it may still be changing
-    run = f"from wasihost.__main__ import launch, parse_plain\nassert launch(parse_plain(['run', {str(guest)!r}])) == 0"
+    run = "from wasihost.cli.launch import launch\nfrom wasihost.cli.options import parse_plain\n"
+    run += f"assert launch(parse_plain(['run', {str(guest)!r}])) == 0"
     found = modules_after(run)
     assert not (SLOW | {f"wasihost.{name}" for name in RARE}) & found
 

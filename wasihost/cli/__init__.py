@@ -3,6 +3,7 @@
 Rules of this package: a plain run imports only `options`, `launch` and `fast_path` of it, and never click. Every option
 of `run` stands in one table (`options.OPTIONS`), which both parsers read.
 
+    bytecode     the bytecode of what a run imports, in one file
     options      the table of options, and a parser that is enough for a correct command line
     click_app    the same table for click: help, messages about mistakes, completion
     launch       from options to a config, a run, and an exit status

@@ -126,6 +126,7 @@ _WORKERS: Final = (
 
 COMMAND: Final = (
     "cli.calls",
+    "cli.bytecode",
     "cli.launch",
     "cli.click_app",
     "binary.components",
