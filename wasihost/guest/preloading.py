@@ -42,6 +42,7 @@ RUNS: Final = (
             "descriptors.host_directory",
             "descriptors.overlaps",
             "descriptors.python_stream",
+            "host.quick",
             "host.state",
             "stats",
             "sandbox.times",

@@ -2,6 +2,7 @@
 
 Rules of this package: one host serves one guest; nothing here knows an engine.
 
+    quick        tells the extension what its calls on files of the host need
     functions    one class of the handlers of all groups, over one table, one set of clocks and one config
     own_handlers the same with classes of the embedder's before ours
     bound        the stubs of a spec, in C or in Python, made when they are looked up

@@ -116,6 +116,8 @@ class Host(
                 f"{count} directories and sockets and the standard streams are more than "
                 f"{self.table.limit} open files: raise the limit by with_limits(open_files=...)"
             )
+        if any(isinstance(mount.source, str) for mount in mounts):
+            import wasihost.host.quick  # noqa: F401 - see there
         kinds = 0
         for mount in mounts:
             self.table.insert(open_mount(mount))

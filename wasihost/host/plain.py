@@ -8,21 +8,10 @@ embedder's (a clock, a source of randomness), and every handler that counts call
 from __future__ import annotations
 
 import os
-from _heapq import heappop, heappush
 from _operator import attrgetter
 
-from wasi_preview1.types import Rights
-
-from wasihost.common.cache_folder import SEALED
-from wasihost.descriptors import rights as kinds
-from wasihost.descriptors.base import NO_FLAGS
-from wasihost.descriptors.host_directory import HostDirectory, Preopen
-from wasihost.descriptors.host_file import SharedFile
-from wasihost.descriptors.reserve import reserve
 from wasihost.descriptors.table import FdTable
 from wasihost.host.functions import Host
-from wasihost.native import extension
-from wasihost.sandbox import resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,26 +56,9 @@ PLAIN: Final = (
 )
 """The functions that C can do."""
 
-_BOTH: Final = Rights.FD_READ | Rights.FD_WRITE
-_LAST: Final = (-1,)
 _Builtin: Final = type(len)
 _functions = attrgetter(*PLAIN)
 _OURS: Final = _functions(Host)
-
-
-def _adopt(
-    table: FdTable, directory: HostDirectory, path: str, held: list[int], mode: int, how: int, rights: int
-) -> int:
-    """Make a descriptor of the fd in `held`, which was opened at `path` with the flags `how`, and return its number.
-
-    `mode` as from `resolve.open_plain`. Nothing stays in `held` if this raises and has closed it.
-    """
-    try:
-        return table.insert(directory.opened(held[-1], mode, how, rights, NO_FLAGS, path))
-    except BaseException:
-        table.forget(held)
-        list(map(os.close, map(held.pop, _LAST)))
-        raise
 
 
 def plain_calls(handlers: Handlers, hooked: Collection[str] = ()) -> _native.PlainCalls | None:
@@ -118,20 +90,3 @@ def _unchanged(handlers: Host) -> list[str]:
         return []
     own = getattr(handlers, "__dict__", {})
     return [name for name, ours in zip(PLAIN, _OURS, strict=True) if getattr(kind, name) is ours and name not in own]
-
-
-assert extension is not None
-extension.set_quick(
-    (HostDirectory, Preopen),
-    SharedFile,
-    vars(resolve),
-    resolve.by_openat2,
-    reserve,
-    _adopt,
-    heappop,
-    heappush,
-    NO_FLAGS,
-    tuple(kinds.opened(int(kinds.FILE), asked) for asked in (0, Rights.FD_READ, Rights.FD_WRITE, _BOTH)),
-    SEALED,
-    int(Rights.MASK),
-)
