@@ -67,12 +67,15 @@ class Browser:
         for domain in ("Page", "Runtime", "Network", "Log", "Accessibility"):
             self.do(f"{domain}.enable")
 
-    def do(self, method: str, **params: Any) -> Any:
-        """Send a command and return its result. RuntimeError with the browser's message if it fails."""
+    def do(self, method: str, *, session: str = "", **params: Any) -> Any:
+        """Send a command to the page, or to the frame of a session, and return its result.
+
+        RuntimeError with the browser's message if it fails.
+        """
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": params}
-        if self._session:
-            message["sessionId"] = self._session
+        if session or self._session:
+            message["sessionId"] = session or self._session
         os.write(self._write, json.dumps(message).encode() + b"\0")
         while True:
             found = self._next()

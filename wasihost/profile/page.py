@@ -187,7 +187,7 @@ def _functions(profile: Profile) -> str:
     rows = [
         (
             _name(one.name),
-            _cell("", "host" if one.host else "guest"),
+            _cell("", "" if one.name.startswith("(") else "host" if one.host else "guest"),
             _number(one.seconds, seconds(one.seconds)),
             _number(one.seconds, f"{100 * one.seconds / total:.1f} %"),
             _number(one.total, seconds(one.total)),

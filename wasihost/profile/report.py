@@ -27,7 +27,7 @@ class FunctionTime(NamedTuple):
     """A function of the guest, or of the host in the guest's stacks.
 
     `seconds` is the time in the function itself, `total` includes what it called. `samples` is how many samples found
-    it at the end of a stack.
+    it at the end of a stack. A name in parentheses, such as "(not sampled)", is not a function.
     """
 
     name: str
@@ -121,7 +121,13 @@ def _functions(report: Report, samples: list[int]) -> tuple[FunctionTime, ...]:
         for part in set(stack):
             total[part] = total.get(part, 0) + weight
     made = [
-        FunctionTime(report.label(part), isinstance(part, str), own.get(part, 0) / 1e9, time / 1e9, count.get(part, 0))
+        FunctionTime(
+            report.label(part),
+            isinstance(part, str) and part[0] != "(",
+            own.get(part, 0) / 1e9,
+            time / 1e9,
+            count.get(part, 0),
+        )
         for part, time in total.items()
         if part != CUT
     ]
