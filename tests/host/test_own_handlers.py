@@ -54,7 +54,7 @@ def test_classes_come_before_the_host_in_order_and_objects_are_one_per_guest() -
     assert out.getvalue() == b"ABCABC"
 
 
-def test_they_work_in_a_run_by_option_and_by_config() -> None:
+def test_handlers_work_in_a_run_by_option_and_by_config() -> None:
     class Exit(Dice):
         def __init__(self) -> None:
             made.append(self)

@@ -7,7 +7,7 @@ the guest called it: a later rename does not change it, and a symbolic link in i
 from __future__ import annotations
 
 from posixpath import join, normpath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from wasi_preview1.light_typing import NamedTuple
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     Name: TypeAlias = tuple[str | None, str | None]
     """The path of a descriptor and its mount, as a `Description` has them."""
+
+
+KEEPING_NAMES: Final = ("path_open", "fd_close", "fd_renumber", "sock_accept")
+"""The functions by which names change: C must not do them by itself."""
 
 
 class Description(NamedTuple):

@@ -165,7 +165,7 @@ class State(RawAbi):
         from wasihost.host import hooking
 
         if any(hasattr(getattr(hook, "function", hook), "open") for hook in config.hooks):
-            from wasihost.host.naming import NamedHandlers, first_names
+            from wasihost.host.naming import KEEPING_NAMES, NamedHandlers, first_names
 
             self.handlers.names = first_names(config)
             self._functions = NamedHandlers(self.handlers, self.handlers.table, self.handlers.names)
@@ -174,6 +174,8 @@ class State(RawAbi):
             self._functions, self.hooks, CALLS, RESULTS, partial(_error, self._errno_of), others
         )
         self._hooked = self._functions.hooked()
+        if self.handlers.names is not None:
+            self._hooked |= frozenset(KEEPING_NAMES)
 
     def _count(self, stats: Stats) -> None:
         from wasihost.host.counting import CountedHandlers

@@ -10,7 +10,6 @@ A call that the stubs refuse, because a value or a pointer is bad, does not reac
     tracer     the hook: what is called for each call, and what is made of it
     facts      what is known of a call
     target     where lines go: a file, a logger, a function
-    filters    which calls are wanted
     text       a call as a line
     as_json    a call as JSON
     summary    the table of calls, errors and times

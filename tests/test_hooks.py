@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from wasi_preview1 import Errno, Filetype, Rights, WasiError, calls
 from wasi_preview1.guest import copied
 
 import wasihost
-from tests.support.guests import wat
+from tests.support.guests import build_c, wat
 from tests.support.raw import Raw
 from wasihost import ConfigError, MemoryFS, ModuleConfig, hook, run
 from wasihost.hooks import Proceed
@@ -154,6 +155,14 @@ def test_a_hook_learns_what_descriptors_are() -> None:
     assert names.seen[5:] == ["close"]
     with Raw(tree()) as raw:
         assert raw.state.handlers.describe(3).path == "/data"
+
+
+def test_names_are_kept_also_where_c_would_open_the_files(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"abc")
+    names = Names()
+    run(build_c("tool"), args=["show", "/in/a.txt"], dirs={"/in": tmp_path}, hooks=[names])
+    seen = {(one[0], one[2], one[3]) for one in names.seen[1:-1]}
+    assert seen == {("fd_read", "/in/a.txt", "/in")}
 
 
 def test_every_hook_is_closed_once_also_if_a_later_one_cannot_be_opened() -> None:
