@@ -11,6 +11,7 @@ The names of `__all__` are the public ones. Beside them there are modules to imp
 - `wasihost.profile`: where the time of a run went
 - `wasihost.trace`: every call of a guest as a line
 - `wasihost.vfs`: file systems of your own
+- `wasihost.overlays`: mounts that can be undone
 - `wasihost.inspection`: what a module is, without running it
 - `wasihost.testing`: clocks, faults and seeds for your tests
 - `wasihost.engines.wasmtime.linker`: a `wasmtime.Linker` of your own
@@ -57,6 +58,7 @@ from wasihost.errors import (
     LinkError,
     ModuleError,
     OutputError,
+    OverlayError,
     SignalExit,
     TimeoutExpired,
     TrapError,
@@ -87,6 +89,8 @@ if TYPE_CHECKING:
     from wasihost.imports import Imports, Unsigned
     from wasihost.isolation.lockdown import isolation_report
     from wasihost.memory import Memory
+    from wasihost.overlays import Overlay
+    from wasihost.overlays.changes import OverlayChanges
     from wasihost.profile import Profile
     from wasihost.stats import Stats
     from wasihost.vfs import Lazy, MemoryFS
@@ -132,6 +136,9 @@ __all__ = [
     "Options",
     "Outcome",
     "OutputError",
+    "Overlay",
+    "OverlayChanges",
+    "OverlayError",
     "Process",
     "Profile",
     "RandomSource",
@@ -173,6 +180,8 @@ _ON_FIRST_USE = {
     "MemoryFS": ".vfs",
     "Module": ".guest.module",
     "Options": ".guest.options",
+    "Overlay": ".overlays",
+    "OverlayChanges": ".overlays.changes",
     "PIPE": ".guest.options",
     "Process": ".embedding.process",
     "Profile": ".profile",

@@ -276,6 +276,10 @@ class LimitExceeded(GuestError):
         return self.message or f"the guest exceeded its limit of {self.limit}"
 
 
+class OverlayError(WasihostError):
+    """The changes of an `Overlay` cannot be applied or dropped now; nothing was changed."""
+
+
 class TimeoutExpired(GuestError):
     """The guest was ended because its time was over. The fields are those of `subprocess.TimeoutExpired`.
 

@@ -5,6 +5,7 @@ State and an instance of its own. The back ends:
 
     openat2, walk   a folder of the host, with that strategy of the sandbox in use
     memory          a `MemoryFS`
+    overlay         an `Overlay` over a folder of the host, which must stay as it was
     native          wasmtime's own WASI over a folder of the host, only to compare with
 """
 
@@ -27,6 +28,7 @@ from tests.support.guests import build_c
 from wasihost import MemoryFS, ModuleConfig, State
 from wasihost.engines.wasmtime.module import WasmtimeModule, load
 from wasihost.engines.wasmtime.run import execute
+from wasihost.overlays import Overlay
 from wasihost.sandbox import resolve
 from wasihost.vfs import nodes
 
@@ -51,12 +53,18 @@ def problems(case: Case, back_end: str, folder: Path) -> list[str]:
         base = folder / f"{next(_numbers)}" / "base"
         fill_folder(base, case.tree)
         fill_folder(base.parent / "outside", SECRET)
-        if back_end == "native":
+        if back_end == "overlay":
+            with Overlay(base, **case.memory) as overlay:
+                told = guest(_config(case, overlay), script)
+                after = dict(memory_tree(overlay.root))
+            assert dict(host_tree(str(base))) == whole(case.tree), "the folder below the overlay was changed"
+        elif back_end == "native":
             told = native(base, script, read_only=case.read_only)
         else:
             with resolve.using(STRATEGIES[back_end]):
                 told = guest(_config(case, base), script)
-        after = dict(host_tree(str(base)))
+        if back_end != "overlay":
+            after = dict(host_tree(str(base)))
         assert dict(host_tree(str(base.parent / "outside"))) == SECRET, "a guest got out"
     is_native = back_end == "native"
     pairs = zip(images, told, strict=False)
@@ -74,11 +82,11 @@ def comparable(case: Case) -> bool:
     return not (case.memory or case.limits or case.other or FIFO in case.tree.values())
 
 
-def _config(case: Case, source: MemoryFS | Path) -> ModuleConfig:
+def _config(case: Case, source: MemoryFS | Overlay | Path) -> ModuleConfig:
     config = ModuleConfig()
     if case.read_only:
         config = config.with_read_only_fs(MOUNT, source)
-    elif isinstance(source, MemoryFS):
+    elif isinstance(source, (MemoryFS, Overlay)):
         config = config.with_mount(MOUNT, source)
     else:
         config = config.with_host_directory_preopen(MOUNT, source)

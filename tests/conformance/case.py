@@ -16,7 +16,7 @@ from wasi_preview1.types import Errno
 from tests.conformance.steps import Step
 from wasihost.config.keywords import LimitChanges
 
-BACK_ENDS = ("openat2", "walk", "memory")
+BACK_ENDS = ("openat2", "walk", "memory", "overlay")
 HOST = ("openat2", "walk")
 MEMORY = ("memory",)
 NO_FIFO = "on the host; a virtual tree has no FIFOs"

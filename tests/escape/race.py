@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.guests import build_c
-from wasihost import PIPE, Errno, Module, run
+from wasihost import PIPE, Errno, Module, Overlay, run
 from wasihost.sandbox import resolve
 
 SWAPPER = Path(__file__).with_name("swapper.py")
@@ -26,8 +27,10 @@ class Outcome(NamedTuple):
     escapes: list[str]
 
 
-def race(root: Path, strategy: resolve.Strategy, seconds: float, seed: int = 1) -> Outcome:
-    """Let the guest try for `seconds` seconds with this way of resolving paths."""
+def race(
+    root: Path, strategy: resolve.Strategy, seconds: float, seed: int = 1, *, through_overlay: bool = False
+) -> Outcome:
+    """Let the guest try for `seconds` seconds with this way of resolving paths, or through an overlay over the base."""
     base, outside = root / "base", root / "outside"
     (base / "dir").mkdir(parents=True)
     (base / "file").write_text("inside")
@@ -49,9 +52,10 @@ def race(root: Path, strategy: resolve.Strategy, seconds: float, seed: int = 1) 
     ]
     module = Module(build_c("escape"))
     try:
-        with resolve.using(strategy):
+        with resolve.using(strategy), contextlib.ExitStack() as opened:
             args = [str(seconds), str(seed), *map(str, inodes)]
-            done = run(module, args=args, dirs={"/": base}, stdout=PIPE, text=True, timeout=seconds + 60)
+            source = opened.enter_context(Overlay(base)) if through_overlay else base
+            done = run(module, args=args, dirs={"/": source}, stdout=PIPE, text=True, timeout=seconds + 60)
     finally:
         swaps = sum(int(swapper.communicate()[0] or 0) for swapper in swappers)
     escapes = [line for line in done.stdout.splitlines() if line.startswith("ESCAPE")]

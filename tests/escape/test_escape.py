@@ -28,6 +28,17 @@ def test_no_guest_gets_out(tmp_path: Path, strategy: resolve.Strategy) -> None:
     assert open_files() <= before
 
 
+def test_no_guest_gets_out_through_an_overlay(tmp_path: Path) -> None:
+    before = open_files()
+    outcome = race(tmp_path, resolve.by_openat2, 1.0, through_overlay=True)
+    assert outcome.escapes == []
+    assert outcome.calls > 500
+    assert outcome.swaps > 500
+    assert outcome.answers["PERM"] > 50, "the links outwards were never met"
+    assert outcome.answers["SUCCESS"] > 50
+    assert open_files() <= before
+
+
 def naive(
     dirfd: int,
     path: str,

@@ -75,7 +75,7 @@ def test_paths_that_no_file_can_have_are_a_config_error(path: str) -> None:
 
 @pytest.mark.parametrize("source", [5, None, object(), [b"x"]])
 def test_mounting_something_else_is_a_config_error(source: object) -> None:
-    with pytest.raises(ConfigError, match="not a MemoryFS, dict, Traversable"):
+    with pytest.raises(ConfigError, match="not a MemoryFS, Overlay, dict"):
         Raw(ModuleConfig().with_mount("/", source))  # type: ignore[arg-type]  # what users get wrong
 
 

@@ -168,8 +168,8 @@ def not_a_file_system(guest_path: str, given: object) -> ConfigError:
             f"ModuleConfig().with_host_directory_preopen({guest_path!r}, {given!r})"
         )
     return ConfigError(
-        f"cannot mount {_shown.repr(given)} as {guest_path!r}: not a MemoryFS, dict, Traversable, zipfile.Path, "
-        "fsspec file system or wasihost.vfs.Directory"
+        f"cannot mount {_shown.repr(given)} as {guest_path!r}: not a MemoryFS, Overlay, dict, Traversable, "
+        "zipfile.Path, fsspec file system or wasihost.vfs.Directory"
     )
 
 

@@ -106,7 +106,7 @@ class FSConfig:
 
         Args:
             guest_path: The guest's path for it, such as "/" or "/data".
-            source: A `MemoryFS` or a `wasihost.vfs.Directory`, which are writable as far as they support it. Always
+            source: A `MemoryFS`, an `Overlay` or a `wasihost.vfs.Directory`, writable as far as they support it. Always
                 read-only: a dict of path -> bytes, an `importlib.resources` Traversable, a `zipfile.Path`, any fsspec
                 file system, or a host path such as a `pathlib.Path`.
             read_only: Let no guest change it: its attempts fail with `Errno.ROFS`.

@@ -26,7 +26,7 @@ from wasihost.descriptors.reported import CHECKED, DirectoryEntry, Listing
 from wasihost.errors import raise_if_from_handler
 from wasihost.native import extension
 from wasihost.sandbox import operations, read_only, resolve
-from wasihost.sandbox.bounds import Bounds, is_harmless, kernel_file_system, mount_number
+from wasihost.sandbox.bounds import Bounds, bounds_of, is_harmless
 from wasihost.sandbox.names import is_itself
 from wasihost.sandbox.times import set_times
 from wasihost.waiting.cancel_scope import CancelScope
@@ -269,10 +269,6 @@ class HostDirectory(Directory):
         return target
 
 
-class NotForGuests(PermissionError):
-    """The directory is on a file system of the kernel's (such as /proc), which a mount must ask for."""
-
-
 def open_host_directory(
     path: str, guest_path: str, read_only: bool, *, kernel_files: bool = False, one_file_system: bool = False
 ) -> HostDirectory:
@@ -293,18 +289,7 @@ class Preopen(HostDirectory):
         super().__init__(-1, read_only, Bounds((0, 0)), guest_path)
         # Unpacking an iterator written in C leaves no point where a signal handler could run before `fd` is set.
         [self.fd] = map(os.open, (path,), (os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC,))
-        st = os.fstat(self.fd)
-        if not kernel_files and (name := kernel_file_system(self.fd, st.st_dev)):
-            raise NotForGuests(
-                errno.EACCES,
-                f"it is on {name}, through which a guest could reach this process; to allow that, ask for it",
-            )
-        self.bounds = Bounds(
-            (st.st_dev, st.st_ino),
-            kernel_files=kernel_files,
-            one_file_system=one_file_system,
-            mount=mount_number(self.fd) if one_file_system else None,
-        )
+        self.bounds = bounds_of(self.fd, kernel_files=kernel_files, one_file_system=one_file_system)
 
     def __del__(self, _close: Callable[[int], None] = os.close) -> None:
         if getattr(self, "fd", -1) >= 0:

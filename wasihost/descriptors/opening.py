@@ -52,7 +52,7 @@ def open_mount(mount: Mount) -> Directory:
             raise_if_from_handler(error)
         import reprlib
 
-        from wasihost.descriptors.host_directory import NotForGuests
+        from wasihost.sandbox.bounds import NotForGuests
 
         advice = "; give a directory that exists and can be read" if isinstance(mount.source, str) else ""
         if isinstance(error, NotForGuests):

@@ -117,7 +117,8 @@ class VirtualDirectory(Directory):
         except BaseException:
             opened.close()
             raise
-        return VirtualFile(opened, kinds.opened(kinds.FILE, rights), flags, read_only=self.read_only)
+        kind = VirtualFile if opened.writes_at_once() else SlowFile
+        return kind(opened, kinds.opened(kinds.FILE, rights), flags, read_only=self.read_only)
 
     def stat(self) -> Filestat:
         return filestat_of(self.node)
@@ -290,6 +291,35 @@ class VirtualFile(PositionedFile):
 
     def datasync(self) -> None:
         self.node.sync()
+
+
+class SlowFile(VirtualFile):
+    """A file whose first change may take long, as for a large one that is copied. It ends when the scope does."""
+
+    __slots__ = ()
+
+    def write(self, buffers: list[memoryview]) -> int:
+        with self._interrupted():
+            return super().write(buffers)
+
+    def pwrite(self, buffers: list[memoryview], offset: int) -> int:
+        with self._interrupted():
+            return super().pwrite(buffers, offset)
+
+    def set_size(self, size: int) -> None:
+        with self._interrupted():
+            super().set_size(size)
+
+    def allocate(self, offset: int, size: int) -> None:
+        with self._interrupted():
+            super().allocate(offset, size)
+
+    def _interrupted(self) -> interrupted_by:
+        return interrupted_by(self.scope.check if self.scope is not None else _never)
+
+
+def _never() -> None:
+    """For a file that no guest has: nothing ends it."""
 
 
 def open_virtual(source: VirtualSource, guest_path: str, read_only: bool) -> VirtualDirectory:

@@ -44,8 +44,8 @@ class CommonOptions(TypedDict, total=False):
 
     args: Sequence[str | bytes] | None
     env: Mapping[str, str] | None
-    dirs: Mapping[str, str | os.PathLike[str]] | None
-    ro_dirs: Mapping[str, str | os.PathLike[str]] | None
+    dirs: Mapping[str, str | os.PathLike[str] | VirtualSource] | None
+    ro_dirs: Mapping[str, str | os.PathLike[str] | VirtualSource] | None
     imports: ImportsOption | None
     handlers: HandlerClass | Sequence[HandlerClass] | None
     hooks: Hook | Sequence[Hook] | None
@@ -79,7 +79,7 @@ class Options(CommonOptions, total=False):
     - `capture_output`: keep both outputs. `text`, `encoding` (UTF-8), `errors`: decode what is kept, and accept str as
       `input`.
     - `env`: replaces the config's environment.
-    - `dirs`, `ro_dirs`: guest path -> host directory, writable or read-only.
+    - `dirs`, `ro_dirs`: guest path -> host directory, or a file system such as an `Overlay`; writable or read-only.
     - `files`: path -> content, put into a file system in memory at the guest's `/`. `fs`: a file system to mount there.
     - `imports`: host functions of your own, and other guests' exports (`Instance.as_imports`).
     - `handlers`: classes whose functions are used in place of the host's, after those of the config, as
@@ -213,11 +213,15 @@ class RunSetup:
             folders = given.get(name)
             if folders is not None and not isinstance(folders, Mapping):
                 raise mistakes.not_directories(name, folders)
-            for guest, host in (folders or {}).items():
-                if name == "dirs":
-                    config = config.with_host_directory_preopen(guest, host)
+            for guest, source in (folders or {}).items():
+                mounts = config.fs_config
+                if not isinstance(source, (str, os.PathLike)) and _is_mountable(source):
+                    mounts = mounts.with_fs_mount(guest, source, read_only=name == "ro_dirs")
+                elif name == "dirs":
+                    mounts = mounts.with_dir_mount(guest, source)
                 else:
-                    config = config.with_fs(config.fs_config.with_read_only_dir_mount(guest, host))
+                    mounts = mounts.with_read_only_dir_mount(guest, source)
+                config = config.with_fs(mounts)
         files, fs = given.get("files"), given.get("fs")
         if files is not None:
             if fs is not None:
@@ -301,6 +305,12 @@ _BARE: Final = ModuleConfig()
 def _named(name: str) -> ModuleConfig:
     """The config of a guest that gets nothing but its name: kept, as a module often runs many times."""
     return _BARE.with_args(name)
+
+
+def _is_mountable(given: object) -> bool:
+    from wasihost.vfs.mounting import is_source
+
+    return is_source(given)
 
 
 def _isolation(given: str | None) -> str | None:

@@ -115,6 +115,29 @@ class Bounds:
         self.crosses, self.resolve, self.plain = True, INSIDE, min(self.plain, 0)
 
 
+class NotForGuests(PermissionError):
+    """The directory is on a file system of the kernel's (such as /proc), which a mount must ask for."""
+
+
+def bounds_of(fd: int, *, kernel_files: bool, one_file_system: bool) -> Bounds:
+    """Return the bounds of a mount whose directory is open as `fd`.
+
+    Raises: NotForGuests if it is on a file system of the kernel's and not `kernel_files`.
+    """
+    st = os.fstat(fd)
+    if not kernel_files and (name := kernel_file_system(fd, st.st_dev)):
+        raise NotForGuests(
+            errno.EACCES,
+            f"it is on {name}, through which a guest could reach this process; to allow that, ask for it",
+        )
+    return Bounds(
+        (st.st_dev, st.st_ino),
+        kernel_files=kernel_files,
+        one_file_system=one_file_system,
+        mount=mount_number(fd) if one_file_system else None,
+    )
+
+
 ANYWHERE: Final = Bounds((-1, -1), kernel_files=True)
 """No bounds: everything that is mounted below may be reached."""
 

@@ -41,6 +41,12 @@ class interrupted_by:
         _thread.check = self._before
 
 
+def check_now() -> None:
+    """Call the check of this thread, if there is one: for steps that read no `BinaryIO` and wait for no lock."""
+    if _thread.check is not None:
+        _thread.check()
+
+
 def wait_for(over: threading.Lock) -> None:
     """Wait until the thread that holds the lock has released it."""
     check = _thread.check

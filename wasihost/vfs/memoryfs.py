@@ -15,7 +15,7 @@ from wasihost.vfs import operations
 from wasihost.vfs.memory_file import MemoryFile
 from wasihost.vfs.memory_nodes import MemoryDirectory
 from wasihost.vfs.names import PATH_MAX
-from wasihost.vfs.nodes import Directory, Stat
+from wasihost.vfs.nodes import Directory, FileSystem, Stat
 from wasihost.vfs.quota import Lazy, Quota
 from wasihost.vfs.resolve import node_at, resolve
 from wasihost.vfs.snapshot import Snapshot, capture, restore
@@ -30,7 +30,7 @@ DEFAULT_MAX_ENTRIES: Final = 250_000
 _devices = itertools.count(1)
 
 
-class MemoryFS(MutableMapping[str, bytes]):
+class MemoryFS(FileSystem, MutableMapping[str, bytes]):
     """Files, directories and links in memory.
 
     As a mapping it is path -> content of every regular file: `MemoryFS({"a/b.txt": b"..."})`, `fs["a/b.txt"]`,

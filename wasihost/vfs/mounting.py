@@ -7,22 +7,22 @@ from typing import TypeAlias
 
 from wasihost.vfs.fsspec_tree import FsspecDirectory, FsspecFileSystem, is_fsspec
 from wasihost.vfs.memoryfs import MemoryFS
-from wasihost.vfs.nodes import Directory
+from wasihost.vfs.nodes import Directory, FileSystem
 from wasihost.vfs.quota import Lazy
 from wasihost.vfs.traversable import Traversable, directory_of, is_traversable
 
-VirtualSource: TypeAlias = MemoryFS | Directory | Mapping[str, bytes | Lazy] | Traversable | FsspecFileSystem
+VirtualSource: TypeAlias = FileSystem | Directory | Mapping[str, bytes | Lazy] | Traversable | FsspecFileSystem
 """What can be mounted besides a host directory."""
 
 
 def is_source(given: object) -> bool:
     """Whether `given` looks like something that can be mounted."""
-    return isinstance(given, (MemoryFS, Directory, Mapping)) or is_fsspec(given) or is_traversable(given)
+    return isinstance(given, (FileSystem, Directory, Mapping)) or is_fsspec(given) or is_traversable(given)
 
 
 def can_change(source: VirtualSource) -> bool:
     """Whether a guest can write to it. Not to a plain dict: the caller could not find there what was written."""
-    return isinstance(source, (MemoryFS, Directory))
+    return isinstance(source, (FileSystem, Directory))
 
 
 def root_of(source: VirtualSource) -> Directory:
@@ -30,7 +30,7 @@ def root_of(source: VirtualSource) -> Directory:
 
     Raises: NotADirectoryError for a Traversable that is a file, TypeError for anything that cannot be mounted.
     """
-    if isinstance(source, MemoryFS):
+    if isinstance(source, FileSystem):
         return source.root
     if isinstance(source, Directory):
         return source
@@ -39,7 +39,9 @@ def root_of(source: VirtualSource) -> Directory:
     if is_fsspec(source):
         return FsspecDirectory(source)
     if not is_traversable(source):
-        raise TypeError("not a MemoryFS, dict, Traversable, zipfile.Path, fsspec file system or wasihost.vfs.Directory")
+        raise TypeError(
+            "not a MemoryFS, Overlay, dict, Traversable, zipfile.Path, fsspec file system or wasihost.vfs.Directory"
+        )
     if not source.is_dir():
         raise NotADirectoryError(f"{source!r} is not a directory")
     return directory_of(source)

@@ -67,6 +67,13 @@ class Node:
         return time.time_ns()
 
 
+class FileSystem:
+    """A file system as a whole, which guests see from its `root` on."""
+
+    __slots__ = ()
+    root: Directory
+
+
 class File(Node):
     """A regular file. Override `read` to make it readable."""
 
@@ -82,6 +89,10 @@ class File(Node):
 
     def close(self) -> None:
         """Called once for each `open`, on the file that it returned."""
+
+    def writes_at_once(self) -> bool:
+        """Whether changes are too quick to check the guest's deadline. Overridden only by trees of this package."""
+        return True
 
     def read(self, offset: int, size: int) -> bytes:
         """pread(2): return up to `size` bytes at `offset`; b"" is the end."""

@@ -11,7 +11,7 @@ import errno
 
 from wasihost.sandbox.names import is_rooted, names_directory, os_error, rmdir_errno
 from wasihost.vfs.names import check_path, target_of
-from wasihost.vfs.nodes import Directory, Link, Node
+from wasihost.vfs.nodes import Directory, File, Link, Node, unsupported
 from wasihost.vfs.resolve import Place, names_no_entry, node_at, resolve
 
 
@@ -31,7 +31,8 @@ def open_node(
     With `read_only`, raises EROFS instead of making a file, and for `writing`.
 
     Raises: EEXIST for `create` with `exclusive` if anything exists; ELOOP for a link that is not to be followed; EISDIR
-    for a directory to be written, or for creating with a trailing slash; ENOTDIR for `directory` and anything else.
+    for a directory to be written, or for creating with a trailing slash; ENOTDIR for `directory` and anything else;
+    ENOTSUP for a FIFO, a socket or a device.
     """
     exclusive = exclusive and create
     follow = not exclusive and (follow or path[-1:] == "/")
@@ -58,6 +59,8 @@ def open_node(
         raise os_error(errno.ENOTDIR, path)
     elif isinstance(node, Link):
         raise os_error(errno.ELOOP, path)
+    elif not isinstance(node, File):
+        raise unsupported(path)
     elif read_only and writing:
         raise os_error(errno.EROFS, path)
     return node

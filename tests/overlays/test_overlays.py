@@ -1,0 +1,362 @@
+"""What users do with an overlay: run a guest on it, look at the changes, apply them or forget them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import wasihost
+from tests.conformance.backends import host_tree
+from tests.support.guests import build_c
+from wasihost import ConfigError, MemoryFS, Overlay, OverlayError
+from wasihost.overlays import contents
+from wasihost.vfs import nodes, operations
+from wasihost.vfs.resolve import node_at
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder to lay overlays over."""
+    base = tmp_path / "base"
+    (base / "docs" / "old").mkdir(parents=True)
+    (base / "a.txt").write_text("one\ntwo\n")
+    (base / "docs" / "b.txt").write_text("bee\n")
+    (base / "docs" / "old" / "c.txt").write_text("sea")
+    (base / "picture").write_bytes(b"\0\1\2")
+    (base / "link").symlink_to("a.txt")
+    return base
+
+
+def write(root: nodes.Directory, path: str, content: bytes) -> None:
+    """Replace the content of a file, as a guest does that opens it with O_CREAT and O_TRUNC."""
+    node = operations.open_node(root, path, follow=True, create=True, writing=True)
+    assert isinstance(node, nodes.File)
+    opened = node.open(writing=True)
+    opened.truncate(0)
+    assert opened.write(0, content) == len(content)
+    opened.close()
+
+
+def change_everything(root: nodes.Directory) -> None:
+    """One change of each kind."""
+    write(root, "a.txt", b"one\n2\nthree")
+    write(root, "new.txt", b"new\n")
+    write(root, "picture", b"\0\1\3")
+    operations.mkdir(root, "made")
+    operations.rename(root, "docs", root, "papers")
+    write(root, "papers/b.txt", b"bee\nsee\n")
+    operations.unlink(root, "papers/old/c.txt")
+    operations.unlink(root, "link")
+    operations.mkdir(root, "link")
+    write(root, "link/inner", b"a directory now\n")
+
+
+CHANGED = """\
+M a.txt
+D docs/old/c.txt
+M link/
+A link/inner
+A made/
+A new.txt
+R docs -> papers/
+M papers/b.txt
+M picture"""
+
+
+def test_a_guest_changes_nothing_below(folder: Path) -> None:
+    before = dict(host_tree(str(folder)))
+    overlay = Overlay(folder)
+    run = wasihost.run(build_c("tool"), args=["files", "/work/a.txt"], dirs={"/work": overlay})
+    assert run.returncode == 0
+    again = wasihost.run(build_c("tool"), args=["show", "/work/a.txt"], dirs={"/work": overlay}, capture_output=True)
+    assert again.stdout == overlay.read_bytes("/a.txt") == b"written"
+    assert dict(host_tree(str(folder))) == before
+    assert overlay.changes().changed == ("a.txt",)
+    assert overlay.apply().changed == ("a.txt",)
+    assert (folder / "a.txt").read_bytes() == b"written"
+    assert overlay.changes() == ()
+    overlay.close()
+
+
+def test_changes_are_listed(folder: Path) -> None:
+    with Overlay(folder) as overlay:
+        change_everything(overlay.root)
+        changes = overlay.changes()
+        assert str(changes) == CHANGED
+        assert changes.created == ("link/inner", "made", "new.txt")
+        assert changes.changed == ("a.txt", "link", "papers/b.txt", "picture")
+        assert changes.removed == ("docs/old/c.txt",)
+        assert changes.renamed == (("docs", "papers"),)
+        node_at(overlay.root, "papers/old", follow=False).set_times(None, 5)
+        assert overlay.changes() == changes, "the times of directories are no changes"
+        node_at(overlay.root, "picture", follow=False).set_times(None, 5)
+        overlay.drop()
+        assert overlay.changes() == ()
+        assert sorted(name for name, _ in overlay.root.entries()) == ["a.txt", "docs", "link", "picture"]
+
+
+def test_only_times(folder: Path) -> None:
+    with Overlay(folder) as overlay:
+        node_at(overlay.root, "a.txt", follow=False).set_times(1_000_000_000, 2_000_000_000)
+        assert overlay.changes().touched == ("a.txt",)
+        assert overlay.diff() == ""
+        overlay.apply()
+        assert (folder / "a.txt").stat().st_mtime_ns == 2_000_000_000
+
+
+def test_the_diff_is_one_that_git_reads(folder: Path, tmp_path: Path) -> None:
+    with Overlay(folder) as overlay:
+        change_everything(overlay.root)
+        text = overlay.diff()
+        assert "\n-two\n+2\n+three\n\\ No newline at end of file\n" in text
+        assert "Binary files a/picture and b/picture differ\n" in text
+        assert "rename from docs/b.txt\nrename to papers/b.txt\n" in text
+        overlay.apply(shutil.copytree(folder, tmp_path / "applied", symlinks=True))
+        patched = shutil.copytree(folder, tmp_path / "patched", symlinks=True)
+        binary = "diff --git a/picture b/picture\nBinary files a/picture and b/picture differ\n"
+        git = shutil.which("git")
+        assert git, "the tests need git"
+        subprocess.run([git, "apply", "-"], cwd=patched, input=text.replace(binary, ""), text=True, check=True)
+        left = dict(host_tree(str(tmp_path / "applied")))
+        assert {path: node for path, node in left.items() if path not in ("made", "papers/old", "picture")} == {
+            path: node for path, node in host_tree(str(patched)) if path != "picture"
+        }
+
+
+def test_names_that_a_guest_chose_cannot_forge_a_diff(folder: Path) -> None:
+    with Overlay(folder) as overlay:
+        operations.mkdir(overlay.root, "x\n--- a")
+        write(overlay.root, "x\n--- a/forged\x1b[2J", b"")
+        assert overlay.diff() == (
+            'directory created: "x\\n--- a"\n'
+            'diff --git "a/x\\n--- a/forged\\033[2J" "b/x\\n--- a/forged\\033[2J"\nnew file mode 100644\n'
+        )
+
+
+def test_modes_and_owners_stay(folder: Path) -> None:
+    (folder / "a.txt").chmod(0o750)
+    with Overlay(folder) as overlay:
+        write(overlay.root, "a.txt", b"other")
+        write(overlay.root, "new", b"")
+        overlay.apply()
+    assert (folder / "a.txt").stat().st_mode & 0o7777 == 0o750
+    umask = os.umask(0)
+    os.umask(umask)
+    assert (folder / "new").stat().st_mode & 0o7777 == 0o666 & ~umask
+
+
+def test_nothing_is_changed_if_something_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = dict(host_tree(str(folder)))
+    with Overlay(folder) as overlay:
+        change_everything(overlay.root)
+        changes, count = overlay.changes(), 0
+
+        def full(_fd: int) -> None:
+            nonlocal count
+            count += 1
+            if count == 3:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            with pytest.raises(OSError, match="No space left"):
+                overlay.apply()
+        assert dict(host_tree(str(folder))) == before
+        assert overlay.changes() == changes
+        overlay.apply()
+        assert overlay.changes() == ()
+
+
+def test_a_file_that_another_process_changed_is_not_overwritten(folder: Path) -> None:
+    with Overlay(folder) as overlay:
+        write(overlay.root, "a.txt", b"the guest's")
+        write(overlay.root, "docs/b.txt", b"the guest's too")
+        (folder / "a.txt").write_text("a person's")
+        with pytest.raises(OverlayError, match=r"changed meanwhile by another process: a\.txt;"):
+            overlay.apply()
+        assert (folder / "docs" / "b.txt").read_text() == "bee\n"
+        overlay.apply(overwrite=True)
+    assert (folder / "a.txt").read_text() == "the guest's"
+
+
+def test_open_files_keep_from_applying(folder: Path) -> None:
+    with Overlay(folder) as overlay:
+        node = node_at(overlay.root, "a.txt", follow=False)
+        assert isinstance(node, nodes.File)
+        opened = node.open(writing=True)
+        opened.write(0, b"ONE")
+        for call in (overlay.apply, overlay.drop):
+            with pytest.raises(OverlayError, match="guests have 1 files open"):
+                call()
+        opened.close()
+        overlay.drop()
+        assert overlay.read_bytes("a.txt") == b"one\ntwo\n"
+
+
+def test_a_link_in_the_way_of_apply_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (outside / "old").mkdir(parents=True)
+    with Overlay(folder) as overlay:
+        write(overlay.root, "docs/old/c.txt", b"changed")
+        shutil.rmtree(folder / "docs")
+        (folder / "docs").symlink_to(outside)
+        with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
+            overlay.apply(overwrite=True)
+    assert list(outside.rglob("*")) == [outside / "old"]
+    assert not list(folder.glob(".wasihost*"))
+
+
+def test_links_of_the_folder_lead_nowhere(folder: Path) -> None:
+    (folder / "out").symlink_to("../..")
+    (folder / "rooted").symlink_to("/etc")
+    with Overlay(folder) as overlay:
+        for path in ("out/base", "rooted/passwd", "docs/../..", "../base"):
+            with pytest.raises(PermissionError):
+                node_at(overlay.root, path, follow=True)
+
+
+def test_few_directories_are_open_at_once(folder: Path) -> None:
+    for number in range(200):
+        (folder / f"d{number}" / "e").mkdir(parents=True)
+        (folder / f"d{number}" / "e" / "f").write_text(str(number))
+    before = len(os.listdir("/dev/fd"))
+    with Overlay(folder) as overlay:
+        for number in range(200):
+            assert overlay.read_bytes(f"d{number}/e/f") == str(number).encode()
+            write(overlay.root, f"d{number}/e/f", b"changed")
+        assert len(os.listdir("/dev/fd")) - before < 80
+        (folder / "d0" / "e").rename(folder / "d0" / "moved")
+        (folder / "d0" / "e").mkdir()
+        with pytest.raises(FileNotFoundError):
+            overlay.read_bytes("d0/e/none")
+        assert overlay.read_bytes("d0/e/f") == b"changed"
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_large_files_are_copied_page_by_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = os.urandom(3 << 20)
+    for name in ("large", "larger"):
+        (folder / name).write_bytes(content)
+    monkeypatch.setattr(contents, "MOST_BASES", 1)
+    with Overlay(folder, max_bytes=4 << 20) as overlay:
+        node = node_at(overlay.root, "large", follow=False)
+        assert isinstance(node, nodes.File)
+        opened = node.open(writing=True)
+        assert opened.write(1_000_000, b"x" * 100) == 100
+        assert overlay._state.bytes == 1 << 16
+        changed = bytearray(content)
+        changed[1_000_000:1_000_100] = b"x" * 100
+        assert overlay.read_bytes("large") == changed
+        opened.truncate(1_000_050)
+        opened.truncate(2 << 20)
+        changed[1_000_050:] = bytes((2 << 20) - 1_000_050)
+        assert overlay.read_bytes("large") == changed
+        assert opened.write(6 << 20, b"y" * 5) == 5, "a hole beyond the old size is charged"
+        assert overlay._state.bytes == (1 << 16) + (3 << 20) + 5
+        with pytest.raises(OSError, match="No space left"):
+            opened.write(8 << 20, b"z")
+        other = node_at(overlay.root, "larger", follow=False)
+        assert isinstance(other, nodes.File)
+        with pytest.raises(OSError, match="No space left"):  # beyond `MOST_BASES` it would be copied as a whole
+            other.write(0, b"z")
+        opened.close()
+        operations.unlink(overlay.root, "large")
+        assert overlay._state.bytes == 0
+        assert other.write(0, b"z") == 1
+        overlay.apply()
+    assert (folder / "larger").read_bytes() == b"z" + content[1:]
+    assert not (folder / "large").exists()
+
+
+def test_limits_have_the_names_of_their_arguments(folder: Path) -> None:
+    tool = build_c("tool")
+    for path, limit, overlay in (
+        ("a.txt", "max_bytes", Overlay(folder, max_bytes=3)),
+        ("n.txt", "max_file_size", Overlay(folder, max_file_size=3)),
+        ("docs/n.txt", "max_entries", Overlay(folder, max_entries=1)),
+    ):
+        with overlay:
+            done = wasihost.run(tool, args=["files", path], fs=overlay, capture_output=True)
+            assert (done.returncode, done.stats.limits) == (9, (limit,))
+
+
+def test_over_anything_that_can_be_mounted(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        archive.writestr("d/f", "packed")
+    kept = MemoryFS({"d/f": b"packed"})
+    for lower in (zipfile.Path(tmp_path / "z.zip"), kept, {"d/f": b"packed"}):
+        overlay = Overlay(lower)
+        write(overlay.root, "d/f", b"changed")
+        write(overlay.root, "d/g", b"new")
+        assert str(overlay.changes()) == "M d/f\nA d/g"
+        if lower is kept:
+            continue
+        with pytest.raises(OverlayError, match="cannot be changed: give apply"):
+            overlay.apply()
+        to = MemoryFS()
+        overlay.apply(to)
+        assert dict(to) == {"d/f": b"changed", "d/g": b"new"}
+    assert dict(kept) == {"d/f": b"packed"}
+    over = Overlay(Overlay(kept))
+    write(over.root, "top", b"on both")
+    over.apply()
+    assert dict(kept) == {"d/f": b"packed"}
+    assert over.changes() == ()
+    assert over.read_bytes("top") == b"on both"
+
+
+def test_what_cannot_be_laid_under(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"an Overlay cannot be over .*none': No such file"):
+        Overlay(tmp_path / "none")
+    with pytest.raises(ConfigError, match="an Overlay cannot be over int: give a folder"):
+        Overlay(3)  # type: ignore[arg-type]  # as a caller may who has no type checker
+    with pytest.raises(ConfigError, match="an Overlay cannot be over '/proc': it is on procfs"):
+        Overlay("/proc")
+
+
+def test_hard_links_below_stay_one_file(folder: Path) -> None:
+    os.link(folder / "a.txt", folder / "docs" / "same")
+    with Overlay(folder) as overlay:
+        node = node_at(overlay.root, "docs/same", follow=False)
+        assert node is node_at(overlay.root, "a.txt", follow=False)
+        assert node.stat().links == 2
+        write(overlay.root, "docs/same", b"both")
+        assert overlay.read_bytes("a.txt") == b"both"
+        assert overlay.changes().changed == ("a.txt", "docs/same")
+        operations.unlink(overlay.root, "docs/same")
+        assert node.stat().links == 1
+        overlay.apply()
+    assert (folder / "a.txt").read_bytes() == b"both"
+    assert not (folder / "docs" / "same").exists()
+
+
+def test_inode_numbers_stay(folder: Path) -> None:
+    with Overlay(folder) as overlay:
+        before = {name: node.inode for name, node in overlay.root.entries()}
+        assert before == {path.name: path.lstat().st_ino for path in folder.iterdir()}
+        write(overlay.root, "a.txt", b"changed")
+        operations.rename(overlay.root, "docs", overlay.root, "papers")
+        write(overlay.root, "new", b"")
+        after = {name: node.inode for name, node in overlay.root.entries()}
+        assert after.pop("papers") == before.pop("docs")
+        assert after.pop("new") >= 1 << 62
+        assert after == before
+        assert node_at(overlay.root, "a.txt", follow=False).stat().device == folder.stat().st_dev
+
+
+def test_a_fifo_can_be_moved_but_not_opened(folder: Path) -> None:
+    os.mkfifo(folder / "fifo")
+    with Overlay(folder) as overlay:
+        with pytest.raises(OSError, match="not supported"):
+            operations.open_node(overlay.root, "fifo", follow=True)
+        operations.rename(overlay.root, "fifo", overlay.root, "moved")
+        assert str(overlay.changes()) == "R fifo -> moved"
+        overlay.apply()
+    assert (folder / "moved").is_fifo()
+    assert not (folder / "fifo").exists()
