@@ -290,6 +290,8 @@ def _check_own(world: World, name: str, numbers: tuple[int, ...]) -> None:
     """Compare a result that differs between the worlds with that of the stub in the same one."""
     if name.endswith("filestat_get"):
         at = numbers[-1]
+        if name.startswith("path_") and at < numbers[2] + numbers[3] and numbers[2] < at + 64:
+            return  # the result lies where the path was
         plain = bytes(world.memory[at : at + 64])
         assert world.stub(name, numbers) == 0
         assert world.memory[at : at + 64] == plain
