@@ -135,6 +135,21 @@ def test_directories(command: Any, tmp_path: Path) -> None:
     assert command("run", ECHO, "files", "a/k").returncode == 9
 
 
+def test_overlays(command: Any, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"as it was")
+    done = command("run", "--overlay", ".::/x", "--diff", ECHO, "files", "/x/f")
+    assert done.stdout.startswith(b"written\ndiff --git a/f b/f\n--- a/f\n+++ b/f\n")
+    assert command("run", "--overlay", ".", ECHO, "files", "f").returncode == 0
+    failed = command("run", "--overlay", ".::/x", "--apply", ECHO, "exit", "3", "/x/f")
+    assert failed.returncode == 3
+    assert b"wasihost: not applied: the guest ended with exit status 3\n" in failed.stderr
+    assert (tmp_path / "f").read_bytes() == b"as it was"
+    assert command("run", "--overlay", ".::/x", "--apply", ECHO, "files", "/x/f").returncode == 0
+    assert (tmp_path / "f").read_bytes() == b"written"
+    assert b"add --overlay HOST" in command("run", "--diff", ECHO).stderr
+    assert b"choose one" in command("run", "--isolate", "--overlay", ".", ECHO).stderr
+
+
 def test_read_only_directories(command: Any, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"as it was")
     done = command("run", "--ro-dir", ".::/x", ECHO, "files", "/x/f")

@@ -108,7 +108,9 @@ def unreachable(arguments: RunArguments) -> str | None:
     A guest's libc finds the preopened directory of a path by itself; if there is none, it fails without a call to the
     host. So the command looks at the arguments after the guest has ended with an error.
     """
-    mounts = [(_plain(guest), host, guest) for guest, host in (*arguments.dirs, *arguments.ro_dirs)]
+    mounts = [
+        (_plain(guest), host, guest) for guest, host in (*arguments.dirs, *arguments.ro_dirs, *arguments.overlays)
+    ]
     for path in _paths(arguments.args):
         plain = _plain(path)
         if any(_within(plain, guest) for guest, _, _ in mounts):

@@ -46,7 +46,13 @@ def launch(arguments: RunArguments) -> int:
     _occupy_standard_descriptors()
     hint = False
     try:
-        status = _run(arguments, _config(arguments))
+        if arguments.overlays or arguments.diff or arguments.apply:
+            from wasihost.cli.overlays import Overlays
+
+            with Overlays(arguments) as overlays:
+                status = overlays.status = _run(arguments, overlays.mounted(_config(arguments)))
+        else:
+            status = _run(arguments, _config(arguments))
         hint = status != 0
     except OSError as error:
         _print(f"{printable(str(error.filename or arguments.module))}: {error.strerror or error}")

@@ -22,11 +22,14 @@ STDIN: Final = "-"
 class RunArguments(NamedTuple):
     """The values of all options of `run`, the module, and the guest's arguments.
 
-    `dirs` and `ro_dirs` are pairs of guest path and host directory.
+    `dirs`, `ro_dirs` and `overlays` are pairs of guest path and host directory.
     """
 
     dirs: tuple[tuple[str, str], ...] = ()
     ro_dirs: tuple[tuple[str, str], ...] = ()
+    overlays: tuple[tuple[str, str], ...] = ()
+    diff: bool = False
+    apply: bool = False
     one_file_system: bool = False
     kernel_files: bool = False
     env: tuple[tuple[str, str | None], ...] = ()
@@ -175,6 +178,15 @@ OPTIONS: Final[dict[str, Option]] = {
         "HOST[::GUEST]",
         repeated=True,
     ),
+    "--overlay": Option(
+        "overlays",
+        "Like --dir, but what the guest changes is kept in memory, and forgotten at the end.",
+        mount,
+        "HOST[::GUEST]",
+        repeated=True,
+    ),
+    "--diff": Option("diff", "At the end, print what the guest has changed in overlays, as `git diff` does."),
+    "--apply": Option("apply", "At the end, make the changes in the directories, if the exit status is 0."),
     "--one-file-system": Option("one_file_system", "Hide other file systems that are mounted inside the directories."),
     "--kernel-files": Option(
         "kernel_files",
