@@ -20,9 +20,9 @@ setup: $(NATIVE)  ## Make .venv with everything that development needs (the othe
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --group guests
-	$(BIN)/python -m compileall -q wasihost generated codegen
+	WASIHOST_PURE=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable . --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --group guests
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib wasihost generated codegen || true  # some that are installed are no Python
 	touch $(READY)
 
 native: $(NATIVE)  ## Build the extension again if its C files have changed (setup and the targets that run guests do it too)
@@ -70,11 +70,15 @@ guests: $(READY)
 
 WORKERS ?= 2
 PURE_TESTS := tests/raw $(addprefix tests/engines/test_,bindings.py ends.py instance.py profiler.py)
+.PHONY: collect
+collect: $(READY)
+	$(BIN)/python -m pytest --collect-only -qq >/dev/null
+
 test: $(NATIVE)  ## Run all tests in two processes (WORKERS=N), then those that must run alone, and some without the extension
-	$(MAKE) --no-print-directory -j2 check guests
+	$(MAKE) --no-print-directory -j2 types collect guests check
 	status=0; \
 	$(BIN)/python -m pytest -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder || status=$$?; \
-	$(BIN)/python -m pytest -m alone || status=$$?; \
+	$(BIN)/python -m pytest -m alone tests/storms || status=$$?; \
 	WASIHOST_PURE=1 $(BIN)/python -m pytest -m "not alone" -n $(WORKERS) --dist loadfile $(PURE_TESTS) || status=$$?; \
 	[ $$status = 0 ] || echo "tests failed: the short summaries above name them"; exit $$status
 
@@ -106,11 +110,12 @@ bench-shapes: $(NATIVE)  ## Measure other forms of the generated stubs: why they
 testsuite: $(NATIVE)  ## Run the public wasi-testsuite on this host: make testsuite SUITE=DIR
 	$(BIN)/python -m tests.testsuite $(if $(SUITE),$(SUITE),$(error say where it is: make testsuite SUITE=DIR; git clone --branch prod/testsuite-base https://github.com/WebAssembly/wasi-testsuite DIR gets it))
 
-go-tests: $(NATIVE)  ## Run Go's own tests of files on wasmtime's WASI and on this host; fails if one passes only on wasmtime's
+go-tests: $(NATIVE)  ## Run Go's own tests of files on wasmtime's WASI and on this host, and tests with an HTTP server in Go
 	$(BIN)/python -m tests.suites go
+	$(BIN)/python -m pytest tests/toolchains/go_http.py
 
-suites: $(NATIVE)  ## The same with Zig's and CPython's tests too (needs a Python on this machine that has its tests)
-	$(BIN)/python -m tests.suites go zig cpython
+suites: go-tests  ## The same with Zig's and CPython's own tests too (needs a Python on this machine that has its tests)
+	$(BIN)/python -m tests.suites zig cpython
 
 rust: $(NATIVE)  ## Run tests with a guest in Rust (needs rustc with WASI's standard library; Debian: rustc libstd-rust-dev-wasm32 lld)
 	$(BIN)/python -m pytest tests/toolchains/rust.py

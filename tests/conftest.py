@@ -1,5 +1,6 @@
 """What all tests need, and the order in which two processes share them (`make test`)."""
 
+import gc
 import os
 import signal
 import sys
@@ -13,15 +14,30 @@ from tests.support.raw import Raw
 from wasihost import ModuleConfig
 
 LONG = (
-    "tests/engines/test_versions.py",
+    "tests/docs/test_examples.py",
     "tests/apps/",
-    "tests/package/test_wheel.py",
     "tests/toolchains/",
-    "tests/codegen/",
+    "tests/bench/",
+    "tests/package/",
     "tests/process/",
-    "tests/suites/",
+    "tests/codegen/",
+    "tests/engines/test_versions.py",
 )
 """What takes long begins first, or the last file would keep one process busy while the other has nothing left."""
+
+
+ALONE = "tests/storms/"
+"""Where tests that need the machine for themselves are: `make test` looks for them nowhere else."""
+
+_KEEPS_NO_BYTECODE = sys.dont_write_bytecode
+sys.dont_write_bytecode = False  # while tests are collected: pytest takes long to rewrite all their asserts
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays. Collections of garbage need not look at nine thousand tests each time."""
+    sys.dont_write_bytecode = _KEEPS_NO_BYTECODE
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,6 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     root = Path(__file__).parents[1]
     missing = [path for path in LONG if not (root / path).exists()]
     assert not missing, f"LONG in tests/conftest.py has moved: {missing}"
+    strays = [item.nodeid for item in items if item.get_closest_marker("alone") and not item.nodeid.startswith(ALONE)]
+    assert not strays, f"`make test` does not find these outside {ALONE}: {strays}"
 
     def place(item: pytest.Item) -> int:
         return next((number for number, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG))
@@ -37,10 +55,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def compiled_apps(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache for the real applications, shared by all processes of this run: CPython takes seconds to compile."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this run share."""
     own = tmp_path_factory.getbasetemp()
-    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "compiled-apps"
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def compiled_apps(shared: Path) -> Path:
+    """A cache for the real applications: CPython takes seconds to compile."""
+    return shared / "compiled-apps"
 
 
 @pytest.fixture(autouse=True)

@@ -51,8 +51,10 @@ Run = Callable[..., Done]
 
 
 def by_command(module: Path, *args: str, folder: Path | None = None, stdin: bytes = b"") -> Done:
-    mounts = ["--dir", f"{folder}::/box"] if folder else []
-    command = [sys.executable, "-m", "wasihost", "run", *mounts, str(module), *args]
+    options = ["--dir", f"{folder}::/box"] if folder else []
+    if module == CPYTHON:  # as by a call here, it can be interrupted then: it takes long to compile it another way
+        options += ["--timeout", "120"]
+    command = [sys.executable, "-m", "wasihost", "run", *options, str(module), *args]
     done = subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=120)
     return Done(done.returncode, done.stdout, done.stderr)
 

@@ -151,7 +151,7 @@ def streams(_column: str, quick: bool) -> None:
     """A piece of 64 KiB from a Python object through a guest to another, and the same by `readinto` and `write`."""
     import wasihost
 
-    module = wasihost.Module(program())
+    module = wasihost.Module(program(quick=quick))
     pieces = 10 if quick else 4000
 
     def through_guest(number: int) -> float:
@@ -174,7 +174,7 @@ def timeouts(_column: str, quick: bool) -> None:
     from tests.apps.test_applications import CPYTHON
     from tests.bench.ends import BUSY, in_a_thread
 
-    module = wasihost.Module(program() if quick else CPYTHON)  # CPython takes seconds to compile, twice
+    module = wasihost.Module(program(quick=True) if quick else CPYTHON)  # CPython takes seconds to compile, twice
     args = ["1", "busy"] if quick else ["-c", BUSY]
     report("busy", in_a_thread(lambda: wasihost.run(module, args=args)) * 1e9)
     report("busy_timeout", in_a_thread(lambda: wasihost.run(module, args=args, timeout=60)) * 1e9)
@@ -184,7 +184,7 @@ def copy(_column: str, quick: bool) -> None:
     """The bytes by which a copy of 1 GiB raises this process's peak, after one of 1 MiB."""
     import wasihost
 
-    module = wasihost.Module(program())
+    module = wasihost.Module(program(quick=quick))
     with tempfile.TemporaryDirectory() as folder:
         peaks = []
         for size in (MIB, MIB if quick else 1 << 30):

@@ -22,9 +22,9 @@ TEXT: Final = "".join(f"line {number} of a text, with a {'needle' if number % 97
                       for number in range(400))  # fmt: skip
 
 
-def program() -> Path:
-    """The guest, optimised as programs are."""
-    return build_c("programs", "-O2")
+def program(*, quick: bool = False) -> Path:
+    """The guest, optimised as programs are; `quick` with the C library that other guests of the tests have, too."""
+    return build_c("programs", *([] if quick else ["-O2"]))
 
 
 def measure(plan: Plan) -> Samples:
@@ -33,10 +33,11 @@ def measure(plan: Plan) -> Samples:
     if not samples:
         return {}
     _make_files(plan.folder, plan.quick)
+    guest = program(quick=plan.quick)
     files, names = str(200 if plan.quick else FILES), ",".join(case.removeprefix("program_") for case in samples)
     for _ in range(min(plan.rounds, ROUNDS)):
         for column, host in plan.hosts.by_column.items():
-            for name, took in guest_numbers(host, program(), plan.folder, [files, names]) if column != "floor" else ():
+            for name, took in guest_numbers(host, guest, plan.folder, [files, names]) if column != "floor" else ():
                 samples[f"program_{name}"].setdefault(column, []).extend(took)
     return samples
 

@@ -141,7 +141,7 @@ def test_a_signal_does_not_end_a_read() -> None:
             assert raw.read(0, 10) == b"late"
             assert seen == [1]
             signal.signal(signal.SIGALRM, lambda _number, _frame: (_ for _ in ()).throw(InterruptedError("enough")))
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
             assert raw.call("fd_read", 0, *raw.iovecs((0x1000, 4)), 0x80) == Errno.INTR
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

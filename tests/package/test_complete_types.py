@@ -9,10 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.package.test_wheel import python, wheel
-
-__all__ = ["python", "wheel"]  # fixtures
-
 COUNT = re.compile(r"With (known|ambiguous|unknown) type: (\d+)")
 
 

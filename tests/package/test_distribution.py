@@ -11,8 +11,6 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -24,15 +22,6 @@ NOT_IN_A_WHEEL = ("hatch_build.py", "wheels.py")
 
 def tool(*command: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", *command], cwd=cwd, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="module")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the source distribution, and the wheel that is built from it, as `make wheel` makes them."""
-    out = tmp_path_factory.mktemp("dist")
-    done = tool("build", "--no-isolation", "--outdir", out, ROOT)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return out
 
 
 def names_in(dist: Path) -> tuple[set[str], set[str]]:

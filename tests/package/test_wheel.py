@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import sysconfig
-import venv
 import zipfile
 from pathlib import Path
 
@@ -82,28 +81,6 @@ with wasihost.start(module, config, stderr=wasihost.PIPE) as other:
     other.stderr.read()
 """
 """Checked by the type checkers, not run: there is no such module."""
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel."""
-    out = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(out), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
-    (built,) = out.glob("*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of a new environment with the wheel, its extra and its dependencies."""
-    home = tmp_path_factory.mktemp("user") / "venv"
-    venv.create(home, with_pip=False)  # the one of the tests does as well, and sooner
-    interpreter = home / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "pip", "--python", interpreter, "install", "--quiet", "--no-compile",
-                    "--disable-pip-version-check", f"{wheel}[witxgen]", "basedpyright==1.40.2"],
-                   check=True, capture_output=True)  # fmt: skip
-    return interpreter
 
 
 def test_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:

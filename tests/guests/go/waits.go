@@ -3,7 +3,6 @@
 //
 //	waits timers   sleeps, tickers, timeouts and deadlines; says what it saw
 //	waits echo N   gives back what N clients send, all at once
-//	waits http     an HTTP server; a request for /quit ends it
 //	waits ask      asks its peer until an answer comes in time
 //	waits lines    answers lines of standard input, and says every 20 ms how often it was alive
 //
@@ -18,7 +17,6 @@ import (
 	"io"
 	"log"
 	"net"
-	"net/http"
 	"os"
 	"strconv"
 	"sync"
@@ -129,33 +127,6 @@ func echo(wanted int) {
 	fmt.Println(wanted, "clients")
 }
 
-func serve() {
-	var server http.Server
-	over := make(chan error)
-	http.HandleFunc("POST /echo", func(answer http.ResponseWriter, request *http.Request) {
-		body, err := io.ReadAll(request.Body)
-		if err != nil {
-			log.Fatal(err)
-		}
-		answer.Header().Set("Seen", request.Header.Get("Number"))
-		answer.Write(body)
-	})
-	http.HandleFunc("GET /slowly", func(answer http.ResponseWriter, request *http.Request) {
-		for nth := range 5 {
-			time.Sleep(10 * time.Millisecond)
-			fmt.Fprintln(answer, nth)
-			answer.(http.Flusher).Flush()
-		}
-	})
-	http.HandleFunc("GET /quit", func(http.ResponseWriter, *http.Request) {
-		go func() { over <- server.Shutdown(context.Background()) }()
-	})
-	if err := server.Serve(polled(net.FileListener)); err != http.ErrServerClosed {
-		log.Fatal(err)
-	}
-	fmt.Println("over", <-over)
-}
-
 func ask() {
 	peer := polled(net.FileConn)
 	fmt.Fprintln(peer, "a question")
@@ -206,13 +177,11 @@ func main() {
 		timers()
 	case len(os.Args) == 3 && os.Args[1] == "echo":
 		echo(number(os.Args[2]))
-	case len(os.Args) == 2 && os.Args[1] == "http":
-		serve()
 	case len(os.Args) == 2 && os.Args[1] == "ask":
 		ask()
 	case len(os.Args) == 2 && os.Args[1] == "lines":
 		lines()
 	default:
-		log.Fatal("usage: waits timers|http|ask|lines, or echo N")
+		log.Fatal("usage: waits timers|ask|lines, or echo N")
 	}
 }
