@@ -21,6 +21,7 @@ from tests.process.interrupts import Storm
 from tests.support.timing import few_tries, in_time
 from tests.support.wheels import python
 from wasihost import Imports, Module, TimeoutExpired, instantiate, run
+from wasihost.engines.wasmtime import deferred_signals
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
@@ -191,6 +192,19 @@ def test_getsignal_returns_the_real_handlers() -> None:
     assert signal.getsignal(signal.SIGUSR1) is other
     assert signal.getsignal(signal.SIGUSR2) is signal.SIG_IGN
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_handlers_that_are_set_between_runs_are_deferred() -> None:
+    deferred: list[bool] = []
+
+    def host() -> int:
+        deferred.append(deferred_signals._get(signal.SIGUSR1) is deferred_signals.stand_in)
+        return 0
+
+    for handler in (signal.SIG_DFL, enough, enough, signal.SIG_DFL, enough):
+        signal.signal(signal.SIGUSR1, handler)
+        calling(host)
+    assert deferred == [False, True, True, False, True]
 
 
 def test_two_signals_at_once_are_both_handled() -> None:

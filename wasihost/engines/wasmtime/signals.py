@@ -42,7 +42,7 @@ _others = False
 _inside = 0
 
 changes = 0
-"""How often a handler may have been set since the engine started; see `has_started`."""
+"""Grows with each handler that is set after the engine has started; see `has_started`."""
 
 if _BY_SIGNAL:
     _sigaction = ctypes.PyDLL(None).sigaction  # keeps the GIL, so no other thread runs meanwhile
@@ -89,6 +89,8 @@ def has_started() -> bool:
 
 def _checked_after(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, **options: Any) -> Any:
+        global changes
+        changes += 1  # before it as well: in `changed` a signal handler may raise
         try:
             return function(*args, **options)
         finally:
