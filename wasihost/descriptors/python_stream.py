@@ -157,13 +157,19 @@ class ReaderInput(PythonStream):
         Raises AGAIN if the object returns None.
         """
         for buffer in buffers:
-            if size := min(len(buffer), PIECE):
-                data = self._rest or self._bytes(
-                    self._next(max(size // LONGEST, 1) if self._gives_text else size), size
-                )
-                self._rest = data[size:]
-                taken = len(data) - len(self._rest)
-                buffer[:taken] = data[:taken]
+            if size := len(buffer):
+                if size > PIECE:
+                    size = PIECE
+                data: Any = self._rest or self._next(max(size // LONGEST, 1) if self._gives_text else size)
+                taken = len(data) if type(data) is bytes else size + 1
+                if taken > size:  # a rest, or what is not usual
+                    data = self._rest or self._bytes(data, size)
+                    self._rest = data[size:]
+                    taken = len(data) - len(self._rest)
+                    data = data[:taken]
+                elif self._rest:
+                    self._rest = b""
+                buffer[:taken] = data
                 return taken
         return 0
 
@@ -186,7 +192,9 @@ class ReaderInput(PythonStream):
         return encoded(data) if isinstance(data, str) else data
 
     def _next(self, size: int) -> Any:
-        scope = self.scope if self.scope is not None and self.scope.active else None
+        scope = self.scope
+        if scope is not None and not scope.active:
+            scope = None
         if self.flags:
             fd = self.readiness.fd()
             if fd is not None and not ready_now(fd, select.POLLIN):
@@ -209,7 +217,7 @@ class WriterOutput(PythonStream):
     as the wrong type, the same output, and all that follows, is passed as str. Nothing is written as a test.
     """
 
-    __slots__ = ("_flush", "_may_refuse", "_other", "_stream", "_text", "_write", "scope")
+    __slots__ = ("_copies", "_flush", "_may_refuse", "_other", "_stream", "_text", "_write", "scope")
 
     def __init__(self, stream: Writer | TextStream | Callable[[bytes], object]) -> None:
         super().__init__(_OTHERS | Rights.FD_WRITE)
@@ -220,6 +228,7 @@ class WriterOutput(PythonStream):
             own, stream = stream, getattr(stream, "__self__", stream)  # treat `sys.stdout.write` like `sys.stdout`
         self._stream = stream
         self._may_refuse = counts_bytes(stream)
+        self._copies = type(stream) is not io.BytesIO  # which copies what it gets, and keeps no view of it
         self._flush: Callable[[], object] | None = getattr(stream, "flush", None)
         self._text: TextWriter | None = None
         self._write: Callable[[Any], object] = function
@@ -242,16 +251,17 @@ class WriterOutput(PythonStream):
         """Call the object's `write` once for each `PIECE` bytes, and its `flush`, if it has one, so that the output has
         arrived when the call returns."""
         all_ = buffers[0] if len(buffers) == 1 else joined(buffers)
-        if len(all_) > PIECE:
+        total = len(all_)
+        if total > PIECE:
             return each([all_], self.scope, lambda piece, _: self.write([piece]))
-        data = bytes(all_)
+        data: bytes | memoryview = bytes(all_) if self._copies else all_
         try:
             taken = self._write(data)
         except BlockingIOError as error:
             taken = error.characters_written if hasattr(error, "characters_written") else 0
             if not taken:
                 raise
-            return min(taken, len(data))
+            return min(taken, total)
         except io.UnsupportedOperation as error:
             raise _misused(self._stream, "output", "write", error) from error
         except (TypeError, AttributeError) as error:
@@ -259,12 +269,13 @@ class WriterOutput(PythonStream):
                 raise
             taken = self._change(data, error)
         self._other = None
-        size = self._taken(taken, len(data)) if self._may_refuse else len(data)
+        if self._may_refuse and (taken != total or not total):
+            total = self._taken(taken, total)
         if self._flush is not None:
             self._flush()
-        return size
+        return total
 
-    def _change(self, data: bytes, refusal: Exception) -> object:
+    def _change(self, data: bytes | memoryview, refusal: Exception) -> object:
         """Write as str what was rejected as bytes, or the reverse."""
         assert self._other is not None
         self._write = self._other
