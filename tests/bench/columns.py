@@ -4,7 +4,8 @@
 
 Rules: only what a column needs is imported, so that none is measured with another's library in the process. The folder
 is descriptor 3 of the guest; its standard input and output are ours, and its standard error goes nowhere. The exit
-status is 0 if the guest's is. The environment decides whether our extension is used.
+status is 0 if the guest's is. The environment decides whether our extension is used. Ctrl-C ends the process, as
+it does in every other column and in `wasihost run`: with Python's own handler, guests check a counter in each loop.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -131,6 +133,7 @@ def _with_their_wasi(
 def main() -> None:
     """Run the guest in the column named first."""
     column, guest, folder, *args = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # as in the processes of the other columns, and of our command
     sys.stderr = os.fdopen(os.dup(2), "w")  # for what goes wrong here
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     columns = {"native": ours, "pure": ours, "wasmtime-py": wasmtime_py, "define_func": define_func, "floor": floor}
