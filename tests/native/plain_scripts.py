@@ -154,6 +154,11 @@ class Script:
                 puts, (place, count) = self.subscriptions(memory)
                 events = self.address(memory, min(32 * count, memory // 2), 8) if number.random() < 0.9 else place
                 return puts, name, (place, events, count, result)
+            case "fd_prestat_get":
+                return puts, name, (number.choice([3, 3, 3, fd]), self.address(memory, 8, 4))
+            case "fd_prestat_dir_name":
+                size = number.choice([0, 1, 1, 2, 100])
+                return puts, name, (number.choice([3, 3, 3, fd]), self.address(memory, size, 1), size)
             case "args_get" | "environ_get":
                 return puts, name, (self.address(memory, 12, 4), self.address(memory, 400, 1))
             case "args_sizes_get" | "environ_sizes_get":

@@ -40,6 +40,8 @@ _PATHS: Final = (
     "path_remove_directory",
     "path_unlink_file",
     "path_rename",
+    "fd_prestat_get",
+    "fd_prestat_dir_name",
 )
 PLAIN: Final = (
     *_FILES,

@@ -5,15 +5,11 @@ Quick quick;
 PyObject *quick_names[Q_NAMES];
 
 static const char *const names[Q_NAMES] = {
-    [Q_BOUNDS] = "bounds",     [Q_FD] = "fd",
-    [Q_FLAGS] = "flags",       [Q_FREED] = "_freed",
-    [Q_GIVEN_UP] = "given_up", [Q_HIGH] = "high",
-    [Q_KNOWN] = "known",       [Q_INHERITING] = "inheriting",
-    [Q_MAX_PATH] = "max_path", [Q_NEXT] = "_next",
-    [Q_OPEN] = "open",         [Q_LIMIT] = "limit",
-    [Q_PLAIN] = "plain",       [Q_READ_ONLY] = "read_only",
-    [Q_RIGHTS] = "rights",     [Q_SHARED] = "shared",
-    [Q_TABLE] = "table",       [Q_TIGHT] = "tight",
+    [Q_BOUNDS] = "bounds",     [Q_FD] = "fd",           [Q_FLAGS] = "flags",         [Q_FREED] = "_freed",
+    [Q_GIVEN_UP] = "given_up", [Q_HIGH] = "high",       [Q_KNOWN] = "known",         [Q_INHERITING] = "inheriting",
+    [Q_MAX_PATH] = "max_path", [Q_NEXT] = "_next",      [Q_OPEN] = "open",           [Q_LIMIT] = "limit",
+    [Q_PLAIN] = "plain",       [Q_PREOPEN] = "preopen", [Q_READ_ONLY] = "read_only", [Q_RIGHTS] = "rights",
+    [Q_SHARED] = "shared",     [Q_TABLE] = "table",     [Q_TIGHT] = "tight",
 };
 
 const QuickEntry quick_functions[] = {
@@ -25,6 +21,8 @@ const QuickEntry quick_functions[] = {
     {"path_remove_directory", quick_path_remove_directory},
     {"path_unlink_file", quick_path_unlink_file},
     {"path_rename", quick_path_rename},
+    {"fd_prestat_get", quick_fd_prestat_get},
+    {"fd_prestat_dir_name", quick_fd_prestat_dir_name},
 };
 
 const uint32_t quick_function_count = sizeof quick_functions / sizeof *quick_functions;

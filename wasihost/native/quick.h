@@ -66,7 +66,7 @@ typedef enum {
     Q_OPEN,
     Q_LIMIT,
     Q_PLAIN,
-
+    Q_PREOPEN,
     Q_READ_ONLY,
     Q_RIGHTS,
     Q_SHARED,
@@ -119,9 +119,11 @@ typedef struct {
 /* Copy a path from the guest's memory. Returns 0 if it is not plain: also for a slash at either end. */
 int quick_path(PyObject *host, const char *base, uint64_t size, uint32_t at, uint32_t length, QuickPath *path);
 
-/* -- quick_files.c, quick_paths.c --------------------------------------------------------------------------------- */
+/* -- quick_files.c, quick_paths.c, quick_preopens.c -----------------------------------------------------------------
+ */
 
 QuickFunction quick_path_open, quick_fd_close, quick_fd_fdstat_get, quick_path_filestat_get,
-    quick_path_create_directory, quick_path_remove_directory, quick_path_unlink_file, quick_path_rename;
+    quick_path_create_directory, quick_path_remove_directory, quick_path_unlink_file, quick_path_rename,
+    quick_fd_prestat_get, quick_fd_prestat_dir_name;
 
 #endif
