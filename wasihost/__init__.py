@@ -10,6 +10,7 @@ The names of `__all__` are the public ones. Beside them there are modules to imp
 - `wasihost.handlers`, `wasihost.hooks`: functions of yours in place of the host's, or around them
 - `wasihost.profile`: where the time of a run went
 - `wasihost.trace`: every call of a guest as a line
+- `wasihost.policy`: what a guest may do, as a file; learnt from a run
 - `wasihost.vfs`: file systems of your own
 - `wasihost.overlays`: mounts that can be undone
 - `wasihost.inspection`: what a module is, without running it
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
     from wasihost.memory import Memory
     from wasihost.overlays import Overlay
     from wasihost.overlays.changes import OverlayChanges
+    from wasihost.policy.rules import Policy
     from wasihost.profile import Profile
     from wasihost.stats import Stats
     from wasihost.vfs import Lazy, MemoryFS
@@ -139,6 +141,7 @@ __all__ = [
     "Overlay",
     "OverlayChanges",
     "OverlayError",
+    "Policy",
     "Process",
     "Profile",
     "RandomSource",
@@ -183,6 +186,7 @@ _ON_FIRST_USE = {
     "Overlay": ".overlays",
     "OverlayChanges": ".overlays.changes",
     "PIPE": ".guest.options",
+    "Policy": ".policy.rules",
     "Process": ".embedding.process",
     "Profile": ".profile",
     "RandomSource": ".config.streams",

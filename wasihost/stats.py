@@ -2,6 +2,25 @@
 
 from __future__ import annotations
 
+from wasi_preview1.light_typing import NamedTuple
+
+
+class Refusal(NamedTuple):
+    """What a policy refused.
+
+    Attributes:
+        function: The function that the guest called.
+        what: What it asked for: a guest path with links resolved, or the name of a clock, a variable, a socket.
+        rule: The rule that would allow it, as a policy file has it.
+    """
+
+    function: str
+    what: str
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.function} of {self.what!r} was refused by the policy; the rule that allows it: {self.rule}"
+
 
 class Stats:
     """What a guest used.
@@ -19,6 +38,7 @@ class Stats:
         limits: The limits that the guest met, sorted: fields of `Limits` ("memory", "fuel", "output", "open_files",
             "path", "sleep", "subscriptions"), "timeout", and "max_bytes", "max_entries" and "max_file_size" of a
             `MemoryFS`.
+        refusals: With a policy, what it refused, each once: at most 1,000; else empty.
         isolation: The mechanisms that confined a guest in a process of its own, see `isolation_report`; else empty.
     """
 
@@ -32,6 +52,7 @@ class Stats:
         "paths",
         "paths_omitted",
         "peak_memory",
+        "refusals",
         "wall",
     )
 
@@ -46,12 +67,14 @@ class Stats:
         self.paths_omitted: int = 0
         self.limits: tuple[str, ...] = ()
         self.isolation: tuple[str, ...] = ()
+        self.refusals: tuple[Refusal, ...] = ()
 
     def copy(self) -> Stats:
         """Return a copy, which does not change any more."""
         made = Stats()
         made.wall, made.cpu, made.peak_memory = self.wall, self.cpu, self.peak_memory
         made.fuel, made.limits, made.isolation = self.fuel, self.limits, self.isolation
+        made.refusals = self.refusals
         made.paths_omitted = self.paths_omitted
         made.calls, made.bytes, made.paths = self.calls.copy(), self.bytes.copy(), self.paths.copy()
         return made

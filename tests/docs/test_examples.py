@@ -23,7 +23,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 README = ROOT / "README.md"
 TUTORIAL = ROOT / "docs/tutorial.md"
-TYPED = {README, TUTORIAL, *(ROOT / "docs" / f"{name}.md" for name in ("command", "guests", "abi", "trace", "wasi-nn"))}
+TYPED = {
+    README,
+    TUTORIAL,
+    *(ROOT / "docs" / f"{name}.md" for name in ("command", "guests", "abi", "policy", "trace", "wasi-nn")),
+}
 BLOCK = re.compile(r"^```(\w+(?: \w+)?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"(?://|;;|#) (\w+\.\w+)\n")
 
@@ -76,12 +80,13 @@ def run_examples(page: Path, folder: Path, *more: str) -> None:
     sys.path_importer_cache.pop(".", None)  # the folder of another page
     with mock.patch.dict(os.environ), mock.patch.object(sys, "path", sys.path.copy()):
         for line, language, content in blocks(page):
-            if language in ("python", *(f"python {one}" for one in more)):
+            file = FILE.match(content) if page in TYPED else None
+            if file:
+                (folder / file[1]).write_text(content)
+            elif language in ("python", *(f"python {one}" for one in more)):
                 exec(compile("\n" * line + content, str(page), "exec"), names)
             elif page in TYPED and language == "console":
                 type_in(content, folder)
-            elif page in TYPED and (file := FILE.match(content)):
-                (folder / file[1]).write_text(content)
 
 
 def test_links_lead_somewhere() -> None:

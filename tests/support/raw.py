@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from wasihost import ModuleConfig, State
 
@@ -90,7 +90,7 @@ class Raw:
         self.state = State(lambda: self.memory, config, **options)
         self._free = 0x8000
 
-    def __enter__(self) -> Raw:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -32,6 +32,7 @@ _EXAMPLES: Final = {
     "N": "a whole number, 0 or more",
     "MODULE:CLASS": "such as my_handlers:Audit",
     "MODULE:FUNCTION": "such as my_hooks:audit",
+    "PACKAGE=MODULE:NAME": "such as dice=my_handlers:Dice",
     "text|json": "one of the two",
 }
 

@@ -22,11 +22,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     import socket
+    from collections.abc import Sequence
 
     from wasihost.config.keywords import MountOptions
     from wasihost.engines.values import OnCompile
-    from wasihost.imports import Provider
+    from wasihost.imports import Provider, Providers
     from wasihost.profile import Profile
+    from wasihost.stats import Refusal
 
 else:
     import _signal as signal  # the same functions, without the enums of `signal`
@@ -35,6 +37,9 @@ TIMEOUT_STATUS = 124
 LIMIT_STATUS = 125
 TRAP_STATUS = 134
 USAGE_STATUS = 2
+_REFUSALS = 20  # that are printed
+_NEED_INSTANCE = ("stats", "profile", "invoke", "preload", "stub", "bind", "policy", "learn")
+"""Options of a run that is not plain."""
 
 
 def launch(arguments: RunArguments) -> int:
@@ -152,7 +157,7 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
     if arguments.isolate:
         gc.enable()
         return _run_isolated(arguments, config, progress, features)
-    if not (arguments.stats or arguments.profile or arguments.invoke or arguments.preload or arguments.stub):
+    if not any(getattr(arguments, option) for option in _NEED_INSTANCE):
         from wasihost.cli.fast_path import execute
 
         return execute(
@@ -170,10 +175,17 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
     from wasihost.embedding.instantiate import instantiate
     from wasihost.guest.instance import Instance
 
-    stubs = _stubs(arguments)
+    provided = _provided(arguments)
     with contextlib.ExitStack() as stack:
 
-        def make(module: str, config: ModuleConfig, *imports: Provider, profile: Profile | None = None) -> Instance:
+        def make(
+            module: str,
+            config: ModuleConfig,
+            *imports: Provider,
+            profile: Profile | None = None,
+            policy: str | None = None,
+            learn: str | None = None,
+        ) -> Instance:
             return stack.enter_context(
                 instantiate(
                     _source(module),
@@ -182,7 +194,9 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
                     cache=not arguments.no_cache,
                     stats=arguments.stats,
                     profile=profile,
-                    imports=(*imports, *stubs),
+                    policy=policy,
+                    learn=learn,
+                    imports=(*imports, *provided),
                     on_compile=progress,
                     features=features,
                 )
@@ -190,7 +204,10 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
 
         try:
             libraries = [make(file, config.with_args(file)).as_imports(name) for name, file in arguments.preload]
-            guest = make(arguments.module, config, *libraries, profile=_profile(arguments))
+            policy, learn = arguments.policy, arguments.learn
+            guest = make(arguments.module, config, *libraries, profile=_profile(arguments), policy=policy, learn=learn)
+            if policy:
+                stack.callback(lambda: _print_refusals(policy, guest.stats.refusals))
             if arguments.stats:
                 stack.callback(lambda: print(table(guest.stats), file=sys.stderr, flush=True))
             if arguments.invoke is None:
@@ -220,10 +237,13 @@ def _run_isolated(arguments: RunArguments, config: ModuleConfig, progress: OnCom
     Raises:
         WasihostError: An option was given that works only in this process.
     """
-    if arguments.invoke or arguments.preload or arguments.stub:
-        raise WasihostError("--isolate is for a program that stands alone: leave out --invoke, --preload and --stub")
-    if arguments.profile:
-        raise WasihostError("--profile looks at a guest in this process: leave out --isolate")
+    if arguments.invoke or arguments.preload or arguments.stub or arguments.bind:
+        raise WasihostError(
+            "--isolate is for a program that stands alone: leave out --invoke, --preload, --bind and --stub"
+        )
+    for option in ("profile", "policy", "learn"):
+        if getattr(arguments, option):
+            raise WasihostError(f"--{option} looks at a guest in this process: leave out --isolate")
     from wasihost.cli.stats_table import table
     from wasihost.embedding.run import run
 
@@ -262,12 +282,25 @@ def _source(module: str) -> str | bytes:
     return sys.stdin.buffer.read()
 
 
-def _stubs(arguments: RunArguments) -> list[Provider]:
-    if not arguments.stub:
-        return []
-    from wasihost.imports import Imports
+def _provided(arguments: RunArguments) -> list[Provider | Providers]:
+    """Return the packages that are bound, and stubs."""
+    provided: list[Provider | Providers] = []
+    if arguments.bind:
+        from wasihost.cli.calls import bindings
 
-    return [Imports.stub(name) for name in arguments.stub]
+        provided += bindings(arguments)
+    if arguments.stub:
+        from wasihost.imports import Imports
+
+        provided += [Imports.stub(name) for name in arguments.stub]
+    return provided
+
+
+def _print_refusals(policy: str, refusals: Sequence[Refusal]) -> None:
+    for one in refusals[:_REFUSALS]:
+        _print(f"{policy}: {one}")
+    if len(refusals) > _REFUSALS:
+        _print(f"{policy}: and {len(refusals) - _REFUSALS} more were refused")
 
 
 def _profile(arguments: RunArguments) -> Profile | None:

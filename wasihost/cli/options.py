@@ -59,6 +59,9 @@ class RunArguments(NamedTuple):
     trace_to: str | None = None
     trace_format: str | None = None
     trace_summary: bool = False
+    bind: tuple[tuple[str, str], ...] = ()
+    policy: str | None = None
+    learn: str | None = None
     module: str = ""
     args: tuple[str, ...] = ()
 
@@ -133,6 +136,12 @@ def reference(value: str) -> str | None:
 def any_text(value: str) -> str | None:
     """Any text, also none."""
     return value
+
+
+def binding(value: str) -> tuple[str, str] | None:
+    """PACKAGE=MODULE:NAME -> (package, `MODULE:NAME`)."""
+    package, separator, handlers = value.partition("=")
+    return (package, handlers) if separator and package and reference(handlers) else None
 
 
 def trace_format(value: str) -> str | None:
@@ -312,6 +321,17 @@ OPTIONS: Final[dict[str, Option]] = {
     "--trace-summary": Option(
         "trace_summary", "At the end, print calls, errors and times of each function. Without --trace only that."
     ),
+    "--bind": Option(
+        "bind",
+        "Serve this package, which witxgen generated, to the guest, with a Python class of handlers or its object.",
+        binding,
+        "PACKAGE=MODULE:NAME",
+        repeated=True,
+    ),
+    "--policy": Option(
+        "policy", "Let the guest do no more than this policy says, and print what was refused.", name, "FILE"
+    ),
+    "--learn": Option("learn", "At the end, write a policy that allows what this run needed.", name, "FILE"),
     "--stats": Option("stats", "At the end, print on stderr what the guest used and which functions it called."),
     "--profile": Option(
         "profile",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from wasihost.guest.options import CommonOptions
     from wasihost.hooks import Hook
     from wasihost.imports import ImportsOption
+    from wasihost.policy import Learner, Policy
     from wasihost.profile import Profile
     from wasihost.trace import Trace
     from wasihost.trace.target import Target
@@ -120,6 +121,8 @@ if TYPE_CHECKING:
             handlers: HandlerClass | Sequence[HandlerClass] | None = ...,
             hooks: Hook | Sequence[Hook] | None = ...,
             trace: Trace | Target | None = ...,
+            policy: Policy | str | os.PathLike[str] | None = ...,
+            learn: Learner | str | os.PathLike[str] | None = ...,
             malloc: str | None = ...,
             free: str | None = ...,
             max_memory: int | str | None = ...,

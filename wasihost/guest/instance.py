@@ -341,6 +341,8 @@ class Instance(GuestResults):
         if limits.fuel is not None and stats.fuel == limits.fuel:
             met.add("fuel")
         stats.limits = tuple(sorted(met))
+        if self._setup.policy_run is not None:
+            self._setup.policy_run.note_refusals(stats)
 
     def close(self) -> None:
         """End the guest: close its files and free its memory."""
@@ -351,6 +353,8 @@ class Instance(GuestResults):
         if self._session is not None:
             self._session.finish()
         closed, self._closed = self._closed, True
+        if not closed and self._setup.policy_run is not None:
+            self._setup.policy_run.end(self._stats)
         if not closed:
             auditing.ended(self.module.name, self._code if self._end is None else self._end, self._stats.limits)
 

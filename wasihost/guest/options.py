@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from wasihost.engines.values import OnCompile
     from wasihost.hooks import Hook
     from wasihost.imports import ImportsOption
+    from wasihost.policy import Learner, Policy
+    from wasihost.policy.runs import PolicyRun
     from wasihost.profile import Profile
     from wasihost.profile.session import Session
     from wasihost.stats import Stats
@@ -50,6 +52,8 @@ class CommonOptions(TypedDict, total=False):
     handlers: HandlerClass | Sequence[HandlerClass] | None
     hooks: Hook | Sequence[Hook] | None
     trace: Trace | Target | None
+    policy: Policy | str | os.PathLike[str] | None
+    learn: Learner | str | os.PathLike[str] | None
     malloc: str | None
     free: str | None
     max_memory: int | str | None
@@ -87,6 +91,9 @@ class Options(CommonOptions, total=False):
       those of the config: see `wasihost.hooks`. One of either needs no list.
     - `trace`: show every call: True (on stderr), the path of a file, an object with `write`, a logger, a function, or a
       `wasihost.trace.Trace`.
+    - `policy`: what the guest may do of all that, a `Policy` or the path of its file; what was refused is in the
+      result's `stats.refusals`. `learn`: the path of the file to write such a policy to, of what this run needed, or a
+      `wasihost.policy.Learner`.
     - `malloc`, `free`: names of the guest's allocator, where `engines.allocator` does not find it by itself.
     - `timeout`: seconds, from the end of compilation on, until a guest is ended that computes, sleeps or waits.
     - `max_memory`, `max_stack`, `max_output`: bytes, or a text such as "64MiB"; `fuel`: units of work. Limits as
@@ -145,6 +152,7 @@ class RunSetup:
         self.captured_stdout: CapturedOutput | None = None
         self.captured_stderr: CapturedOutput | None = None
         self.fs: MemoryFS | None = None
+        self.policy_run: PolicyRun | None = None
         self._before: Baseline | None = None
         args, env = given.get("args"), given.get("env")
         if config is None and args is None and env is None:
@@ -176,6 +184,13 @@ class RunSetup:
                 self.session = Session(profile)
                 config = self.session.hooked(config)
             config = self._with_files(config, given)
+            if given.get("policy") is not None or given.get("learn") is not None:
+                from wasihost.policy.runs import PolicyRun
+
+                if self.isolation is not None:
+                    raise ConfigError("policy and learn watch a guest of this process: leave out isolation")
+                self.policy_run = PolicyRun(config, given.get("policy"), given.get("learn"))
+                config = self.policy_run.config
         self.config: ModuleConfig = config
 
     def _with_streams(self, config: ModuleConfig, given: Mapping[str, Any]) -> ModuleConfig:

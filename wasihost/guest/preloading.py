@@ -110,6 +110,7 @@ _PRELOADED: Final = (
     "wasihost.embedding.run",
     "wasihost.embedding.run_async",
     "wasihost.embedding.start",
+    *(f"wasihost.policy.{name}" for name in ("enforcing", "files", "learning", "needs", "places", "rules", "runs")),
 )
 """What takes longer, or is needed by few runs."""
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 INSIDE: Final = 0x02 | 0x08  # RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH, for openat2
 _NO_XDEV: Final = 0x01
+NO_LINKS: Final = 0x04  # RESOLVE_NO_SYMLINKS
 
 _KERNELS: Final = {
     0x9FA0: "procfs",
@@ -71,10 +72,10 @@ class Bounds:
     `root` is the device and inode number of the directory, `known` the devices that may be reached, `resolve` the
     RESOLVE_* flags for openat2. `crosses`: a path has reached another file system that is allowed, so every result is
     checked from then on. `plain`: the flags with which openat2 alone decides about a path, 0 if it cannot, and -1 if
-    single names need more than a look at the device too.
+    single names need more than a look at the device too. `links`: whether links may be followed.
     """
 
-    __slots__ = ("_mount", "crosses", "kernel_files", "known", "one_file_system", "plain", "resolve", "root")
+    __slots__ = ("_mount", "crosses", "kernel_files", "known", "links", "one_file_system", "plain", "resolve", "root")
 
     def __init__(
         self,
@@ -90,6 +91,7 @@ class Bounds:
         self.kernel_files: bool = kernel_files
         self.one_file_system: bool = one_file_system
         self.crosses: bool = False
+        self.links: bool = True
         self.resolve: int = INSIDE if free else INSIDE | _NO_XDEV
         self.plain: int = -1 if one_file_system else self.resolve
         self._mount = mount if one_file_system else None
@@ -112,7 +114,19 @@ class Bounds:
 
     def note_crossing(self) -> None:
         """Note that a path reached another file system that is allowed: every result is checked from now on."""
-        self.crosses, self.resolve, self.plain = True, INSIDE, min(self.plain, 0)
+        self.crosses, self.resolve, self.plain = True, self.inside, min(self.plain, 0)
+
+    def forbid_links(self) -> None:
+        """Refuse every link on the way with ELOOP from now on: the caller resolves paths before."""
+        self.links = False
+        self.resolve |= NO_LINKS
+        if self.plain > 0:
+            self.plain |= NO_LINKS
+
+    @property
+    def inside(self) -> int:
+        """The RESOLVE_* flags for a path that may reach every file system."""
+        return INSIDE if self.links else INSIDE | NO_LINKS
 
 
 class NotForGuests(PermissionError):

@@ -12,7 +12,7 @@ import os
 import struct
 from itertools import starmap
 
-from .bounds import INSIDE
+from .bounds import INSIDE, NO_LINKS
 from .names import host_bytes, os_error
 
 _SYS_OPENAT2 = 437  # the same on every architecture, as for all calls added since Linux 5.1
@@ -64,7 +64,7 @@ def open_path(
             return fd
         held.pop()
         code = ctypes.get_errno()
-        if code == errno.EXDEV and resolve == INSIDE:
+        if code == errno.EXDEV and resolve & ~NO_LINKS == INSIDE:
             raise os_error(errno.EPERM, path)
         if code == errno.EAGAIN and attempts < RETRIES:
             attempts += 1

@@ -20,7 +20,7 @@ import stat
 from wasihost.native import extension
 
 from . import openat2, walk
-from .bounds import ANYWHERE, INSIDE, Bounds
+from .bounds import ANYWHERE, Bounds
 from .names import DOTS, os_error, single_name, split_last, unencodable
 
 TYPE_CHECKING = False
@@ -110,7 +110,7 @@ def _across(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: 
     if bounds.one_file_system:
         handle: list[int] = []
         try:
-            openat2.open_path(dirfd, path, HANDLE | unfollowed, 0, INSIDE, handle)
+            openat2.open_path(dirfd, path, HANDLE | unfollowed, 0, bounds.inside, handle)
         except OSError as error:
             if error.errno == errno.EPERM:
                 raise
@@ -120,7 +120,7 @@ def _across(dirfd: int, path: str, flags: int, mode: int, follow: bool, bounds: 
     fd = -1
     if ".." not in path:
         try:
-            fd = openat2.open_path(dirfd, path, flags | unfollowed, mode, INSIDE, held)
+            fd = openat2.open_path(dirfd, path, flags | unfollowed, mode, bounds.inside, held)
         except OSError as error:
             if error.errno == errno.EPERM:
                 raise

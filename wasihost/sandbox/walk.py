@@ -104,6 +104,8 @@ def open_path(
             if content is None:
                 work.append(name)
                 continue
+            if not bounds.links:
+                raise os_error(errno.ELOOP, path)
             if not work:
                 slash = slash or content[-1:] == "/"
             work += reversed(components(content))
