@@ -25,6 +25,7 @@ from tests.conformance.case import FIFO, Case, Link, Node, Tree, whole
 from tests.conformance.wire import Image, Report, reports
 from tests.sandbox.trees import STRATEGIES
 from tests.support.guests import build_c
+from tests.support.through import THROUGH
 from wasihost import MemoryFS, ModuleConfig, State
 from wasihost.engines.wasmtime.module import WasmtimeModule, load
 from wasihost.engines.wasmtime.run import execute
@@ -40,14 +41,18 @@ SECRET = {"secret": b"not yours"}
 _numbers = itertools.count()
 
 
-def problems(case: Case, back_end: str, folder: Path) -> list[str]:
-    """What is not as the case says; `folder` is where folders for cases may be made."""
+def problems(case: Case, back_end: str, folder: Path, through: str = "nothing") -> list[str]:
+    """What is not as the case says.
+
+    `folder` is where folders for cases may be made; `through` is what lies between guest and host, of `THROUGH`.
+    """
+    between = THROUGH[through]
     images = [Image(step) for step in case.steps]
     script = b"".join(image.script() for image in images)
     if back_end == "memory":
         fs = MemoryFS(**case.memory)
         fill_memory(fs, case.tree)
-        told = guest(_config(case, fs), script)
+        told = guest(between(_config(case, fs)), script)
         after = dict(memory_tree(fs.root))
     else:
         base = folder / f"{next(_numbers)}" / "base"
@@ -62,7 +67,7 @@ def problems(case: Case, back_end: str, folder: Path) -> list[str]:
             told = native(base, script, read_only=case.read_only)
         else:
             with resolve.using(STRATEGIES[back_end]):
-                told = guest(_config(case, base), script)
+                told = guest(between(_config(case, base)), script)
         if back_end != "overlay":
             after = dict(host_tree(str(base)))
         assert dict(host_tree(str(base.parent / "outside"))) == SECRET, "a guest got out"

@@ -46,6 +46,13 @@ def test_the_table_is_true(row: Case, back_end: str, folder: Path) -> None:
     assert problems(row, back_end, folder) == [], str(row)
 
 
+@pytest.mark.parametrize("back_end", ["walk", "memory"])
+def test_the_table_is_true_through_hooks(back_end: str, folder: Path) -> None:
+    rows = [one for one in CASES if back_end in one.only]
+    assert len(rows) > 100
+    assert {str(one): found for one in rows if (found := problems(one, back_end, folder, "hooks"))} == {}
+
+
 def test_the_table_is_complete() -> None:
     assert {one.function for one in CASES} == set(FUNCTIONS)
     assert {one.function for one in CASES if one.errno == Errno.BADF} == set(FUNCTIONS)

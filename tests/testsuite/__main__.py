@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.testsuite.cases import Case, SuiteError, find
-from tests.testsuite.child import BACKENDS, Order
+from tests.testsuite.child import BACKENDS, THROUGH, Order
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,12 +27,13 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.testsuite", description="Run the public wasi-testsuite.")
     parser.add_argument("suite", type=Path, metavar="SUITE_DIR", help="a checkout of it, or a folder of one")
     parser.add_argument("--backend", choices=BACKENDS, default="host", help="what the guest's / is (default host)")
+    parser.add_argument("--through", choices=THROUGH, default="nothing", help="what lies between guest and host")
     parser.add_argument("-k", default="", metavar="NAME", help="only the tests with NAME in their name")
     parser.add_argument("--timeout", type=float, default=30, metavar="S", help="time limit for each (default 30)")
     return parser.parse_args()
 
 
-def failures(case: Case, backend: str, timeout: float) -> list[str]:
+def failures(case: Case, backend: str, timeout: float, through: str = "nothing") -> list[str]:
     """Run one test: what was expected and what came, a line for each thing that is wrong."""
     if case.unclear:
         return [case.unclear]
@@ -44,7 +45,7 @@ def failures(case: Case, backend: str, timeout: float) -> list[str]:
             shutil.copytree(case.root, root, symlinks=True, ignore=shutil.ignore_patterns("*.cleanup"))
         order = Order(
             module=str(case.module.absolute()), args=case.args, env=case.env, root=str(root) if root else None,
-            backend=backend, report=str(report),
+            backend=backend, through=through, report=str(report),
         )  # fmt: skip
         command = [sys.executable, "-m", "tests.testsuite.child", json.dumps(order)]
         try:
@@ -83,7 +84,7 @@ def main() -> int:
         return 2
     passed = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(lambda case: failures(case, options.backend, options.timeout), cases)
+        results = pool.map(lambda case: failures(case, options.backend, options.timeout, options.through), cases)
         for case, wrong in zip(cases, results, strict=True):
             passed += not wrong
             for line in wrong:

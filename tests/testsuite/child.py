@@ -12,19 +12,21 @@ import sys
 from pathlib import Path
 from typing import TypedDict
 
+from tests.support.through import THROUGH
 from wasihost import INHERIT, MemoryFS, ModuleConfig, run
 from wasihost.sandbox import resolve
 from wasihost.vfs.memoryfs import DEFAULT_MAX_BYTES
 
 
 class Order(TypedDict):
-    """What is to be run: `root` is a folder that may be changed, mounted as `/`."""
+    """What is to be run: `root` is a folder that may be changed, mounted as `/`; `through` is of `support.through`."""
 
     module: str
     args: list[str]
     env: dict[str, str]
     root: str | None
     backend: str
+    through: str
     report: str
 
 
@@ -54,6 +56,7 @@ def main(order: Order) -> None:
             config = config.with_mount("/", in_memory(Path(root)))
         else:
             config = config.with_host_directory_preopen("/", root)
+    config = THROUGH[order["through"]](config)
     walking = resolve.using(resolve.by_walk) if order["backend"] == "walk" else contextlib.nullcontext()
     try:
         with walking:

@@ -1,0 +1,41 @@
+"""What a run can go through without a difference for the guest: for tables and suites that are run through each.
+
+Rule: a function here takes a config and returns the config of the same guest, with something between guest and host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from wasihost import ModuleConfig
+from wasihost.hooks import Proceed
+
+
+def identity(call: Any, proceed: Proceed) -> Any:
+    """A hook that passes on an equal call, and its result."""
+    return proceed(call._make(call))
+
+
+def plainly(config: ModuleConfig) -> ModuleConfig:
+    """Through nothing."""
+    return config
+
+
+def through_hooks(config: ModuleConfig) -> ModuleConfig:
+    """Through a hook on every function that changes nothing, and a trace whose lines are made and forgotten."""
+    return config.with_hooks(identity).with_trace(_Nowhere())
+
+
+class _Nowhere:
+    """A stream that takes text."""
+
+    def write(self, text: str) -> int:
+        """Forget it."""
+        return len(text)
+
+
+THROUGH: dict[str, Callable[[ModuleConfig], ModuleConfig]] = {
+    "nothing": plainly,
+    "hooks": through_hooks,
+}
