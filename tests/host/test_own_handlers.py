@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
 from wasi_preview1 import FdHandlers, RandomHandlers
 from wasi_preview1.types import CiovecArray, Fd, Size
 
-from tests.support.guests import wat
+from tests.support.guests import build_c, wat
 from tests.support.raw import Raw
-from wasihost import ConfigError, ModuleConfig, State, run
+from wasihost import PIPE, ConfigError, Module, ModuleConfig, State, hook, instantiate, run, run_async, start
 from wasihost.handlers import FdFunctions
-from wasihost.host.plain import PLAIN
+from wasihost.hooks import Proceed
 
 
 class Dice(RandomHandlers):
@@ -66,11 +69,37 @@ def test_handlers_work_in_a_run_by_option_and_by_config() -> None:
     assert made[0] is not made[1]
 
 
+def test_every_way_to_run_a_guest_takes_handlers_and_hooks() -> None:
+    tool, seen = Path(build_c("tool")), []
+
+    def look(call: Any, proceed: Proceed) -> Any:
+        seen.append(call.function)
+        return proceed()
+
+    options: Any = {"args": ["both"], "handlers": [Loud], "hooks": [hook(look, on="fd_write")], "capture_output": True}
+    outputs = [run(tool, **options).stdout, asyncio.run(run_async(tool, **options)).stdout]
+    with start(tool, args=["both"], handlers=Loud, hooks=[hook(look, on="fd_write")], stdout=PIPE) as process:
+        outputs.append(process.communicate()[0])
+    with instantiate(tool, **options) as instance:
+        instance.run()
+        outputs.append(instance.stdout)
+    compiled = Module(tool)
+    config = ModuleConfig().with_handlers(Loud).with_hooks(hook(look, on="fd_write"))
+    outputs.append(run(compiled, config, args=["both"], capture_output=True).stdout)
+    assert outputs == [b"TO OUTPUT\n"] * 5
+    assert seen == ["fd_write"] * len(seen)
+    assert len(seen) % 5 == 0 < len(seen)
+    assert pickle.loads(pickle.dumps(ModuleConfig().with_handlers(Loud))).handlers == (Loud,)
+    assert "Loud" in repr(config)
+
+
 def test_functions_that_are_not_overridden_stay_plain() -> None:
     from wasihost import native
 
     if native.extension is None:
         pytest.skip(f"this is the pure path: {native.why}")
+    from wasihost.host.plain import PLAIN
+
     for options, slower in (
         ({}, set()),
         ({"handlers": [Dice, Audit]}, {"random_get", "fd_write"}),
@@ -123,6 +152,13 @@ class Fd3(FdHandlers): ...
 def test_classes_that_cannot_work_are_refused(wrong: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         State(handlers=wrong)
+
+
+def test_mypy_finds_a_class_that_has_no_functions_too() -> None:
+    with pytest.raises(ConfigError, match="the class dict"):
+        run(wat("empty"), handlers=[dict])  # type: ignore[list-item]  # the mistake
+    with pytest.raises(ConfigError, match="a hook cannot be 3"):
+        run(wat("empty"), hooks=[3])  # type: ignore[list-item]  # the mistake
 
 
 def test_part_of_a_generated_group_is_enough() -> None:

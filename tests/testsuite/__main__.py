@@ -17,8 +17,9 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.support.through import THROUGH
 from tests.testsuite.cases import Case, SuiteError, find
-from tests.testsuite.child import BACKENDS, THROUGH, Order
+from tests.testsuite.child import BACKENDS, Order
 
 ROOT = Path(__file__).resolve().parents[2]
 

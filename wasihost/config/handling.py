@@ -48,7 +48,7 @@ def checked_hooks(given: Sequence[Any]) -> tuple[Hook, ...]:
         if isinstance(hook, type):
             raise ConfigError(f"a hook cannot be a class: give an object, {hook.__name__}(...)")
         if not callable(hook) and not hasattr(hook, "open"):
-            raise ConfigError(f"a hook cannot be {reprlib.repr(hook)}: give a function hook(call, proceed)")
+            raise ConfigError(f"a hook cannot be {_name(hook)}: give a function hook(call, proceed)")
         if problem := _unfit(getattr(hook, "function", hook), ("call", "proceed")):
             raise ConfigError(f"a hook cannot be {_name(hook)}: it {problem}")
     return tuple(given)
@@ -59,7 +59,7 @@ def checked_classes(given: Sequence[Any]) -> tuple[HandlerClass, ...]:
     for one in given:
         if not isinstance(one, type):
             advice = f"the class itself, {type(one).__name__}" if isinstance(one, _GROUPS) else "a class"
-            raise ConfigError(f"handlers cannot be {reprlib.repr(one)}: give {advice}; each guest gets an object of it")
+            raise ConfigError(f"handlers cannot be {_name(one)}: give {advice}; each guest gets an object of it")
         if not issubclass(one, _GROUPS):
             raise ConfigError(
                 f"handlers cannot be the class {one.__name__}: derive it from a group of functions, "

@@ -10,7 +10,7 @@ import os
 import reprlib
 import sys
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from wasihost.errors import ConfigError
 
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
     from wasihost.trace.facts import CallFacts
 
-Target: TypeAlias = "bool | str | os.PathLike[str] | IO[str] | logging.Logger | Callable[[Any], object]"
+
+class TextWriter(Protocol):
+    """Something to write lines to."""
+
+    def write(self, text: str, /) -> object:
+        """Write text."""
+
+
+Target: TypeAlias = "bool | str | os.PathLike[str] | TextWriter | logging.Logger | Callable[[Any], object]"
 """True is standard error; a text is the path of a file, which is replaced."""
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Hashable
 from enum import IntEnum
 from functools import lru_cache
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from wasi_preview1.errors import BadValue, GuestFault, WasiError
 from wasi_preview1.types import Errno
@@ -22,7 +22,7 @@ from wasihost.errors import ConfigError
 from wasihost.trace import as_json
 from wasihost.trace.facts import CallFacts
 from wasihost.trace.summary import Summary
-from wasihost.trace.target import Lines, Log, lines_to
+from wasihost.trace.target import Lines, Log, TextWriter, lines_to
 from wasihost.trace.text import Text, entries
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Trace:
 
     def __init__(
         self,
-        to: bool | str | os.PathLike[str] | IO[str] | logging.Logger | Callable[[TracedCall], object] = True,
+        to: bool | str | os.PathLike[str] | TextWriter | logging.Logger | Callable[[TracedCall], object] = True,
         *,
         filter: str = "",
         format: Literal["text", "json"] = "text",
