@@ -60,7 +60,7 @@ def problems(case: Case, back_end: str, folder: Path, through: str = "nothing") 
         fill_folder(base.parent / "outside", SECRET)
         if back_end == "overlay":
             with Overlay(base, **case.memory) as overlay:
-                told = guest(_config(case, overlay), script)
+                told = guest(between(_config(case, overlay)), script)
                 after = dict(memory_tree(overlay.root))
             assert dict(host_tree(str(base))) == whole(case.tree), "the folder below the overlay was changed"
         elif back_end == "native":

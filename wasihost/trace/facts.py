@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import Any
+
+from wasihost.common.unpatched import threading, time
 
 
 class CallFacts:

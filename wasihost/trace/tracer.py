@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-import time
 from collections.abc import Callable, Hashable
 from enum import IntEnum
 from functools import lru_cache
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from wasi_preview1.errors import BadValue, GuestFault, WasiError
 from wasi_preview1.types import Errno
 
+from wasihost.common.unpatched import threading, time
 from wasihost.errors import ConfigError
 from wasihost.trace import as_json
 from wasihost.trace.facts import CallFacts
