@@ -10,7 +10,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from wasihost.stats import Stats
@@ -84,6 +84,25 @@ class Outcome:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self._owner, self._made = None, 0
         self.args, self.stdout, self.stderr, self.truncated, self.stats, self.outer, self._files, self._note = state
+
+    def _repr_html_(self) -> str:
+        """A summary for notebooks."""
+        from wasihost.representation import output, table
+
+        rows = [("arguments", " ".join(map(repr, self.args)))]
+        if self.truncated:
+            rows.append(("cut off", ", ".join(self.truncated)))
+        made = table("what the guest left", rows) + output("stdout", self.stdout) + output("stderr", self.stderr)
+        for part in (None if callable(self._files) else self._files, self.stats):
+            made += part._repr_html_() if part is not None else ""
+        return made
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object, object]]:
+        """What there is, for rich."""
+        yield "args", self.args, ()
+        for name in ("stdout", "stderr", "stats", "outer"):
+            yield name, getattr(self, name), None
+        yield "truncated", self.truncated, ()
 
     def __repr__(self) -> str:
         parts = [f"args={self.args!r}"]

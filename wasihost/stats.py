@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from wasi_preview1.light_typing import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 class Refusal(NamedTuple):
     """What a policy refused.
@@ -78,6 +82,34 @@ class Stats:
         made.paths_omitted = self.paths_omitted
         made.calls, made.bytes, made.paths = self.calls.copy(), self.bytes.copy(), self.paths.copy()
         return made
+
+    def _repr_html_(self) -> str:
+        """Tables for notebooks: what was used, and what was counted and refused."""
+        from wasihost.representation import seconds, size, table
+
+        rows = [("wall time", seconds(self.wall)), ("CPU time", seconds(self.cpu)), ("memory", size(self.peak_memory))]
+        if self.fuel is not None:
+            rows.append(("fuel", f"{self.fuel:,}"))
+        if self.limits:
+            rows.append(("limits met", ", ".join(self.limits)))
+        if self.isolation:
+            rows.append(("held by", ", ".join(self.isolation)))
+        made = table("what the guest used", rows)
+        if self.calls:
+            counts = sorted(self.calls.items(), key=lambda item: -item[1])
+            calls = ((name, f"{count:,}", f"{self.bytes.get(name, 0):,}") for name, count in counts)
+            made += table("calls", calls, ("function", "calls", "bytes"))
+        if self.refusals:
+            made += table("refused by the policy", self.refusals, ("function", "what", "rule that allows it"))
+        if self.paths:
+            made += table("paths", ((path,) for path in sorted(self.paths)))
+        return made
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object, object]]:
+        """What is not as in new statistics, for rich."""
+        new = Stats()
+        for name in self.__slots__:
+            yield name, getattr(self, name), getattr(new, name)
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)

@@ -23,11 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 README = ROOT / "README.md"
 TUTORIAL = ROOT / "docs/tutorial.md"
-TYPED = {
-    README,
-    TUTORIAL,
-    *(ROOT / "docs" / f"{name}.md" for name in ("command", "guests", "abi", "policy", "trace", "wasi-nn")),
-}
+_TYPED = "command", "guests", "abi", "policy", "profile", "trace", "wasi-nn"
+TYPED = {README, TUTORIAL, *(ROOT / "docs" / f"{name}.md" for name in _TYPED)}
 BLOCK = re.compile(r"^```(\w+(?: \w+)?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"(?://|;;|#) (\w+\.\w+)\n")
 

@@ -72,6 +72,22 @@ def test_calls_by_function_path_and_mount(profile: Profile) -> None:
     assert waited.longest == waited.seconds
 
 
+def test_a_number_that_is_used_again_is_another_file() -> None:
+    opens = "(drop (call $open (i32.const 3) (i32.const 0) (i32.const {}) (i32.const 1) (i32.const 1) (i64.const 64)\
+ (i64.const 0) (i32.const 0) (i32.const 32)))"
+    closes = "(drop (call $close (i32.load (i32.const 32))))"
+    module = f"""(module
+        (import "wasi_snapshot_preview1" "path_open"
+          (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+        {MEMORY} (data (i32.const 0) "ab")
+        (func (export "_start") {opens.format(0)} {closes} {opens.format(1)} {closes} {closes}))"""
+    profile = Profile()
+    wasihost.run(module, files={}, profile=profile)
+    closed = {one.path: (one.calls, one.failed) for one in profile.calls if one.function == "fd_close"}
+    assert closed == {"/a": (1, 0), "/b": (1, 0), "": (1, 1)}
+
+
 def test_a_long_call_is_below_the_function_that_made_it(profile: Profile) -> None:
     report = profile.report
     stacks = [[report.label(part) for part in stack] for stack in report.stacks]

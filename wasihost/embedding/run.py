@@ -6,7 +6,7 @@ Rules of this file: `run_async` and `start` make their guests here too, so all t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Generic, overload
 
@@ -91,6 +91,29 @@ class CompletedProcess(Generic[Out, Err, Files]):
                 Outcome(self.args, self.stdout, self.stderr, files=files, truncated=self.truncated, stats=self.stats),
             )
             raise error
+
+    def _repr_html_(self) -> str:
+        """A summary for notebooks."""
+        from wasihost.representation import output, table
+
+        rows = [("arguments", " ".join(map(repr, self.args))), ("exit status", str(self.returncode))]
+        if self.truncated:
+            rows.append(("cut off", ", ".join(self.truncated)))
+        out: Any = self.stdout
+        err: Any = self.stderr
+        files: Any = self.files
+        made = table("how the run ended", rows) + output("stdout", out) + output("stderr", err)
+        for part in (files, self.stats):
+            made += part._repr_html_() if part is not None else ""
+        return made
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object, object]]:
+        """What there is, for rich."""
+        yield "args", self.args, []
+        yield "returncode", self.returncode, None
+        for name in ("stdout", "stderr", "files", "stats"):
+            yield name, getattr(self, name), None
+        yield "truncated", self.truncated, ()
 
     def __repr__(self) -> str:
         parts = [f"args={self.args!r}", f"returncode={self.returncode!r}"]

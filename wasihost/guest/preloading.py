@@ -74,6 +74,7 @@ _PREVIEW0: Final = (
 
 _PROFILES: Final = (
     "html",
+    "wasihost.representation",
     "wasihost.binary.function_names",
     *(f"wasihost.profile.{name}" for name in ("firefox", "page", "report", "session")),
 )

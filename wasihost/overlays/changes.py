@@ -74,6 +74,18 @@ class OverlayChanges(tuple[Change, ...]):
     def __str__(self) -> str:
         return "\n".join(map(str, self))
 
+    def _repr_html_(self) -> str:
+        """A table for notebooks."""
+        from wasihost.representation import table
+
+        rows = [(one.path, one.kind, one.filetype, one.old_path or "") for one in self]
+        return table(f"{len(rows):,} changes", rows, ("path", "what", "type", "was"))
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object, object]]:
+        """The paths, for rich."""
+        for kind in ("created", "changed", "removed", "renamed", "touched"):
+            yield kind, getattr(self, kind), ()
+
     def _paths(self, kind: ChangeKind) -> tuple[str, ...]:
         return tuple(change.path for change in self if change.kind == kind)
 

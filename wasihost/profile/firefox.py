@@ -185,12 +185,12 @@ def _markers(profile: Profile, strings: _Strings) -> dict[str, Any]:
     spans = sorted(profile.recorder.spans)
     return {
         "length": len(spans),
-        "name": [strings[span.function] for span in spans],
-        "startTime": [span.start / 1e6 for span in spans],
-        "endTime": [span.end / 1e6 for span in spans],
+        "name": [strings[function] for _, _, function, _ in spans],
+        "startTime": [start / 1e6 for start, _, _, _ in spans],
+        "endTime": [end / 1e6 for _, end, _, _ in spans],
         "phase": [1] * len(spans),
-        "category": [_FIRST + category(span.function) for span in spans],
-        "data": [{"type": "HostCall", "path": _text(span.path)} for span in spans],
+        "category": [_FIRST + category(function) for _, _, function, _ in spans],
+        "data": [{"type": "HostCall", "path": _text(path)} for _, _, _, path in spans],
     }
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from wasihost.outcomes import printable
 from wasihost.profile.flame import tree
 from wasihost.profile.timeline import CATEGORIES
+from wasihost.representation import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -70,14 +71,6 @@ def seconds(value: float) -> str:
     if value >= 1:
         return f"{value:.2f} s"
     return f"{value * 1e3:.2f} ms" if value >= 0.001 else f"{value * 1e6:.0f} us"
-
-
-def size(value: float) -> str:
-    """A number of bytes for people."""
-    if value < 1024:
-        return f"{value:.0f} bytes"
-    power = min((int(value).bit_length() - 1) // 10, 4)
-    return f"{value / (1 << 10 * power):.1f} {'KMGT'[power - 1]}iB"
 
 
 # -- head --------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from __future__ import annotations
 from array import array
 from threading import get_ident
 from time import perf_counter_ns, thread_time_ns, time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from wasi_preview1.errors import WasiError
 
@@ -50,26 +50,24 @@ _MOVES: Final = {
 }
 """The functions that move bytes, and return how many: whether they read."""
 
-Stack = tuple[tuple[int, ...], str]
+Stack: TypeAlias = tuple[tuple[int, ...], str]
 """Indices of functions of the guest, outermost first, and the function of the host that they called or `NO_CALL`."""
 
 
 class Row:
     """The calls of one function with one path: how many, how many failed, their time, and what they moved."""
 
-    __slots__ = ("calls", "failed", "longest", "read", "time", "written")
+    __slots__ = ("calls", "category", "failed", "function", "longest", "moves", "path", "read", "time", "written")
 
-    def __init__(self) -> None:
+    def __init__(self, function: str, path: str) -> None:
+        self.function, self.path = function, path
+        self.category = category(function)
+        self.moves = _MOVES.get(function)
         self.calls = self.failed = self.time = self.longest = self.read = self.written = 0
 
 
-class Span(NamedTuple):
-    """One call: when it began and ended (ns since the profile began), and what it was."""
-
-    start: int
-    end: int
-    function: str
-    path: str
+Span: TypeAlias = tuple[int, int, str, str]
+"""One call: when it began and ended (ns since the profile began), its function and its path."""
 
 
 class Watch:
@@ -107,8 +105,6 @@ class Recorder:
         """Of each sample."""
         self.stacks_omitted: int = 0
         """Samples whose stack is not in `stacks`, but as an empty one."""
-        self.rows_omitted: int = 0
-        """Calls whose path is `ELSEWHERE`."""
         self.interval: int = INTERVAL
         self.first_interval: int = INTERVAL
         self.guest_time: int = 0
@@ -240,70 +236,70 @@ class Recorder:
 
     # -- calls of the host -----------------------------------------------------------------------------------------
 
-    def call_begins(self) -> int:
-        """Return the time. What passes from now until `around` is the recorder's own."""
-        now = perf_counter_ns()
-        self._settle(now)
-        return now
-
-    def around(self, looked: int, function: str, path: str, mount: str, proceed: Callable[[], Any]) -> Any:
-        """Do a call of the host, and record it."""
+    def row(self, function: str, path: str, mount: str) -> Row:
+        """Return the row for calls of this function with this path."""
         if len(path) > _PATH:
             path = f"{path[:_PATH]}..."
+        found = self.rows.get((function, path, mount))
+        if found is None:
+            if len(self.rows) >= _ROWS:
+                path, mount = ELSEWHERE, ""
+            key = function, path, mount
+            found = self.rows.get(key)
+            if found is None:
+                found = self.rows[key] = Row(function, path)
+        return found
+
+    def around(self, begun: int, row: Row, proceed: Callable[[], Any]) -> Any:
+        """Do a call of the host that began at `begun`, and record it."""
+        timeline, began = self.timeline, self.began
+        self._settle(begun)
         self._calls += 1
-        self._own_time(looked)
-        begun, result = self._mark, None
-        failed = False
+        failed = 0
+        result = None
         try:
             result = proceed()
             return result
         except (WasiError, OSError):
-            failed = True
+            failed = 1
             raise
         finally:
             ended = perf_counter_ns()
+            spent = ended - begun
             self._settle(ended)
-            self._calls = max(self._calls - 1, 0)
+            if self._calls:
+                self._calls -= 1
             if not self._calls:
-                self.timeline.add(category(function), begun - self.began, ended - self.began)
-            row = self._row((function, path, mount), ended - begun, failed)
-            if result is not None and function in _MOVES:
-                self._moved(row, result if isinstance(result, int) else result[0], read=_MOVES[function])
-            if ended - begun >= self.short:
-                self._span(Span(begun - self.began, ended - self.began, function, path))
+                timeline.add(row.category, begun - began, ended - began)
+            row.calls += 1
+            row.failed += failed
+            row.time += spent
+            if spent > row.longest:
+                row.longest = spent
+            if row.moves is not None and result is not None:
+                self._moved(row, result if isinstance(result, int) else result[0])
+            if spent >= self.short:
+                self.spans.append((begun - began, ended - began, row.function, row.path))
+                if len(self.spans) > _SPANS:
+                    self._drop_short()
             else:
                 self.short_calls += 1
             if self._host >= self.interval and self._running and self._profiler is not None:
-                self._take(ended, self._host, function)
+                self._take(ended, self._host, row.function)
                 self._host = 0
             self._own_time(ended)
 
-    def _moved(self, row: Row, size: int, *, read: bool) -> None:
-        if read:
+    def _moved(self, row: Row, size: int) -> None:
+        if row.moves:
             row.read += size
             self.timeline.moved(size, 0)
         else:
             row.written += size
             self.timeline.moved(0, size)
 
-    def _span(self, span: Span) -> None:
-        self.spans.append(span)
-        if len(self.spans) > _SPANS:
-            while len(self.spans) > _SPANS // 2:
-                self.short = max(2 * self.short, 1_000)
-                kept = [one for one in self.spans if one.end - one.start >= self.short]
-                self.short_calls += len(self.spans) - len(kept)
-                self.spans = kept
-
-    def _row(self, key: tuple[str, str, str], time: int, failed: bool) -> Row:
-        row = self.rows.get(key)
-        if row is None:
-            if len(self.rows) >= _ROWS:
-                self.rows_omitted += 1
-                key = key[0], ELSEWHERE, ""
-            row = self.rows.setdefault(key, Row())
-        row.calls += 1
-        row.failed += failed
-        row.time += time
-        row.longest = max(row.longest, time)
-        return row
+    def _drop_short(self) -> None:
+        while len(self.spans) > _SPANS // 2:
+            self.short = max(2 * self.short, 1_000)
+            kept = [one for one in self.spans if one[1] - one[0] >= self.short]
+            self.short_calls += len(self.spans) - len(kept)
+            self.spans = kept

@@ -164,8 +164,9 @@ def _notes(recorder: Recorder) -> tuple[str, ...]:
         )
     if any(CUT in frames for frames, _ in recorder.stacks):
         found.append(f"the middle of deep stacks is not kept: {LEFT_OUT}")
-    if recorder.rows_omitted:
-        found.append(f"{recorder.rows_omitted:,} calls are about further paths: {ELSEWHERE}")
+    elsewhere = sum(row.calls for (_, path, _), row in recorder.rows.items() if path == ELSEWHERE)
+    if elsewhere:
+        found.append(f"{elsewhere:,} calls are about further paths: {ELSEWHERE}")
     if recorder.short_calls:
         found.append(
             f"{recorder.short_calls:,} calls shorter than {recorder.short / 1000:,.0f} us are not shown one by "

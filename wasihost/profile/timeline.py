@@ -46,11 +46,12 @@ class Timeline:
 
     def add(self, category: int, start: int, end: int) -> None:
         """Add the time from `start` to `end`, which is not before that of the last call."""
-        while end > self.end:
-            if start < self.end:
-                self._used[category] += self.end - start
-                start = self.end
-            self._next()
+        if end > self.end:
+            while end > self.end:
+                if start < self.end:
+                    self._used[category] += self.end - start
+                    start = self.end
+                self._next()
         self._used[category] += end - start
 
     def moved(self, read: int, written: int) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from wasihost.vfs.quota import Lazy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from wasihost.vfs.memory_file import MemoryFile
     from wasihost.vfs.memoryfs import MemoryFS
     from wasihost.vfs.sparse import Sparse
@@ -74,6 +76,24 @@ class Changes(dict[str, bytes]):
         self.created = tuple(path for path in self if path not in before)
         self.changed = tuple(path for path in self if path in before)
         self.removed = tuple(path for path in before if path in left)
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks."""
+        from wasihost.representation import size, table
+
+        rows = [
+            (path, what, size(len(self[path])) if path in self else "")
+            for what in ("created", "changed", "removed")
+            for path in getattr(self, what)
+        ]
+        left_out = f", {self.omitted:,} left out" if self.omitted else ""
+        return table(f"{len(rows):,} changed files{left_out}", rows, ("path", "what", "size"))
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object, object]]:
+        """The paths, for rich."""
+        for what in ("created", "changed", "removed"):
+            yield what, getattr(self, what), ()
+        yield "omitted", self.omitted, 0
 
     def __repr__(self) -> str:
         return f"Changes(created={self.created}, changed={self.changed}, removed={self.removed})"
