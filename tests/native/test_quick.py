@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wasihost import FSConfig, ModuleConfig, State, run
+from wasihost import FSConfig, ModuleConfig, State, hook, run
 from wasihost.descriptors.host_file import SharedFile
 from wasihost.descriptors.reserve import reserve
 from wasihost.native import extension, why
@@ -224,3 +224,15 @@ def test_a_guest_opens_closes_and_removes(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     assert run(OPENS, dirs={"/": tmp_path}).returncode == 8  # BADF of the last call, from Python
     assert os.listdir(tmp_path / "d") == []
+
+
+def test_a_hook_sees_each_call_and_the_rest_stays_quick(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    seen: list[str] = []
+
+    def look(call: Any, proceed: Any) -> Any:
+        seen.append(call.path)
+        return proceed()
+
+    assert run(OPENS, dirs={"/": tmp_path}, hooks=[hook(look, on="path_open")]).returncode == 8
+    assert seen == ["d/new"] * 300

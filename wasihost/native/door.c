@@ -119,8 +119,10 @@ static int take_functions(Door *door, PyObject *wanted, PyObject *plain)
             function->quick =
                 wasihost_quick_function(plain, function->stub->function->module, function->stub->function->name);
             if (function->quick != NULL &&
-                (function->host = PyObject_GetAttrString(function->stub->handler, "__self__")) == NULL)
-                return -1;
+                (function->host = PyObject_GetAttrString(function->stub->handler, "__self__")) == NULL) {
+                PyErr_Clear(); /* the handler is no method of the host: it needs each call */
+                function->quick = NULL;
+            }
             continue;
         }
         function->slots = PyObject_GetAttrString(function->signature, "slots");
