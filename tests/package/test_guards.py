@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.typecheck import mypy
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -66,22 +68,16 @@ def test_a_case_changed_in_the_witx_differs_from_the_published_figures(copy: Pat
     assert dumped["types"]["errno"]["cases"][:-1] == published["types"]["errno"]["cases"][:-1]
 
 
-def test_a_handler_of_another_shape_is_a_type_error(copy: Path) -> None:
-    handlers = copy / "wasihost/handlers/fd.py"
+def test_a_handler_of_another_shape_is_a_type_error(tmp_path: Path) -> None:
+    """mypy reads the spoilt file in the place of the other, and the rest of the project as it is."""
+    handlers, spoilt = ROOT / "wasihost/handlers/fd.py", tmp_path / "fd.py"
+    shutil.copy(handlers, spoilt)
     spoil(
-        handlers, "    def fd_tell(self, fd: Fd) -> Filesize:", "    def fd_tell(self, fd: Fd, extra: int) -> Filesize:"
+        spoilt, "    def fd_tell(self, fd: Fd) -> Filesize:", "    def fd_tell(self, fd: Fd, extra: int) -> Filesize:"
     )
-    spoil(handlers, "    def fd_sync(self, fd: Fd) -> None:", "    def fd_synch(self, fd: Fd) -> None:")
-    command = [
-        sys.executable,
-        "-m",
-        "mypy",
-        "--cache-dir",
-        "cache",
-        "wasihost/host/state.py",
-        "wasihost/handlers/fd.py",
-    ]
-    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    spoil(spoilt, "    def fd_sync(self, fd: Fd) -> None:", "    def fd_synch(self, fd: Fd) -> None:")
+    files = ["wasihost/host/state.py", "wasihost/handlers/fd.py"]
+    done = mypy("--shadow-file", "wasihost/handlers/fd.py", spoilt, *files)
     assert done.returncode == 1
     assert 'Signature of "fd_tell" incompatible with supertype "wasi_preview1.handlers.FdHandlers"' in done.stdout
     assert 'Cannot instantiate abstract class "Host" with abstract attribute "fd_sync"' in done.stdout
