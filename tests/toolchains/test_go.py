@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.support.guests import GUESTS
 from tests.support.timing import few_tries, in_time
 from tests.support.toolchains import build_go, go_root
 from tests.toolchains.clients import check_asked, ends_unasked, serving, stream, talk
-from wasihost import Module, ModuleConfig, TimeoutExpired, run
+from wasihost import Module, ModuleConfig, Policy, TimeoutExpired, run
 
 COMMAND = [sys.executable, "-m", "wasihost", "run", "--timeout", "60"]
 """With a timeout as everywhere here: without any, the engine compiles all of it once more, which takes seconds."""
@@ -39,6 +40,18 @@ def test_go_timers(waits: Module) -> None:
     said = ["slept", "slept 100 times", "ticked", "nothing came", "context deadline exceeded", "true", "true", "called"]
     assert (done.returncode, done.stdout.decode().splitlines(), done.stderr) == (0, said, b"")
     in_time(took, 0.155, 4)
+
+
+def test_a_go_program_runs_under_the_policy_that_it_taught(waits: Module, tmp_path: Path) -> None:
+    file = tmp_path / "go.toml"
+    options: Any = {"args": ["timers"], "capture_output": True, "timeout": 30}
+    taught = run(waits, learn=file, **options)
+    held = run(waits, policy=file, **options)
+    assert (held.returncode, held.stdout, held.stats.refusals) == (0, taught.stdout, ())
+    assert {"monotonic", "realtime"} <= set(Policy.load(file).clocks)
+    held = run(waits, policy=Policy(random=True, clocks=["realtime"]), **options)
+    assert held.returncode != 0
+    assert {one.rule for one in held.stats.refusals} == {'clocks = ["monotonic"]'}
 
 
 @few_tries
