@@ -6,6 +6,7 @@ State and an instance of its own. The back ends:
     openat2, walk   a folder of the host, with that strategy of the sandbox in use
     memory          a `MemoryFS`
     overlay         an `Overlay` over a folder of the host, which must stay as it was
+    limited         a folder of the host, mounted with limits
     native          wasmtime's own WASI over a folder of the host, only to compare with
 """
 
@@ -18,7 +19,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.conformance import wire
 from tests.conformance.case import FIFO, Case, Link, Node, Tree, whole
@@ -59,15 +60,15 @@ def problems(case: Case, back_end: str, folder: Path, through: str = "nothing") 
         fill_folder(base, case.tree)
         fill_folder(base.parent / "outside", SECRET)
         if back_end == "overlay":
-            with Overlay(base, **case.memory) as overlay:
+            with Overlay(base, **_limits(case, back_end)) as overlay:
                 told = guest(between(_config(case, overlay)), script)
                 after = dict(memory_tree(overlay.root))
             assert dict(host_tree(str(base))) == whole(case.tree), "the folder below the overlay was changed"
         elif back_end == "native":
             told = native(base, script, read_only=case.read_only)
         else:
-            with resolve.using(STRATEGIES[back_end]):
-                told = guest(between(_config(case, base)), script)
+            with resolve.using(STRATEGIES.get(back_end, resolve.strategy)):
+                told = guest(between(_config(case, base, _limits(case, back_end))), script)
         if back_end != "overlay":
             after = dict(host_tree(str(base)))
         assert dict(host_tree(str(base.parent / "outside"))) == SECRET, "a guest got out"
@@ -87,14 +88,25 @@ def comparable(case: Case) -> bool:
     return not (case.memory or case.limits or case.other or FIFO in case.tree.values())
 
 
-def _config(case: Case, source: MemoryFS | Overlay | Path) -> ModuleConfig:
+def _limits(case: Case, back_end: str) -> dict[str, Any]:
+    """The limits of a case, where what was there before does not count: but an overlay copies the files it changes."""
+    limits = dict(case.memory)
+    there = whole(case.tree)
+    if "max_entries" in limits:
+        limits["max_entries"] -= len(there)
+    if "max_bytes" in limits and back_end == "limited":
+        limits["max_bytes"] -= sum(len(node) for node in there.values() if isinstance(node, bytes))
+    return limits
+
+
+def _config(case: Case, source: MemoryFS | Overlay | Path, limits: dict[str, Any] | None = None) -> ModuleConfig:
     config = ModuleConfig()
     if case.read_only:
         config = config.with_read_only_fs(MOUNT, source)
     elif isinstance(source, (MemoryFS, Overlay)):
         config = config.with_mount(MOUNT, source)
     else:
-        config = config.with_host_directory_preopen(MOUNT, source)
+        config = config.with_host_directory_preopen(MOUNT, source, **limits or {})
     if case.other:
         config = config.with_mount("/other", MemoryFS())
     return config.with_limits(**case.limits)

@@ -18,9 +18,9 @@ from wasihost.config.keywords import LimitChanges
 
 BACK_ENDS = ("openat2", "walk", "memory", "overlay")
 HOST = ("openat2", "walk")
-MEMORY = ("memory",)
+LIMITS = ("memory", "overlay", "limited")
 NO_FIFO = "on the host; a virtual tree has no FIFOs"
-LIMITED = "seen by the limits of a `MemoryFS`; those of a host are its own"
+LIMITED = "seen by the limits of a `MemoryFS`, of an `Overlay` or of a mount; those of a disk are its own"
 
 
 class Link(str):
@@ -61,7 +61,8 @@ class Case:
 
     `after` is what is different in the tree then; nothing, if nothing is said. `read_only` is about the mount, `other`
     mounts a second, empty file system as descriptor 4. `limits` are the config's, `memory` are arguments of the
-    `MemoryFS`. Where not all back ends can do the same, `only` names those that do, and `why` says where and why.
+    `MemoryFS`, in which what lies in the tree counts. Where not all back ends can do the same, `only` names those that
+    do, and `why` says where and why.
     """
 
     function: str

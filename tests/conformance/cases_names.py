@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wasi_preview1.types import Errno, Filetype
 
-from tests.conformance.case import GONE, LIMITED, MEMORY, Link, case
+from tests.conformance.case import GONE, LIMITED, LIMITS, Link, case
 from tests.conformance.steps import (
     fd_close,
     fd_filestat_get,
@@ -38,7 +38,7 @@ CASES = [
     case(path_create_directory, "the directory was removed", opened_directory("empty"), path_remove_directory("empty"),
          path_create_directory("x", fd=4), after={"empty": GONE}, errno=Errno.NOENT),
     case(path_create_directory, "the file system has no room for another name", path_create_directory("new"),
-         tree={"f": b""}, memory={"max_entries": 1}, only=MEMORY, why=LIMITED, errno=Errno.NOSPC),
+         tree={"f": b""}, memory={"max_entries": 1}, only=LIMITS, why=LIMITED, errno=Errno.NOSPC),
     # -- path_remove_directory
     case(path_remove_directory, "slashes at the end are allowed", path_remove_directory("empty/"),
          path_create_directory("empty"), path_remove_directory("d/../empty"), path_create_directory("d/x"),
@@ -110,7 +110,7 @@ CASES = [
          errno=Errno.XDEV),
     case(path_link, "a flag is set that does not exist", path_link("f", "new", follow=2), errno=Errno.INVAL),
     case(path_link, "the file system has no room for another name", path_link("f", "new"), tree={"f": b""},
-         memory={"max_entries": 1}, only=MEMORY, why=LIMITED, errno=Errno.NOSPC),
+         memory={"max_entries": 1}, only=LIMITS, why=LIMITED, errno=Errno.NOSPC),
     # -- path_symlink
     case(path_symlink, "the content is kept as it is, whether it leads anywhere or not", path_symlink("f", "new"),
          path_symlink("../../outside/x", "d/x"), path_symlink("a//b/../.", "y"), path_symlink("no/such/", "z"),
@@ -136,7 +136,7 @@ CASES = [
     case(path_symlink, "the content has more than 4,095 bytes", path_symlink("x" * 4096, "new"),
          path_symlink("é" * 2048, "new"), errno=Errno.NAMETOOLONG),
     case(path_symlink, "the file system has no room for another name or its content", path_symlink("x" * 99, "new"),
-         tree={"f": b""}, memory={"max_bytes": 98}, only=MEMORY, why=LIMITED, errno=Errno.NOSPC),
+         tree={"f": b""}, memory={"max_bytes": 98}, only=LIMITS, why=LIMITED, errno=Errno.NOSPC),
     # -- path_readlink
     case(path_readlink, "the content is given as far as the buffer goes, without a NUL",
          path_readlink("l").gives(b"d/x"), path_readlink("l", 3).gives(b"d/x"), path_readlink("l", 2).gives(b"d/"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wasi_preview1.types import Errno, Fdflags, Filetype, Oflags, Rights
 
-from tests.conformance.case import FIFO, GONE, HOST, LIMITED, MEMORY, NO_FIFO, Link, case
+from tests.conformance.case import FIFO, GONE, HOST, LIMITED, LIMITS, NO_FIFO, Link, case
 from tests.conformance.steps import (
     ALL,
     FOLDER,
@@ -180,7 +180,7 @@ CASES = [
          path_open("g", TRUNC, fd=5, rights=READ), opened("g", at=5, fd=6, rights=READ), read_only=True,
          errno=Errno.ROFS),
     case(path_open, "the file system has no room for another name", path_open("new", CREAT),
-         tree={"f": b""}, memory={"max_entries": 1}, only=MEMORY, why=LIMITED,
+         tree={"f": b""}, memory={"max_entries": 1}, only=LIMITS, why=LIMITED,
          errno=Errno.NOSPC),
     # -- other than regular files
     case(path_open, "a FIFO has no position", opened("p", flags=Fdflags.NONBLOCK),

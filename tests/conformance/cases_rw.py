@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wasi_preview1.types import Errno, Fdflags, Oflags, Rights, Whence
 
-from tests.conformance.case import FIFO, HOST, LIMITED, MEMORY, NO_FIFO, case
+from tests.conformance.case import FIFO, HOST, LIMITED, LIMITS, NO_FIFO, case
 from tests.conformance.steps import (
     ALL,
     FOLDER,
@@ -94,10 +94,10 @@ CASES = [
          opened("p", rights=WRITE, flags=NONBLOCK, fd=5), fd_write(5, b"x").gives(1), fd_close(4), fd_write(5, b"x"),
          tree={"p": FIFO}, only=HOST, why=NO_FIFO, errno=Errno.PIPE),
     case(fd_write, FULL, opened("f"), fd_write(4, b"x" * 20).gives(20), fd_write(4, b"x"), fd_write(4, b"x", b"y"),
-         fd_tell(4).gives(20), tree=TEN, after={"f": b"x" * 20}, memory={"max_bytes": 20}, only=MEMORY, why=LIMITED,
+         fd_tell(4).gives(20), tree=TEN, after={"f": b"x" * 20}, memory={"max_bytes": 20}, only=LIMITS, why=LIMITED,
          errno=Errno.NOSPC),
     case(fd_write, TOO_LARGE, opened("f"), fd_seek(4, 20, SET).gives(20), fd_write(4, b"x"), tree=TEN,
-         memory={"max_file_size": 20}, only=MEMORY, why=LIMITED, errno=Errno.FBIG),
+         memory={"max_file_size": 20}, only=LIMITS, why=LIMITED, errno=Errno.FBIG),
     # -- fd_pread
     case(fd_pread, "what is read comes from the offset; the position stays", opened("f"), fd_read(4, 1).gives(b"0"),
          fd_pread(4, 7, 9).gives(b"789"), fd_pread(4, 2, 1, 0, 2).gives(b"234"), fd_tell(4).gives(1),
@@ -135,9 +135,9 @@ CASES = [
       for read_only in (False, True)),
     case(fd_pwrite, "the guest gave up `fd_write` or `fd_seek`", opened("f"), without(WRITE), opened("f", fd=5),
          without(SEEK, 5), fd_pwrite(4, 0, b"x"), fd_pwrite(5, 0, b"x"), fd_pwrite(5, 0), errno=Errno.NOTCAPABLE),
-    case(fd_pwrite, FULL, opened("f"), fd_pwrite(4, 10, b"x"), tree=TEN, memory={"max_bytes": 10}, only=MEMORY,
+    case(fd_pwrite, FULL, opened("f"), fd_pwrite(4, 10, b"x"), tree=TEN, memory={"max_bytes": 10}, only=LIMITS,
          why=LIMITED, errno=Errno.NOSPC),
-    case(fd_pwrite, TOO_LARGE, opened("f"), fd_pwrite(4, 10, b"x"), tree=TEN, memory={"max_file_size": 10}, only=MEMORY,
+    case(fd_pwrite, TOO_LARGE, opened("f"), fd_pwrite(4, 10, b"x"), tree=TEN, memory={"max_file_size": 10}, only=LIMITS,
          why=LIMITED, errno=Errno.FBIG),
     # -- fd_seek
     case(fd_seek, "the position counts from the start, from itself or from the end", opened("f"),

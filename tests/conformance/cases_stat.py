@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wasi_preview1.types import Advice, Errno, Filetype, Fstflags, Rights
 
-from tests.conformance.case import LIMITED, MEMORY, case
+from tests.conformance.case import LIMITED, LIMITS, case
 from tests.conformance.steps import (
     ALL,
     FOLDER,
@@ -91,9 +91,9 @@ CASES = [
     case(fd_filestat_set_size, "the guest gave up `fd_filestat_set_size`", opened("f"),
          without(Rights.FD_FILESTAT_SET_SIZE), fd_filestat_set_size(4, 0), errno=Errno.NOTCAPABLE),
     case(fd_filestat_set_size, "the file system has no room for it", opened("f"), fd_filestat_set_size(4, 21),
-         tree={"f": b"text"}, memory={"max_bytes": 20}, only=MEMORY, why=LIMITED, errno=Errno.NOSPC),
+         tree={"f": b"text"}, memory={"max_bytes": 20}, only=LIMITS, why=LIMITED, errno=Errno.NOSPC),
     case(fd_filestat_set_size, "the file would be larger than the file system lets one be", opened("f"),
-         fd_filestat_set_size(4, 21), memory={"max_file_size": 20}, only=MEMORY, why=LIMITED, errno=Errno.FBIG),
+         fd_filestat_set_size(4, 21), memory={"max_file_size": 20}, only=LIMITS, why=LIMITED, errno=Errno.FBIG),
     # -- *_filestat_set_times
     case(fd_filestat_set_times, "each time is set to the ns, to now, or left, by its own flags", opened("f"),
          fd_filestat_set_times(4, ONCE, TWICE, ATIM | MTIM), fd_filestat_get(4).gives({"atim": ONCE, "mtim": TWICE}),
@@ -177,9 +177,9 @@ CASES = [
     case(fd_allocate, "the guest gave up `fd_allocate`", opened("f"), without(Rights.FD_ALLOCATE),
          fd_allocate(4, 0, 1), errno=Errno.NOTCAPABLE),
     case(fd_allocate, "the file system has no room for it", opened("f"), fd_allocate(4, 0, 21), tree={"f": b"text"},
-         memory={"max_bytes": 20}, only=MEMORY, why=LIMITED, errno=Errno.NOSPC),
+         memory={"max_bytes": 20}, only=LIMITS, why=LIMITED, errno=Errno.NOSPC),
     case(fd_allocate, "the file would be larger than the file system lets one be", opened("f"), fd_allocate(4, 20, 1),
-         memory={"max_file_size": 20}, only=MEMORY, why=LIMITED, errno=Errno.FBIG),
+         memory={"max_file_size": 20}, only=LIMITS, why=LIMITED, errno=Errno.FBIG),
     # -- fd_sync, fd_datasync
     *(case(sync, "files and directories can be synchronized, below a read-only mount too",
            opened("f", rights=Rights.FD_READ), sync(4), sync(TOP), read_only=read_only)

@@ -30,7 +30,7 @@ RUNS = [
     pytest.param(one, back_end, id=f"{one.function}-{one.errno.name}-{number}-{back_end}")
     for number, one in enumerate(CASES)
     for back_end in one.only
-    if back_end in (*STRATEGIES, "memory", "overlay")
+    if back_end in (*STRATEGIES, "memory", "overlay", "limited")
 ]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from tests.support.through import THROUGH
-from wasihost import INHERIT, MemoryFS, ModuleConfig, run
+from wasihost import INHERIT, MemoryFS, ModuleConfig, Overlay, run
 from wasihost.sandbox import resolve
 from wasihost.vfs.memoryfs import DEFAULT_MAX_BYTES
 
@@ -30,8 +30,9 @@ class Order(TypedDict):
     report: str
 
 
-BACKENDS = ("host", "walk", "memory")
-"""What `/` is to the guest: a host folder as usual, one without `openat2`, a `MemoryFS` with the same content."""
+BACKENDS = ("host", "walk", "memory", "overlay", "limited")
+"""What `/` is to the guest: a host folder as usual, one without `openat2`, a `MemoryFS` with the same content, an
+`Overlay` over the folder, the host folder with limits."""
 
 
 def in_memory(root: Path, max_bytes: int | None = DEFAULT_MAX_BYTES) -> MemoryFS:
@@ -54,6 +55,10 @@ def main(order: Order) -> None:
     if (root := order["root"]) is not None:
         if order["backend"] == "memory":
             config = config.with_mount("/", in_memory(Path(root)))
+        elif order["backend"] == "overlay":
+            config = config.with_mount("/", Overlay(root))
+        elif order["backend"] == "limited":
+            config = config.with_host_directory_preopen("/", root, max_bytes=1 << 40, max_entries=1 << 40)
         else:
             config = config.with_host_directory_preopen("/", root)
     config = THROUGH[order["through"]](config)

@@ -10,6 +10,7 @@ of `run` stands in one table (`options.OPTIONS`), which both parsers read.
     fast_path    a plain run, which imports as little as it can
     progress     a message on the terminal while a large module is compiled
     calls        handlers, hooks and traces that a command line names
+    overlays     directories that a guest changes on trial
     stats_table  what a guest used, as a table
     hints        messages for a command line that cannot work
 """

@@ -30,12 +30,10 @@ class Overlays:
             raise WasihostError("an --overlay stays in this process, and an isolated guest runs in another: choose one")
         self.status: int | None = None
         self._arguments = arguments
-        self._opened = [
-            (guest, host, Overlay(
-                host, kernel_files=arguments.kernel_files, one_file_system=arguments.one_file_system
-            ))
-            for guest, host in arguments.overlays
-        ]  # fmt: skip
+        self._opened: list[tuple[str, str, Overlay]] = []
+        for guest, host in arguments.overlays:
+            made = Overlay(host, kernel_files=arguments.kernel_files, one_file_system=arguments.one_file_system)
+            self._opened.append((guest, host, made))
 
     def mounted(self, config: ModuleConfig) -> ModuleConfig:
         """Return the config with the overlays."""

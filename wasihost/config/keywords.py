@@ -28,3 +28,11 @@ class MountOptions(TypedDict, total=False):
 
     kernel_files: bool
     one_file_system: bool
+
+
+class WritableMountOptions(MountOptions, total=False):
+    """The same of a writable one, with its quota."""
+
+    max_bytes: int | str | None
+    max_entries: int | None
+    max_file_size: int | str | None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from wasihost.config.handling import HandlerClass
-    from wasihost.config.keywords import LimitChanges, MountOptions
+    from wasihost.config.keywords import LimitChanges, MountOptions, WritableMountOptions
     from wasihost.config.sockets import NamedSocket
     from wasihost.config.streams import RandomSource, Stdin, Stdout
     from wasihost.hooks import Hook
@@ -201,7 +201,7 @@ class ModuleConfig(ConfigValues):
         return self._with("_fs", fs_config)
 
     def with_host_directory_preopen(
-        self, guest_path: str, host_path: str | os.PathLike[str], **options: Unpack[MountOptions]
+        self, guest_path: str, host_path: str | os.PathLike[str], **options: Unpack[WritableMountOptions]
     ) -> Self:
         """Add a writable host directory, as `FSConfig.with_dir_mount` does.
 

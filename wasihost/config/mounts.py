@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Mount(NamedTuple):
     """A preopened directory: the guest's path for it, and a host directory or a file system that is a Python object.
 
-    `kernel_files` and `one_file_system` are for host directories only: see `FSConfig.with_dir_mount`.
+    All but the first three are for host directories only: see `FSConfig.with_dir_mount`.
     """
 
     guest_path: str
@@ -29,11 +29,18 @@ class Mount(NamedTuple):
     read_only: bool
     kernel_files: bool = False
     one_file_system: bool = False
+    max_bytes: int | None = None
+    max_entries: int | None = None
+    max_file_size: int | None = None
 
     def __repr__(self) -> str:
         import reprlib
 
-        more = "".join(f", {name}=True" for name in ("kernel_files", "one_file_system") if getattr(self, name))
+        more = "".join(
+            f", {name}={value!r}"
+            for name, value in zip(self._fields[3:], self[3:], strict=True)
+            if value is not None and value is not False
+        )
         return f"Mount({self.guest_path!r}, {reprlib.repr(self.source)}, read_only={self.read_only}{more})"
 
 
@@ -60,8 +67,15 @@ class FSConfig:
         *,
         kernel_files: bool = False,
         one_file_system: bool = False,
+        max_bytes: int | str | None = None,
+        max_entries: int | None = None,
+        max_file_size: int | str | None = None,
     ) -> FSConfig:
         """Add a writable host directory, with everything in it that this process may use.
+
+        The limits count what a guest adds to the directory from its start on, never what was there before; what it
+        removes or cuts is given back. Beyond them it gets ENOSPC, for `max_file_size` EFBIG, and a write takes the part
+        that fits. What other processes add is not seen. Each of them makes every write slower.
 
         Args:
             guest_path: The guest's path for it, such as "/" or "/data".
@@ -70,12 +84,23 @@ class FSConfig:
                 they fail with `Errno.ACCES`: a guest that has them can read and write this process's memory.
             one_file_system: Leave out other file systems that are mounted in it, as `find -xdev` does: they fail with
                 `Errno.XDEV`.
+            max_bytes: Bytes by which all files and links together may grow; a size as text, such as "64MiB", is
+                allowed too. Default: no limit.
+            max_entries: Names that may be added. Default: no limit.
+            max_file_size: Bytes up to which a file can grow. Default: no limit.
 
         Raises:
-            ConfigError: A path is not text, is empty or has a NUL, or `guest_path` is already in use. When the guest
-                starts: the host directory cannot be opened, or has the cache of compiled modules in it.
+            ConfigError: A path is not text, is empty or has a NUL, or `guest_path` is already in use; a limit is not a
+                size or number of 0 or more. When the guest starts: the host directory cannot be opened, or has the
+                cache of compiled modules in it.
         """
-        return self._add(guest_path, _host(host_path), False, kernel_files, one_file_system)
+        limits: tuple[int | None, ...] = ()
+        if (max_bytes, max_entries, max_file_size) != (None, None, None):
+            from wasihost.common.sizes import checked_size
+
+            given = {"max_bytes": max_bytes, "max_entries": max_entries, "max_file_size": max_file_size}
+            limits = tuple(checked_size(name, value) for name, value in given.items())
+        return self._add(guest_path, _host(host_path), False, kernel_files, one_file_system, *limits)
 
     def with_read_only_dir_mount(
         self,
@@ -131,6 +156,7 @@ class FSConfig:
         read_only: bool,
         kernel_files: bool = False,
         one_file_system: bool = False,
+        *limits: int | None,
     ) -> FSConfig:
         _check_text("a directory's name for the guest", guest_path)
         if not guest_path or "\0" in guest_path:
@@ -140,7 +166,7 @@ class FSConfig:
         guest_path = guest_path.rstrip("/") or "/"
         if any(mount.guest_path == guest_path for mount in self._mounts):
             raise ConfigError(f"guest path {guest_path!r} is mounted twice")
-        return FSConfig((*self._mounts, Mount(guest_path, source, read_only, kernel_files, one_file_system)))
+        return FSConfig((*self._mounts, Mount(guest_path, source, read_only, kernel_files, one_file_system, *limits)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, FSConfig) and self._mounts == other._mounts

@@ -8,6 +8,7 @@ open the others, another kind.
     positioned_file  what host files and virtual files share: a position, seek, tell
     host_file        a file of the host
     host_directory   a directory of the host
+    limited          both below a mount with a quota
     host_stream      a pipe, a terminal, or a device
     inherited_stream a stream of this process
     python_stream    standard streams that are Python objects

@@ -65,6 +65,8 @@ class HostDirectory(Directory):
     __slots__ = ("bounds", "fd")
 
     OWNS: ClassVar[bool] = True
+    usage: object = None
+    """What is counted for its mount, if that has a quota."""
 
     def __init__(self, fd: int, read_only: bool, bounds: Bounds, preopen: str | None = None) -> None:
         super().__init__(preopen, read_only)
@@ -266,7 +268,7 @@ class HostDirectory(Directory):
         return operations.readlink_beneath(self.fd, path, self.bounds)
 
     def _same_kind(self, target: Directory) -> HostDirectory:
-        if not isinstance(target, HostDirectory):
+        if not isinstance(target, HostDirectory) or target.usage is not self.usage:
             raise WasiError(Errno.XDEV)
         return target
 

@@ -26,12 +26,25 @@ if TYPE_CHECKING:
     from wasihost.config import Stdin, Stdout
     from wasihost.config.sockets import NamedSocket
 
+_NO_LIMITS = (None, None, None)
+
 
 def open_mount(mount: Mount) -> Directory:
     """Open a mount as a preopened directory."""
     auditing.mounted(mount.guest_path, mount.source, mount.read_only)
     try:
         if isinstance(mount.source, str):
+            limits = mount.max_bytes, mount.max_entries, mount.max_file_size
+            if limits != _NO_LIMITS:
+                from wasihost.descriptors.limited import LimitedPreopen, Usage
+
+                return LimitedPreopen(
+                    mount.source,
+                    mount.guest_path,
+                    Usage(*limits),
+                    kernel_files=mount.kernel_files,
+                    one_file_system=mount.one_file_system,
+                )
             from wasihost.descriptors.host_directory import open_host_directory
 
             return open_host_directory(

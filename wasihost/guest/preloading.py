@@ -105,6 +105,7 @@ _PRELOADED: Final = (
     "wasihost.trace",
     *default_engine().WHEN_ASKED,
     "wasihost.config.features",
+    "wasihost.descriptors.limited",
     "wasihost.config.streams",
     "wasihost.isolation.guest",
     "wasihost.isolation.trees",

@@ -21,9 +21,9 @@ _FICLONE: Final = 0x40049409
 _PIECE: Final = 1 << 20
 _KERNEL_PIECE: Final = 16 << 20
 _CANNOT: Final = frozenset(
-    {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF, errno.EPERM, errno.ETXTBSY,
-     errno.ENOTTY}
-)  # fmt: skip
+    getattr(errno, name)
+    for name in ("EXDEV", "EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "EBADF", "EPERM", "ETXTBSY", "ENOTTY")
+)
 
 
 def copy_into(fd: int, source: File | int, size: int | None = None) -> None:

@@ -16,6 +16,7 @@ the host's own file system would raise it. Path rules are those of `wasihost.san
     sparse        the content of large files, and of files with holes
     changes       which of its files a guest changed
     snapshot      its tree as a flat value, for pickle and copy
+    host_tree     read-only: a folder of the host, for overlays
     listed        what the read-only trees have in common
     archive       read-only: `zipfile.Path`
     traversable   read-only: `importlib.resources` and the like
