@@ -30,6 +30,7 @@ from tests.bench import (
     functions,
     goals,
     growth,
+    hooked,
     hosts,
     programs,
     sockets,
@@ -38,7 +39,7 @@ from tests.bench import (
 )
 from tests.bench.plan import Plan
 
-PARTS: Final = (calls, programs, starts, embedded, sockets, growth, functions)
+PARTS: Final = (calls, programs, starts, embedded, sockets, hooked, growth, functions)
 """Each measures its cases; the numbers of all of them are one table."""
 
 

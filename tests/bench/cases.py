@@ -54,6 +54,16 @@ PROGRAMS: Final = ("program_tree", "program_copy", "program_grep", "program_sha2
 FUNCTIONS: Final = tuple(f"{name}()" for name in WASI_SNAPSHOT_PREVIEW1)
 """All functions of the ABI, in the order of the specification. Reads and writes are of 4 KiB, messages of 64 bytes."""
 
+HOOKED: Final = {
+    "hook_none": "no hook",
+    "hook_elsewhere": "a hook on other functions (`path_*`)",
+    "hook_handler": "a handler of your own, which calls `super()`",
+    "hook_one": "a hook on this function",
+    "hook_all": "a hook on every function",
+    "hook_trace": "a trace of every call",
+}
+"""A read of one byte, with this between guest and host."""
+
 PROC_EXIT: Final = "proc_exit()"
 
 EMBEDDED: Final = (
@@ -83,6 +93,7 @@ def growth_cases(kind: str) -> tuple[str, ...]:
 
 
 WAITS, EMBEDDING, SERVING, GROWING = "waits", "embedding", "an echo server, per MiB and per message", "growth with N"
+HOOKING: Final = "hooks, a read of one byte"
 
 GROUPS: Final = {
     "calls that touch no file": NO_FILE,
@@ -94,11 +105,12 @@ GROUPS: Final = {
     "whole programs": PROGRAMS,
     EMBEDDING: EMBEDDED,
     SERVING: SERVERS,
+    HOOKING: tuple(HOOKED),
     GROWING: tuple(case for kind in GROWTH for case in growth_cases(kind)),
     "every function": FUNCTIONS,
 }
 
-MIXED: Final = (WAITS, EMBEDDING, SERVING, GROWING)
+MIXED: Final = (WAITS, EMBEDDING, SERVING, HOOKING, GROWING)
 """Groups of different things: the mean of their ratios means nothing."""
 
 UNITS: Final[dict[str, str]] = {f"{kind}_slope": "" for kind in GROWTH} | {"copy_peak": "bytes"}

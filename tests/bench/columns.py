@@ -30,7 +30,8 @@ CLIENTS: Final = 64
 """As many as `functions` accepts."""
 
 
-def _config(folder: str, args: list[str]) -> ModuleConfig:
+def with_streams(folder: str, args: list[str]) -> ModuleConfig:
+    """The config of our columns."""
     from wasihost import INHERIT, ModuleConfig
 
     config = ModuleConfig().with_args("bench", *args)
@@ -47,7 +48,7 @@ def ours(guest: str, folder: str, args: list[str]) -> None:
     """wasihost as users run it; with sockets if the guest's name says that it has a use for them."""
     from wasihost import run
 
-    config = _config(folder, args)
+    config = with_streams(folder, args)
     with contextlib.ExitStack() as stack:
         if "functions" in guest:
             config = _with_sockets(config, stack)
@@ -74,7 +75,7 @@ def define_func(guest: str, folder: str, args: list[str]) -> None:
 
     engine = wasmtime.Engine()
     store, linker = wasmtime.Store(engine), wasmtime.Linker(engine)
-    with State(config=_config(folder, args)) as state:
+    with State(config=with_streams(folder, args)) as state:
         run = define(linker, state, binding="define_func")
         instance = run.call(linker.instantiate, store, wasmtime.Module.from_file(engine, guest))
         start = instance.exports(store)["_start"]
@@ -130,12 +131,17 @@ def _with_their_wasi(
     start(store)
 
 
-def main() -> None:
-    """Run the guest in the column named first."""
-    column, guest, folder, *args = sys.argv[1:]
+def prepare() -> None:
+    """Make this process as those of all columns are."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # as in the processes of the other columns, and of our command
     sys.stderr = os.fdopen(os.dup(2), "w")  # for what goes wrong here
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def main() -> None:
+    """Run the guest in the column named first."""
+    column, guest, folder, *args = sys.argv[1:]
+    prepare()
     columns = {"native": ours, "pure": ours, "wasmtime-py": wasmtime_py, "define_func": define_func, "floor": floor}
     columns[column](guest, folder, args)
 

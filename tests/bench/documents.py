@@ -17,6 +17,7 @@ from tests.bench.hosts import OURS, ROOT, TITLES, USUAL
 from tests.bench.tables import cell, decimal
 
 SAVED: Final = ROOT / "docs/speed.json"
+_OURS: Final = OURS[::-1]
 PLOT: Final = ROOT / "docs/speed.svg"
 PAGES: Final = (ROOT / "README.md", ROOT / "docs/speed.md")
 MARKS: Final = re.compile(r"(<!-- `make bench-docs` writes: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -66,7 +67,7 @@ def _goals(run: Run) -> str:
     verdicts = goals.verdicts(run.numbers)
     for name in dict.fromkeys(verdict.name for verdict in verdicts):
         cells = [name]
-        for column in OURS[::-1]:
+        for column in _OURS:
             one = next((one for one in verdicts if (one.name, one.column) == (name, column)), None)
             if one is None or one.value is None:
                 cells += ["", ""]
@@ -85,6 +86,11 @@ def _functions(run: Run) -> str:
     return _table(["ns per call", *(TITLES[column] for column in USUAL)], rows)
 
 
+def _hooks(run: Run) -> str:
+    rows = [[what, *(cell(run.numbers.get(case, {}).get(one)) for one in _OURS)] for case, what in cases.HOOKED.items()]
+    return _table(["ns per call", *(TITLES[column] for column in _OURS)], rows)
+
+
 def _growth(run: Run) -> str:
     rows = []
     for kind, what in cases.GROWTH.items():
@@ -98,6 +104,7 @@ def _growth(run: Run) -> str:
 
 TABLES: Final = {
     "summary": _summary, "taken": _taken, "goals": _goals, "functions": _functions, "growth": _growth,
+    "hooks": _hooks,
 }  # fmt: skip
 """What a mark may name."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
+from wasi_preview1.guest import make
 from wasi_preview1.handlers import Handlers
 
 from wasihost.config import ModuleConfig
@@ -139,7 +140,7 @@ class Host(
             path, mount = self.names.get(fd, (None, None))
         else:
             path = mount = descriptor.preopen if isinstance(descriptor, Directory) else None
-        return Description(descriptor.filetype(), path, mount)
+        return make(Description, (descriptor.filetype(), path, mount))
 
     def close(self) -> None:
         """Close every descriptor."""

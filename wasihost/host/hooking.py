@@ -74,10 +74,22 @@ class HookedHandlers:
                 raise as_error(error) from error
 
         below: Callable[..., Any] = innermost
-        for hook in reversed(hooks):
-            below = self._layer(hook, below, record, result not in ("None", "NoReturn"))
-        outermost = below
-        return lambda *arguments: outermost(make(record, arguments))
+        outermost: Any = hooks[0]
+        returns = result not in ("None", "NoReturn")
+        for hook in reversed(hooks[1:]):
+            below = self._layer(hook, below, record, returns)
+
+        def handle(*arguments: Any) -> Any:  # the outermost layer: what most guests with hooks have is one hook
+            call = make(record, arguments)
+            try:
+                result = outermost(call, partial(below, call))
+            except OSError as error:
+                raise as_error(error) from error
+            if result is None and returns:
+                raise _no_result(outermost, record)
+            return result
+
+        return handle
 
     def _layer(self, hook: Any, below: Callable[..., Any], record: type[Any], returns: bool) -> Callable[..., Any]:
         as_error = self._as_error
@@ -90,10 +102,7 @@ class HookedHandlers:
             except OSError as error:
                 raise as_error(error) from error
             if result is None and returns:
-                raise TypeError(
-                    f"the hook {getattr(hook, '__qualname__', hook)} returned None for {record.function}: "
-                    "let it return what proceed() returns, or a result of its own"
-                )
+                raise _no_result(hook, record)
             return result
 
         return layer
@@ -117,6 +126,13 @@ def functions_of(hook: Hook, names: Mapping[str, object], others: Collection[str
         found[plain == pattern].update(matching)
     wanted = found[True] if any(not pattern.startswith("!") for pattern in patterns) else set(names)
     return [name for name in names if name in wanted and name not in found[False]]
+
+
+def _no_result(hook: Any, record: type[Any]) -> TypeError:
+    return TypeError(
+        f"the hook {getattr(hook, '__qualname__', hook)} returned None for {record.function}: "
+        "let it return what proceed() returns, or a result of its own"
+    )
 
 
 def _checked(call: Any, record: type[Any]) -> Any:

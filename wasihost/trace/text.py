@@ -32,7 +32,9 @@ def quoted(data: str | bytes | memoryview, most: int) -> str:
     """Text or bytes in quotes, with escapes; `...` follows if there are more than `most` bytes or characters."""
     part = data[:most]
     text = part if isinstance(part, str) else bytes(part).decode("utf-8", "surrogateescape")
-    return f'"{"".join(map(_escaped, text))}"' + "..." * (len(data) > most)
+    if not text.isprintable() or '"' in text or "\\" in text:
+        text = "".join(map(_escaped, text))
+    return f'"{text}"...' if len(data) > most else f'"{text}"'
 
 
 def _escaped(char: str) -> str:
@@ -104,7 +106,7 @@ class Text:
         shown = known.path
         if known.mount is not None and not known.path.startswith(known.mount.removeprefix(".")):
             shown += f" in {known.mount}"
-        return f"{number}<{''.join(map(_escaped, shown))}>"
+        return f"{number}<{shown if shown.isprintable() else ''.join(map(_escaped, shown))}>"
 
     def record(self, value: tuple[Any, ...]) -> str:
         """A record, by its fields; a tuple without names, by its values."""
