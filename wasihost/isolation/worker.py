@@ -257,6 +257,7 @@ class _Given(RunSetup):
         self.stats = parcel.stats
         self.timeout = parcel.timeout
         self.captured_stdout = self.captured_stderr = self.fs = self._before = None
+        self.session = self.policy_run = None
         self.isolation = self.features = None
 
 
