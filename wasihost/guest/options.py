@@ -125,6 +125,10 @@ class Options(CommonOptions, total=False):
 class RunSetup:
     """What one run needs: the config with the options applied, and where the captured output goes."""
 
+    session: Session | None = None
+    policy_run: PolicyRun | None = None
+    """What watches the run, in this process alone; else None."""
+
     def __init__(
         self,
         module: ModuleSource,
@@ -148,11 +152,9 @@ class RunSetup:
         self.cache: bool = given.get("cache", True)
         self.stats: bool = given.get("stats", False)
         self.isolation: str | None = _isolation(given.get("isolation"))
-        self.session: Session | None = None
         self.captured_stdout: CapturedOutput | None = None
         self.captured_stderr: CapturedOutput | None = None
         self.fs: MemoryFS | None = None
-        self.policy_run: PolicyRun | None = None
         self._before: Baseline | None = None
         args, env = given.get("args"), given.get("env")
         if config is None and args is None and env is None:

@@ -7,15 +7,18 @@ change.
 from __future__ import annotations
 
 from posixpath import join, normpath
-from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from wasi_preview1.errors import WasiError
+
+from wasihost.common.unpatched import time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wasihost.profile.recorder import Recorder, Row
+
+perf_counter_ns = time.perf_counter_ns
 
 _FDS = "fd", "old_fd"
 _PATHS = "path", "old_path"

@@ -10,12 +10,11 @@ counts what it leaves out. Times are in ns of `perf_counter_ns`. The recorder's 
 from __future__ import annotations
 
 from array import array
-from threading import get_ident
-from time import perf_counter_ns, thread_time_ns, time
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from wasi_preview1.errors import WasiError
 
+from wasihost.common.unpatched import threading, time
 from wasihost.profile.timeline import GUEST, Timeline, category
 
 if TYPE_CHECKING:
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wasihost.engines.base import CancelCheck, EngineInstance, StackProfiler
+
+get_ident = threading.get_ident
+perf_counter_ns, thread_time_ns = time.perf_counter_ns, time.thread_time_ns
 
 INTERVAL: Final = 1_000_000
 """ns between two samples of a guest that computes."""
@@ -90,7 +92,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.began: int = perf_counter_ns()
-        self.wall: float = time() * 1000
+        self.wall: float = time.time() * 1000
         """When that was, in ms since 1970."""
         self.timeline: Timeline = Timeline()
         self.rows: dict[tuple[str, str, str], Row] = {}
@@ -131,7 +133,7 @@ class Recorder:
         self._thread = get_ident()
         if not self._entered:
             self._entered = True
-            self.began, self.wall = perf_counter_ns(), time() * 1000
+            self.began, self.wall = perf_counter_ns(), time.time() * 1000
         self._mark = perf_counter_ns()
         self._running = True
         if self._profiler is not None:
