@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 CALL: Final = "fd_read_1"
 """The case of the guest that is measured."""
 
+PROFILE: Final = "hook_profile"
+"""What is an option of the run, and not of its config."""
+
 
 def _nothing(config: ModuleConfig) -> ModuleConfig:
     return config
@@ -67,6 +70,7 @@ BETWEEN: Final[dict[str, Callable[[ModuleConfig], ModuleConfig]]] = {
     "hook_one": _limited("fd_read"),
     "hook_all": _everything,
     "hook_trace": _trace,
+    PROFILE: _nothing,
 }
 """Case -> what lies between guest and host."""
 
@@ -92,11 +96,12 @@ def measure(plan: Plan) -> Samples:
 def main() -> None:
     """Run the guest in the case named first."""
     from tests.bench.columns import prepare, with_streams
-    from wasihost import run
+    from wasihost import Profile, run
 
     case, guest, folder, *args = sys.argv[1:]
     prepare()
-    run(guest, BETWEEN[case](with_streams(folder, args)), check=True)
+    profile = Profile() if case == PROFILE else None
+    run(guest, BETWEEN[case](with_streams(folder, args)), check=True, profile=profile)
 
 
 if __name__ == "__main__":

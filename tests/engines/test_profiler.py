@@ -46,10 +46,14 @@ def test_stacks_are_indices_outermost_first() -> None:
     scope.profiler = taken = StackProfiler(instance, 1_000_000)
     instance.open()
     try:
-        taken.start()
-        instance.call("_start")
-        taken.stop()
-        stacks = [stack for stack in taken.take() if stack]
+        stacks: list[tuple[int, ...]] = []
+        for _ in range(20):  # until there is a sample of the deepest function: the machine may be busy
+            taken.start()
+            instance.call("_start")
+            taken.stop()
+            stacks = [stack for stack in taken.take() if stack]
+            if any(stack[-1] == SPIN for stack in stacks):
+                break
         assert taken.take() == []
     finally:
         taken.close()

@@ -29,8 +29,12 @@ MEMORY = '(memory (export "memory") 1)'
 
 @pytest.fixture(scope="module")
 def profile() -> Profile:
-    made = Profile()
-    wasihost.run(GUEST, files={}, profile=made)
+    """With a sample of each function that computes: on a busy machine that may take some runs."""
+    for _ in range(20):
+        made = Profile()
+        wasihost.run(GUEST, files={}, profile=made)
+        if {"store::add(int)", ATTACK, "deep"} <= {one.name for one in made.functions}:
+            break
     return made
 
 
@@ -245,8 +249,12 @@ def test_an_instance_is_profiled_over_all_its_calls() -> None:
         (local.set 0 (i32.sub (local.get 0) (i32.const 1))) (br_if $more (local.get 0)))))"""
     profile = Profile()
     with wasihost.instantiate(module, profile=profile) as guest:
-        guest.exports.spin(10_000_000)
-        first = profile.seconds, profile.samples
+        first = 0.0, 0
+        for _ in range(50):
+            guest.exports.spin(10_000_000)
+            first = profile.seconds, profile.samples
+            if profile.functions[0].name == "spin":
+                break
         assert profile.functions[0].name == "spin"
         guest.exports.spin(10_000_000)
     assert profile.seconds > first[0]
