@@ -94,6 +94,8 @@ if TYPE_CHECKING:
     from wasihost.overlays.changes import OverlayChanges
     from wasihost.policy.rules import Policy
     from wasihost.profile import Profile
+    from wasihost.scale.mapping import map
+    from wasihost.scale.results import MapResult
     from wasihost.stats import Stats
     from wasihost.vfs import Lazy, MemoryFS
     from wasihost.vfs.changes import Changes
@@ -129,6 +131,7 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "LinkError",
+    "MapResult",
     "Memory",
     "MemoryFS",
     "Module",
@@ -160,6 +163,7 @@ __all__ = [
     "hook",
     "instantiate",
     "isolation_report",
+    "map",
     "outcome",
     "preload",
     "run",
@@ -179,6 +183,7 @@ _ON_FIRST_USE = {
     "Imports": ".imports",
     "Instance": ".guest.instance",
     "Lazy": ".vfs",
+    "MapResult": ".scale.results",
     "Memory": ".memory",
     "MemoryFS": ".vfs",
     "Module": ".guest.module",
@@ -201,6 +206,7 @@ _ON_FIRST_USE = {
     "hook": ".hooks",
     "instantiate": ".embedding.instantiate",
     "isolation_report": ".isolation.lockdown",
+    "map": ".scale.mapping",
     "preload": ".guest.preloading",
     "run": ".embedding.run",
     "run_async": ".embedding.run_async",

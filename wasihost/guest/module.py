@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeAlias, runtime_checkable
 
 from wasihost.common.forking import renew_in_child
 from wasihost.common.unpatched import threading
@@ -35,6 +35,17 @@ ModuleSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryvi
 
 
 _BYTES = (bytes, bytearray, memoryview)
+
+
+class Recipe(NamedTuple):
+    """What a Module was made of: its source, and how it is to be compiled."""
+
+    source: str | bytes | os.PathLike[str]
+    cache: bool
+    name: str
+    compile_timeout: float | None
+    compile_memory: int | None
+    features: str
 
 
 class Module:
@@ -188,17 +199,23 @@ class Module:
         """Its exports, by name."""
         return self._any().exports
 
-    def __reduce__(self) -> tuple[object, ...]:
+    @property
+    def recipe(self) -> Recipe:
+        """What another process makes the same module of."""
         limits = self._limits
-        bounds = limits.compile_timeout, limits.compile_memory
-        return _unpickled, (self._source, self._cache, self.name, *bounds, self._features)
+        return Recipe(
+            self._source, self._cache, self.name, limits.compile_timeout, limits.compile_memory, self._features
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _unpickled, tuple(self.recipe)
 
     def __repr__(self) -> str:
         return f"<wasihost.Module {self.name!r}>"
 
 
 def _unpickled(
-    source: str | bytes,
+    source: str | bytes | os.PathLike[str],
     cache: bool,
     name: str,
     compile_timeout: float | None,
