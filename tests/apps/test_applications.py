@@ -15,7 +15,7 @@ import wasmtime
 
 import wasihost
 from wasihost import ModuleConfig, State
-from wasihost.engines.wasmtime.checks import match
+from wasihost.engines.checks import match
 from wasihost.engines.wasmtime.linker import define
 from wasihost.engines.wasmtime.module import load
 

@@ -3,6 +3,10 @@
 base        the contract: what an engine asks of a State, what the host asks of an engine
 values      what goes in and out
 allocator   which exports are a guest's own allocator
+checks      whether a module and a host fit
+link_errors what to say of a module that does not
+slots       how numbers are passed to and from functions
+exclusive   one thread at a time in an instance
 wasmtime    the engine in the wasmtime wheel
 """
 

@@ -36,6 +36,7 @@ RUNS: Final = (
             "waiting.inputs",
             "descriptors.virtual",
             "embedding.instantiate",
+            "engines.link_errors",
             "memory",
             "common.logs",
             "common.names",

@@ -19,8 +19,6 @@ user's. A function is loaded with its module when it is first used, so that a co
     outline           what the heads of a module's sections say
     function_types    function types, read from a module's own sections
     loops             how many loops its functions have
-    checks            whether a module and a host fit
-    link_errors       what to say of a module that does not
     instance          our own door: an instance, its exports, and what it uses
     native_instance   its calls and its end, by the extension in C
     prepared          what the instances of a module share there
@@ -31,12 +29,10 @@ user's. A function is loaded with its module when it is first used, so that a co
     linker            the second door: a `wasmtime.Linker` of the user's
     define_func       its slow binding, by wasmtime-py's own function
     trampolines       from a wasm import to a stub: the hot path of every call
-    export_slots      how numbers are passed to an export
     exported_globals  exported globals
     memory            views of a guest's memory
     memory_limits     how its limit is kept
     stack             how much of its thread's stack a guest may use
-    exclusive         one thread at a time in an instance
     nesting           guests within guests
     epoch             ends guests that compute
     traps             how a guest ended
@@ -125,7 +121,6 @@ WHEN_RUN: tuple[str, ...] = tuple(
         "epoch",
         "exported_globals",
         "instance",
-        "link_errors",
         "loops",
         "module",
         "module_limits",

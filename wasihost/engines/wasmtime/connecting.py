@@ -3,11 +3,11 @@
 import ctypes
 
 from wasihost.common import forking
+from wasihost.engines.exclusive import BUSY
+from wasihost.engines.slots import pack_results
 from wasihost.engines.wasmtime import signals
 from wasihost.engines.wasmtime.deferred_signals import in_main_thread, signals_may_interrupt
 from wasihost.engines.wasmtime.epoch import epoch_thread
-from wasihost.engines.wasmtime.exclusive import BUSY
-from wasihost.engines.wasmtime.export_slots import pack_results
 from wasihost.engines.wasmtime.instance import CLOSED
 from wasihost.engines.wasmtime.library import load
 from wasihost.engines.wasmtime.memory import EMPTY, no_memory

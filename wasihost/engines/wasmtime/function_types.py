@@ -16,7 +16,7 @@ from wasi_preview1.light_typing import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from typing import BinaryIO, TypeAlias
 
 Type: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
@@ -152,8 +152,3 @@ def each_export(file: BinaryIO) -> Iterator[tuple[str, int, int]]:
     for _ in range(number(file)):
         name = file.read(number(file)).decode("utf-8", "replace")
         yield name, file.read(1)[0], number(file)
-
-
-def signed_text(params: Sequence[str], results: Sequence[str]) -> str:
-    """A core wasm type as people write it: `(i32, i64) -> i32`."""
-    return f"({', '.join(params)}) -> {', '.join(results) or '()'}"

@@ -7,10 +7,10 @@ what is raised in their stubs goes into the door. Signal handlers are deferred w
 
 from __future__ import annotations
 
+from wasihost.engines.exclusive import check_free
+from wasihost.engines.slots import refusing
 from wasihost.engines.wasmtime import deferred_signals, nesting, signals, stack, tracing
 from wasihost.engines.wasmtime.connecting import connect
-from wasihost.engines.wasmtime.exclusive import check_free
-from wasihost.engines.wasmtime.export_slots import refusing
 from wasihost.engines.wasmtime.ffi import Extern
 from wasihost.engines.wasmtime.instance import WasmtimeInstance, unusable
 from wasihost.engines.wasmtime.memory import EMPTY

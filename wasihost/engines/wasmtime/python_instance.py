@@ -10,11 +10,11 @@ from functools import partial
 
 from wasihost.common import interrupts
 from wasihost.common.unpatched import threading
+from wasihost.engines.exclusive import BUSY, Exclusive, check_free
+from wasihost.engines.slots import masked, passing, wrong_count
 from wasihost.engines.wasmtime import bindings, deferred_signals, memory, nesting, signals, stack, tracing
 from wasihost.engines.wasmtime.bindings import Binding
 from wasihost.engines.wasmtime.epoch import epoch_thread
-from wasihost.engines.wasmtime.exclusive import BUSY, Exclusive, check_free
-from wasihost.engines.wasmtime.export_slots import masked, passing, wrong_count
 from wasihost.engines.wasmtime.ffi import Extern, array, c
 from wasihost.engines.wasmtime.instance import ANY, CLOSED, WasmtimeInstance
 from wasihost.engines.wasmtime.memory_limits import Room, room

@@ -21,7 +21,7 @@ from functools import cache, partial
 from types import FunctionType
 
 from wasihost.common.interrupts import FRAGILE
-from wasihost.engines.wasmtime.export_slots import apart
+from wasihost.engines.slots import apart
 from wasihost.engines.wasmtime.ffi import c, take_error
 
 TYPE_CHECKING = False

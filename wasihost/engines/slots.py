@@ -1,4 +1,4 @@
-"""How numbers are passed to and from functions: in slots of 16 bytes. See also `trampolines`."""
+"""How numbers are passed to and from functions: in slots of 16 bytes, as large as the largest value of WebAssembly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One thread at a time in an instance: the engine does not detect concurrent use of a store, which corrupts memory."""
+"""One thread at a time in an instance: an engine does not detect concurrent use, which corrupts what it keeps."""
 
 from __future__ import annotations
 

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from wasihost.engines.values import Item, MemoryType
-from wasihost.engines.wasmtime import function_types
-from wasihost.engines.wasmtime.function_types import signed_text
-from wasihost.engines.wasmtime.module import WasmtimeModule
-from wasihost.engines.wasmtime.outline import PAGE
 from wasihost.errors import LinkError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from wasihost.engines.base import Imports, Offered, Signature, Stub
+    from collections.abc import Sequence
+
+    from wasihost.engines.base import CompiledModule, Imports, Offered, Signature, Stub
 
 _SHOWN = 10  # names of exports
-PLAIN = frozenset(function_types.PLAIN.values())
+PAGE = 1 << 16
+PLAIN = frozenset(("i32", "i64", "f32", "f64", "funcref", "externref"))
 
 
 def passable(item: Item) -> bool:
-    """Return whether the C interface can name all types of a function: a callback's type is made of these names."""
+    """Return whether all types of a function are plain ones, which every engine can name."""
     return all(one in PLAIN for one in item.params + item.results)
 
 
 def match(
-    module: WasmtimeModule,
+    module: CompiledModule,
     provided: Imports,
     entry: str | None,
     label: str = "guest",
@@ -56,7 +55,7 @@ def match(
             fits = fits and item.memory is not None and not unfit_import("", item.memory)
     lacking = _missing(module, entry)
     if not fits or lacking:
-        from wasihost.engines.wasmtime.link_errors import report
+        from wasihost.engines.link_errors import report
 
         raise LinkError(report(module, provided, lacking, label, offered or {}))
     return wanted
@@ -78,7 +77,7 @@ def unfit_import(name: str, memory: MemoryType) -> str:
     return unfit(name, memory)
 
 
-def _missing(module: WasmtimeModule, entry: str | None) -> str:
+def _missing(module: CompiledModule, entry: str | None) -> str:
     """Return what is wrong with the exports, or an empty text. A library that does not import WASI needs no memory."""
     memory, start = module.exports.get("memory"), module.exports.get(entry or "")
     if memory is not None and memory.memory and (text := unfit("export memory", memory.memory)):
@@ -97,7 +96,7 @@ def _missing(module: WasmtimeModule, entry: str | None) -> str:
     return ""
 
 
-def _no_entry(module: WasmtimeModule, entry: str) -> str:
+def _no_entry(module: CompiledModule, entry: str) -> str:
     from wasihost.common.names import listed, shown
 
     if "_initialize" in module.exports and entry == "_start":
@@ -109,3 +108,8 @@ def _no_entry(module: WasmtimeModule, entry: str) -> str:
             return f"export {shown(entry)}: missing{both}; the module exports no function"
         what = f"the module exports the functions {listed(functions, _SHOWN)}"
     return f"export {shown(entry)}: missing; {what}: call them by --invoke NAME, or by wasihost.instantiate"
+
+
+def signed_text(params: Sequence[str], results: Sequence[str]) -> str:
+    """A core wasm type as people write it: `(i32, i64) -> i32`."""
+    return f"({', '.join(params)}) -> {', '.join(results) or '()'}"

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wasihost.binary.toolchains import MadeFor, made_for
 from wasihost.common.names import listed, near, shown
+from wasihost.engines.checks import passable, signed_text, unfit_import
 from wasihost.engines.values import Item
-from wasihost.engines.wasmtime.checks import passable, unfit_import
-from wasihost.engines.wasmtime.function_types import signed_text
-from wasihost.engines.wasmtime.module import WasmtimeModule
 
 if TYPE_CHECKING:
-    from wasihost.engines.base import Imports, Offered, Signature, Stub
+    from wasihost.engines.base import CompiledModule, Imports, Offered, Signature, Stub
 
 _SHOWN = 10  # lines in one message
 _NAMED = 3  # modules or names in one advice
@@ -31,7 +29,7 @@ class _Misfit(NamedTuple):
     unknown: str = ""  # the import module, if functions of it can be provided or stubbed
 
 
-def _misfits(module: WasmtimeModule, provided: "Imports", offered: "Offered") -> list[_Misfit]:
+def _misfits(module: "CompiledModule", provided: "Imports", offered: "Offered") -> list[_Misfit]:
     """Return the misfits of imports, in order; unknown functions of one import module are one misfit."""
     found: list[_Misfit] = []
     unknown: dict[str, list[str]] = {}
@@ -139,7 +137,7 @@ def _full(item: Item) -> str:
     return f"{shown(item.module)}.{shown(item.name)}"
 
 
-def report(module: WasmtimeModule, provided: "Imports", lacking: str, label: str, offered: "Offered") -> str:
+def report(module: "CompiledModule", provided: "Imports", lacking: str, label: str, offered: "Offered") -> str:
     """Return the whole message about a module called `label`; `lacking` is what is wrong with its exports."""
     misfits = _misfits(module, provided, offered)
     if lacking:
