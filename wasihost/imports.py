@@ -73,7 +73,8 @@ Bound: TypeAlias = dict[str, tuple[Signature, "Stub"]]
 class Caller(NamedTuple):
     """The guest that imports: its memory as stubs see it and as Python functions see it, and when it has to end.
 
-    `stats` counts its calls, if they are counted; `hooks` see those of generated packages.
+    `stats` counts its calls, if they are counted; `hooks` see those of generated packages, and `around` returns a stub
+    to call in place of each other one: it takes the import module, the name and the stub.
     """
 
     guest: Guest
@@ -81,6 +82,7 @@ class Caller(NamedTuple):
     scope: CancelScope
     stats: Stats | None = None
     hooks: Sequence[Hook] = ()
+    around: Callable[[str, str, Stub], Stub] | None = None
 
 
 class Provider(Protocol):

@@ -19,6 +19,7 @@ from wasihost import (
     Imports,
     LinkError,
     Module,
+    Profile,
     TrapError,
     bind,
     hook,
@@ -375,6 +376,19 @@ def test_hooks_see_the_calls_decoded(binding: Any, abi: Any) -> None:
     ]
     assert caught.value is mine.raises[8]
     assert (seen[0][0].function, seen[0][0].module) == ("text_len", "first")
+
+
+def test_a_profile_has_the_calls(binding: Any) -> None:
+    served, mine = binding
+    mine.raises = {7: FileNotFoundError(2, "no such")}
+    profile = Profile()
+    with instantiate(GUEST, imports=served, profile=profile) as guest:
+        guest.exports.text_len(16, 5, 64)
+        guest.exports.fd_read(7)
+    assert {one.function: (one.calls, one.failed, one.path) for one in profile.calls} == {
+        "first.text_len": (1, 0, ""),
+        "first.fd_read": (1, 1, ""),
+    }
 
 
 def test_a_hook_may_refuse_and_may_be_limited_to_functions_that_exist(abi: Any, kind: Any) -> None:

@@ -5,10 +5,12 @@ The guest is profiled.wat. Nothing here depends on how long it takes: only on wh
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
 import os
+import threading
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -282,6 +284,40 @@ def test_hooks_of_the_embedder_are_time_of_the_host() -> None:
     opened = [one for one in profile.calls if one.function == "path_open"]
     assert sum(one.calls for one in opened) == 2
     assert sum(one.seconds for one in opened) >= 0.04
+
+
+def test_functions_of_the_embedder_are_calls_of_the_host() -> None:
+    host = wasihost.Imports("env")
+
+    @host.function
+    def slow(seconds: float) -> None:
+        time.sleep(seconds)
+
+    module = f"""(module (import "env" "slow" (func $slow (param f64))) {MEMORY}
+        (func $ask (call $slow (f64.const 0.02))) (func (export "_start") (call $ask) (call $ask)))"""
+    profile = Profile()
+    wasihost.run(module, imports=host, profile=profile)
+    (called,) = profile.calls
+    assert (called.function, called.calls, called.failed) == ("env.slow", 2, 0)
+    assert profile.host_seconds >= called.seconds >= 0.04
+    report = profile.report
+    assert ["_start", "ask", "env.slow"] in [[report.label(part) for part in stack] for stack in report.stacks]
+
+
+def test_guests_in_other_threads_and_in_the_background() -> None:
+    profiles = Profile(), Profile()
+    asyncio.run(wasihost.run_async(GUEST, files={}, profile=profiles[0]))
+    with wasihost.start(GUEST, files={}, profile=profiles[1]) as process:
+        assert process.wait() == 0
+    for profile in profiles:
+        assert profile.functions[0].name == "spin"
+        assert sum(one.calls for one in profile.calls) == 104
+
+
+def test_no_thread_is_left() -> None:
+    before = {one.name for one in threading.enumerate()}
+    wasihost.run(GUEST, files={}, profile=Profile())
+    assert "wasihost-profile" not in {one.name for one in threading.enumerate()} - before
 
 
 # -- limits and mistakes -----------------------------------------------------------------------------------------------

@@ -113,7 +113,8 @@ class Instance(GuestResults):
         from wasihost.imports import Caller
 
         stats = self._stats if self._setup.stats else None
-        caller = Caller(self.state.guest, self.memory, self._scope, stats, self.state.hooks)
+        around = None if self._session is None else self._session.around
+        caller = Caller(self.state.guest, self.memory, self._scope, stats, self.state.hooks, around)
         joined = StateWithImports(self.state, imports, compiled.imports, caller)
         return joined, joined.offered
 

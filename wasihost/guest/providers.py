@@ -82,7 +82,10 @@ def _bind_all(
             mine = [
                 item for item in mine if item.name not in {**bound.get(one.module, {}), **_of(provided, one.module)}
             ]
-        bound.setdefault(one.module, {}).update(one.bind(mine, caller))
+        found = one.bind(mine, caller)
+        if caller.around is not None and not hasattr(one, "faults"):  # those of a generated package have hooks
+            found = {name: (kind, caller.around(one.module, name, stub)) for name, (kind, stub) in found.items()}
+        bound.setdefault(one.module, {}).update(found)
     return bound
 
 

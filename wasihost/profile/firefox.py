@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wasihost.profile.report import Part
 
 _VERSION: Final = 55
-_COLORS: Final = ("blue", "orange", "magenta", "yellow", "purple")
+_COLORS: Final = ("blue", "orange", "magenta", "yellow", "purple", "green")
 """Of `CATEGORIES`."""
 _FIRST: Final = 1
 """The index of the first of them in the file; 0 is what is not known."""

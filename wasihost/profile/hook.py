@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 perf_counter_ns = time.perf_counter_ns
 
+_WASI = "wasi_snapshot_preview1"
 _FDS = "fd", "old_fd"
 _PATHS = "path", "old_path"
 """The fields of a call that say what it is about; of the second kind where there are two."""
@@ -34,7 +35,7 @@ class ProfileHook:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._host: Any = None
-        self._fields: dict[type, tuple[int | None, int | None, bool]] = {}
+        self._fields: dict[type, tuple[str, int | None, int | None, bool]] = {}
         self._rows: dict[tuple[type, int | None], Row] = {}  # of calls without a path, by descriptor
 
     def open(self, host: Any) -> None:
@@ -51,15 +52,15 @@ class ProfileHook:
         kind = type(call)
         fields = self._fields.get(kind)
         if fields is None:
-            fields = self._fields[kind] = _places(call.function, kind._fields)
-        fd_at, path_at, changes = fields
+            fields = self._fields[kind] = _places(call.module, call.function, kind._fields)
+        function, fd_at, path_at, changes = fields
         fd = None if fd_at is None else call[fd_at]
         row = self._rows.get((kind, fd)) if path_at is None else None
         if row is None:
             path, mount = self._about(fd)
             if path_at is not None:
                 path = normpath(join(path, call[path_at]))
-            row = self._recorder.row(call.function, path, mount)
+            row = self._recorder.row(function, path, mount)
             if path_at is None and len(self._rows) < _KNOWN:
                 self._rows[kind, fd] = row
         if changes:
@@ -77,10 +78,13 @@ class ProfileHook:
         return "", ""
 
 
-def _places(function: str, names: tuple[str, ...]) -> tuple[int | None, int | None, bool]:
-    """Where the descriptor and the path of a call are among its fields, and whether it changes descriptors."""
+def _places(module: str, function: str, names: tuple[str, ...]) -> tuple[str, int | None, int | None, bool]:
+    """What a function is called, where the descriptor and the path of a call are among its fields, and whether it
+    changes descriptors."""
+    if module != _WASI:
+        return f"{module}.{function}", None, None, False
     changes = function in _CHANGE_DESCRIPTORS
     if function == "path_symlink":  # it is made at the new path
-        return names.index("fd"), names.index("new_path"), changes
+        return function, names.index("fd"), names.index("new_path"), changes
     fd, path = (next((names.index(name) for name in wanted if name in names), None) for wanted in (_FDS, _PATHS))
-    return fd, path if function.startswith("path_") else None, changes  # elsewhere it is a buffer
+    return function, fd, path if function.startswith("path_") else None, changes  # elsewhere it is a buffer

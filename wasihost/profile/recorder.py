@@ -12,8 +12,6 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from wasi_preview1.errors import WasiError
-
 from wasihost.common.unpatched import threading, time
 from wasihost.profile.timeline import GUEST, Timeline, category
 
@@ -33,7 +31,7 @@ _SHARE: Final = 20
 """At most one part in so many of the guest's time is spent on samples; else the interval doubles."""
 _SAMPLES: Final = 20_000
 """Samples after which the interval doubles, again and again."""
-_AT_ONCE, _AT_ONCE_TIME = 1_000, 20_000_000
+_AT_ONCE, _AT_ONCE_TIME = 1_000, 50_000_000
 """How many samples the engine keeps, and ns that taking them took, until they are taken from it."""
 _STACKS: Final = 10_000
 """Distinct stacks."""
@@ -190,8 +188,9 @@ class Recorder:
         assert self._profiler is not None
         begun = thread_time_ns()
         self._profiler.sample()
+        if self._pending:  # the first one also lists all functions of the module
+            self._spent += thread_time_ns() - begun
         self._pending.append((now, weight, called))
-        self._spent += thread_time_ns() - begun
         if len(self._pending) >= _AT_ONCE or self._spent > _AT_ONCE_TIME:
             self.collect(adapt=True)
         self._see_memory()
@@ -211,12 +210,11 @@ class Recorder:
         """
         if not self._pending or self._profiler is None or (self._running and self._thread != get_ident()):
             return
-        begun = thread_time_ns()
         pending, self._pending = self._pending, []
         found = self._profiler.take()
         for at, (when, weight, called) in enumerate(pending):
             self._note(when, weight, called, found[at] if at < len(found) else ())
-        cost = (self._spent + thread_time_ns() - begun) // len(pending)
+        cost = self._spent // len(pending)
         self._spent = 0
         if not adapt:
             return
@@ -257,13 +255,13 @@ class Recorder:
         timeline, began = self.timeline, self.began
         self._settle(begun)
         self._calls += 1
-        failed = 0
+        failed = False
         result = None
         try:
             result = proceed()
             return result
-        except (WasiError, OSError):
-            failed = 1
+        except Exception as error:  # of any ABI
+            failed = hasattr(error, "errno")
             raise
         finally:
             ended = perf_counter_ns()

@@ -107,6 +107,14 @@ def make(recorder: Recorder, names: FunctionNames) -> Report:
         recorder.timeline.width,
         _notes(recorder),
     )
+    nameless = len(indices) - len(report.names)
+    if nameless:
+        report = report._replace(
+            notes=(
+                *report.notes,
+                f"{nameless:,} functions have no name in the module: link it without stripping it (-s) to see names",
+            )
+        )
     return report._replace(functions=_functions(report, samples))
 
 

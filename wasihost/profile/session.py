@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wasihost.binary.function_names import FunctionNames
+from wasihost.common.unpatched import time
 from wasihost.errors import ConfigError, TrapError
 from wasihost.profile import Profile
 from wasihost.profile.hook import ProfileHook
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from wasihost.config import ModuleConfig
-    from wasihost.engines.base import CancelCheck, EngineInstance
+    from wasihost.engines.base import CancelCheck, EngineInstance, Stub
     from wasihost.errors import Frame
+
+perf_counter_ns = time.perf_counter_ns
 
 
 class Session:
@@ -63,6 +66,16 @@ class Session:
         from wasihost.engines import default_engine
 
         self.recorder.attach(instance, default_engine().stack_profiler(instance, self.recorder.interval))
+
+    def around(self, module: str, name: str, stub: Stub) -> Stub:
+        """A stub that records the calls of another one, which the embedder's own function is behind."""
+        recorder = self.recorder
+        function = f"{module}.{name}"
+
+        def recorded(*numbers: int | float) -> Any:
+            return recorder.around(perf_counter_ns(), recorder.row(function, "", ""), partial(stub, *numbers))
+
+        return recorded
 
     def name_frames(self, error: BaseException) -> None:
         """Give the frames of a trap the names that the engine was not shown."""

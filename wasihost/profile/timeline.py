@@ -12,15 +12,17 @@ MOST: Final = 1024
 """Slices."""
 FIRST: Final = 1_000_000
 """ns of the first slices."""
-CATEGORIES: Final = ("guest", "files", "sockets", "waiting", "other calls")
-"""What time is used for: the guest's own code, and groups of functions of the host."""
-GUEST, FILES, SOCKETS, WAITING, OTHER = range(len(CATEGORIES))
+CATEGORIES: Final = ("guest", "files", "sockets", "waiting", "other calls", "imports")
+"""What time is used for: the guest's own code, groups of functions of WASI, and functions of the embedder."""
+GUEST, FILES, SOCKETS, WAITING, OTHER, IMPORTS = range(len(CATEGORIES))
 
 _GROUPS: Final = {"fd": FILES, "path": FILES, "sock": SOCKETS, "poll": WAITING, "sched": WAITING}
 
 
 def category(function: str) -> int:
-    """The category of a function of the host."""
+    """The category of a function of the host; those of the embedder have the import module before their names."""
+    if "." in function:
+        return IMPORTS
     return _GROUPS.get(function.partition("_")[0], OTHER)
 
 

@@ -15,7 +15,7 @@ import json
 import os
 import re
 
-from wasihost.common.threads import Latch, start_thread
+from wasihost.common.threads import start_thread
 from wasihost.common.unpatched import threading, time
 from wasihost.engines.values import CUT
 from wasihost.engines.wasmtime.ffi import Vec, array, c, take_error
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _ENDS = 64
 """How many frames of each end of a stack are kept."""
+_GRACE = 0.1
+"""Seconds without a guest after which the thread ends: Python warns of forks beside threads."""
 _DECLARED = re.compile(r"\b_wasmtime_guestprofiler_new\.argtypes = \[(.*)\]")
 
 
@@ -49,21 +51,19 @@ class StackProfiler:
         self._ptr = 0  # made for the first sample: that lists all functions of the module
         self._engine: int = instance.module.engine.ptr
         self._increment = c.wasmtime_engine_increment_epoch
-        self._on = self._closed = self._begun = False
-        self._gate = threading.Lock()
+        self._on = self._closed = False
+        self._gate = threading.Lock()  # open: the thread is to look again
         self._gate.acquire()
-        self._over = Latch()
+        self._thread: dict[str, object] = {}  # what stands for the thread, if there is one
 
     # -- when ------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """From now on have the guest called back at each interval."""
         self._on = True
-        if not self._begun:
-            self._begun = True
+        self._wake()
+        if not self._thread:
             start_thread("wasihost-profile", self._tick)
-        else:
-            self._wake()
 
     def stop(self) -> None:
         """Have it called back no longer."""
@@ -76,15 +76,21 @@ class StackProfiler:
             pass
 
     def _tick(self) -> None:
-        try:
-            while not self._closed:
-                if self._on:
-                    time.sleep(self.interval / 1_000_000_000)
-                    self._increment(self._engine)
-                else:
-                    self._gate.acquire(timeout=60)
-        finally:
-            self._over.set()
+        """The thread. Two may begin, and the second one ends at once."""
+        this = object()
+        while self._on and not self._closed and self._thread.setdefault("one", this) is this:
+            try:
+                while self._is_awaited():
+                    if self._on:
+                        time.sleep(self.interval / 1_000_000_000)
+                        self._increment(self._engine)
+            finally:
+                self._thread.pop("one", None)
+            # Look once more: whoever came just now saw this thread, and has begun none.
+
+    def _is_awaited(self) -> bool:
+        """Whether there is a guest to call back, or one has come within the time of grace."""
+        return not self._closed and (self._on or self._gate.acquire(timeout=_GRACE))
 
     # -- what ------------------------------------------------------------------------------------------------------
 
@@ -116,9 +122,10 @@ class StackProfiler:
     def close(self) -> None:
         """Free what the engine has of it, and end the thread."""
         self._closed, self._on = True, False
-        if self._begun:
-            self._wake()
-            self._over.wait(0.5)
+        self._wake()
+        until = time.monotonic() + 0.05
+        while self._thread and time.monotonic() < until:
+            time.sleep(0.0005)
         self._free()
 
     def _free(self) -> None:
@@ -127,7 +134,7 @@ class StackProfiler:
             self._delete(ptr)
 
     def __del__(self) -> None:
-        if hasattr(self, "_over"):
+        if hasattr(self, "_thread"):
             self._closed = True
             self._wake()
             self._free()
