@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from wasi_preview1.guest import INTERFACE
+from wasi_preview1.guest import INTERFACE, MAX_VALUES
 from wasi_preview1.signatures import SIGNATURES, Signature
 
 from wasihost.common.names import listed, shown
@@ -156,7 +156,7 @@ class ServedModule:
         if caller.stats is None:
 
             def call(*numbers: float) -> int | float | None:
-                guest.view = source.view  # the guest's memory as it is known when it calls
+                guest.view, guest.left = source.view, MAX_VALUES  # the memory as it is known when the guest calls
                 result: int | float | None = stub(*numbers)
                 return result
 
@@ -165,7 +165,7 @@ class ServedModule:
 
         def counted(*numbers: float) -> int | float | None:
             calls[key] = calls.get(key, 0) + 1
-            guest.view = source.view
+            guest.view, guest.left = source.view, MAX_VALUES
             result: int | float | None = stub(*numbers)
             return result
 

@@ -203,7 +203,8 @@ void witx_value(WitxCall *call, uint32_t at, uint32_t size, uint32_t align, PyOb
         return;
     PyObject *view = PyObject_CallMethod(guest, "checked_view", "IIIs", at, size, align, what);
     PyObject *value = view != NULL ? PyObject_CallMethod(codec, "get", "OI", guest, at) : NULL;
-    if (view != NULL && value == NULL && PyErr_ExceptionMatches(PyExc_LookupError)) {
+    if (view != NULL && value == NULL &&
+        (PyErr_ExceptionMatches(PyExc_LookupError) || PyErr_ExceptionMatches(call->stub->guest->package->bad_value))) {
         PyErr_Clear();
         call->status = WITX_INVALID;
     } else {

@@ -41,6 +41,9 @@ MAX_BUFFERS = 1024
 """How many buffers one call may name, as POSIX' IOV_MAX: more is a bad value, not work for the host."""
 MAX_TOTAL = 2**31 - 1
 """How many bytes several buffers of one call may be together, as POSIX' SSIZE_MAX on 32 bits."""
+MAX_VALUES = 1 << 20
+"""How many values the lists of one call may have together: each is an object of the host's. Lists in memory may
+overlap, so a list of lists could otherwise name any amount."""
 
 _NOTHING = memoryview(bytearray())
 
@@ -49,12 +52,14 @@ class Guest:
     """A guest's linear memory as the stubs see it.
 
     `view` may be shorter than the memory (it grew since) but never longer. `memory` returns the whole current memory
-    as a writable buffer. `errno_of` turns an `OSError` of a handler into the number the guest gets.
+    as a writable buffer. `errno_of` turns an `OSError` of a handler into the number the guest gets. `left` is how many
+    values lists may still have, of `MAX_VALUES` for a call; `refresh` begins to count anew.
     """
 
-    __slots__ = ("errno_of", "memory", "view")
+    __slots__ = ("errno_of", "left", "memory", "view")
 
     def __init__(self, memory: Callable[[], Buffer], errno_of: Callable[[OSError], int]) -> None:
+        self.left: int = MAX_VALUES
         self.memory: Callable[[], Buffer] = memory
         self.errno_of: Callable[[OSError], int] = errno_of
         self.view: memoryview = _NOTHING
@@ -67,6 +72,7 @@ class Guest:
         if view.readonly:
             raise TypeError("the guest's memory must be a writable buffer, such as a bytearray")
         self.view = view
+        self.left = MAX_VALUES
         return view
 
     def release(self) -> None:
@@ -113,8 +119,13 @@ class Guest:
         return buffers
 
     def values(self, address: int, count: int, codec: Codec[T], what: str) -> list[T]:
-        """`count` values at `address`; BadValue if one is not of its type."""
-        return make(ConstPointer, (self, address, codec, what)).read(count)
+        """`count` values at `address`; BadValue if one is not of its type, or for more than `left`."""
+        pointer = make(ConstPointer, (self, address, codec, what))
+        if count > self.left:
+            self.checked_view(address, codec.size * count, codec.align, what)  # a bad pointer is a fault first
+            raise BadValue(f"{what}: {count} values, at most {self.left} more in lists of this call")
+        self.left -= count
+        return pointer.read(count)
 
     def text(self, address: int, size: int, what: str) -> str:
         """UTF-8 text; UnicodeDecodeError if it is not."""
@@ -173,12 +184,14 @@ class ConstPointer(tuple[Guest, int, Codec[T], str], Generic[T]):
     __slots__ = ()
 
     def read(self, count: int) -> list[T]:
-        """The `count` values that start at this address. BadValue if one is not a value of the type."""
+        """The `count` values that start at this address, at most `MAX_VALUES`. BadValue if one is not of the type."""
         guest, at, (size, align, get, _, get_all, _), what = self
         values: list[T] = []
         if not count:
             return values
         guest.checked_view(at, size * count, align, what)
+        if count > MAX_VALUES:
+            raise BadValue(f"{what}: {count} values, at most {MAX_VALUES}")
         try:
             if get_all is not None:
                 return get_all(guest, at, count)
@@ -354,7 +367,7 @@ def list_of(codec: Codec[T]) -> Codec[list[T]]:
 
     def get(guest: Guest, at: int) -> list[T]:
         start, count = _pair(guest, at)
-        return make(ConstPointer, (guest, start, codec, "list in memory")).read(count)
+        return guest.values(start, count, codec, "list in memory")
 
     return Codec(8, 4, get, _unwritable)
 

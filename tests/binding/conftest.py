@@ -20,12 +20,16 @@ SPEC = """
 (typename $name string)
 (typename $point (record (field $x s32) (field $y s32)))
 (typename $points (list $point))
+(typename $rows (list $points))
+(typename $board (record (field $colours (list $colour))))
 
 (module $first
   (@interface func (export "text_len") (param $text string) (result $error (expected $size (error $errno))))
   (@interface func (export "fill") (param $to (@witx pointer u8)) (param $to_len $size) (param $with u8)
     (result $error (expected (error $errno))))
   (@interface func (export "centre") (param $points $points) (result $error (expected $point (error $errno))))
+  (@interface func (export "area") (param $rows $rows) (result $error (expected $size (error $errno))))
+  (@interface func (export "paint") (param $board $board) (result $error (expected (error $errno))))
   (@interface func (export "fd_read") (param $value u32) (result $error (expected (error $errno))))
   (@interface func (export "next") (param $colour $colour) (result $after u32))
   (@interface func (export "say") (param $text string)))
