@@ -92,6 +92,8 @@ if TYPE_CHECKING:
     from wasihost.memory import Memory
     from wasihost.overlays import Overlay
     from wasihost.overlays.changes import OverlayChanges
+    from wasihost.packaging.ahead import precompile
+    from wasihost.packaging.module import load_precompiled
     from wasihost.policy.rules import Policy
     from wasihost.profile import Profile
     from wasihost.scale.mapping import map
@@ -163,8 +165,10 @@ __all__ = [
     "hook",
     "instantiate",
     "isolation_report",
+    "load_precompiled",
     "map",
     "outcome",
+    "precompile",
     "preload",
     "run",
     "run_async",
@@ -207,6 +211,8 @@ _ON_FIRST_USE = {
     "instantiate": ".embedding.instantiate",
     "isolation_report": ".isolation.lockdown",
     "map": ".scale.mapping",
+    "load_precompiled": ".packaging.module",
+    "precompile": ".packaging.ahead",
     "preload": ".guest.preloading",
     "run": ".embedding.run",
     "run_async": ".embedding.run_async",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.guests import build_c, wat
-from wasihost.cli.options import seconds
+from wasihost.cli.readers import seconds
 from wasihost.config.mistakes import not_wasm
 
 TOOL = Path(build_c("tool")).read_bytes()

@@ -33,7 +33,8 @@ def help_text() -> str:
 def test_option_is_read_by_both_parsers(name: str) -> None:
     option = OPTIONS[name]
     value = [VALUES[option.metavar]] if option.read else []
-    arguments = ["run", *([f"{name}={value[0]}"] if option.may_be_bare else [name, *value]), GUEST, "a"]
+    module = HERE if name == "--precompiled" else GUEST
+    arguments = ["run", *([f"{name}={value[0]}"] if option.may_be_bare else [name, *value]), module, "a"]
     read = parse_plain(arguments)
     assert read is not None
     assert read == by_click(arguments)

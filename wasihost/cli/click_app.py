@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
 import click
 
-from wasihost.cli.hints import bad_value
+from wasihost.cli.hints import bad_value, not_a_module
 from wasihost.cli.launch import launch
-from wasihost.cli.options import OPTIONS, STDIN, Option, RunArguments, means_run
+from wasihost.cli.options import COMMANDS, OPTIONS, STDIN, Option, RunArguments, means_run
 from wasihost.errors import WasihostError
 from wasihost.native import extension, why
 from wasihost.outcomes import printable
@@ -26,6 +27,18 @@ class _Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, ["run", *args] if args and means_run(args[0]) else args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _ELSEWHERE:
+            return getattr(import_module(_ELSEWHERE[cmd_name]), cmd_name)  # type: ignore[no-any-return]  # by name
+        return super().get_command(ctx, cmd_name)
+
+
+_ELSEWHERE: Final = dict.fromkeys(("compile",), "wasihost.cli.shipping")
+"""Commands that are imported when they are used."""
 
 
 def _code() -> str:
@@ -107,7 +120,7 @@ class _Run(click.Command):
     context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
 )
 @_with_options
-@click.argument("module", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.argument("module", type=click.Path(exists=True, allow_dash=True))
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def run(**given: Any) -> None:
     """Run the program MODULE: a .wasm or .wat file, or - for standard input.
@@ -131,7 +144,10 @@ def run(**given: Any) -> None:
       125  a limit was exceeded
       134  trap
     """
-    sys.exit(launch(RunArguments(**given)))
+    arguments = RunArguments(**given)
+    if mistake := not_a_module(arguments):
+        raise click.UsageError(mistake, click.get_current_context())
+    sys.exit(launch(arguments))
 
 
 @main.command(short_help="Describe a module without running it.")

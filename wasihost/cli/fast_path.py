@@ -17,6 +17,10 @@ from wasihost.errors import ExitError, TimeoutExpired
 from wasihost.host.state import State
 from wasihost.waiting.cancel_scope import after
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wasihost.packaging.precompiled import Precompiled
+
 
 def execute(
     module: str | bytes | os.PathLike[str],
@@ -26,17 +30,26 @@ def execute(
     timeout: float | None = None,
     on_compile: OnCompile | None = None,
     features: str = "",
+    precompiled: Precompiled | None = None,
 ) -> int:
     """Run a command module exactly as `config` says. Returns its exit status; raises what `run` raises.
 
-    `timeout` is in seconds; `features` are as `canonical_features` returns them.
+    `timeout` is in seconds; `features` are as `canonical_features` returns them; `precompiled` is the module, if it is
+    compiled.
     """
     limits = config.limits
     name = "guest" if isinstance(module, bytes) else os.path.basename(os.fspath(module))
+    if precompiled is not None:
+        name, features = precompiled.name, features or precompiled.features
     auditing.begins(name, config.args, None)
     engine = default_engine()
     mode = engine.compile_mode(timeout is not None, limits.fuel is not None, limits.stack, features)
-    compiled = engine.load(module, cache=cache, mode=mode, on_compile=on_compile, bounds=CompileBounds.of(limits))
+    if precompiled is None:
+        compiled = engine.load(module, cache=cache, mode=mode, on_compile=on_compile, bounds=CompileBounds.of(limits))
+    else:
+        from wasihost.packaging.precompiled import load
+
+        compiled = load(precompiled, mode)
     execute = engine.execute  # here, because it imports its module
     gc.freeze()  # what is imported stays: collections need not look at it
     gc.enable()

@@ -10,7 +10,8 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from wasihost.cli.options import Option, RunArguments, mount
+from wasihost.cli.options import Option, RunArguments
+from wasihost.cli.readers import mount
 from wasihost.common.names import listed, near, shown
 from wasihost.errors import WasihostError
 
@@ -55,6 +56,23 @@ def _missing_folder(name: str, text: str, host: str) -> str:
     if os.path.exists(host):
         return f"{host!r} is not a directory; pass the one that it lies in: {name} {os.path.dirname(host) or '.'}"
     return f"{host!r} is not a directory on this machine"
+
+
+def not_a_module(arguments: RunArguments) -> str:
+    """The message for a MODULE that is a folder and should be a file, or the other way round; empty if it is right."""
+    from wasihost.packaging.precompiled import is_precompiled
+
+    module = arguments.module
+    if arguments.precompiled and not os.path.isdir(module):
+        return f"--precompiled needs a folder that `wasihost compile -o DIR` has made, and {module!r} is a file"
+    if not arguments.precompiled and os.path.isdir(module):
+        if is_precompiled(module):
+            return (
+                f"{module!r} is a precompiled module, which is machine code: if it comes from where your programs come "
+                "from, run it with --precompiled"
+            )
+        return f"File {module!r} is a directory."
+    return ""
 
 
 # -- --invoke ----------------------------------------------------------------------------------------------------------

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from wasihost.config.keywords import MountOptions
     from wasihost.engines.values import OnCompile
+    from wasihost.guest.module import ModuleSource
     from wasihost.imports import Provider, Providers
+    from wasihost.packaging.precompiled import Precompiled
     from wasihost.profile import Profile
     from wasihost.stats import Refusal
 
@@ -85,6 +87,8 @@ def launch(arguments: RunArguments) -> int:
 
 def _config(arguments: RunArguments) -> ModuleConfig:
     own = "guest" if arguments.module == STDIN else os.path.basename(arguments.module)
+    if arguments.precompiled and arguments.argv0 is None:
+        own = _precompiled(arguments.module).name
     config = ModuleConfig().with_args(arguments.argv0 or own, *arguments.args)
     config = config.with_stdin(INHERIT).with_stdout(INHERIT).with_stderr(INHERIT)
     bounds: MountOptions = {"one_file_system": arguments.one_file_system, "kernel_files": arguments.kernel_files}
@@ -161,12 +165,13 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
         from wasihost.cli.fast_path import execute
 
         return execute(
-            _source(arguments.module),
+            arguments.module if arguments.precompiled else _source(arguments.module),
             config,
             cache=not arguments.no_cache,
             timeout=arguments.timeout,
             on_compile=progress,
             features=features,
+            precompiled=_precompiled(arguments.module) if arguments.precompiled else None,
         )
     gc.enable()
     import contextlib
@@ -179,7 +184,7 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
     with contextlib.ExitStack() as stack:
 
         def make(
-            module: str,
+            module: ModuleSource,
             config: ModuleConfig,
             *imports: Provider,
             profile: Profile | None = None,
@@ -188,7 +193,7 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
         ) -> Instance:
             return stack.enter_context(
                 instantiate(
-                    _source(module),
+                    module,
                     config,
                     timeout=arguments.timeout,
                     cache=not arguments.no_cache,
@@ -198,14 +203,18 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
                     learn=learn,
                     imports=(*imports, *provided),
                     on_compile=progress,
-                    features=features,
+                    features=features or None,
                 )
             )
 
         try:
-            libraries = [make(file, config.with_args(file)).as_imports(name) for name, file in arguments.preload]
+            libraries = [
+                make(_source(file), config.with_args(file)).as_imports(name) for name, file in arguments.preload
+            ]
             policy, learn = arguments.policy, arguments.learn
-            guest = make(arguments.module, config, *libraries, profile=_profile(arguments), policy=policy, learn=learn)
+            guest = make(
+                _module(arguments), config, *libraries, profile=_profile(arguments), policy=policy, learn=learn
+            )
             if policy:
                 stack.callback(lambda: _print_refusals(policy, guest.stats.refusals))
             if arguments.stats:
@@ -250,13 +259,13 @@ def _run_isolated(arguments: RunArguments, config: ModuleConfig, progress: OnCom
     stats = None
     try:
         done = run(
-            _source(arguments.module),
+            _module(arguments),
             config,
             timeout=arguments.timeout,
             cache=not arguments.no_cache,
             stats=arguments.stats,
             on_compile=progress,
-            features=features,
+            features=features or None,
             isolation="process",
         )
         stats = done.stats
@@ -267,6 +276,21 @@ def _run_isolated(arguments: RunArguments, config: ModuleConfig, progress: OnCom
         if arguments.stats and stats is not None:
             print(table(stats), file=sys.stderr, flush=True)
     return done.returncode
+
+
+def _module(arguments: RunArguments) -> ModuleSource:
+    """The module, for a run that is not plain."""
+    if not arguments.precompiled:
+        return _source(arguments.module)
+    from wasihost.packaging.module import load_precompiled
+
+    return load_precompiled(arguments.module)
+
+
+def _precompiled(folder: str) -> Precompiled:
+    from wasihost.packaging.precompiled import read
+
+    return read(folder)
 
 
 def _source(module: str) -> str | bytes:

@@ -1,7 +1,7 @@
 """The options of `wasihost run`: one table, and a parser for command lines without a mistake.
 
-Rules of this file: text to values; nothing is opened or run. A reader returns None for text that it cannot read.
-`parse_plain` and `click_app` both read `OPTIONS`, so an option is added there, and as a field of `RunArguments`.
+Rules of this file: text to values; nothing is opened or run. `parse_plain` and `click_app` both read `OPTIONS`, so an
+option is added there, and as a field of `RunArguments`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,21 @@ import os
 
 from wasi_preview1.light_typing import NamedTuple
 
+from wasihost.cli.readers import (
+    address,
+    any_text,
+    binding,
+    count,
+    mount,
+    name,
+    preload,
+    reference,
+    seconds,
+    size,
+    trace_format,
+    variable,
+)
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,6 +32,7 @@ if TYPE_CHECKING:
 
 STDIN: Final = "-"
 """As MODULE: read the module from standard input."""
+COMMANDS: Final = ("run", "inspect", "cache", "compile")
 
 
 class RunArguments(NamedTuple):
@@ -50,6 +66,7 @@ class RunArguments(NamedTuple):
     max_open_files: int | None = None
     features: tuple[str, ...] = ()
     no_cache: bool = False
+    precompiled: bool = False
     stats: bool = False
     profile: tuple[str, ...] = ()
     isolate: bool = False
@@ -64,89 +81,6 @@ class RunArguments(NamedTuple):
     learn: str | None = None
     module: str = ""
     args: tuple[str, ...] = ()
-
-
-def mount(value: str) -> tuple[str, str] | None:
-    """HOST[::GUEST] -> (guest path, host directory)."""
-    host, separator, guest = value.partition("::")
-    if not separator:
-        guest = host
-    return (guest, host) if host and guest else None
-
-
-def variable(value: str) -> tuple[str, str | None] | None:
-    """NAME=VALUE -> (name, value); NAME -> (name, None), which passes on this process's own variable."""
-    name, separator, content = value.partition("=")
-    return (name, content if separator else None) if name else None
-
-
-def address(value: str) -> tuple[str, int] | None:
-    """HOST:PORT or [HOST]:PORT -> (host, port)."""
-    host, separator, port = value.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        return None
-    number = count(port)
-    return (host, number) if separator and host and number is not None and number < 1 << 16 else None
-
-
-def preload(value: str) -> tuple[str, str] | None:
-    """NAME=FILE -> (import module, file)."""
-    name, separator, file = value.partition("=")
-    return (name, file) if separator and name and file else None
-
-
-_UNITS: Final = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-
-
-def seconds(value: str) -> float | None:
-    """A time of 0 or more, in seconds or with a unit: 10, 300ms, 10s, 5m, 1h."""
-    figures = value.strip().rstrip("abcdefghijklmnopqrstuvwxyz")
-    try:
-        number = float(figures) * _UNITS[value.strip()[len(figures) :]]
-    except (ValueError, KeyError):
-        return None
-    return number if 0 <= number < float("inf") else None
-
-
-def count(value: str) -> int | None:
-    """A whole number, 0 or more, of at most 19 digits."""
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
-
-
-def size(value: str) -> int | None:
-    """A number of bytes: 1048576, 64MiB, 64M, 1GiB."""
-    from wasihost.common.sizes import size as bytes_of
-
-    return bytes_of(value)
-
-
-def name(value: str) -> str | None:
-    """Any text that is not empty."""
-    return value or None
-
-
-def reference(value: str) -> str | None:
-    """MODULE:NAME."""
-    module, _, attribute = value.partition(":")
-    return value if module and attribute else None
-
-
-def any_text(value: str) -> str | None:
-    """Any text, also none."""
-    return value
-
-
-def binding(value: str) -> tuple[str, str] | None:
-    """PACKAGE=MODULE:NAME -> (package, `MODULE:NAME`)."""
-    package, separator, handlers = value.partition("=")
-    return (package, handlers) if separator and package and reference(handlers) else None
-
-
-def trace_format(value: str) -> str | None:
-    """How a trace is written."""
-    return value if value in ("text", "json") else None
 
 
 class Option(NamedTuple):
@@ -293,6 +227,11 @@ OPTIONS: Final[dict[str, Option]] = {
         repeated=True,
     ),
     "--no-cache": Option("no_cache", "Compile the module without the cache of compiled modules on disk."),
+    "--precompiled": Option(
+        "precompiled",
+        "MODULE is a folder of `wasihost compile`. Its code is machine code: only for one that comes from where your "
+        "programs come from.",
+    ),
     "--isolate": Option("isolate", "Run the guest in a separate process that has dropped all access it does not need."),
     "--handlers": Option(
         "handlers",
@@ -348,7 +287,7 @@ def means_run(first: str) -> bool:
 
     It then starts with a module or with an option of `run`.
     """
-    if first in ("run", "inspect", "cache"):
+    if first in COMMANDS:
         return False
     return (
         first == STDIN
@@ -391,6 +330,7 @@ def parse_plain(arguments: Sequence[str]) -> RunArguments | None:
         if value is None:
             return None
         values[option.field] = (*values.get(option.field, ()), value) if option.repeated else value
-    if at >= len(arguments) or not (arguments[at] == STDIN or os.path.isfile(arguments[at])):
+    is_there = os.path.isdir if values.get("precompiled") else os.path.isfile
+    if at >= len(arguments) or not (arguments[at] == STDIN or is_there(arguments[at])):
         return None
     return RunArguments(**values, module=arguments[at], args=tuple(arguments[at + 1 :]))

@@ -274,6 +274,28 @@ class Engine(Protocol):
     def WHEN_ASKED(self) -> tuple[str, ...]:  # the same
         """Those that few runs import."""
 
+    # Compiling ahead of time.
+
+    def code_kind(self) -> str:
+        """Which engine and which kind of machine compiled code is for. Code is loaded where this is the same."""
+
+    def precompile(
+        self, code: bytes, label: str, mode: CompileMode, *, on_compile: OnCompile | None = None
+    ) -> tuple[bytes, bytes]:
+        """Compile a module in binary or text form. Returns it in binary form, and the compiled code.
+
+        ModuleError for what cannot be used, ConfigError if this engine has no compiled code."""
+
+    def load_code(self, path: str, module: str, mode: CompileMode, label: str) -> CompiledModule:
+        """The module of a file with compiled code, which runs as it is: the caller must trust it. `module` is the path
+        of the module in binary form. ModuleError if the engine or the processor is another one."""
+
+    def fill_cache(
+        self, code: bytes, label: str, mode: CompileMode, *, again: bool, on_compile: OnCompile | None = None
+    ) -> tuple[str, int, bool]:
+        """Compile a module into the cache, if it is not there or `again`. Returns path and bytes of its entry, and
+        whether it was compiled. ConfigError if nothing can be kept there."""
+
     # For processes that fork processes for guests, or receive a module.
 
     def load_library(self) -> None:

@@ -42,13 +42,15 @@ class CompileMode(NamedTuple):
 
     `interruptible` code can be ended while it computes, `fuel` has its work counted. `stack` is the number of bytes of
     call stack that the guest may use; 0 is the default, or what this thread has. `features` are the WebAssembly
-    features that are switched, as `Engine.canonical_features` returns them.
+    features that are switched, as `Engine.canonical_features` returns them. `baseline` code runs on every processor of
+    this kind; it is for compiling, and code that was compiled so serves runs of the same mode without it.
     """
 
     interruptible: bool = False
     fuel: bool = False
     stack: int = 0
     features: str = ""
+    baseline: bool = False
 
     @property
     def slower(self) -> bool:

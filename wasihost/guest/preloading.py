@@ -140,8 +140,13 @@ COMMAND: Final = (
     "inspection",
     "cli.options",
     "cli.progress",
+    "cli.readers",
+    "cli.shipping",
     "cli.stats_table",
     "binary.sections",
+    "packaging.ahead",
+    "packaging.module",
+    "packaging.precompiled",
     "testing",
 )
 """Modules of ours that no embedder's run needs."""

@@ -16,6 +16,7 @@ user's. A function is loaded with its module when it is first used, so that a co
     cache             compiled modules on disk
     file_keys         which content a file had when it was last read
     artifact          a compiled module for a process that may not write to the cache
+    precompiled       compiled modules as files of the user's, and into the cache
     outline           what the heads of a module's sections say
     function_types    function types, read from a module's own sections
     loops             how many loops its functions have
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from wasihost.engines.wasmtime.features import canonical as canonical_features
     from wasihost.engines.wasmtime.ffi import load_library
     from wasihost.engines.wasmtime.module import assemble, load
+    from wasihost.engines.wasmtime.precompiled import code_kind, fill_cache, load_code, precompile
     from wasihost.engines.wasmtime.profiler import StackProfiler as stack_profiler
     from wasihost.engines.wasmtime.run import execute, instantiate
     from wasihost.engines.wasmtime.traps import symbolizer
@@ -74,14 +76,18 @@ __all__ = [
     "canonical_features",
     "check_module",
     "clear_cache",
+    "code_kind",
     "compile_mode",
     "deadline_changed",
     "execute",
+    "fill_cache",
     "from_artifact",
     "instantiate",
     "interrupt",
     "load",
+    "load_code",
     "load_library",
+    "precompile",
     "signals_may_interrupt",
     "stack_profiler",
     "start_engines",
@@ -97,14 +103,18 @@ _WHERE: Final = {
     "canonical_features": "features.canonical",
     "check_module": "compiling.check_module",
     "clear_cache": "cache.clear",
+    "code_kind": "precompiled.code_kind",
     "compile_mode": "engine.compile_mode",
     "deadline_changed": "epoch.deadline_changed",
     "execute": "run.execute",
+    "fill_cache": "precompiled.fill_cache",
     "from_artifact": "artifact.from_artifact",
     "instantiate": "run.instantiate",
     "interrupt": "epoch.interrupt",
     "load": "module.load",
+    "load_code": "precompiled.load_code",
     "load_library": "ffi.load_library",
+    "precompile": "precompiled.precompile",
     "signals_may_interrupt": "deferred_signals.signals_may_interrupt",
     "stack_profiler": "profiler.StackProfiler",
     "start_engines": "engine.start_engines",
@@ -129,7 +139,7 @@ WHEN_RUN: tuple[str, ...] = tuple(
 )
 """Modules of this package that any run may import: `wasihost.guest.preloading` imports them before the first run."""
 WHEN_ASKED: tuple[str, ...] = tuple(
-    f"{__name__}.{name}" for name in ("artifact", "compile_process", "features", "linker", "profiler")
+    f"{__name__}.{name}" for name in ("artifact", "compile_process", "features", "linker", "precompiled", "profiler")
 )
 """Those that few runs import."""
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LIMIT = 1 << 30  # bytes, of all entries together; the least recently used go first
 _TRAILER = struct.Struct("<12s32sI")
 _MARK = b"wasihost-2\0\0"
-_SUFFIX = ".cwasm"
+SUFFIX = ".cwasm"
 # Seconds after which a half-written file of another process counts as abandoned, and a note of `file_keys` as unused.
 _LIVES = {"scratch": 3600, "lock": 24 * 3600, "note": 30 * 24 * 3600}
 
@@ -66,7 +66,7 @@ def fetch(name: str, owner: WasmtimeEngine) -> int | None:
         place = private_folder(make=False)
         if place is None:
             return None
-        path = os.path.join(place, name + _SUFFIX)
+        path = os.path.join(place, name + SUFFIX)
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
             if _whole(file, name):
                 auditing.cached("load", path)
@@ -93,9 +93,9 @@ def store(name: str, module: int) -> None:
         if place is not None and artifact.data and artifact.size < LIMIT:
             content = memoryview((ctypes.c_ubyte * artifact.size).from_address(artifact.data)).cast("B")
             trailer = _TRAILER.pack(_MARK, bytes.fromhex(name), zlib.crc32(content))
-            write(os.path.join(place, name + _SUFFIX), content, trailer)
-            auditing.cached("store", os.path.join(place, name + _SUFFIX))
-            _trim(place, keep=name + _SUFFIX)
+            write(os.path.join(place, name + SUFFIX), content, trailer)
+            auditing.cached("store", os.path.join(place, name + SUFFIX))
+            _trim(place, keep=name + SUFFIX)
     except (OSError, ValueError) as error:
         raise_if_from_handler(error)
     finally:

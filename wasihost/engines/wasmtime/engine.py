@@ -12,14 +12,17 @@ engines of its own, which compile on the calling thread. Modules compiled before
 run.
 """
 
+import sys
+
 from wasihost.common.forking import in_forked_child
 from wasihost.common.unpatched import threading
 from wasihost.config.limits import STACK
 from wasihost.engines.values import CompileMode
 from wasihost.engines.wasmtime import signals, tracing
-from wasihost.engines.wasmtime.ffi import c, has, new_functype
-from wasihost.engines.wasmtime.library import load
+from wasihost.engines.wasmtime.ffi import c, has, new_functype, take_error
+from wasihost.engines.wasmtime.library import load, machine
 from wasihost.engines.wasmtime.stack import granted
+from wasihost.errors import ConfigError
 
 _RESERVED = 1 << 32  # bytes: all that 32 bits can address
 SETTINGS = "core; 4 GiB reserved, memories do not move"  # part of the key of compiled modules: change both together
@@ -59,9 +62,25 @@ def new_config(mode: CompileMode, *, parallel: bool) -> int:
             getattr(c, feature_setter(item[1:]))(config, item[0] == "+")
         if "-reference-types" in mode.features and has(_COMPONENTS):  # components need them, and are not used here
             getattr(c, _COMPONENTS)(config, False)
+    if mode.baseline:
+        here = sys.platform, machine()
+        if here not in _TARGETS:
+            raise ConfigError(f"code for every processor of a kind cannot be made for {' on '.join(here)}")
+        if error := c.wasmtime_config_target_set(config, _TARGETS[here]):
+            raise ConfigError(take_error(error))
     if not has("wasmtime_trap_new_code"):  # wheels before 34 abort when asked for the code of an atomic wait's trap
         c.wasmtime_config_wasm_threads_set(config, False)
     return config
+
+
+_TARGETS = {
+    ("linux", "x86_64"): b"x86_64-unknown-linux-gnu",
+    ("linux", "aarch64"): b"aarch64-unknown-linux-gnu",
+    ("darwin", "x86_64"): b"x86_64-apple-darwin",
+    ("darwin", "aarch64"): b"aarch64-apple-darwin",
+}
+"""What the library of a wheel is built for, by system and machine. An engine whose target is named uses no features
+that only some processors have."""
 
 
 def feature_setter(name: str) -> str:

@@ -58,6 +58,7 @@ _WITH_GIL: dict[str, _Declaration] = {
     "wasmtime_config_memory_may_move_set": (None, (_P, c_bool)),  # newer wheels
     "wasmtime_config_static_memory_maximum_size_set": (None, (_P, c_uint64)),  # older wheels
     "wasmtime_config_epoch_interruption_set": (None, (_P, c_bool)),
+    "wasmtime_config_target_set": (_P, (_P, _S)),
     "wasmtime_config_consume_fuel_set": (None, (_P, c_bool)),
     "wasmtime_config_max_wasm_stack_set": (None, (_P, _N)),
     "wasmtime_config_async_stack_size_set": (None, (_P, c_uint64)),  # where the library can be asynchronous

@@ -45,7 +45,8 @@ class Library:
         self.with_gil: ctypes.PyDLL = ctypes.PyDLL(path)
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Return the kind of processor, by the name that folders of libraries have."""
     name = os.uname().machine
     return _MACHINES.get(name, name)
 
@@ -92,9 +93,9 @@ def find() -> tuple[str, str]:
     if major.isdigit() and int(major) < OLDEST:
         raise ConfigError(f"wasmtime {version} is too old, wasihost needs {OLDEST} or newer; {_INSTALL}")
     system = "android" if hasattr(sys, "getandroidapilevel") else sys.platform
-    path = os.path.join(folder, f"{system}-{_machine()}", _FILES.get(system, "_libwasmtime.so"))
+    path = os.path.join(folder, f"{system}-{machine()}", _FILES.get(system, "_libwasmtime.so"))
     if not os.path.isfile(path):
-        raise ConfigError(f"wasmtime {version} in {folder} has no library for {system} on {_machine()}; {_INSTALL}")
+        raise ConfigError(f"wasmtime {version} in {folder} has no library for {system} on {machine()}; {_INSTALL}")
     return path, version
 
 

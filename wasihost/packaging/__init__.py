@@ -1,0 +1,10 @@
+"""Modules in the forms in which they are shipped: compiled ahead of time, as one executable file, as a wheel.
+
+Rules of this package: compiled code runs as it is, so it is loaded from a place that the caller names, and only if no
+other user and no guest can have written it. Names and texts that come from a module or a file are checked before they
+become names of files, Python or metadata. The same input makes the same bytes.
+
+    precompiled      a folder with a module and its compiled code: what is in it, and loading it
+    ahead            makes such folders, and fills the cache
+    module           a precompiled module as a `Module`
+"""
