@@ -27,7 +27,7 @@ perf_counter_ns, thread_time_ns = time.perf_counter_ns, time.thread_time_ns
 INTERVAL: Final = 1_000_000
 """ns between two samples of a guest that computes."""
 _SLOWEST: Final = 1_000_000_000
-_SHARE: Final = 20
+_SHARE: Final = 16
 """At most one part in so many of the guest's time is spent on samples; else the interval doubles."""
 _SAMPLES: Final = 20_000
 """Samples after which the interval doubles, again and again."""
@@ -210,11 +210,12 @@ class Recorder:
         """
         if not self._pending or self._profiler is None or (self._running and self._thread != get_ident()):
             return
+        begun = thread_time_ns()
         pending, self._pending = self._pending, []
         found = self._profiler.take()
         for at, (when, weight, called) in enumerate(pending):
             self._note(when, weight, called, found[at] if at < len(found) else ())
-        cost = self._spent // len(pending)
+        cost = (self._spent + thread_time_ns() - begun) // len(pending)
         self._spent = 0
         if not adapt:
             return
