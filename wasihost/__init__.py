@@ -9,6 +9,7 @@ The names of `__all__` are the public ones. Beside them there are modules to imp
 - `wasihost.imports`, `wasihost.binding`, `wasihost.memory`: host functions, other specifications, a guest's memory
 - `wasihost.handlers`, `wasihost.hooks`: functions of yours in place of the host's, or around them
 - `wasihost.profile`: where the time of a run went
+- `wasihost.cassettes`: runs that are recorded and replayed
 - `wasihost.trace`: every call of a guest as a line
 - `wasihost.policy`: what a guest may do, as a file; learnt from a run
 - `wasihost.vfs`: file systems of your own

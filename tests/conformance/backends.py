@@ -17,6 +17,7 @@ import functools
 import itertools
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from tests.conformance.case import FIFO, Case, Link, Node, Tree, whole
 from tests.conformance.wire import Image, Report, reports
 from tests.sandbox.trees import STRATEGIES
 from tests.support.guests import build_c
-from tests.support.through import THROUGH
+from tests.support.through import CASSETTE, THROUGH, plainly, twice
 from wasihost import MemoryFS, ModuleConfig, State
 from wasihost.engines.wasmtime.module import WasmtimeModule, load
 from wasihost.engines.wasmtime.run import execute
@@ -47,13 +48,13 @@ def problems(case: Case, back_end: str, folder: Path, through: str = "nothing") 
 
     `folder` is where folders for cases may be made; `through` is what lies between guest and host, of `THROUGH`.
     """
-    between = THROUGH[through]
+    between, run = (plainly, replayed_guest) if through == CASSETTE else (THROUGH[through], guest)
     images = [Image(step) for step in case.steps]
     script = b"".join(image.script() for image in images)
     if back_end == "memory":
         fs = MemoryFS(**case.memory)
         fill_memory(fs, case.tree)
-        told = guest(between(_config(case, fs)), script)
+        told = run(between(_config(case, fs)), script)
         after = dict(memory_tree(fs.root))
     else:
         base = folder / f"{next(_numbers)}" / "base"
@@ -61,14 +62,14 @@ def problems(case: Case, back_end: str, folder: Path, through: str = "nothing") 
         fill_folder(base.parent / "outside", SECRET)
         if back_end == "overlay":
             with Overlay(base, **_limits(case, back_end)) as overlay:
-                told = guest(between(_config(case, overlay)), script)
+                told = run(between(_config(case, overlay)), script)
                 after = dict(memory_tree(overlay.root))
             assert dict(host_tree(str(base))) == whole(case.tree), "the folder below the overlay was changed"
         elif back_end == "native":
             told = native(base, script, read_only=case.read_only)
         else:
             with resolve.using(STRATEGIES.get(back_end, resolve.strategy)):
-                told = guest(between(_config(case, base, _limits(case, back_end))), script)
+                told = run(between(_config(case, base, _limits(case, back_end))), script)
         if back_end != "overlay":
             after = dict(host_tree(str(base)))
         assert dict(host_tree(str(base.parent / "outside"))) == SECRET, "a guest got out"
@@ -122,6 +123,20 @@ def guest(config: ModuleConfig, script: bytes) -> list[Report]:
     output = bytearray()
     with State(config=config.with_stdin(script).with_stdout(output.extend)) as state:
         execute(_module(), state)
+    return list(reports(bytes(output)))
+
+
+def replayed_guest(config: ModuleConfig, script: bytes) -> list[Report]:
+    """Run a script on this host, and replay it: what the replay reports."""
+    output = bytearray()
+    config = config.with_stdin(script).with_stdout(output.extend)
+    with tempfile.TemporaryDirectory(prefix="wasihost-conformance-") as folder:
+        recorded, replayed = twice(config, Path(folder))
+        with State(config=recorded) as state:
+            execute(_module(), state)
+        output.clear()
+        with State(config=replayed()) as state:
+            execute(_module(), state)
     return list(reports(bytes(output)))
 
 

@@ -25,6 +25,7 @@ from tests.conformance.table import CASES, FUNCTIONS, PAGE, page
 from tests.conformance.wire import GAP, Image, Report
 from tests.sandbox.trees import STRATEGIES
 from tests.support.raw import SENTINEL
+from tests.support.through import CASSETTE
 
 RUNS = [
     pytest.param(one, back_end, id=f"{one.function}-{one.errno.name}-{number}-{back_end}")
@@ -51,6 +52,11 @@ def test_the_table_is_true_through_hooks(back_end: str, folder: Path) -> None:
     rows = [one for one in CASES if back_end in one.only]
     assert len(rows) > 100
     assert {str(one): found for one in rows if (found := problems(one, back_end, folder, "hooks"))} == {}
+
+
+def test_the_table_is_true_when_it_was_recorded_and_is_replayed(folder: Path) -> None:
+    rows = [one for one in CASES if "memory" in one.only]
+    assert {str(one): found for one in rows if (found := problems(one, "memory", folder, CASSETTE))} == {}
 
 
 def test_the_table_is_complete() -> None:

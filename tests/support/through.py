@@ -6,9 +6,11 @@ Rule: a function here takes a config and returns the config of the same guest, w
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from wasihost import ModuleConfig
+from wasihost.cassettes import Cassette
 from wasihost.hooks import Proceed
 
 
@@ -33,6 +35,16 @@ class _Nowhere:
     def write(self, text: str) -> int:
         """Forget it."""
         return len(text)
+
+
+CASSETTE = "cassette"
+"""Recorded, and replayed without what it was recorded with: two runs, for which `twice` has the configs."""
+
+
+def twice(config: ModuleConfig, folder: Path) -> tuple[ModuleConfig, Callable[[], ModuleConfig]]:
+    """The config of a run that is recorded, and a function that returns that of its replay."""
+    file = folder / "of.cassette"
+    return Cassette(file, "all").config(config), lambda: Cassette(file, "none").config(config)
 
 
 THROUGH: dict[str, Callable[[ModuleConfig], ModuleConfig]] = {

@@ -17,7 +17,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.support.through import THROUGH
+from tests.support.through import CASSETTE, THROUGH
 from tests.testsuite.cases import Case, SuiteError, find
 from tests.testsuite.child import BACKENDS, Order
 
@@ -28,7 +28,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.testsuite", description="Run the public wasi-testsuite.")
     parser.add_argument("suite", type=Path, metavar="SUITE_DIR", help="a checkout of it, or a folder of one")
     parser.add_argument("--backend", choices=BACKENDS, default="host", help="what the guest's / is (default host)")
-    parser.add_argument("--through", choices=THROUGH, default="nothing", help="what lies between guest and host")
+    parser.add_argument(
+        "--through", choices=(*THROUGH, CASSETTE), default="nothing", help="what lies between guest and host"
+    )
     parser.add_argument("-k", default="", metavar="NAME", help="only the tests with NAME in their name")
     parser.add_argument("--timeout", type=float, default=30, metavar="S", help="time limit for each (default 30)")
     return parser.parse_args()

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import tempfile
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
-from tests.support.through import THROUGH
-from wasihost import INHERIT, MemoryFS, ModuleConfig, Overlay, run
+from tests.support.through import CASSETTE, THROUGH
+from wasihost import DEVNULL, INHERIT, MemoryFS, ModuleConfig, Overlay, run
 from wasihost.sandbox import resolve
 from wasihost.vfs.memoryfs import DEFAULT_MAX_BYTES
 
@@ -49,6 +50,12 @@ def in_memory(root: Path, max_bytes: int | None = DEFAULT_MAX_BYTES) -> MemoryFS
     return fs
 
 
+def _run(order: Order, config: ModuleConfig, output: Any, **options: Any) -> int:
+    options |= {"args": order["args"], "env": order["env"], "stdin": INHERIT, "stdout": output, "stderr": output}
+    returncode: int = run(order["module"], config, **options).returncode
+    return returncode
+
+
 def main(order: Order) -> None:
     """Run it and write the report."""
     config = ModuleConfig()
@@ -61,15 +68,17 @@ def main(order: Order) -> None:
             config = config.with_host_directory_preopen("/", root, max_bytes=1 << 40, max_entries=1 << 40)
         else:
             config = config.with_host_directory_preopen("/", root)
-    config = THROUGH[order["through"]](config)
     walking = resolve.using(resolve.by_walk) if order["backend"] == "walk" else contextlib.nullcontext()
     try:
         with walking:
-            done = run(
-                order["module"], config, args=order["args"], env=order["env"],
-                stdin=INHERIT, stdout=INHERIT, stderr=INHERIT,
-            )  # fmt: skip
-        report = str(done.returncode)
+            if order["through"] == CASSETTE:
+                with tempfile.TemporaryDirectory(prefix="wasihost-testsuite-") as folder:
+                    cassette = Path(folder, "of.cassette")
+                    _run(order, config, DEVNULL, record=cassette)
+                    code = _run(order, ModuleConfig(), INHERIT, replay=cassette)
+            else:
+                code = _run(order, THROUGH[order["through"]](config), INHERIT)
+        report = str(code)
     except Exception as error:
         report = f"{type(error).__name__}: {error}".partition("\n")[0]
     Path(order["report"]).write_text(report, "utf-8")

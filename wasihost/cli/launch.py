@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import signal
     import socket
     from collections.abc import Sequence
+    from typing import Any
 
     from wasihost.config.keywords import MountOptions
     from wasihost.engines.values import OnCompile
@@ -40,7 +41,7 @@ LIMIT_STATUS = 125
 TRAP_STATUS = 134
 USAGE_STATUS = 2
 _REFUSALS = 20  # that are printed
-_NEED_INSTANCE = ("stats", "profile", "invoke", "preload", "stub", "bind", "policy", "learn")
+_NEED_INSTANCE = ("stats", "profile", "invoke", "preload", "stub", "bind", "policy", "learn", "record", "replay")
 """Options of a run that is not plain."""
 
 
@@ -96,7 +97,7 @@ def _config(arguments: RunArguments) -> ModuleConfig:
         config = config.with_host_directory_preopen(guest, host, **bounds)
     for guest, host in arguments.ro_dirs:
         config = config.with_read_only_fs(guest, host, **bounds)
-    for number, (host, port) in enumerate(arguments.tcplisten):
+    for number, (host, port) in enumerate(arguments.tcplisten if arguments.replay is None else ()):
         listener = _listen(host, port)
         listener.setblocking(not arguments.tcp_nonblock)
         config = config.with_listener(f"tcplisten{number}", listener)
@@ -187,9 +188,7 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
             module: ModuleSource,
             config: ModuleConfig,
             *imports: Provider,
-            profile: Profile | None = None,
-            policy: str | None = None,
-            learn: str | None = None,
+            **own: Any,
         ) -> Instance:
             return stack.enter_context(
                 instantiate(
@@ -198,12 +197,10 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
                     timeout=arguments.timeout,
                     cache=not arguments.no_cache,
                     stats=arguments.stats,
-                    profile=profile,
-                    policy=policy,
-                    learn=learn,
                     imports=(*imports, *provided),
                     on_compile=progress,
                     features=features or None,
+                    **own,
                 )
             )
 
@@ -211,11 +208,9 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
             libraries = [
                 make(_source(file), config.with_args(file)).as_imports(name) for name, file in arguments.preload
             ]
-            policy, learn = arguments.policy, arguments.learn
-            guest = make(
-                _module(arguments), config, *libraries, profile=_profile(arguments), policy=policy, learn=learn
-            )
-            if policy:
+            own = {name: getattr(arguments, name) for name in ("policy", "learn", "record", "replay")}
+            guest = make(_module(arguments), config, *libraries, profile=_profile(arguments), **own)
+            if policy := arguments.policy:
                 stack.callback(lambda: _print_refusals(policy, guest.stats.refusals))
             if arguments.stats:
                 stack.callback(lambda: print(table(guest.stats), file=sys.stderr, flush=True))
@@ -250,7 +245,7 @@ def _run_isolated(arguments: RunArguments, config: ModuleConfig, progress: OnCom
         raise WasihostError(
             "--isolate is for a program that stands alone: leave out --invoke, --preload, --bind and --stub"
         )
-    for option in ("profile", "policy", "learn"):
+    for option in ("profile", "policy", "learn", "record", "replay"):
         if getattr(arguments, option):
             raise WasihostError(f"--{option} looks at a guest in this process: leave out --isolate")
     from wasihost.cli.stats_table import table

@@ -12,7 +12,6 @@ from wasi_preview1.light_typing import NamedTuple
 
 from wasihost.cli.readers import (
     address,
-    any_text,
     binding,
     count,
     mount,
@@ -77,6 +76,8 @@ class RunArguments(NamedTuple):
     trace_format: str | None = None
     trace_summary: bool = False
     bind: tuple[tuple[str, str], ...] = ()
+    record: str | None = None
+    replay: str | None = None
     policy: str | None = None
     learn: str | None = None
     module: str = ""
@@ -251,7 +252,7 @@ OPTIONS: Final[dict[str, Option]] = {
         "trace",
         "Print each call of the guest on stderr, as strace does. FILTER has names and patterns: path_*,!fd_write; with "
         "%failed only calls that fail.",
-        any_text,
+        str,
         "FILTER",
         may_be_bare=True,
     ),
@@ -266,6 +267,10 @@ OPTIONS: Final[dict[str, Option]] = {
         binding,
         "PACKAGE=MODULE:NAME",
         repeated=True,
+    ),
+    "--record": Option("record", "Write everything that the guest is told by its host to this file.", name, "FILE"),
+    "--replay": Option(
+        "replay", "Tell the guest what is in such a file, without files, clocks or network.", name, "FILE"
     ),
     "--policy": Option(
         "policy", "Let the guest do no more than this policy says, and print what was refused.", name, "FILE"

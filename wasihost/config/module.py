@@ -286,6 +286,10 @@ class ModuleConfig(ConfigValues):
 
         return self._with("_handlers", self._handlers + checked_classes(classes))
 
+    def without_handlers(self) -> Self:
+        """Remove all classes of `with_handlers`."""
+        return self._with("_handlers", ())
+
     def with_hooks(self, *hooks: Hook) -> Self:
         """Add functions that see every call of the guest, decoded, and decide what becomes of it. Default: none.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from wasihost.cassettes import Cassette
     from wasihost.config import ModuleConfig, Stdin, Stdout
     from wasihost.config.features import FeatureChoice
     from wasihost.config.handling import HandlerClass
@@ -121,6 +122,9 @@ if TYPE_CHECKING:
             handlers: HandlerClass | Sequence[HandlerClass] | None = ...,
             hooks: Hook | Sequence[Hook] | None = ...,
             trace: Trace | Target | None = ...,
+            record: Cassette | str | os.PathLike[str] | None = ...,
+            replay: Cassette | str | os.PathLike[str] | None = ...,
+            cassette: Cassette | str | os.PathLike[str] | None = ...,
             policy: Policy | str | os.PathLike[str] | None = ...,
             learn: Learner | str | os.PathLike[str] | None = ...,
             malloc: str | None = ...,

@@ -350,10 +350,10 @@ class Instance(GuestResults):
         if hasattr(self, "_engine"):
             self._note_use()
             self._engine.close()
-        self.state.close()
+        closed, self._closed = self._closed, True
+        self.state.close()  # a hook may raise
         if self._session is not None:
             self._session.finish()
-        closed, self._closed = self._closed, True
         if not closed and self._setup.policy_run is not None:
             self._setup.policy_run.end(self._stats)
         if not closed:

@@ -16,6 +16,7 @@ from wasihost.outcomes import Outcome, attach
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from wasihost.cassettes import Cassette
     from wasihost.config import Stdin, Stdout
     from wasihost.config.features import FeatureChoice
     from wasihost.config.handling import HandlerClass
@@ -52,6 +53,9 @@ class CommonOptions(TypedDict, total=False):
     handlers: HandlerClass | Sequence[HandlerClass] | None
     hooks: Hook | Sequence[Hook] | None
     trace: Trace | Target | None
+    record: Cassette | str | os.PathLike[str] | None
+    replay: Cassette | str | os.PathLike[str] | None
+    cassette: Cassette | str | os.PathLike[str] | None
     policy: Policy | str | os.PathLike[str] | None
     learn: Learner | str | os.PathLike[str] | None
     malloc: str | None
@@ -94,6 +98,8 @@ class Options(CommonOptions, total=False):
     - `policy`: what the guest may do of all that, a `Policy` or the path of its file; what was refused is in the
       result's `stats.refusals`. `learn`: the path of the file to write such a policy to, of what this run needed, or a
       `wasihost.policy.Learner`.
+    - `record`, `replay`, `cassette`: a file with what the guest is told by its host: to record it, to replay it, or to
+      do the latter if there is one. A `wasihost.cassettes.Cassette` has more modes, and removes secrets.
     - `malloc`, `free`: names of the guest's allocator, where `engines.allocator` does not find it by itself.
     - `timeout`: seconds, from the end of compilation on, until a guest is ended that computes, sleeps or waits.
     - `max_memory`, `max_stack`, `max_output`: bytes, or a text such as "64MiB"; `fuel`: units of work. Limits as
@@ -193,6 +199,12 @@ class RunSetup:
                     raise ConfigError("policy and learn watch a guest of this process: leave out isolation")
                 self.policy_run = PolicyRun(config, given.get("policy"), given.get("learn"))
                 config = self.policy_run.config
+            for option in ("record", "replay", "cassette"):
+                if (given_cassette := given.get(option)) is not None:
+                    from wasihost.cassettes.choice import cassette_of
+
+                    chosen = cassette_of(option, given_cassette, given)
+                    config = chosen.config(config)
         self.config: ModuleConfig = config
 
     def _with_streams(self, config: ModuleConfig, given: Mapping[str, Any]) -> ModuleConfig:

@@ -113,6 +113,7 @@ _PRELOADED: Final = (
     "wasihost.embedding.run",
     "wasihost.embedding.run_async",
     "wasihost.embedding.start",
+    "wasihost.cassettes.choice",
     *(f"wasihost.policy.{name}" for name in ("enforcing", "files", "learning", "needs", "places", "rules", "runs")),
 )
 """What takes longer, or is needed by few runs."""
