@@ -20,6 +20,7 @@ import pytest
 
 import wasihost
 from tests.support.guests import GUESTS
+from tests.support.wheels import python
 from wasihost import ConfigError, ExitError, Profile, TimeoutExpired, TrapError
 from wasihost.profile import recorder as recording
 from wasihost.profile import timeline
@@ -320,6 +321,16 @@ def test_no_thread_is_left() -> None:
     assert "wasihost-profile" not in {one.name for one in threading.enumerate()} - before
 
 
+def test_a_run_without_profile_imports_nothing_of_it() -> None:
+    guest = f'(module {MEMORY} (func (export "_start")))'
+    done = python(f"""
+import sys, wasihost
+wasihost.run({guest!r})
+print([name for name in sys.modules if "profile" in name or name.startswith("html")])
+""")
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
 # -- limits and mistakes -----------------------------------------------------------------------------------------------
 
 
@@ -364,5 +375,7 @@ def test_mistakes(tmp_path: Path) -> None:
         _ = used.functions
     wasihost.run(f'(module {MEMORY} (func (export "_start")))', profile=used)
     assert repr(used).startswith("Profile(name='guest', seconds=")
+    assert "calls of the host" in used.to_html()  # a guest that did nothing has a page, too
+    assert used.calls == ()
     with pytest.raises(ConfigError, match="has a run already"):
         wasihost.run(GUEST, profile=used)

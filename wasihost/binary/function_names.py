@@ -41,8 +41,9 @@ class FunctionNames:
     """The names that a module has for its functions, which are read when they are asked for."""
 
     def __init__(self, code: bytes) -> None:
-        self._names = [content for _, content in _name_sections(code)]
-        self._exports = [content for number, content in _sections(code) if number == _EXPORT]
+        # Copies: a view would keep the whole module.
+        self._names = [bytes(content) for _, content in _name_sections(code)]
+        self._exports = [bytes(content) for number, content in _sections(code) if number == _EXPORT]
 
     def find(self, wanted: Iterable[int]) -> dict[int, str]:
         """Return the readable names of functions by index: the module's own, or that of an export. Without those that
