@@ -129,7 +129,7 @@ def test_inputs_may_be_endless_and_only_some_are_in_flight(echo: Module) -> None
     for number in range(1, 20):
         assert next(results).stdout == b"%d" % number
         assert taken <= number + 5
-    results.close()  # type: ignore[attr-defined]  # a generator
+    results.close()
 
 
 def test_nothing_begins_before_the_first_result_is_asked_for(echo: Module) -> None:
@@ -210,7 +210,7 @@ def test_closing_ends_running_guests_and_cancels_the_others(echo: Module, given:
     with ThreadPoolExecutor(2) as pool:
         results = wasihost.map(echo, [b"a", *[b"@"] * 6], **({"executor": pool} if given else {"jobs": 2}))
         assert next(results).stdout == b"a"
-        results.close()  # type: ignore[attr-defined]  # a generator
+        results.close()
         assert pool.submit(int, "3").result() == 3  # one that was passed stays open
     assert not [one for one in threading.enumerate() if one.name == "wasihost map"]
 

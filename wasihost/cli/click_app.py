@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
 
 import click
 
-from wasihost.cli.hints import bad_value, not_a_module
+from wasihost.cli.click_options import with_options
+from wasihost.cli.hints import not_a_module
 from wasihost.cli.launch import launch
-from wasihost.cli.options import COMMANDS, OPTIONS, STDIN, Option, RunArguments, means_run
+from wasihost.cli.options import COMMANDS, OPTIONS, STDIN, RunArguments, means_run
 from wasihost.errors import WasihostError
 from wasihost.native import extension, why
 from wasihost.outcomes import printable
@@ -37,7 +37,7 @@ class _Commands(click.Group):
         return super().get_command(ctx, cmd_name)
 
 
-_ELSEWHERE: Final = dict.fromkeys(("compile",), "wasihost.cli.shipping")
+_ELSEWHERE: Final = {"map": "wasihost.cli.map_command", "compile": "wasihost.cli.shipping"}
 """Commands that are imported when they are used."""
 
 
@@ -60,45 +60,11 @@ def main() -> None:
       wasihost tool.wasm --help          run a program; what follows the file is passed to it
       wasihost --dir . tool.wasm in.txt  the same, and it can use the current directory
       wasihost inspect tool.wasm         what the program needs, without running it
+      wasihost map tool.wasm *.txt       run the program once for each file
 
     `wasihost run --help` lists the options of run. Completion in bash: eval "$(_WASIHOST_COMPLETE=bash_source
     wasihost)"; in zsh and fish use zsh_source and fish_source.
     """
-
-
-def _reader(name: str, option: Option) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """Returns a click callback that reads the values of an option by the table."""
-
-    def one(parameter: click.Parameter, text: str) -> Any:
-        value = option.value(text)
-        if value is None:
-            raise click.BadParameter(bad_value(name, option, text), param=parameter)
-        return value
-
-    def callback(_context: click.Context, parameter: click.Parameter, given: Any) -> Any:
-        if option.repeated:
-            return tuple(one(parameter, text) for text in given)
-        return None if given is None else one(parameter, given)
-
-    return callback
-
-
-def _with_options(command: Callable[..., None]) -> Callable[..., None]:
-    for name, option in reversed(OPTIONS.items()):
-        text = option.help + (" Can be repeated." if option.repeated else "")
-        if option.read is None:
-            decorate = click.option(name, option.field, is_flag=True, help=text)
-        else:
-            decorate = click.option(
-                name,
-                option.field,
-                metavar=f"[={option.metavar}]" if option.may_be_bare else option.metavar,
-                multiple=option.repeated,
-                help=text,
-                callback=_reader(name, option),
-            )
-        command = decorate(command)
-    return command
 
 
 class _Run(click.Command):
@@ -119,7 +85,7 @@ class _Run(click.Command):
     short_help="Run a program.",
     context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
 )
-@_with_options
+@with_options()
 @click.argument("module", type=click.Path(exists=True, allow_dash=True))
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def run(**given: Any) -> None:

@@ -58,9 +58,9 @@ def launch(arguments: RunArguments) -> int:
             from wasihost.cli.overlays import Overlays
 
             with Overlays(arguments) as overlays:
-                status = overlays.status = _run(arguments, overlays.mounted(_config(arguments)))
+                status = overlays.status = _run(arguments, overlays.mounted(config_of(arguments)))
         else:
-            status = _run(arguments, _config(arguments))
+            status = _run(arguments, config_of(arguments))
         hint = status != 0
     except OSError as error:
         _print(f"{printable(str(error.filename or arguments.module))}: {error.strerror or error}")
@@ -86,7 +86,8 @@ def launch(arguments: RunArguments) -> int:
     return status & 0xFF
 
 
-def _config(arguments: RunArguments) -> ModuleConfig:
+def config_of(arguments: RunArguments) -> ModuleConfig:
+    """The config that the options ask for. WasihostError for options that do not fit together."""
     own = "guest" if arguments.module == STDIN else os.path.basename(arguments.module)
     if arguments.precompiled and arguments.argv0 is None:
         own = _precompiled(arguments.module).name

@@ -7,7 +7,7 @@ are never more than `buffersize` inputs between the two, so there may be more in
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -53,7 +53,7 @@ def map(
     progress: Progress = None,
     check: bool = False,
     **options: Unpack[Options],
-) -> Iterator[MapResult]:
+) -> Generator[MapResult, None, None]:
     """Run a module once for each input, several at a time, and return the results as they come.
 
     The iterator that it returns takes inputs and starts runs while it is iterated. Closing it (`close()`, or the end of
@@ -224,7 +224,7 @@ def workers_of(executor: Executor) -> int:
 
 def _results(
     source: _Source, runner: _Runner, buffersize: int | None, ordered: bool, raises: bool, reporter: Reporter
-) -> Iterator[MapResult]:
+) -> Generator[MapResult, None, None]:
     most = buffersize or _PER_WORKER * runner.workers
     waiting: dict[Future[Any], tuple[int, Any, Mapping[str, Any]]] = {}
     finished: SimpleQueue[Future[Any]] = SimpleQueue()
