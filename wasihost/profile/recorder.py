@@ -42,6 +42,8 @@ _SPANS: Final = 10_000
 _PATH: Final = 200
 """Characters of a path."""
 NO_CALL: Final = ""
+MADE: Final = "(the instance is made)"
+"""In place of a call: what the engine does before the guest runs."""
 ELSEWHERE: Final = "(other paths)"
 
 _MOVES: Final = {
@@ -117,7 +119,7 @@ class Recorder:
         self._mark = self.began
         self._calls = 0  # that are running, one within another
         self._guest = self._host = 0  # time since the last sample
-        self._entered = self._running = False
+        self._entered = self._left = self._running = False
         self._thread = 0
 
     # -- the run ---------------------------------------------------------------------------------------------------
@@ -129,13 +131,13 @@ class Recorder:
     def enter(self) -> None:
         """The guest is about to run."""
         self._thread = get_ident()
+        if self._profiler is not None:
+            self._profiler.start()  # it may start a thread, which takes its time
         if not self._entered:
             self._entered = True
             self.began, self.wall = perf_counter_ns(), time.time() * 1000
         self._mark = perf_counter_ns()
         self._running = True
-        if self._profiler is not None:
-            self._profiler.start()
 
     def leave(self) -> None:
         """The guest has returned, or was ended."""
@@ -146,10 +148,11 @@ class Recorder:
         self._settle(perf_counter_ns())
         self.collect()
         if self._guest:
-            self._note(self._mark, self._guest, NO_CALL, ())
+            self._note(self._mark, self._guest, NO_CALL if self._left else MADE, ())
         if self._host:
             self._note(self._mark, self._host, "(short calls)", ())
         self._guest = self._host = 0
+        self._left = True
         self._see_memory()
 
     def finish(self) -> None:
