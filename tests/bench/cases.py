@@ -61,6 +61,7 @@ HOOKED: Final = {
     "hook_one": "a hook on this function",
     "hook_all": "a hook on every function",
     "hook_trace": "a trace of every call",
+    "hook_record": "a record of every call",
     "hook_profile": "a profile",
 }
 """A read of one byte, with this between guest and host."""

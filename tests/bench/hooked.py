@@ -7,6 +7,7 @@ runs one case in this process. Rules: as for `calls`; only our own columns have 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tests.bench.plan import Plan
     from wasihost import ModuleConfig
 
+_MEMORY: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 CALL: Final = "fd_read_1"
 """The case of the guest that is measured."""
 
@@ -63,6 +65,17 @@ def _trace(config: ModuleConfig) -> ModuleConfig:
     return config.with_trace(_Nowhere())
 
 
+def _record(config: ModuleConfig) -> ModuleConfig:
+    import atexit
+    import tempfile
+
+    from wasihost.cassettes import Cassette
+
+    folder = tempfile.TemporaryDirectory(dir=_MEMORY, prefix="wasihost-bench-")
+    atexit.register(folder.cleanup)
+    return Cassette(f"{folder.name}/of.cassette", "all", max_bytes=1 << 40).config(config)
+
+
 BETWEEN: Final[dict[str, Callable[[ModuleConfig], ModuleConfig]]] = {
     "hook_none": _nothing,
     "hook_elsewhere": _limited("path_*"),
@@ -70,6 +83,7 @@ BETWEEN: Final[dict[str, Callable[[ModuleConfig], ModuleConfig]]] = {
     "hook_one": _limited("fd_read"),
     "hook_all": _everything,
     "hook_trace": _trace,
+    "hook_record": _record,
     PROFILE: _nothing,
 }
 """Case -> what lies between guest and host."""

@@ -69,6 +69,21 @@ def test_a_trace_goes_to_a_file_or_to_standard_error(command: Command, tmp_path:
     assert re.search(r"^100\.00 .* total$", done.stderr, re.MULTILINE)
 
 
+def test_a_run_is_recorded_and_replayed(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("content")
+    done = command("--record", "calls", "--dir", ".", "tool.wasm", "show", "a.txt")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "content", "")
+    done = command("--replay", "calls", "tool.wasm", "show", "a.txt")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "content", "")
+    done = command("--replay", "calls", "tool.wasm", "show", "b.txt")
+    assert done.returncode == 2
+    assert done.stderr.startswith("wasihost: the cassette calls has no guest with the arguments ['show', 'b.txt'];")
+    (tmp_path / "calls").write_text((tmp_path / "calls").read_text().replace('"a.txt"', '"x.txt"'))
+    done = command("--replay", "calls", "tool.wasm", "show", "x.txt")
+    assert done.returncode == 2
+    assert "at call 7, path_open: path is " in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ import pytest
 from tests.support.guests import GUESTS
 from tests.support.timing import few_tries, in_time
 from tests.support.toolchains import build_go, go_root
-from tests.toolchains.clients import check_asked, ends_unasked, serving, stream, talk
+from tests.toolchains.clients import PIECE, check_asked, ends_unasked, serving, stream, talk
 from wasihost import Module, ModuleConfig, Policy, TimeoutExpired, run
+from wasihost.cassettes import Cassette
 
 COMMAND = [sys.executable, "-m", "wasihost", "run", "--timeout", "60"]
 """With a timeout as everywhere here: without any, the engine compiles all of it once more, which takes seconds."""
@@ -75,6 +77,19 @@ def test_many_clients_at_once(waits: Module, listener: socket.socket, as_given: 
         talk(listener.getsockname(), 1, 1)
         result = done.result()
     assert (result.returncode, result.stdout, result.stderr) == (0, b"102 clients\n", b"")
+
+
+def test_a_server_is_replayed_without_its_clients(waits: Module, listener: socket.socket, tmp_path: Path) -> None:
+    file = tmp_path / "of.cassette"
+    config = ModuleConfig().with_listener("echo", listener)
+    recorded = Cassette(file, "all").config(config.with_args("waits", "echo", "5").with_limits(open_files=300))
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(run, waits, recorded, capture_output=True, timeout=30)
+        talk(listener.getsockname(), 5, 3)
+        assert done.result().stdout == b"5 clients\n"
+    replayed = run(waits, args=["echo", "5"], replay=file, capture_output=True, timeout=30, stats=True)
+    assert (replayed.returncode, replayed.stdout, replayed.stderr) == (0, b"5 clients\n", b"")
+    assert replayed.stats.bytes["fd_write"] == 5 * 3 * PIECE + len(replayed.stdout)
 
 
 @pytest.mark.parametrize("clients", [0, 1])

@@ -77,11 +77,6 @@ def reference(value: str) -> str | None:
     return value if module and attribute else None
 
 
-def any_text(value: str) -> str | None:
-    """Any text, also none."""
-    return value
-
-
 def binding(value: str) -> tuple[str, str] | None:
     """PACKAGE=MODULE:NAME -> (package, `MODULE:NAME`)."""
     package, separator, handlers = value.partition("=")
