@@ -15,7 +15,7 @@ The names of `__all__` are the public ones. Beside them there are modules to imp
 - `wasihost.vfs`: file systems of your own
 - `wasihost.overlays`: mounts that can be undone
 - `wasihost.inspection`: what a module is, without running it
-- `wasihost.testing`: clocks, faults and seeds for your tests
+- `wasihost.testing`: clocks, faults and seeds for your tests, and a fixture for pytest
 - `wasihost.engines.wasmtime.linker`: a `wasmtime.Linker` of your own
 
 Every other package is internal and may change; ARCHITECTURE.md has the map. The lists below name the same things three

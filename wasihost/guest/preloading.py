@@ -149,6 +149,7 @@ COMMAND: Final = (
     "packaging.module",
     "packaging.precompiled",
     "testing",
+    "testing.world",
 )
 """Modules of ours that no embedder's run needs."""
 

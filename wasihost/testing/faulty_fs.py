@@ -1,104 +1,19 @@
-"""Fixtures for tests of guests: time that does not pass, randomness that repeats, files that fail on demand.
+"""`FaultyFS`: a file system that fails where it is told to.
 
-    clock = FakeClock()
-    fs = FaultyFS(MemoryFS({"in.txt": b"..."}))
-    fs.fail("write", errno.ENOSPC, after=2)
-    config = clock.configure(ModuleConfig()).with_mount("/", fs).with_rand_source(random_bytes(1))
-    run("guest.wasm", config)
-    assert clock.sleeps == [3600 * 10**9]
-
-Rules of this file: it stands on the public interface, as tests of embedders do; nothing in wasihost imports it.
+Rule of this file: operations are those of `wasihost.vfs`, on trees of Python objects. `faults` has faults of any call.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import random
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 from weakref import WeakValueDictionary
 
-from wasihost.config import ModuleConfig, RandomSource
-from wasihost.vfs import Directory, File, Link, MemoryFS, Node, Stat
+from wasihost.vfs import Directory, File, Link, Node, Stat
 from wasihost.vfs.mounting import VirtualSource, root_of
-
-__all__ = ["FakeClock", "FaultyFS", "MemoryFS", "Operation", "random_bytes"]
-
-NEW_YEAR_2026: Final = 1_767_225_600_000_000_000
-"""2026-01-01 00:00 UTC in ns since 1970: where a `FakeClock` starts."""
-
-
-# -- time --------------------------------------------------------------------------------------------------------------
-
-
-class FakeClock:
-    """A clock that advances only when the guest sleeps, and by `tick_ns` per reading, so that busy waiting ends.
-
-    It is both of the guest's clocks; the monotonic one starts at 0. `sleeps` lists the guest's sleeps in ns. For the
-    times of files pass `MemoryFS(clock=clock.walltime)`.
-
-    Args:
-        start_ns: Wall time at the start, in ns since 1970.
-        tick_ns: How far each reading advances the clock, in ns.
-    """
-
-    def __init__(self, start_ns: int = NEW_YEAR_2026, tick_ns: int = 0) -> None:
-        self.start_ns = start_ns
-        self.tick_ns = tick_ns
-        self.sleeps: list[int] = []
-        self._passed = 0
-
-    def walltime(self) -> int:
-        """Return ns since 1970."""
-        return self.start_ns + self.nanotime()
-
-    def nanotime(self) -> int:
-        """Return ns since this clock was made."""
-        now = self._passed
-        self._passed += self.tick_ns
-        return now
-
-    def sleep(self, ns: int) -> None:
-        """Advance the clock by `ns` at once, and record the sleep."""
-        self.sleeps.append(ns)
-        self._passed += ns
-
-    def advance(self, ns: int) -> None:
-        """Advance the clock by `ns`."""
-        self._passed += ns
-
-    def configure(self, config: ModuleConfig) -> ModuleConfig:
-        """Return `config` with this clock for both of the guest's clocks and for its sleeps."""
-        config = config.with_walltime(self.walltime, 1).with_nanotime(self.nanotime, 1)
-        return config.with_nanosleep(self.sleep)
-
-
-# -- randomness --------------------------------------------------------------------------------------------------------
-
-
-class _RandomBytes:
-    _CHUNK = 4096
-
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
-        self._rest = b""
-
-    def read(self, size: int, /) -> bytes:
-        missing = size - len(self._rest)
-        if missing > 0:
-            self._rest += self._random.randbytes(-(-missing // self._CHUNK) * self._CHUNK)
-        data, self._rest = self._rest[:size], self._rest[size:]
-        return data
-
-
-def random_bytes(seed: int) -> RandomSource:
-    """Return a source for `with_rand_source` that yields the same bytes for the same seed, in reads of any size."""
-    return _RandomBytes(seed)
-
-
-# -- failing files -----------------------------------------------------------------------------------------------------
 
 Operation: TypeAlias = Literal[
     "stat",
