@@ -44,6 +44,11 @@ def answer(call: Callable[[], object]) -> Answer:
         return "raised", error.errno
 
 
+def inodes(root: nodes.Directory) -> dict[str, int]:
+    """Every path with the number of its inode."""
+    return {path: node_at(root, path, follow=False).inode for path, _ in memory_tree(root)}
+
+
 def picture(root: nodes.Directory) -> dict[str, object]:
     """Every path with its content, the number of its names, and the first path of the same file."""
     out: dict[str, object] = dict(memory_tree(root))
@@ -201,3 +206,22 @@ class Comparison(RuleBasedStateMachine):
         self.plain.root.children.clear()
         assert self.overlay._state.bytes == self.overlay._state.entries == self.overlay._state.bases == 0
         self.overlay.close()
+
+
+class Kept(Comparison):
+    """The same with an overlay that is kept in a folder, closed and opened again."""
+
+    def make(self, lower: MemoryFS | Path) -> Overlay:
+        return Overlay(lower, self.base.parent / "kept")
+
+    @precondition(lambda self: not self.open)
+    @rule()
+    def reopens(self) -> None:
+        before = inodes(self.overlay.root)
+        changes, state = self.overlay.changes(), self.overlay._state
+        counted = state.bytes, state.entries
+        self.overlay.close()
+        self.overlay = self.make(self.lower if self.lower is not None else self.base)
+        assert inodes(self.overlay.root) == before
+        assert self.overlay.changes() == changes
+        assert (self.overlay._state.bytes, self.overlay._state.entries) == counted

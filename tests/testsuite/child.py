@@ -31,9 +31,9 @@ class Order(TypedDict):
     report: str
 
 
-BACKENDS = ("host", "walk", "memory", "overlay", "limited")
+BACKENDS = ("host", "walk", "memory", "overlay", "kept", "limited")
 """What `/` is to the guest: a host folder as usual, one without `openat2`, a `MemoryFS` with the same content, an
-`Overlay` over the folder, the host folder with limits."""
+`Overlay` over the folder, one that is kept in another folder, the host folder with limits."""
 
 
 def in_memory(root: Path, max_bytes: int | None = DEFAULT_MAX_BYTES) -> MemoryFS:
@@ -64,6 +64,8 @@ def main(order: Order) -> None:
             config = config.with_mount("/", in_memory(Path(root)))
         elif order["backend"] == "overlay":
             config = config.with_mount("/", Overlay(root))
+        elif order["backend"] == "kept":
+            config = config.with_mount("/", Overlay(root, f"{root}.kept"))
         elif order["backend"] == "limited":
             config = config.with_host_directory_preopen("/", root, max_bytes=1 << 40, max_entries=1 << 40)
         else:

@@ -27,7 +27,7 @@ from wasihost.descriptors.file_calls import APPEND, file_offset
 from wasihost.descriptors.host_directory import HostDirectory, Preopen
 from wasihost.descriptors.host_file import HostFile
 from wasihost.sandbox import resolve
-from wasihost.vfs.quota import exceeded
+from wasihost.vfs.quota import check_growth, exceeded, fitting
 from wasihost.waiting.pieces import are_large, each
 
 TYPE_CHECKING = False
@@ -60,26 +60,10 @@ class Usage(Locked):
             raise exceeded(errno.ENOSPC, f"more than {self.max_bytes} bytes", "max_bytes")
         self.bytes += size
 
-    def fits(self, old: int, offset: int, size: int) -> int:
-        """Return how much of a write at `offset` of a file of `old` bytes may be done. Raises: ENOSPC, EFBIG."""
-        end = offset + size
-        if end <= old or not size:
-            return size
-        if self.max_file_size is not None and end > self.max_file_size:
-            end = max(self.max_file_size, old)
-            if end <= offset:
-                raise exceeded(errno.EFBIG, f"more than {self.max_file_size} bytes in a file", "max_file_size")
-        if self.max_bytes is not None and self.bytes + end - old > self.max_bytes:
-            end = max(old, old + self.max_bytes - self.bytes)
-            if end <= offset:
-                raise exceeded(errno.ENOSPC, f"more than {self.max_bytes} bytes", "max_bytes")
-        return end - offset
-
     def grow(self, old: int, size: int) -> None:
         """Charge a file of `old` bytes that is to have `size`. Raises: ENOSPC, EFBIG."""
-        if self.max_file_size is not None and size > self.max_file_size and size > old:
-            raise exceeded(errno.EFBIG, f"more than {self.max_file_size} bytes in a file", "max_file_size")
-        self.charge(size - old)
+        check_growth(self, old, size)
+        self.bytes += size - old
 
     def gone(self, st: os.stat_result) -> None:
         """Give back what a name held that was removed: its bytes too, if it was the last of a file that is closed."""
@@ -155,7 +139,7 @@ class LimitedFile(HostFile):
     ) -> int:
         usage = self.usage
         size = sum(map(len, buffers))
-        room = usage.fits(old, offset, size)
+        room = fitting(usage, old, offset, size)
         written = write(buffers if room == size else _first(buffers, room))
         usage.bytes += max(0, offset + written - old) if written else 0
         return written

@@ -9,6 +9,8 @@ where a path leads is decided there. Names that a guest chose never become names
     files          the merged files
     directories    the merged directories
     contents       what a changed file contains, in memory
+    folder         the same in a folder of the host, with a record of names
+    journal        that record, from which an overlay is resumed
     copying        copies into files of the host
     changes        what is different from the tree below
     diffs          the same as text

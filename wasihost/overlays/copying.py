@@ -13,7 +13,6 @@ import sys
 from typing import Final
 
 from wasihost.overlays.files import OverlayFile
-from wasihost.vfs.host_tree import OpenHostFile
 from wasihost.vfs.interruption import check_now
 from wasihost.vfs.nodes import File
 
@@ -37,8 +36,9 @@ def copy_into(fd: int, source: File | int, size: int | None = None) -> None:
     opened = source.open(writing=False)
     try:
         inner = opened.content or opened.source if isinstance(opened, OverlayFile) else opened
-        if isinstance(inner, OpenHostFile):
-            _copy_descriptor(fd, inner.fd, size)
+        descriptor = getattr(inner, "fd", None)  # of a file of the host, as it is below or in the overlay's own folder
+        if isinstance(descriptor, int):
+            _copy_descriptor(fd, descriptor, size)
         else:
             _copy_pieces(fd, opened, size)
     finally:

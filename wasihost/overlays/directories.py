@@ -73,7 +73,7 @@ class OverlayDirectory(Keeper):
     def _as_below(self, name: str, found: Node) -> OverlayNode:
         """Return the node for an entry that is as below."""
         state, where = self.state, (self.number, name)
-        key = _key_of(found)
+        key = key_of(found)
         if key is not None:
             node = state.linked.get(key) or state.known(key)
             if isinstance(node, OverlayNode):
@@ -288,7 +288,7 @@ class OverlayDirectory(Keeper):
             raise os_error(errno.EEXIST, name)
 
 
-def _key_of(found: Node) -> FileKey | None:
+def key_of(found: Node) -> FileKey | None:
     """Return by what a file below with several names is known; None for any other, and for one that was only listed."""
     if isinstance(found, Directory):
         return None

@@ -21,15 +21,17 @@ class OverlayFile(OverlayNode, File):
     __slots__ = ("content", "opens", "source", "was")
     KIND = "file"
 
-    def __init__(self, state: OverlayState, lower: Node | None, origin: str | None) -> None:
+    def __init__(
+        self, state: OverlayState, lower: Node | None, origin: str | None, content: Content | None = None
+    ) -> None:
         super().__init__(state, lower, origin)
-        self.content: Content | None = None
+        self.content: Content | None = content
         self.source: File | None = None
         self.opens: int = 0
         self.was: tuple[int, int] | None = None
         """Size and modification time of the file below when it was copied."""
         if lower is None:
-            self.content = state.store.create(self.number)
+            self.content = content or state.store.create(self.number)
             self.times = None
 
     # -- status ----------------------------------------------------------------------------------------------------

@@ -15,7 +15,10 @@ from wasihost.overlays.changes import Difference, OverlayChanges, differences
 from wasihost.overlays.contents import MemoryStore
 from wasihost.overlays.diffs import as_text
 from wasihost.overlays.directories import OverlayDirectory
+from wasihost.overlays.folder import FolderStore
 from wasihost.overlays.folder_target import FolderTarget
+from wasihost.overlays.journal import resume
+from wasihost.overlays.nodes import OverlayNode
 from wasihost.overlays.state import OverlayState
 from wasihost.overlays.tree_target import TreeTarget
 from wasihost.sandbox.names import os_error
@@ -41,6 +44,8 @@ class Overlay(FileSystem):
 
     Args:
         lower: A folder of the host, or anything else that can be mounted. It is only read, until `apply`.
+        upper: The folder in which what guests change is kept: an empty one, one that does not exist, or that of an
+            earlier overlay over the same `lower`, whose changes are there again. None keeps it in memory.
         max_bytes: Bytes of all changed and new files; of a large file that was there, only of the pages that were
             written. Default: 1 GiB.
         max_entries: Names of files, directories and links that are new or changed. Default: 250,000.
@@ -50,8 +55,8 @@ class Overlay(FileSystem):
         one_file_system: For a folder, as for `FSConfig.with_dir_mount`.
 
     Raises:
-        ConfigError: `lower` cannot be mounted, or is a folder that cannot be opened; a limit is not a size or number of
-            0 or more.
+        ConfigError: `lower` cannot be mounted, or is a folder that cannot be opened; `upper` cannot be used, is in use,
+            is damaged, or lies in `lower`; a limit is not a size or number of 0 or more.
     """
 
     __slots__ = ("_source", "_state", "_tree", "lower", "root")
@@ -59,6 +64,7 @@ class Overlay(FileSystem):
     def __init__(
         self,
         lower: str | os.PathLike[str] | VirtualSource,
+        upper: str | os.PathLike[str] | None = None,
         *,
         max_bytes: int | str | None = DEFAULT_MAX_BYTES,
         max_entries: int | None = DEFAULT_MAX_ENTRIES,
@@ -76,8 +82,15 @@ class Overlay(FileSystem):
         self._tree: HostTree | None = None
         self.lower: Directory = self._opened(lower, kernel_files, one_file_system)
         self._state: OverlayState = OverlayState(*limits, clock, self.lower.stat().device)
-        self._state.store = MemoryStore(self._state)
+        store = None if upper is None else FolderStore(self._state, self._apart(upper))
+        self._state.store = store or MemoryStore(self._state)
         self.root: OverlayDirectory = OverlayDirectory(self._state, self.lower, "")
+        if store is not None:
+            try:
+                resume(store, self.root)
+            except BaseException:
+                store.close()
+                raise
 
     def _opened(self, lower: object, kernel_files: bool, one_file_system: bool) -> Directory:
         if is_source(lower) and not isinstance(lower, os.PathLike):
@@ -93,6 +106,18 @@ class Overlay(FileSystem):
             reason = getattr(error, "strerror", None) or error
             raise ConfigError(f"an Overlay cannot be over {os.fspath(lower)!r}: {reason}") from error
         return self._tree.root
+
+    def _apart(self, upper: str | os.PathLike[str]) -> str:
+        """Return the path of the folder for changes, which does not lie in the one below, nor that in it."""
+        try:
+            path = os.path.realpath(upper)
+        except (TypeError, ValueError):
+            raise ConfigError(f"changes are kept in a folder, not in {upper!r:.80}: give its path") from None
+        if self._tree is not None:
+            lower = os.path.realpath(self._tree.path)
+            if os.path.commonpath((path, lower)) in (path, lower):
+                raise ConfigError(f"changes cannot be kept in {path!r}: it and {lower!r} lie in each other")
+        return path
 
     # -- what was changed ------------------------------------------------------------------------------------------
 
@@ -176,7 +201,8 @@ class Overlay(FileSystem):
             self._forget()
 
     def close(self) -> None:
-        """Close the folder below; changes that are in memory are lost. Can be called twice."""
+        """Close the folders. Changes in memory are lost, those in an `upper` are kept. Can be called twice."""
+        self._state.store.close()
         if self._tree is not None:
             self._tree.close()
 
@@ -207,11 +233,18 @@ class Overlay(FileSystem):
             raise OverlayError(f"cannot {what} the changes: guests have {count} files open; wait until they have ended")
 
     def _forget(self) -> None:
-        pending = [self.root]
-        for directory in pending:
-            pending += [node for node in directory.names.values() if isinstance(node, OverlayDirectory)]
-        for directory in pending:
+        directories, others = [self.root], set(self._state.linked.values())
+        for directory in directories:
+            for node in directory.names.values():
+                if isinstance(node, OverlayDirectory):
+                    directories.append(node)
+                elif node is not None:
+                    others.add(node)
+        for directory in directories:
             directory.forget()
+        for other in others:
+            if isinstance(other, OverlayNode):
+                other.gone()
         self._state.forget()
         self._state.store.clear()
         if self._tree is not None:

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from wasihost.common.forking import Locked
 from wasihost.common.unpatched import threading
@@ -23,6 +23,40 @@ def exceeded(code: int, about: str, limit: str) -> LimitError:
     error = LimitError(code, os.strerror(code), about)
     error.limit = limit
     return error
+
+
+class Limits(Protocol):
+    """What limits the files of a folder of the host, and how many bytes are there."""
+
+    bytes: int
+    max_bytes: int | None
+    max_file_size: int | None
+
+
+def fitting(limits: Limits, old: int, offset: int, size: int) -> int:
+    """Return how much of a write at `offset` of a file of `old` bytes may be done. Raises: ENOSPC, EFBIG for none."""
+    end = offset + size
+    if end <= old or not size:
+        return size
+    most = limits.max_file_size
+    if most is not None and end > most:
+        end = max(most, old)
+        if end <= offset:
+            raise exceeded(errno.EFBIG, f"more than {most} bytes in a file", "max_file_size")
+    most = limits.max_bytes
+    if most is not None and limits.bytes + end - old > most:
+        end = max(old, old + most - limits.bytes)
+        if end <= offset:
+            raise exceeded(errno.ENOSPC, f"more than {most} bytes", "max_bytes")
+    return end - offset
+
+
+def check_growth(limits: Limits, old: int, size: int) -> None:
+    """Check that a file of `old` bytes may have `size`. Raises: ENOSPC, EFBIG."""
+    if limits.max_file_size is not None and size > limits.max_file_size and size > old:
+        raise exceeded(errno.EFBIG, f"more than {limits.max_file_size} bytes in a file", "max_file_size")
+    if size > old and limits.max_bytes is not None and limits.bytes + size - old > limits.max_bytes:
+        raise exceeded(errno.ENOSPC, f"more than {limits.max_bytes} bytes", "max_bytes")
 
 
 class Lazy(NamedTuple):
