@@ -137,6 +137,7 @@ def test_directories(command: Any, tmp_path: Path) -> None:
 
 def test_overlays(command: Any, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"as it was")
+    (tmp_path / "d").mkdir()
     done = command("run", "--overlay", ".::/x", "--diff", ECHO, "files", "/x/f")
     assert done.stdout.startswith(b"written\ndiff --git a/f b/f\n--- a/f\n+++ b/f\n")
     assert command("run", "--overlay", ".", ECHO, "files", "f").returncode == 0
@@ -146,8 +147,22 @@ def test_overlays(command: Any, tmp_path: Path) -> None:
     assert (tmp_path / "f").read_bytes() == b"as it was"
     assert command("run", "--overlay", ".::/x", "--apply", ECHO, "files", "/x/f").returncode == 0
     assert (tmp_path / "f").read_bytes() == b"written"
+    for _ in range(2):
+        kept = command("run", "--overlay", "d::/x", "--upper", "kept", "--diff", ECHO, "files", "/x/g")
+        assert b"+++ b/g\n" in kept.stdout, kept
+    assert os.listdir(tmp_path / "d") == []
+    assert b"give only one" in command("run", "--overlay", ".", "--overlay", "d", "--upper", "kept", ECHO).stderr
     assert b"add --overlay HOST" in command("run", "--diff", ECHO).stderr
     assert b"choose one" in command("run", "--isolate", "--overlay", ".", ECHO).stderr
+
+
+def test_quotas(command: Any, tmp_path: Path) -> None:
+    for option, value in (("--max-dir-bytes", "3"), ("--max-dir-entries", "0"), ("--max-file-size", "3")):
+        for kind in ("--dir", "--overlay"):
+            done = command("run", kind, ".::/x", option, value, "--stats", ECHO, "files", f"/x/{value}")
+            assert done.returncode == 9
+            assert option.removeprefix("--").replace("dir-", "").replace("-", "_").encode() in done.stderr
+            (tmp_path / value).unlink(missing_ok=True)
 
 
 def test_read_only_directories(command: Any, tmp_path: Path) -> None:

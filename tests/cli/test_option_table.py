@@ -20,6 +20,7 @@ VALUES = {
     "HOST[::GUEST]": f"{HERE}::/x", "NAME[=VALUE]": "A=1", "HOST:PORT": "127.0.0.1:80", "NAME=FILE": "lib=lib.wasm",
     "NAME": "some", "SECONDS": "2.5s", "SIZE": "64KiB", "N": "7", "FUNC": "some", "LIST": "-simd",
     "MODULE:CLASS": "a.b:C", "MODULE:FUNCTION": "a:b", "FILTER": "path_*", "FILE": "calls.txt", "text|json": "json",
+    "FOLDER": "kept",
     "PACKAGE=MODULE:NAME": "p=a.b:C",
 }  # fmt: skip
 
@@ -97,4 +98,5 @@ def test_values_that_can_be_wrong_have_an_example_in_messages() -> None:
         "FUNC",
         "FILTER",
         "FILE",
+        "FOLDER",
     }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from wasihost.config.keywords import MountOptions
+    from wasihost.config.keywords import MountOptions, WritableMountOptions
     from wasihost.engines.values import OnCompile
     from wasihost.guest.module import ModuleSource
     from wasihost.imports import Provider, Providers
@@ -54,7 +54,7 @@ def launch(arguments: RunArguments) -> int:
     _occupy_standard_descriptors()
     hint = False
     try:
-        if arguments.overlays or arguments.diff or arguments.apply:
+        if arguments.overlays or arguments.diff or arguments.apply or arguments.upper:
             from wasihost.cli.overlays import Overlays
 
             with Overlays(arguments) as overlays:
@@ -94,8 +94,14 @@ def config_of(arguments: RunArguments) -> ModuleConfig:
     config = ModuleConfig().with_args(arguments.argv0 or own, *arguments.args)
     config = config.with_stdin(INHERIT).with_stdout(INHERIT).with_stderr(INHERIT)
     bounds: MountOptions = {"one_file_system": arguments.one_file_system, "kernel_files": arguments.kernel_files}
+    writable: WritableMountOptions = {
+        **bounds,
+        "max_bytes": arguments.max_dir_bytes,
+        "max_entries": arguments.max_dir_entries,
+        "max_file_size": arguments.max_file_size,
+    }
     for guest, host in arguments.dirs:
-        config = config.with_host_directory_preopen(guest, host, **bounds)
+        config = config.with_host_directory_preopen(guest, host, **writable)
     for guest, host in arguments.ro_dirs:
         config = config.with_read_only_fs(guest, host, **bounds)
     for number, (host, port) in enumerate(arguments.tcplisten if arguments.replay is None else ()):

@@ -43,8 +43,12 @@ class RunArguments(NamedTuple):
     dirs: tuple[tuple[str, str], ...] = ()
     ro_dirs: tuple[tuple[str, str], ...] = ()
     overlays: tuple[tuple[str, str], ...] = ()
+    upper: str | None = None
     diff: bool = False
     apply: bool = False
+    max_dir_bytes: int | None = None
+    max_dir_entries: int | None = None
+    max_file_size: int | None = None
     one_file_system: bool = False
     kernel_files: bool = False
     env: tuple[tuple[str, str | None], ...] = ()
@@ -129,8 +133,23 @@ OPTIONS: Final[dict[str, Option]] = {
         "HOST[::GUEST]",
         repeated=True,
     ),
+    "--upper": Option(
+        "upper",
+        "Keep what the guest changes in the overlay in FOLDER, from one run to the next.",
+        name,
+        "FOLDER",
+    ),
     "--diff": Option("diff", "At the end, print what the guest has changed in overlays, as `git diff` does."),
     "--apply": Option("apply", "At the end, make the changes in the directories, if the exit status is 0."),
+    "--max-dir-bytes": Option(
+        "max_dir_bytes", "Limit how many bytes the guest may add to each directory, such as 64MiB.", size, "SIZE"
+    ),
+    "--max-dir-entries": Option(
+        "max_dir_entries", "Limit how many names the guest may add to each directory.", count, "N"
+    ),
+    "--max-file-size": Option(
+        "max_file_size", "Limit how large a file in the directories can become, such as 1MiB.", size, "SIZE"
+    ),
     "--one-file-system": Option("one_file_system", "Hide other file systems that are mounted inside the directories."),
     "--kernel-files": Option(
         "kernel_files",

@@ -1,4 +1,4 @@
-"""`--overlay`, `--diff` and `--apply`: directories that a guest changes on trial, and what becomes of the changes.
+"""`--overlay` and its options: directories that a guest changes on trial, and what becomes of the changes.
 
 Rules of this file: imported only for a command line with one of these options.
 """
@@ -14,6 +14,7 @@ from wasihost.config import ModuleConfig
 from wasihost.errors import WasihostError
 from wasihost.outcomes import printable
 from wasihost.overlays import Overlay
+from wasihost.overlays.overlay import DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES
 
 
 class Overlays:
@@ -25,14 +26,24 @@ class Overlays:
 
     def __init__(self, arguments: RunArguments) -> None:
         if not arguments.overlays:
-            raise WasihostError("--diff and --apply are for what a guest changes on trial: add --overlay HOST")
+            raise WasihostError("--diff, --apply and --upper are for what a guest changes on trial: add --overlay HOST")
+        if arguments.upper is not None and len(arguments.overlays) > 1:
+            raise WasihostError("--upper is the folder of one --overlay: give only one")
         if arguments.isolate:
             raise WasihostError("an --overlay stays in this process, and an isolated guest runs in another: choose one")
         self.status: int | None = None
         self._arguments = arguments
         self._opened: list[tuple[str, str, Overlay]] = []
         for guest, host in arguments.overlays:
-            made = Overlay(host, kernel_files=arguments.kernel_files, one_file_system=arguments.one_file_system)
+            made = Overlay(
+                host,
+                arguments.upper,
+                max_bytes=arguments.max_dir_bytes if arguments.max_dir_bytes is not None else DEFAULT_MAX_BYTES,
+                max_entries=arguments.max_dir_entries if arguments.max_dir_entries is not None else DEFAULT_MAX_ENTRIES,
+                max_file_size=arguments.max_file_size,
+                kernel_files=arguments.kernel_files,
+                one_file_system=arguments.one_file_system,
+            )
             self._opened.append((guest, host, made))
 
     def mounted(self, config: ModuleConfig) -> ModuleConfig:

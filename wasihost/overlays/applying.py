@@ -59,17 +59,26 @@ class Plan:
         self.put: dict[str, Node] = {}
         self.gone: dict[str, Node] = {}
         self.touched: dict[str, Node] = {}
+        replaced: set[str] = set()
         for one in found:
             if one.kind == "touched" and one.node is not None:
                 self.touched[one.path] = one.node
                 continue
             if one.node is not None:
                 self.put[one.path] = one.node
+            if one.kind == "changed" and isinstance(one.below, Directory) and not isinstance(one.node, Directory):
+                replaced.add(one.path)
             if one.kind == "removed" and one.below is not None:
                 self.gone[one.path] = one.below
             if one.kind == "renamed" and one.node is not None and one.below is not None and one.old_path is not None:
                 self._add(self.put, one.path, one.node)
                 self._add(self.gone, one.old_path, one.below)
+
+        for path, gone in self.gone.items():
+            if isinstance(gone, Directory) and not isinstance(self.put.get(path, gone), Directory):
+                replaced.add(path)
+        self.replaced: set[str] = replaced
+        """Paths of directories that something else replaces."""
 
     def _add(self, plan: dict[str, Node], path: str, node: Node) -> None:
         plan[path] = node
@@ -111,7 +120,7 @@ class Plan:
             if path not in staged:
                 target.make_directory(path, replacing=True)
                 continue
-            if any(below.startswith(f"{path}/") for below in self.gone):
+            if path in self.replaced:
                 self._clear(target, path)
             target.place(staged[path], path)
         for path in sorted(self.gone.keys() - self.put.keys(), reverse=True):

@@ -133,6 +133,8 @@ class _Tree:
                     node.home = directory, name
                 if isinstance(node, OverlayDirectory):
                     pending.append(node)
+        for number in nodes.keys() - self._made.keys():
+            self._linked(number)
         store.state.next_number = max([store.state.next_number, *nodes])
 
     def records(self) -> list[list[object]]:
@@ -145,6 +147,13 @@ class _Tree:
                     for name, node in directory.names.items()
                 ]
         return out
+
+    def _linked(self, number: int) -> None:
+        """Make the node of a file that only names below have: it has lost others, or its content was changed by one."""
+        kind, origin, _, delta, _ = self._records[number]
+        lower = self._below(origin, kind) if origin is not None and kind != "directory" else None
+        if lower is not None and key_of(lower) is not None and lower.stat().links + delta > 0:
+            self._node(number)
 
     def _node(self, number: int) -> OverlayNode | None:
         """Make a node; None if it was below and is gone."""
