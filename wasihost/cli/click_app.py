@@ -37,7 +37,11 @@ class _Commands(click.Group):
         return super().get_command(ctx, cmd_name)
 
 
-_ELSEWHERE: Final = {"map": "wasihost.cli.map_command", "compile": "wasihost.cli.shipping"}
+_ELSEWHERE: Final = {
+    "map": "wasihost.cli.map_command",
+    "compile": "wasihost.cli.shipping",
+    "build": "wasihost.cli.shipping",
+}
 """Commands that are imported when they are used."""
 
 
@@ -156,11 +160,14 @@ def info() -> None:
     """Print the folder of the cache, the number of modules in it and their size."""
     from wasihost.common.cache_folder import folder
     from wasihost.engines import default_engine
+    from wasihost.packaging.unpacking import programs
 
     engine = default_engine()
     found = engine.cache_entries()
     click.echo(f"folder   {folder() or 'none'}")
     click.echo(f"modules  {len(found)}")
+    if count := len(programs(folder() or "")):
+        click.echo(f"programs {count}, unpacked")
     click.echo(
         f"size     {sum(size for _, size in found) / (1 << 20):.1f} MiB of at most {engine.CACHE_LIMIT >> 20} MiB"
     )
@@ -169,23 +176,33 @@ def info() -> None:
 @cache.command()
 @click.option("--yes", "-y", is_flag=True, help="Remove without asking.")
 def clear(yes: bool) -> None:
-    """Remove all compiled modules, and nothing else. Guests that are running go on.
+    """Remove all compiled modules, and unpacked programs that are not running. Guests that are running go on.
 
     Asks first if standard input is a terminal.
     """
     from wasihost.common.cache_folder import folder
     from wasihost.engines import default_engine
+    from wasihost.packaging.unpacking import programs, remove_programs
 
     engine = default_engine()
     found = engine.cache_entries()
+    unpacked = programs(folder() or "")
     size = sum(size for _, size in found) / (1 << 20)
     place = os.path.dirname(found[0][0]) if found else folder()
     click.echo(f"{_modules(len(found))}, {size:.1f} MiB, in {place or 'no folder'}")
-    if found and not yes and sys.stdin is not None and sys.stdin.isatty():
+    if unpacked:
+        click.echo(f"{_counted(len(unpacked), 'unpacked program')}")
+    if (found or unpacked) and not yes and sys.stdin is not None and sys.stdin.isatty():
         click.confirm("Remove them?", abort=True)
     count, freed = engine.clear_cache()
     click.echo(f"removed {_modules(count)}, {freed / (1 << 20):.1f} MiB")
+    if unpacked:
+        click.echo(f"removed {_counted(remove_programs(folder() or ''), 'unpacked program')}")
 
 
 def _modules(count: int) -> str:
-    return f"{count} compiled module{'s' * (count != 1)}"
+    return _counted(count, "compiled module")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"

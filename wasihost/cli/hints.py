@@ -10,10 +10,11 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from wasihost.cli.options import Option, RunArguments
+from wasihost.cli.options import OPTIONS, Option, RunArguments
 from wasihost.cli.readers import mount
 from wasihost.common.names import listed, near, shown
 from wasihost.errors import WasihostError
+from wasihost.outcomes import printable
 
 if TYPE_CHECKING:
     from wasihost.engines.values import Item
@@ -73,6 +74,29 @@ def not_a_module(arguments: RunArguments) -> str:
             )
         return f"File {module!r} is a directory."
     return ""
+
+
+def fixed_options(module: str, options: Sequence[str], *, here: bool = True) -> str:
+    """The message for a program with options of its own, one of which cannot be used, or whose module is gone.
+
+    `here`: the options are for this machine; otherwise directories may be missing, and the message is empty if the
+    options are right.
+    """
+    rest = list(options)
+    while rest:
+        name, separator, value = rest.pop(0).partition("=")
+        option = OPTIONS.get(name)
+        if option is None or (option.read is None and separator):
+            return f"option {name}: not an option of `wasihost run`"
+        if option.read is None or (option.may_be_bare and not separator):
+            continue
+        if not separator:
+            if not rest:
+                return f"option {name}: needs a value, {option.metavar}"
+            value = rest.pop(0)
+        if (option.value(value) if here else option.read(value)) is None:
+            return f"option {name}: {bad_value(name, option, value)}"
+    return f"{printable(module)}: missing" if here else ""
 
 
 # -- --invoke ----------------------------------------------------------------------------------------------------------

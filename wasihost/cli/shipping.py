@@ -1,4 +1,4 @@
-"""The commands that make what is shipped: `compile`.
+"""The commands that make what is shipped: `compile`, `build`.
 
 Rules of this file: arguments in, printed text out; the work is done in `wasihost.packaging`. It is imported only for
 these commands.
@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wasihost.cli.hints import fixed_options
 from wasihost.cli.progress import Progress
 from wasihost.errors import WasihostError
 from wasihost.outcomes import printable
+from wasihost.packaging.executable import PYTHON
+from wasihost.packaging.executable import build as make
 
 if TYPE_CHECKING:
     from wasihost.packaging.ahead import Cpu
@@ -46,14 +49,19 @@ def _mib(size: int) -> str:
     return f"{size / (1 << 20):.1f} MiB"
 
 
-@click.command(name="compile", short_help="Compile modules before they are run.")
-@click.option("-o", "--output", type=click.Path(file_okay=False), metavar="DIR", help="Make DIR/NAME.precompiled.")
-@click.option(
+_CPU = click.option(
     "--cpu",
     type=click.Choice(["baseline", "native"]),
     help="For all processors of this kind, or for those with all features of this one. Default: native.",
 )
-@click.option("--fuel", is_flag=True, help="Compile also for runs with --fuel.")
+_FUEL = click.option("--fuel", is_flag=True, help="Compile also for runs with --fuel.")
+_RUN_OPTIONS = click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- RUN_OPTIONS...]")
+
+
+@click.command(name="compile", short_help="Compile modules before they are run.")
+@click.option("-o", "--output", type=click.Path(file_okay=False), metavar="DIR", help="Make DIR/NAME.precompiled.")
+@_CPU
+@_FUEL
 @_FEATURES
 @click.argument("modules", type=_FILE, nargs=-1, required=True)
 def compile(
@@ -87,3 +95,51 @@ def compile(
                 )
                 size = sum(entry.stat().st_size for entry in os.scandir(made))
                 click.echo(f"{name}: {printable(made)}, {_mib(size)}")
+
+
+def _check_run_options(options: tuple[str, ...]) -> None:
+    """UsageError for options that `run` would refuse; host directories may be missing on this machine."""
+    if mistake := fixed_options("", options, here=False):
+        raise click.UsageError(mistake, click.get_current_context())
+
+
+@click.command(short_help="Make an executable of a module.")
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), metavar="FILE", help="The executable.")
+@click.option("--python", default=PYTHON, show_default=True, metavar="PATH", help="Its interpreter.")
+@_CPU
+@_FUEL
+@_FEATURES
+@click.argument("module", type=_FILE)
+@_RUN_OPTIONS
+def build(
+    module: str,
+    output: str,
+    python: str,
+    cpu: Cpu | None,
+    fuel: bool,
+    features: tuple[str, ...],
+    options: tuple[str, ...],
+) -> None:
+    """Make one executable file of MODULE, with its compiled code, the engine and wasihost in it.
+
+    It runs on machines of this kind that have a Python, and unpacks itself once, into the user's cache. What follows
+    `--` are options of `wasihost run` that it always has; by default its program can use no directory and no variable.
+
+    \b
+    Examples:
+      wasihost build tool.wasm -o tool
+      wasihost build --cpu baseline tool.wasm -o tool -- --dir . --env LANG
+    """
+    _check_run_options(options)
+    with _messages():
+        size = make(
+            module,
+            output,
+            options=options,
+            python=python,
+            cpu=cpu or "native",
+            fuel=fuel,
+            features=",".join(features) or None,
+            on_compile=_progress(),
+        )
+    click.echo(f"{printable(os.path.basename(module))}: {printable(output)}, {_mib(size)}")

@@ -26,6 +26,8 @@ CONTENT: Final = (
     b"# This folder holds modules that wasihost has compiled. It makes them again where they are missing.\n"
     b"# The format of this file: https://bford.info/cachedir/\n"
 )
+PROGRAMS: Final = "programs"
+"""A folder in it, where executables unpack themselves: see `packaging.unpacking`."""
 SEALED: Final = 0o1500 if sys.platform == "linux" else 0o500
 """The permissions of an entry, by which it is known to be ours: no call of WASI sets an execute bit, and no archive
 tool the sticky bit, which has no meaning for files. A guest cannot open such a file for writing; for a guest of root,
@@ -124,7 +126,9 @@ def _inside(place: str) -> bool:
 
 def _holds_more(place: str) -> bool:
     """Whether anything in the folder is not ours."""
-    return _another_tag(place) or any(kind_of(name) is None and name != TAG for name in os.listdir(place))
+    return _another_tag(place) or any(
+        kind_of(name) is None and name not in (TAG, PROGRAMS) for name in os.listdir(place)
+    )
 
 
 def _another_tag(place: str) -> bool:

@@ -279,6 +279,9 @@ class Engine(Protocol):
     def code_kind(self) -> str:
         """Which engine and which kind of machine compiled code is for. Code is loaded where this is the same."""
 
+    def library_path(self) -> str:
+        """The path of the engine's library, for programs that carry it. ConfigError if it has none."""
+
     def precompile(
         self, code: bytes, label: str, mode: CompileMode, *, on_compile: OnCompile | None = None
     ) -> tuple[bytes, bytes]:

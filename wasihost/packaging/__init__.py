@@ -6,5 +6,8 @@ become names of files, Python or metadata. The same input makes the same bytes.
 
     precompiled      a folder with a module and its compiled code: what is in it, and loading it
     ahead            makes such folders, and fills the cache
+    archive          zip files with the same bytes for the same content
+    executable       a program as one file
+    unpacking        what that file does before it runs
     module           a precompiled module as a `Module`
 """

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from wasihost.engines.wasmtime.features import canonical as canonical_features
     from wasihost.engines.wasmtime.ffi import load_library
     from wasihost.engines.wasmtime.module import assemble, load
-    from wasihost.engines.wasmtime.precompiled import code_kind, fill_cache, load_code, precompile
+    from wasihost.engines.wasmtime.precompiled import code_kind, fill_cache, library_path, load_code, precompile
     from wasihost.engines.wasmtime.profiler import StackProfiler as stack_profiler
     from wasihost.engines.wasmtime.run import execute, instantiate
     from wasihost.engines.wasmtime.traps import symbolizer
@@ -84,6 +84,7 @@ __all__ = [
     "from_artifact",
     "instantiate",
     "interrupt",
+    "library_path",
     "load",
     "load_code",
     "load_library",
@@ -111,6 +112,7 @@ _WHERE: Final = {
     "from_artifact": "artifact.from_artifact",
     "instantiate": "run.instantiate",
     "interrupt": "epoch.interrupt",
+    "library_path": "precompiled.library_path",
     "load": "module.load",
     "load_code": "precompiled.load_code",
     "load_library": "ffi.load_library",

@@ -30,6 +30,11 @@ def code_kind() -> str:
     return f"wasmtime {load().version} on {sys.platform} {machine()}; {SETTINGS}"
 
 
+def library_path() -> str:
+    """Return the path of the C library, which lies in a folder named by system and machine."""
+    return load().path
+
+
 def precompile(
     code: bytes, label: str, mode: CompileMode, *, on_compile: OnCompile | None = None
 ) -> tuple[bytes, bytes]:
