@@ -22,6 +22,7 @@ import wasihost
 from tests.support.guests import GUESTS
 from tests.support.wheels import python
 from wasihost import ConfigError, ExitError, Profile, TimeoutExpired, TrapError
+from wasihost.engines.wasmtime import profiler
 from wasihost.profile import recorder as recording
 from wasihost.profile import timeline
 
@@ -247,6 +248,25 @@ def test_a_file_is_written_however_the_guest_ended(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "trap.json").read_text())["threads"][0]["name"] == "guest"
 
 
+def test_a_file_that_cannot_be_written_hides_no_trap(tmp_path: Path) -> None:
+    trap = f'(module {MEMORY} (func (export "_start") unreachable))'
+    (tmp_path / "folder.json").mkdir()
+    with pytest.raises(TrapError) as ended:
+        wasihost.run(trap, profile=tmp_path / "folder.json")
+    assert any("the profile was not written" in note for note in ended.value.__notes__)
+    with pytest.raises(IsADirectoryError):
+        wasihost.run(GUEST, files={}, profile=tmp_path / "folder.json")
+    assert os.listdir(tmp_path) == ["folder.json"]
+
+
+def test_options_that_change_how_a_guest_runs() -> None:
+    profile = Profile()
+    done = wasihost.run(GUEST, files={}, profile=profile, stats=True, fuel=10**10, timeout=60, max_memory="2MiB")
+    assert done.stats.calls["fd_write"] == 100
+    assert done.stats.fuel
+    assert profile.functions[0].name == "spin"
+
+
 def test_an_instance_is_profiled_over_all_its_calls() -> None:
     module = f"""(module {MEMORY} (func (export "spin") (param i32) (loop $more
         (local.set 0 (i32.sub (local.get 0) (i32.const 1))) (br_if $more (local.get 0)))))"""
@@ -359,6 +379,15 @@ def test_names_without_end_are_cut(tmp_path: Path) -> None:
     with pytest.raises(TrapError) as ended:
         wasihost.run(module, profile=tmp_path / "a.html")
     assert max(len(frame.function or "") for frame in ended.value.backtrace) <= 503
+
+
+def test_an_engine_that_writes_samples_in_another_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiler, "_stacks", lambda profile: profile["threads"]["in another form"])
+    profile = Profile()
+    wasihost.run(GUEST, files={}, profile=profile)
+    assert "in a form that is not known" in profile.notes[0]
+    assert sum(one.calls for one in profile.calls) == 104
+    assert sum(one.seconds for one in profile.functions) == pytest.approx(profile.seconds)
 
 
 def test_mistakes(tmp_path: Path) -> None:

@@ -162,6 +162,8 @@ class StackProfiler(Protocol):
     """
 
     interval: int
+    readable: bool
+    """False if this version of the engine writes samples in a form that is not known: `take` returns none then."""
 
     def start(self) -> None: ...
     def stop(self) -> None: ...

@@ -107,6 +107,8 @@ class Recorder:
         """Of each sample."""
         self.stacks_omitted: int = 0
         """Samples whose stack is not in `stacks`, but as an empty one."""
+        self.readable: bool = True
+        """Whether the engine's samples could be read."""
         self.interval: int = INTERVAL
         self.first_interval: int = INTERVAL
         self.guest_time: int = 0
@@ -216,6 +218,7 @@ class Recorder:
         begun = thread_time_ns()
         pending, self._pending = self._pending, []
         found = self._profiler.take()
+        self.readable = self._profiler.readable
         for at, (when, weight, called) in enumerate(pending):
             self._note(when, weight, called, found[at] if at < len(found) else ())
         cost = (self._spent + thread_time_ns() - begun) // len(pending)

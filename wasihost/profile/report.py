@@ -165,6 +165,8 @@ def _growth(recorder: Recorder) -> tuple[Growth, ...]:
 def _notes(recorder: Recorder) -> tuple[str, ...]:
     """What is left out, as sentences."""
     found = []
+    if not recorder.readable:
+        found.append("this version of the engine writes its samples in a form that is not known here: there are none")
     if recorder.stacks_omitted:
         found.append(
             f"{recorder.stacks_omitted:,} samples have stacks of which there were too many: they are shown "

@@ -7,6 +7,7 @@ its calls, and when the guest is closed the profile is written.
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -86,12 +87,18 @@ class Session:
         """The guest is closed: write the files.
 
         Raises:
-            OSError: A file cannot be written.
+            OSError: A file cannot be written. If an exception has ended the guest, it gets a note instead.
         """
+        ended = sys.exc_info()[1]
         self.recorder.finish()
         files, self._files = self._files, ()
         for file in files:
-            self.profile.write(file)
+            try:
+                self.profile.write(file)
+            except OSError as error:
+                if ended is None:
+                    raise
+                ended.add_note(f"the profile was not written: {error}")
 
 
 def _check_folder(path: str) -> None:

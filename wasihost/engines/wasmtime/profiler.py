@@ -44,6 +44,7 @@ class StackProfiler:
 
     def __init__(self, instance: WasmtimeInstance, interval: int) -> None:
         self.interval = interval
+        self.readable: bool = True
         self._instance = instance
         self._delete = c.wasmtime_guestprofiler_delete  # at exit, `c` may be gone before the last profiler
         self._sample = c.wasmtime_guestprofiler_sample
@@ -117,7 +118,11 @@ class StackProfiler:
         text = found.text()
         if not error:
             c.wasm_byte_vec_delete(ctypes.byref(found))
-        return _stacks(json.loads(text)) if text else []
+        try:
+            return _stacks(json.loads(text)) if text else []
+        except (LookupError, TypeError, ValueError):
+            self.readable = False
+            return []
 
     def close(self) -> None:
         """Free what the engine has of it, and end the thread."""
