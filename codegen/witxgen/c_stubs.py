@@ -18,7 +18,16 @@ from witxgen.model import Builtin, Enum, Pointer, Ref, TypeDef, strip
 from witxgen.python_types import plan_record
 from witxgen.stubs import FunctionPlan, Raw, Step, StoredResult
 
-RUNTIME = ("witx.h", "witx_arguments.c", "witx_memory.c", "witx_python.c", "witx_results.c", "witx_values.c")
+RUNTIME = (
+    "witx.h",
+    "witx_call.h",
+    "witx_arguments.c",
+    "witx_memory.c",
+    "witx_packages.c",
+    "witx_python.c",
+    "witx_results.c",
+    "witx_values.c",
+)
 """The runtime of the stubs in C: written by hand and copied unchanged."""
 
 LINE = 120

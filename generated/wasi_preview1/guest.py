@@ -42,8 +42,7 @@ MAX_BUFFERS = 1024
 MAX_TOTAL = 2**31 - 1
 """How many bytes several buffers of one call may be together, as POSIX' SSIZE_MAX on 32 bits."""
 MAX_VALUES = 1 << 20
-"""How many values the lists of one call may have together: each is an object of the host's. Lists in memory may
-overlap, so a list of lists could otherwise name any amount."""
+"""How many values the lists of one call may have together: lists that overlap in memory could name any amount."""
 
 _NOTHING = memoryview(bytearray())
 
