@@ -109,6 +109,20 @@ def test_a_difference_names_the_call_the_argument_and_both_values(file: Path) ->
     assert fewer.stdout == b""
 
 
+BAD_POLL = """(module
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 8) "\\09")
+  (func (export "_start")
+    (call $exit (call $poll (i32.const 0) (i32.const 512) (i32.const 1) (i32.const 1024)))))"""
+
+
+def test_what_the_host_refuses_to_read_is_refused_in_a_replay(file: Path) -> None:
+    assert run(BAD_POLL, record=file).returncode == Errno.INVAL
+    assert run(BAD_POLL, replay=file).returncode == Errno.INVAL
+
+
 DAMAGED = [
     (lambda _: "", "it is no JSON"),
     (lambda _: "hello\n", "it is no JSON"),

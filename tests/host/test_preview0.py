@@ -12,6 +12,7 @@ from tests.support.binary import leb
 from tests.support.guests import build_c, wat
 from wasihost import ExitError, LinkError, MemoryFS, ModuleConfig, State, TrapError, run
 from wasihost.engines.wasmtime.linker import define
+from wasihost.trace import TracedCall
 
 GUEST = wat("unstable")
 
@@ -22,8 +23,18 @@ def test_files_seeking_status_and_polling(tmp_path: Path) -> None:
     assert time.perf_counter() - begin >= 0.005
     assert (tmp_path / "file").read_bytes() == b"hello"
     fs = MemoryFS()
-    assert run(GUEST, fs=fs, stats=True).stats.calls["fd_seek"] == 3
+    calls: list[TracedCall] = []
+    run(GUEST, fs=fs, trace=calls.append)
     assert fs["file"] == b"hello"
+    assert [call.text for call in calls if call.call.function in ("fd_seek", "poll_oneoff", "fd_close")] == [
+        "fd_seek(4</file>, -2, END) = 3",
+        "fd_seek(4</file>, 1, CUR) = 4",
+        "fd_seek(4</file>, 2, SET) = 2",
+        "poll_oneoff([{CLOCK, MONOTONIC, 5000000}, {FD_READ, 4</file>}], 2) = 1",
+        "poll_oneoff([{CLOCK, MONOTONIC, 5000000}], 1) = 1",
+        "fd_close(99) = BADF",
+        "fd_close(4</file>) = 0",
+    ]
 
 
 def test_a_program_of_both_specs(tmp_path: Path) -> None:

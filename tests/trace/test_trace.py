@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from wasi_preview1 import Errno, WasiError
 
-from tests.support.guests import wat
+from tests.support.guests import build_c, wat
 from tests.support.raw import Raw, clock, readable
 from wasihost import ConfigError, ExitError, MemoryFS, ModuleConfig, hook, run
 from wasihost.hooks import Proceed
@@ -142,6 +142,25 @@ def test_guests_of_one_trace_are_told_apart() -> None:
     assert [line.partition(" <")[0] for line in out.getvalue().splitlines()] == [
         "[guest 2] sched_yield() = 0",
         "[guest 1] sched_yield() = 0",
+    ]
+
+
+def test_a_file_has_the_lines_of_all_guests(tmp_path: Path) -> None:
+    trace = Trace(tmp_path / "calls", filter="proc_exit")
+    for _ in range(2):
+        run(wat("exit"), trace=trace)
+    assert (tmp_path / "calls").read_text().count("proc_exit(1) = ? <") == 2
+
+
+def test_a_trace_that_cannot_be_written_is_nothing_to_the_guest(caplog: pytest.LogCaptureFixture) -> None:
+    class Full:
+        def write(self, _text: str) -> None:
+            raise OSError(28, "No space left on device")
+
+    done = run(build_c("tool"), args=["both"], capture_output=True, trace=Full())
+    assert (done.returncode, done.stdout) == (0, b"to output\n")
+    assert [record.getMessage() for record in caplog.records] == [
+        "the rest of a trace is lost: [Errno 28] No space left on device"
     ]
 
 

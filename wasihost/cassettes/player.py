@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from wasihost.cassettes import memory, store
-from wasihost.cassettes.errors import ReplayError
+from wasihost.cassettes.errors import CassetteError, ReplayError
 from wasihost.cassettes.values import decoded, type_of
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from wasihost.hooks import Proceed
 
 _OUTPUTS = {"stdout": 1, "stderr": 2}
+_REFUSALS = ("BadValue", "GuestFault")
+"""What the host raises for memory of the guest that is no value."""
 _ENDS = ("proc_exit", "proc_raise")
 """Functions that the host does itself: they touch nothing but the guest."""
 
@@ -48,7 +50,7 @@ class Player:
             recorded = entry["args"]
             if found != recorded:
                 self._differ(call, recorded, found)
-            if call.function in _ENDS:
+            if call.function in _ENDS or entry.get("ended") in _REFUSALS:
                 return proceed()
             if "to" in entry:
                 self._write_output(call, entry)
@@ -65,7 +67,11 @@ class Player:
 
     def _next(self, call: Any) -> tuple[int, dict[str, Any]]:
         self._done += 1
-        following = next(self._calls, None)
+        try:
+            following = next(self._calls, None)
+        except OSError as error:  # must not become an errno of the guest
+            self._failed = True
+            raise CassetteError(f"the cassette {self._path} cannot be read: {error}") from error
         if following is None:
             self._fail("the recording has no more calls", call.function, None, None, call.function)
         number, entry = following

@@ -110,7 +110,11 @@ class Recorder:
             raise CassetteError(
                 f"the cassette {self._path} would have more than {self._most} bytes: raise max_bytes, or record less"
             )
-        self._file.write(line)
+        try:
+            self._file.write(line)
+        except OSError as error:  # must not become an errno of the guest
+            self._failed = True
+            raise CassetteError(f"the cassette {self._path} cannot be written: {error}") from error
 
     def close(self) -> None:
         """Called when the guest is closed."""

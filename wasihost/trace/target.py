@@ -12,7 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from wasihost.errors import ConfigError
+from wasihost.common.logs import warn
+from wasihost.errors import ConfigError, raise_if_from_handler
 
 if TYPE_CHECKING:
     import logging
@@ -38,23 +39,32 @@ class Lines:
         self._owned = isinstance(to, (str, os.PathLike))
         self._to: Any = to
         self._users = 0
+        self._mode = "w"
+        self._lost = False
         self._file: Any = None if self._owned else to
 
     def open(self) -> None:
         """Called for each guest. The file is opened for the first. OSError if it cannot be."""
         if self._file is None:
             self._file = open(  # noqa: SIM115  # closed by `close`
-                self._to, "w", buffering=1, encoding="utf-8", errors="backslashreplace"
+                self._to, self._mode, buffering=1, encoding="utf-8", errors="backslashreplace"
             )
+            self._mode = "a"
         self._users += 1
 
     def write(self, line: str) -> None:
-        """Write a line."""
+        """Write a line. After an OSError, such as of a full disk, no more: it must not become an errno of the guest."""
         stream = sys.stderr if self._file is True else self._file
-        if stream is not None:
+        if stream is None or self._lost:
+            return
+        try:
             stream.write(line + "\n")
             if not self._owned and (flush := getattr(stream, "flush", None)) is not None:
                 flush()
+        except OSError as error:
+            raise_if_from_handler(error)
+            self._lost = True
+            warn("trace", "the rest of a trace is lost: %s", error)
 
     def close(self) -> None:
         """Called for each guest at its end."""
@@ -62,7 +72,6 @@ class Lines:
         if self._owned and not self._users and self._file is not None:
             self._file.close()
             self._file = None
-            self._users = 0
 
 
 class Log(Lines):

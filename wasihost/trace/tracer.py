@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from wasi_preview1.errors import BadValue, GuestFault, WasiError
-from wasi_preview1.types import Errno
 
 from wasihost.common.unpatched import threading, time
 from wasihost.errors import ConfigError
@@ -118,10 +117,6 @@ class Trace:
             self._guests += 1
             return _Guest(self, host, self._guests)
 
-    def __call__(self, call: Any, proceed: Proceed) -> Any:
-        """Trace a call of which no guest is known, in a test without one."""
-        return self.open(_Unknown())(call, proceed)
-
     def write(self, line: str) -> None:
         """Write a line of text."""
         assert self._lines is not None
@@ -168,13 +163,6 @@ class Trace:
     def length(self) -> int:
         """How many bytes of each buffer are shown."""
         return self._length
-
-
-class _Unknown:
-    """The host of a call that no guest made."""
-
-    def describe(self, _fd: int) -> Any:
-        raise WasiError(Errno.BADF)
 
 
 class _Guest:
