@@ -6,26 +6,23 @@ import os
 import socket
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from wasi_preview1.types import Errno, Oflags
 
-from tests.conformance import backends
-from tests.conformance.case import Case
+from tests.conformance.backends import problems
 from tests.conformance.table import CASES
 from tests.policy.conftest import Held
 from tests.support.raw import clock
+from tests.support.through import THROUGH
 from wasihost import MemoryFS, ModuleConfig, Policy
 from wasihost.policy.enforcing import Enforcer
 from wasihost.policy.learning import Learner
 from wasihost.policy.needs import PATHS
-from wasihost.policy.rules import CLOCKS
 
 ACCES, OK = int(Errno.ACCES), 0
 CREAT, EXCL, TRUNC, DIRECTORY = (int(flag) for flag in (Oflags.CREAT, Oflags.EXCL, Oflags.TRUNC, Oflags.DIRECTORY))
 WRITING = 2 | 64
-ALL = Policy(read=["/"], write=["/"], clocks=CLOCKS, random=True)
 
 
 def tree() -> ModuleConfig:
@@ -258,20 +255,19 @@ def test_the_conformance_table_holds_under_policies(
     back_end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rows about paths, under a policy that allows all; in memory while one is learnt, and under that one."""
-    config_of, learner = backends._config, Learner()
+    learner = Learner()
 
-    def hooked(how: str) -> Any:
-        def config(case: Case, source: MemoryFS | Path) -> ModuleConfig:
-            made = config_of(case, source)
-            hook = learner.hook(made) if how == "learn" else Enforcer(ALL if how == "all" else learner.policy, made)
-            return made.with_hooks(hook)
+    def learning(config: ModuleConfig) -> ModuleConfig:
+        return config.with_hooks(learner.hook(config))
 
-        return config
+    def learnt(config: ModuleConfig) -> ModuleConfig:
+        return config.with_hooks(Enforcer(learner.policy, config))
 
+    monkeypatch.setitem(THROUGH, "learning", learning)
+    monkeypatch.setitem(THROUGH, "learnt", learnt)
     rows = [row for row in ROWS if back_end in row.only]
     assert len(rows) > 150
     for row in rows if back_end == "memory" else rows[::2]:
         learner = Learner()
-        for how in ["learn", "learnt"] if back_end == "memory" else ["all"]:
-            monkeypatch.setattr(backends, "_config", hooked(how))
-            assert backends.problems(row, back_end, tmp_path) == [], (str(row), learner.policy)
+        for through in ["learning", "learnt"] if back_end == "memory" else ["policy"]:
+            assert problems(row, back_end, tmp_path, through) == [], (str(row), learner.policy)

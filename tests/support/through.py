@@ -5,13 +5,16 @@ Rule: a function here takes a config and returns the config of the same guest, w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wasihost import ModuleConfig
+from wasihost import ModuleConfig, Policy
 from wasihost.cassettes import Cassette
 from wasihost.hooks import Proceed
+from wasihost.policy.enforcing import Enforcer
+from wasihost.policy.rules import CLOCKS
 
 
 def identity(call: Any, proceed: Proceed) -> Any:
@@ -47,7 +50,16 @@ def twice(config: ModuleConfig, folder: Path) -> tuple[ModuleConfig, Callable[[]
     return Cassette(file, "all").config(config), lambda: Cassette(file, "none").config(config)
 
 
+def through_policy(config: ModuleConfig) -> ModuleConfig:
+    """Through a policy that allows everything."""
+    sockets = [one.name for one in config.sockets]
+    names = [os.fsdecode(entry.partition(b"=")[0]) for entry in config.environ]
+    policy = Policy(read=["/", "./"], write=["/", "./"], env=names, clocks=CLOCKS, random=True, sockets=sockets)
+    return config.with_hooks(Enforcer(policy, config))
+
+
 THROUGH: dict[str, Callable[[ModuleConfig], ModuleConfig]] = {
     "nothing": plainly,
     "hooks": through_hooks,
+    "policy": through_policy,
 }

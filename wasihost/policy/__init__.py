@@ -15,8 +15,9 @@ that was judged.
 
 from __future__ import annotations
 
+from wasihost.policy.enforcing import Enforcer
 from wasihost.policy.learning import Learner
 from wasihost.policy.rules import Policy
 from wasihost.stats import Refusal
 
-__all__ = ["Learner", "Policy", "Refusal"]
+__all__ = ["Enforcer", "Learner", "Policy", "Refusal"]

@@ -14,8 +14,8 @@ from wasi_preview1.types import Errno, Lookupflags
 
 from wasihost.descriptors.host_directory import HostDirectory
 from wasihost.policy import needs
-from wasihost.policy.places import Place, is_directory, mounts_of, named, note_rename
-from wasihost.policy.rules import CLOCKS, Policy
+from wasihost.policy.places import Mounts, Place, is_directory, mounts_of, named, note_rename
+from wasihost.policy.rules import CLOCKS, Policy, normal
 from wasihost.stats import Refusal
 
 if TYPE_CHECKING:
@@ -27,18 +27,22 @@ MOST: Final = 1000
 
 
 class Enforcer:
-    """Holds one guest to a policy. `refusals` has what was refused so far, each once.
+    """A hook that holds one guest to a policy. It is the last of its hooks, so that it judges what will really be done.
 
     Args:
         policy: The policy.
-        config: What the guest was to get, before it was narrowed.
+        config: What the guest was to get, before it was narrowed by `policy.narrowed`.
+
+    Attributes:
+        refusals: What was refused so far, each once, at most 1,000: the keys of a dict, in their order.
     """
 
     def __init__(self, policy: Policy, config: ModuleConfig) -> None:
         self.policy = policy
         self.refusals: dict[Refusal, None] = {}
         self._host: Host | None = None
-        self._mounts: dict[str, str] = {}
+        self._mounts: Mounts = {}
+        self._roots: set[str] = set()
         names = [name.partition(b"=")[0].decode("utf-8", "surrogateescape") for name in config.environ]
         self._hidden = sorted({name for name in names if name not in policy.env})
         sockets = [one.name for one in config.sockets]
@@ -58,11 +62,13 @@ class Enforcer:
         """Called with the host of the guest."""
         self._host = host
         self._mounts = mounts_of(host)
+        self._roots = set(map(normal, self._mounts))
         for one in host.table.open.values():
             if isinstance(one, HostDirectory):
                 one.bounds.forbid_links()
 
     def __call__(self, call: Any, proceed: Any) -> Any:
+        """Make the call if the policy allows it."""
         return self._judges[call.function](call, proceed)
 
     def _refuse(self, function: str, what: str, rule: str) -> WasiError:
@@ -95,7 +101,9 @@ class Enforcer:
 
     def _judge(self, function: str, place: Place, write: bool) -> None:
         path = place.path
-        if place.hidden and not (function == "path_filestat_get" and path in self._mounts):
+        if place.hidden and not (
+            function == "path_filestat_get" and any(normal(mount) == path for mount in self._mounts)
+        ):
             raise self._refuse(function, path, "none is possible: another mount lies over this path")
         if not (self.policy.may_write(path) if write else self.policy.may_read(path)):
             raise self._refuse(function, path, f'{"write" if write else "read"} = ["{path}"]')

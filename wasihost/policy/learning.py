@@ -17,8 +17,8 @@ from wasi_preview1.types import Filetype, Oflags
 
 from wasihost.policy import needs
 from wasihost.policy.files import save, text_of
-from wasihost.policy.places import Place, is_directory, mounts_of, named, note_rename
-from wasihost.policy.rules import CLOCKS, Policy, ancestors
+from wasihost.policy.places import Mounts, Place, is_directory, mounts_of, named, note_rename
+from wasihost.policy.rules import CLOCKS, Policy, ancestors, normal
 
 if TYPE_CHECKING:
     from wasihost.config import ModuleConfig
@@ -95,7 +95,7 @@ class LearningHook:
     def __init__(self, learner: Learner, config: ModuleConfig) -> None:
         self._learner = learner
         self._host: Host | None = None
-        self._mounts: dict[str, str] = {}
+        self._mounts: Mounts = {}
         self._names = {os.fsdecode(entry.partition(b"=")[0]) for entry in config.environ}
         self._notes: dict[str, Callable[[Any, Any], Any]] = dict.fromkeys(needs.PATHS, self._paths)
         self._notes |= dict.fromkeys(needs.OPEN, self._open)
@@ -110,7 +110,7 @@ class LearningHook:
         """Called with the host of the guest."""
         self._host = host
         self._mounts = mounts_of(host)
-        self._learner._roots.update(self._mounts)
+        self._learner._roots.update(map(normal, self._mounts))
 
     def __call__(self, call: Any, proceed: Any) -> Any:
         """Note what the call needs, and make it."""

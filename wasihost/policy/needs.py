@@ -6,13 +6,12 @@ here needs nothing: it works on a descriptor that was opened under the policy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from wasi_preview1.types import Oflags, Rights, SubscriptionUClockCase
 
 from wasihost.descriptors.base import Socket
-from wasihost.policy.places import Place, place_of
+from wasihost.policy.places import Mounts, Place, place_of
 from wasihost.policy.rules import CLOCKS
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def follows(call: Any, use: PathUse) -> bool:
     return bool(call.function != "path_open" or call.oflags & _NEW != _NEW)
 
 
-def place_for(host: Host, mounts: Mapping[str, str], call: Any, use: PathUse) -> Place | None:
+def place_for(host: Host, mounts: Mounts, call: Any, use: PathUse) -> Place | None:
     """Return where a path of the call leads, see `place_of`."""
     path = getattr(call, use.path)
     entry = use.entry and not (use.slash and path[-1:] == "/")

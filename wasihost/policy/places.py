@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
-from posixpath import join
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno, Filetype
 
 from wasihost.descriptors.base import Directory
-from wasihost.policy.rules import ancestors, normal
+from wasihost.descriptors.host_directory import HostDirectory
+from wasihost.policy.rules import normal
 
 if TYPE_CHECKING:
     from wasihost.host.functions import Host
@@ -43,7 +44,11 @@ class Place(NamedTuple):
     """Whether another mount lies over it: then its guest path means another file."""
 
 
-def place_of(host: Host, mounts: Mapping[str, str], fd: int, path: str, *, follow: bool, entry: bool) -> Place | None:
+Mounts: TypeAlias = Mapping[str, Sequence[str]]
+"""The mounts of a guest, each with the paths of others that lie in it."""
+
+
+def place_of(host: Host, mounts: Mounts, fd: int, path: str, *, follow: bool, entry: bool) -> Place | None:
     """Return where `path` leads from the directory `fd`. `follow`: also through a link at its end; `entry`: the call
     acts on the last name itself, not on what it names. `mounts` are those of the guest: `mounts_of`.
 
@@ -66,7 +71,42 @@ def place_of(host: Host, mounts: Mapping[str, str], fd: int, path: str, *, follo
     if entry and work[-1] in _DOTS:
         last = work.pop()
     slash = slash or (bool(work) and not last and work[-1] in _DOTS)
-    work.reverse()
+    way = work
+    if not _has_no_links(directory, path, work, last, not entry and (follow or slash)):
+        way, slash = _walk(directory, work, last, entry, follow, slash)
+    if last == ".." and not way:
+        raise WasiError(Errno.PERM)
+    passed = "/".join((*way, last) if last else way) or "."
+    if slash and passed != ".":
+        passed += "/"
+    found = _base(folder) + "/".join(way) if way else normal(folder)
+    if last == "..":
+        found = normal(found + "/..")
+    return Place(found, passed, directory, mount, any(_is_within(found, inner) for inner in mounts[mount]))
+
+
+def _has_no_links(directory: Directory, path: str, names: list[str], last: str, follow: bool) -> bool:
+    """Return whether a path is surely what it says. One look at the file is enough where links are refused: the system
+    would have met a link before it finds the file, or that there is none.
+    """
+    if last or any(name in _DOTS for name in names):
+        return False
+    if len(names) == 1 and not follow:
+        return True
+    if not isinstance(directory, HostDirectory) or directory.bounds.links:
+        return False
+    try:
+        directory.stat_path(path, follow)
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR)
+    return True
+
+
+def _walk(
+    directory: Directory, names: list[str], last: str, entry: bool, follow: bool, slash: bool
+) -> tuple[list[str], bool]:
+    """Return the way to a file, name by name, and whether a slash follows it."""
+    work = names[::-1]
     way: list[str] = []
     links, missing = 0, False
     while work:
@@ -96,13 +136,7 @@ def place_of(host: Host, mounts: Mapping[str, str], fd: int, path: str, *, follo
         if not work and not last:
             slash = slash or content[-1:] == "/" or content.rpartition("/")[2] in _DOTS
         work += [part for part in reversed(content.split("/")) if part]
-    if last == ".." and not way:
-        raise WasiError(Errno.PERM)
-    passed = "/".join((*way, last) if last else way) or "."
-    if slash and passed != ".":
-        passed += "/"
-    found = normal(join(folder, *way, *([last] if last else ())))
-    return Place(found, passed, directory, mount, owner(found, mounts) != mount)
+    return way, slash
 
 
 def _missing(error: OSError | WasiError) -> bool:
@@ -125,17 +159,25 @@ def is_directory(place: Place) -> bool:
         return False  # the call will fail too
 
 
-def mounts_of(host: Host) -> dict[str, str]:
-    """Return the mounts that a guest starts with: path without `.` and such -> path as the config has it."""
-    opened = host.table.open.values()
+def mounts_of(host: Host) -> Mounts:
+    """Return the mounts that a guest starts with."""
+    opened = [one.preopen for one in host.table.open.values() if isinstance(one, Directory)]
+    mounts = [mount for mount in opened if mount is not None]
     return {
-        normal(one.preopen): one.preopen for one in opened if isinstance(one, Directory) and one.preopen is not None
+        mount: [normal(inner) for inner in mounts if inner != mount and _is_within(normal(inner), normal(mount))]
+        for mount in mounts
     }
 
 
-def owner(path: str, mounts: Mapping[str, str]) -> str | None:
-    """Return the mount that a guest path belongs to: the last one on its way."""
-    return next((mounts[above] for above in ancestors(path) if above in mounts), None)
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or (path.startswith(_base(folder)) and (folder != "." or path[0] != "/"))
+
+
+@lru_cache(maxsize=256)
+def _base(folder: str) -> str:
+    """Return what paths in a directory begin with."""
+    folder = normal(folder)
+    return "" if folder == "." else folder if folder == "/" else folder + "/"
 
 
 def named(host: Host, fd: int) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from posixpath import dirname, normpath
+from posixpath import normpath
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -138,10 +138,10 @@ def ancestors(path: str) -> Iterator[str]:
     """A normal path, and the directories that it is in, up to the root or `.`."""
     while True:
         yield path
-        above = dirname(path) or "."
-        if above == path:
+        if path in ("/", "."):
             return
-        path = above
+        at = path.rfind("/")
+        path = path[:at] if at > 0 else "/" if at == 0 else "."
 
 
 def normal(path: str) -> str:
