@@ -120,6 +120,8 @@ def test_what_was_there_never_counts_and_what_goes_is_given_back(tmp_path: Path)
     none = ModuleConfig().with_host_directory_preopen("/", tmp_path, max_entries=0)
     done = wasihost.run(tool, none, args=["files", "/fourth"], capture_output=True)
     assert (done.returncode, done.stats.limits) == (9, ("max_entries",))
+    isolated = wasihost.run(tool, none, args=["files", "/fourth"], capture_output=True, isolation="process")
+    assert (isolated.returncode, isolated.stats.limits) == (9, ("max_entries",))
     assert not (tmp_path / "fourth").exists()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from wasi_preview1.types import Errno, Rights
 
-from wasihost import ConfigError, MemoryFS, ModuleConfig, State, run
+from wasihost import ConfigError, MemoryFS, ModuleConfig, Overlay, State, run
 from wasihost.engines.wasmtime import file_keys, module
 
 EMPTY = '(module (memory (export "memory") 1) (func (export "_start")))'
@@ -46,6 +46,16 @@ def test_a_read_only_mount_in_a_writable_one_is_refused(tree: Path, inner: str, 
 ])  # fmt: skip
 def test_mounts_that_do_not_overlap_are_accepted(tree: Path, inner: str, outer: str) -> None:
     assert run(EMPTY, cache=False, dirs={"/rw": tree / outer}, ro_dirs={"/ro": tree / inner}).returncode == 0
+
+
+def test_a_read_only_overlay_over_a_writable_folder_is_refused(tree: Path) -> None:
+    with Overlay(tree / "top" / "data", tree / "kept") as overlay:
+        read_only = ModuleConfig().with_read_only_fs("/ro", overlay)
+        for folder in ("top", "top/data/deep/..", "kept", "."):
+            with pytest.raises(ConfigError, match="read-only as '/ro'"):
+                State(config=read_only.with_host_directory_preopen("/rw", tree / folder))
+        for folder in ("beside", "top/data/deep"):
+            State(config=read_only.with_host_directory_preopen("/rw", tree / folder)).close()
 
 
 def test_a_virtual_tree_cannot_be_mounted_both_ways() -> None:

@@ -23,6 +23,7 @@ from wasihost import (
     MemoryFS,
     Module,
     ModuleConfig,
+    Overlay,
     TimeoutExpired,
     run,
 )
@@ -101,6 +102,19 @@ def test_folders(tmp_path: Path) -> None:
     assert run(ECHO, args=["files", "/box/f"], dirs={"/box": tmp_path}).returncode == 0
     assert (tmp_path / "f").read_bytes() == b"written"
     assert run(ECHO, args=["files", "/box/f"], ro_dirs={"/box": tmp_path}).returncode == 9
+
+
+def test_folders_that_are_objects(tmp_path: Path) -> None:
+    fs = MemoryFS()
+    with Overlay(tmp_path) as overlay:
+        assert run(ECHO, args=["files", "/box/f"], dirs={"/box": overlay, "/fs": fs}).returncode == 0
+        assert overlay.changes().created == ("f",)
+        assert run(ECHO, args=["files", "/box/g"], ro_dirs={"/box": overlay}).returncode == 9
+    assert run(ECHO, args=["files", "/fs/f"], dirs={"/fs": fs}).returncode == 0
+    assert fs["f"] == b"written"
+    assert run(ECHO, args=["files", "/d/f"], dirs={"/d": {"f": b"1"}}).returncode == 9
+    with pytest.raises(ConfigError, match="host directory is a path, not 3"):
+        run(ECHO, dirs={"/box": 3})  # type: ignore[dict-item]  # as a caller may who has no type checker
 
 
 def test_an_option_that_does_not_exist() -> None:

@@ -16,6 +16,7 @@ import wasihost
 from tests.conformance.backends import host_tree
 from tests.support.guests import build_c
 from wasihost import ConfigError, MemoryFS, Overlay, OverlayError
+from wasihost.common.cache_folder import SEALED
 from wasihost.overlays import contents
 from wasihost.vfs import nodes, operations
 from wasihost.vfs.resolve import node_at
@@ -153,16 +154,19 @@ def test_directories_are_replaced(folder: Path) -> None:
     assert (folder / "papers" / "old" / "c.txt").read_bytes() == b"sea"
 
 
-def test_modes_and_owners_stay(folder: Path) -> None:
-    (folder / "a.txt").chmod(0o750)
+def test_permissions_stay_but_for_those_that_vouch_for_the_content(folder: Path) -> None:
+    for name, mode in (("a.txt", 0o750), ("setuid", 0o4755), ("module", SEALED)):
+        (folder / name).touch()
+        (folder / name).chmod(mode)
     with Overlay(folder) as overlay:
-        write(overlay.root, "a.txt", b"other")
-        write(overlay.root, "new", b"")
+        for name in ("a.txt", "setuid", "module", "new"):
+            write(overlay.root, name, b"the guest's")
         overlay.apply()
-    assert (folder / "a.txt").stat().st_mode & 0o7777 == 0o750
     umask = os.umask(0)
     os.umask(umask)
-    assert (folder / "new").stat().st_mode & 0o7777 == 0o666 & ~umask
+    modes = {name: (folder / name).stat().st_mode & 0o7777 for name in ("a.txt", "setuid", "module", "new")}
+    usual = 0o666 & ~umask
+    assert modes == {"a.txt": 0o750, "setuid": 0o755, "module": usual, "new": usual}
 
 
 def test_nothing_is_changed_if_something_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,12 +38,19 @@ def check_read_only(opened: Sequence[Opened]) -> None:
 
 def _reaches(other: Mount, writable: Directory, mount: Mount, directory: Directory) -> bool:
     """True if the read-only directory lies inside the writable one, by its path or through a bind mount."""
-    if not (isinstance(writable, HostDirectory) and isinstance(directory, HostDirectory)):
+    if not isinstance(writable, HostDirectory):
         return other.source is mount.source
-    if writable.bounds.root in _with_parents(directory.fd):
+    if isinstance(directory, HostDirectory):
+        return _lies_beneath(directory.fd, writable)
+    folders = getattr(mount.source, "host_folders", None)  # of an overlay
+    return folders is not None and any(_lies_beneath(fd, writable) for fd in folders())
+
+
+def _lies_beneath(fd: int, writable: HostDirectory) -> bool:
+    if writable.bounds.root in _with_parents(fd):
         return True
     mounts = _mounts()
-    inner, outer = _located(directory.fd, mounts), _located(writable.fd, mounts)
+    inner, outer = _located(fd, mounts), _located(writable.fd, mounts)
     if inner is None or outer is None:
         return False
     below = [one for one in mounts.values() if _lies_in(one.point, outer.point)]

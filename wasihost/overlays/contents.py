@@ -222,6 +222,10 @@ class MemoryStore:
     def note(self, records: list[list[object]]) -> None:
         """Keep no records."""
 
+    def host_folders(self) -> tuple[int, ...]:
+        """There are none."""
+        return ()
+
     def sync(self) -> None:
         """Nothing to write back."""
 

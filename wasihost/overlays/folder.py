@@ -119,6 +119,10 @@ class FolderStore:
             if written < len(text):
                 os.ftruncate(self._journal, before)
 
+    def host_folders(self) -> tuple[int, ...]:
+        """Return the descriptor of the folder."""
+        return (self._folder,)
+
     def sync(self) -> None:
         """fsync(2) of the journal."""
         os.fsync(self._journal)

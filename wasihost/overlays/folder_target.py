@@ -15,6 +15,7 @@ import stat as kinds
 from collections.abc import Iterator
 from typing import Final
 
+from wasihost.common.cache_folder import SEALED
 from wasihost.overlays.applying import unsupported_kind
 from wasihost.overlays.copying import copy_into
 from wasihost.overlays.files import OverlayFile
@@ -178,6 +179,11 @@ class FolderTarget:
         return True
 
     def _keep_mode(self, staged: str, fd: int, name: str) -> None:
+        """Give a file the owner and the permissions of the one that it replaces.
+
+        Not the set-user-ID bit and its kin, which the system takes from a file that is written to; nor the permissions
+        by which the cache knows the compiled modules that it wrote itself.
+        """
         try:
             old = os.lstat(name, dir_fd=fd)
         except FileNotFoundError:
@@ -185,12 +191,14 @@ class FolderTarget:
         new = os.lstat(staged, dir_fd=self._aside)
         if not kinds.S_ISREG(old.st_mode) or not kinds.S_ISREG(new.st_mode) or new.st_nlink > 1:
             return
+        if kinds.S_IMODE(old.st_mode) == SEALED:
+            return
         file = os.open(staged, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._aside)
         try:
             if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
                 with contextlib.suppress(PermissionError):
                     os.fchown(file, old.st_uid, old.st_gid)
-            os.fchmod(file, old.st_mode & 0o7777)
+            os.fchmod(file, old.st_mode & 0o777)
         finally:
             os.close(file)
 

@@ -119,6 +119,9 @@ class Overlay(FileSystem):
                 raise ConfigError(f"changes cannot be kept in {path!r}: it and {lower!r} lie in each other")
         return path
 
+    def host_folders(self) -> tuple[int, ...]:
+        return (*(() if self._tree is None else (self._tree.fd,)), *self._state.store.host_folders())
+
     # -- what was changed ------------------------------------------------------------------------------------------
 
     def changes(self) -> OverlayChanges:

@@ -50,6 +50,9 @@ class Store(Protocol):
     def note(self, records: list[list[object]]) -> None:
         """Keep records of changed names and nodes, if they are to outlive this process."""
 
+    def host_folders(self) -> tuple[int, ...]:
+        """Return descriptors of the host's folders in which it keeps something."""
+
     def sync(self) -> None:
         """fsync(2) of the records."""
 

@@ -73,6 +73,10 @@ class FileSystem:
     __slots__ = ()
     root: Directory
 
+    def host_folders(self) -> tuple[int, ...]:
+        """Return descriptors of the host's folders of which it shows the content."""
+        return ()
+
 
 class File(Node):
     """A regular file. Override `read` to make it readable."""
