@@ -284,6 +284,15 @@ def test_an_instance_is_profiled_over_all_its_calls() -> None:
     assert profile.samples > first[1]
 
 
+def test_many_short_calls_of_an_instance_share_their_samples() -> None:
+    profile = Profile()
+    with wasihost.instantiate(f'(module {MEMORY} (func (export "f")))', profile=profile) as guest:
+        for _ in range(3_000):
+            guest.exports.f()
+    assert profile.samples < 1_000
+    assert sum(one.seconds for one in profile.functions) == pytest.approx(profile.seconds)
+
+
 def test_a_guest_that_exits_has_no_failed_call() -> None:
     exits = f"""(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32))) {MEMORY}
         (func (export "_start") (call $exit (i32.const 3))))"""

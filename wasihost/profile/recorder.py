@@ -44,6 +44,8 @@ _PATH: Final = 200
 NO_CALL: Final = ""
 MADE: Final = "(the instance is made)"
 """In place of a call: what the engine does before the guest runs."""
+SHORT_CALLS: Final = "(short calls)"
+"""In place of a call: calls that took less than an interval together."""
 ELSEWHERE: Final = "(other paths)"
 
 _MOVES: Final = {
@@ -98,9 +100,9 @@ class Recorder:
         self.rows: dict[tuple[str, str, str], Row] = {}
         self.spans: list[Span] = []
         self.short: int = 0
-        """ns: shorter calls are not in `spans`,"""
+        """ns: shorter calls are not in `spans`."""
         self.short_calls: int = 0
-        """which are so many."""
+        """How many those are."""
         self.stacks: dict[Stack, int] = {}
         self.times, self.weights = array("q"), array("q")
         self.stack_of = array("l")
@@ -149,19 +151,28 @@ class Recorder:
         self._calls = 0
         self._settle(perf_counter_ns())
         self.collect()
-        if self._guest:
-            self._note(self._mark, self._guest, NO_CALL if self._left else MADE, ())
-        if self._host:
-            self._note(self._mark, self._host, "(short calls)", ())
-        self._guest = self._host = 0
-        self._left = True
+        if not self._left:
+            self._note_rest(0, MADE)
+            self._left = True
+        else:
+            self._note_rest(self.interval, NO_CALL)
         self._see_memory()
+
+    def _note_rest(self, least: int, called: str) -> None:
+        """Note the time since the last sample, if it is at least so long; else the next sample gets it."""
+        if self._guest > least:
+            self._note(self._mark, self._guest, called, ())
+            self._guest = 0
+        if self._host > least:
+            self._note(self._mark, self._host, SHORT_CALLS, ())
+            self._host = 0
 
     def finish(self) -> None:
         """The guest will not run again: free what the engine keeps for the profile."""
         if self._profiler is not None:
             self.collect()
             self._profiler.close()
+        self._note_rest(0, NO_CALL)
         self._profiler = self._instance = None
 
     def _settle(self, now: int) -> None:
@@ -284,7 +295,9 @@ class Recorder:
             if spent > row.longest:
                 row.longest = spent
             if row.moves is not None and result is not None:
-                self._moved(row, result if isinstance(result, int) else result[0])
+                size = result[0] if isinstance(result, tuple) else result
+                if isinstance(size, int):  # what else a hook returns, the stub refuses
+                    self._moved(row, size)
             if spent >= self.short:
                 self.spans.append((begun - began, ended - began, row.function, row.path))
                 if len(self.spans) > _SPANS:

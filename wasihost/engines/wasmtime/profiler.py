@@ -87,7 +87,7 @@ class StackProfiler:
                         self._increment(self._engine)
             finally:
                 self._thread.pop("one", None)
-            # Look once more: whoever came just now saw this thread, and has begun none.
+            # Look once more: a guest that came just now saw this thread, and started none.
 
     def _is_awaited(self) -> bool:
         """Whether there is a guest to call back, or one has come within the time of grace."""
