@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from wasihost.packaging.module import load_precompiled
     from wasihost.policy.rules import Policy
     from wasihost.profile import Profile
+    from wasihost.scale.function import GuestFunction, function
     from wasihost.scale.mapping import map
     from wasihost.scale.results import MapResult
     from wasihost.stats import Stats
@@ -127,6 +128,7 @@ __all__ = [
     "Frame",
     "GuestError",
     "GuestFault",
+    "GuestFunction",
     "Imports",
     "Instance",
     "IsolationError",
@@ -163,6 +165,7 @@ __all__ = [
     "Writer",
     "__version__",
     "bind",
+    "function",
     "hook",
     "instantiate",
     "isolation_report",
@@ -185,6 +188,7 @@ _ON_FIRST_USE = {
     "Errno": "wasi_preview1.types",
     "Feature": ".config.features",
     "GuestFault": "wasi_preview1.errors",
+    "GuestFunction": ".scale.function",
     "Imports": ".imports",
     "Instance": ".guest.instance",
     "Lazy": ".vfs",
@@ -208,6 +212,7 @@ _ON_FIRST_USE = {
     "WasiError": "wasi_preview1.errors",
     "Writer": ".config.streams",
     "bind": ".binding",
+    "function": ".scale.function",
     "hook": ".hooks",
     "instantiate": ".embedding.instantiate",
     "isolation_report": ".isolation.lockdown",

@@ -195,6 +195,14 @@ def _assemblyscript(memory: Memory, start: int) -> bytes:
     return data.decode("utf-16-le", "replace").encode() if int.from_bytes(head[:4], "little") == STRING else data
 
 
+def check_result(item: Item, returns: Any, result_as: ResultAs | None) -> None:
+    """TypeError if an export's result cannot be converted so."""
+    if returns in (str, bytes):
+        _result_as(item, result_as)
+    elif returns is not None:
+        _check_number(item, returns)
+
+
 def _check_number(item: Item, returns: object) -> None:
     kinds = {int: ("i32", "i64"), Unsigned: ("i32", "i64"), bool: ("i32",), float: ("f32", "f64")}.get(returns)  # type: ignore[call-overload]  # any object may be asked for
     if kinds is None:

@@ -5,6 +5,9 @@
     threads     threads that run guests and never keep Python from ending
     tasks       one input's runs, in this process or in one of an executor
     mapping     `map`: inputs in, results out, a bounded number between them
+    function    `function`: an export as a Python function
+    signature   its types, as they are declared and as the export has them
+    warm        instances that are kept between its calls
     progress    what shows how far it is: tqdm, or a function of the caller's
 
 Rules of this room:
