@@ -17,6 +17,8 @@ def test_the_examples_of_embedding(tmp_path: Path) -> None:
     (tmp_path / "readme.py").write_text(readme)
     page = "".join(BLOCK.findall((ROOT / "docs" / "linker.md").read_text()))
     (tmp_path / "linker.py").write_text(page.replace("said = []", "said: list[bytes] = []"))
-    files = [tmp_path / name for name in ("readme.py", "linker.py")]
+    for name in ("handlers", "hooks"):
+        (tmp_path / f"{name}.py").write_text("".join(BLOCK.findall((ROOT / "docs" / f"{name}.md").read_text())))
+    files = [tmp_path / f"{name}.py" for name in ("readme", "linker", "handlers", "hooks")]
     done = mypy(*files)  # strict; with other options it would read all of the project again, and so would the next run
     assert done.returncode == 0, done.stdout

@@ -15,7 +15,7 @@ from wasi_preview1.types import CiovecArray, Fd, Size
 from tests.support.guests import build_c, wat
 from tests.support.raw import Raw
 from wasihost import PIPE, ConfigError, Module, ModuleConfig, State, hook, instantiate, run, run_async, start
-from wasihost.handlers import FdFunctions
+from wasihost.handlers import FdFunctions, PathFunctions
 from wasihost.hooks import Proceed
 
 
@@ -132,6 +132,9 @@ class Slotted(FdFunctions):
     __slots__ = ("kept",)
 
 
+class Unordered(PathFunctions, FdFunctions): ...
+
+
 class Fd3(FdHandlers): ...
 
 
@@ -147,6 +150,7 @@ class Fd3(FdHandlers): ...
         ([Given], r"Given.__init__ cannot be called: it takes \(self, seed\), and is called with \(self\)"),
         ([Slotted], "leave out their __slots__"),
         ([Dice, Dice], "duplicate base class"),
+        ([Unordered], "name them in this order: ArgsFunctions, EnvironFunctions, ClockFunctions, FdFunctions, PathF"),
     ],
 )
 def test_classes_that_cannot_work_are_refused(wrong: Any, message: str) -> None:

@@ -9,7 +9,6 @@ import os
 import sys
 
 from wasi_preview1.guest import make
-from wasi_preview1.handlers import Handlers
 
 from wasihost.config import ModuleConfig
 from wasihost.descriptors.base import Directory
@@ -32,6 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from wasi_preview1.handlers import Handlers as _Complete
     from wasi_preview1.types import Fd, Size
 
     from wasihost.config.limits import Limits
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from wasihost.config.streams import RandomSource
     from wasihost.handlers.poll import _Polled
     from wasihost.host.naming import Description, Name
+
+else:
+    _Complete = object  # with `Handlers` a class of the embedder's could not derive from two groups: their order
 
 
 class Host(
@@ -53,7 +56,7 @@ class Host(
     SchedFunctions,
     RandomFunctions,
     SockFunctions,
-    Handlers,
+    _Complete,
 ):
     """The host of one guest. Do not share it between guests or use it from two threads at once.
 

@@ -49,6 +49,9 @@ def _joined(classes: tuple[HandlerClass, ...]) -> type[_ReadyHost]:
         problem, advice = str(error), "leave out one of them"
         if "lay-out" in problem or "layout" in problem:
             advice = "leave out their __slots__"
+        elif "resolution" in problem:
+            problem = "they derive from groups in an order that is not the host's"
+            advice = f"name them in this order: {', '.join(base.__name__ for base in Host.__bases__[:-1])}"
         raise ConfigError(f"handlers cannot be {names}: {problem}; {advice}") from None
     if missing := made.__abstractmethods__:
         raise ConfigError(f"handlers cannot be {names}: they leave {', '.join(sorted(missing))} abstract")
