@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -125,7 +126,8 @@ class Binding:
                 made: Stub = in_c.stub(handlers, module, name)
                 return made
 
-        return [ServedModule(package, module, guest, make) for module in package.SIGNATURES]
+        stub_of = partial(_with_causes, make, package) if caller.hooks else make
+        return [ServedModule(package, module, guest, stub_of) for module in package.SIGNATURES]
 
 
 class ServedModule:
@@ -182,6 +184,25 @@ def _hooked(package: Any, handlers: object, hooks: Sequence[Hook], errno_of: Cal
         return made
 
     return HookedHandlers(handlers, hooks, package.calls.CALLS, package.calls.RESULTS, as_error, None)
+
+
+def _with_causes(make: Callable[[str, str], Stub], package: Any, module: str, name: str) -> Stub:
+    """Return a stub that raises an OSError of a handler as it is, where the function has no errno for it.
+
+    Hooks see the specification's errors alone, so it was made one of these on its way through them.
+    """
+    stub, error_class = make(module, name), getattr(package, "WasiError", ())
+
+    def call(*numbers: float) -> int | float | None:
+        try:
+            result: int | float | None = stub(*numbers)
+        except error_class as error:
+            if isinstance(error.__cause__, OSError):
+                raise error.__cause__ from None
+            raise
+        return result
+
+    return call
 
 
 def _check(package: Any) -> str:

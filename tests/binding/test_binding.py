@@ -424,6 +424,20 @@ def test_a_profile_has_the_calls(binding: Any) -> None:
     }
 
 
+def test_a_hook_changes_no_exception_of_a_function_without_an_errno(binding: Any) -> None:
+    served, mine = binding
+    error = FileNotFoundError(2, "as noent, in a function that returns none")
+
+    def fail(_text: str) -> None:
+        raise error
+
+    mine.say = fail
+    for hooks in ([], [lambda _call, proceed: proceed()]):
+        with instantiate(GUEST, imports=served, hooks=hooks) as guest, pytest.raises(FileNotFoundError) as caught:
+            guest.exports.say(16, 5)
+        assert caught.value is error
+
+
 def test_a_hook_may_refuse_and_may_be_limited_to_functions_that_exist(abi: Any, kind: Any) -> None:
     def refuse(*_: Any) -> Any:
         raise abi.WasiError(abi.Errno.EPERM)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from wasi_preview1.types import Errno, Oflags
@@ -15,7 +19,7 @@ from tests.conformance.table import CASES
 from tests.policy.conftest import Held
 from tests.support.raw import clock
 from tests.support.through import THROUGH
-from wasihost import MemoryFS, ModuleConfig, Policy
+from wasihost import MemoryFS, ModuleConfig, Policy, hook, instantiate, run, run_async, start
 from wasihost.policy.enforcing import Enforcer
 from wasihost.policy.learning import Learner
 from wasihost.policy.needs import PATHS
@@ -245,6 +249,73 @@ def test_sockets() -> None:
             assert held.call("fd_write", 3, *held.data(b"x"), held.new(4)) == ACCES
             assert held.call("fd_read", 3, *held.iovecs((held.new(4), 4)), held.new(4)) == ACCES
             assert held.call("sock_shutdown", 3, 1) == ACCES
+
+
+GUEST = """(module
+  (import "%s" "path_unlink_file" (func $unlink (param i32 i32 i32) (result i32)))
+  (import "%s" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "secret")
+  (func (export "_start") (call $exit (call $unlink (i32.const 3) (i32.const 16) (i32.const 6)))))"""
+
+
+@pytest.mark.parametrize("way", ["run", "run_async", "start", "instantiate"])
+def test_every_way_to_run_reports_what_was_refused(way: str) -> None:
+    guest = GUEST.replace("%s", "wasi_snapshot_preview1")
+    options: Any = {"files": {"secret": b""}, "policy": Policy()}
+    stats: Any
+    if way == "run":
+        done = run(guest, **options)
+        code, stats = done.returncode, done.stats
+    elif way == "run_async":
+        done = asyncio.run(run_async(guest, **options))
+        code, stats = done.returncode, done.stats
+    elif way == "start":
+        with start(guest, **options) as process:
+            code = process.wait()
+            stats = process.stats
+    else:
+        with instantiate(guest, **options) as instance:
+            code = instance.run()
+            stats = instance.stats
+    assert code == ACCES
+    assert [str(one) for one in stats.refusals] == [
+        "path_unlink_file of '/secret' was refused by the policy; the rule that allows it: write = [\"/secret\"]"
+    ]
+
+
+def test_a_guest_of_the_older_spec_is_held_too() -> None:
+    guest, files = GUEST.replace("%s", "wasi_unstable"), {"secret": b""}
+    assert run(guest, files=files, policy=Policy(write=["/secret"])).returncode == OK
+    assert run(guest, files=files, policy=Policy(read=["/secret"])).returncode == ACCES
+
+
+def test_a_policy_judges_what_hooks_made_of_a_call() -> None:
+    def redirect(call: Any, proceed: Any) -> Any:
+        return proceed(call._replace(path="other"))
+
+    guest, files = GUEST.replace("%s", "wasi_snapshot_preview1"), {"secret": b"", "other": b""}
+    hooks = hook(redirect, on="path_unlink_file")
+    done = run(guest, files=files, policy=Policy(write=["/secret"]), hooks=hooks)
+    assert (done.returncode, done.stats.refusals[0].what) == (ACCES, "/other")
+    assert run(guest, files=files, policy=Policy(write=["/other"]), hooks=hooks).returncode == OK
+
+
+def test_the_command_reports_what_was_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"")
+    (tmp_path / "g.wat").write_text(GUEST.replace("%s", "wasi_snapshot_preview1"))
+    command = [sys.executable, "-m", "wasihost", "run", "--dir", ".::/", "--policy", "p.toml"]
+
+    def by_command(*more: str) -> tuple[int, str]:
+        done = subprocess.run([*command, *more, "g.wat"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
+
+    assert by_command() == (2, "wasihost: the policy p.toml cannot be read: No such file or directory\n")
+    (tmp_path / "p.toml").write_text("")
+    status, message = by_command()
+    assert (status, message.count("\n")) == (ACCES, 1)
+    assert message.startswith("wasihost: p.toml: path_unlink_file of '/secret' was refused by the policy; ")
+    assert by_command("--isolate") == (2, "wasihost: --policy looks at a guest in this process: leave out --isolate\n")
 
 
 ROWS = [row for row in CASES if row.function in PATHS]
