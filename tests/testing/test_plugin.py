@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -51,6 +52,17 @@ def test_fails(wasi):
     assert wasi.runs == []
 
 
+@pytest.mark.wasi(cassette="once", files={"in": "first"})
+@pytest.mark.parametrize("name", ["in", "./in"])
+def test_recorded(wasi, name):
+    assert wasi.run("tool.wasm", "show", name).stdout == "first"
+
+
+@pytest.mark.wasi(cassette="once", scrub="hunter2")
+def test_secret(wasi):
+    assert wasi.run("tool.wasm", "cat", input="hunter2").stdout == "hunter2"
+
+
 @pytest.mark.wasi(sed=1)
 def test_unknown_setting(wasi):
     pass
@@ -71,8 +83,21 @@ def test_files_twice(wasi):
 """
 
 
+class Said(NamedTuple):
+    """What pytest said, and where the tests are."""
+
+    text: str
+    folder: Path
+
+
+def run_pytest(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-rA"]
+    command += ["--strict-markers", "-W", "error", *options]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+
+
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> str:
+def said(tmp_path_factory: pytest.TempPathFactory) -> Said:
     """What pytest says of all of them."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copy(build_c("tool"), folder / "tool.wasm")
@@ -83,15 +108,13 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> str:
     (folder / "data" / "in").mkdir(parents=True)
     (folder / "data" / "in" / "g").write_text("of the folder")
     (folder / "data" / "link").symlink_to("in")
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-rA"]
-    command += ["--strict-markers", "-W", "error"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    done = run_pytest(folder)
     assert done.returncode == 1, done.stdout + done.stderr
-    return done.stdout
+    return Said(done.stdout, folder)
 
 
-def test_all_others_pass(said: str) -> None:
-    failed = re.findall(r"^(?:FAILED|ERROR) test_others\.py::(\w+)", said, re.MULTILINE)
+def test_all_others_pass(said: Said) -> None:
+    failed = re.findall(r"^(?:FAILED|ERROR) test_others\.py::(\w+)", said.text, re.MULTILINE)
     wrong = [
         "test_fails",
         "test_files_twice",
@@ -100,23 +123,38 @@ def test_all_others_pass(said: str) -> None:
         "test_unknown_setting",
     ]
     assert sorted(failed) == wrong, said
-    assert len(re.findall(r"^PASSED test_tool\.py", said, re.MULTILINE)) == 4
-    assert len(re.findall(r"^PASSED test_others\.py", said, re.MULTILINE)) == 3
+    assert len(re.findall(r"^PASSED test_tool\.py", said.text, re.MULTILINE)) == 4
+    assert len(re.findall(r"^PASSED test_others\.py", said.text, re.MULTILINE)) == 6
 
 
-def test_a_failed_test_shows_its_guests(said: str) -> None:
-    (section,) = re.findall(r"^-+ Guests of the fixture wasi -+\n(.*?)^(?:_|=)", said, re.MULTILINE | re.DOTALL)[:1]
-    assert "exit status 0\nstdout:\nto output\nstderr:\nto error\nTimeoutExpired: " in section
+def test_a_failed_test_shows_its_guests(said: Said) -> None:
+    sections = re.findall(r"^-+ Guests of the fixture wasi -+\n(.*?)^(?:_|=)", said.text, re.MULTILINE | re.DOTALL)
+    assert "exit status 0\nstdout:\nto output\nstderr:\nto error\nTimeoutExpired: " in sections[0]
 
 
-def test_mistakes_say_what_is_right(said: str) -> None:
+def test_mistakes_say_what_is_right(said: Said) -> None:
     for line in (
         "the marker wasi: Wasi.__init__() got an unexpected keyword argument 'sed'; it has the settings wasi(files=, ",
         "the marker wasi has settings by name only, not 5: wasi(files=, ",
         "wasihost.errors.ConfigError: none is not a folder: its files would be those of the guest",
         "files= cannot be passed here, since / is the fixture's own fs: put files there, or pass config= with mounts",
     ):
-        assert line in said
+        assert line in said.text
+
+
+def test_cassettes_are_beside_the_test(said: Said) -> None:
+    folder = said.folder / "cassettes" / "test_others"
+    names = ["test_recorded[._in].cassette", "test_recorded[in].cassette", "test_secret.cassette"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert "hunter2" not in (folder / "test_secret.cassette").read_text()
+    others = said.folder / "test_others.py"
+    others.write_text(
+        others.read_text().replace('"in": "first"', '"in": "other"')
+    )  # which a replayed guest does not see
+    done = run_pytest(said.folder, "-k", "test_recorded", "--wasi-cassettes=none")
+    assert "2 passed" in done.stdout, done.stdout
+    done = run_pytest(said.folder, "-k", "test_recorded", "--wasi-cassettes=all")
+    assert "2 failed" in done.stdout, done.stdout
 
 
 def test_the_same_without_pytest() -> None:

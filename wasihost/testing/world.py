@@ -20,6 +20,7 @@ from wasihost.vfs import MemoryFS
 if TYPE_CHECKING:
     from wasi_preview1.types import Errno
 
+    from wasihost.cassettes import Cassette
     from wasihost.embedding.process import Process
     from wasihost.embedding.run import CompletedProcess
     from wasihost.guest.instance import Instance
@@ -45,6 +46,7 @@ class Wasi:
         tick_ns: How far each reading advances the clock, in ns.
         timeout: Seconds of real time that a run may take; None for any time.
         beside: A folder in which relative paths of modules are looked for first.
+        cassette: Records the guests, or replays them: see `wasihost.cassettes`. Its folder is made.
 
     Raises:
         ConfigError: An argument cannot work.
@@ -61,6 +63,7 @@ class Wasi:
         tick_ns: int = 0,
         timeout: float | None = 60,
         beside: str | os.PathLike[str] | None = None,
+        cassette: Cassette | None = None,
     ) -> None:
         self.clock: FakeClock = FakeClock(start_ns, tick_ns)
         self.fs: MemoryFS = MemoryFS(clock=self.clock.walltime)
@@ -68,6 +71,7 @@ class Wasi:
         self._random = random_bytes(seed)
         self._timeout = timeout
         self._beside = None if beside is None else Path(beside)
+        self._cassette = cassette
         self._faults: list[faults.Fault] = []
         if folder is not None:
             self._copy(self._found(folder))
@@ -171,6 +175,10 @@ class Wasi:
                 f"{min(replaced)}= cannot be passed here, since / is the fixture's own fs: put files there, or pass "
                 "config= with mounts of yours"
             )
+        if self._cassette is not None:
+            options.setdefault("cassette", self._cassette)
+            if self._cassette.mode != "none":
+                os.makedirs(os.path.dirname(self._cassette.path) or ".", exist_ok=True)
         return {"timeout": self._timeout, **options}
 
     def _found(self, source: Any) -> Any:
