@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.conformance.backends import fill_folder, fill_memory, host_tree, memory_tree
 from tests.conformance.case import Link, Tree, whole
 from wasihost import MemoryFS, Overlay
+from wasihost.descriptors.virtual import filetype_of
 from wasihost.vfs import nodes, operations
 from wasihost.vfs.resolve import node_at
 
@@ -171,6 +172,9 @@ class Comparison(RuleBasedStateMachine):
     def both_have_the_same(self) -> None:
         if hasattr(self, "overlay"):
             assert picture(self.overlay.root) == picture(self.plain.root)
+            root = self.overlay.root
+            listed = {(name, node.inode, filetype_of(node)) for name, node in root.listing_entries()}
+            assert listed == {(name, node.inode, filetype_of(node)) for name, node in root.entries()}
 
     def teardown(self) -> None:
         try:

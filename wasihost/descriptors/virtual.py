@@ -49,7 +49,7 @@ def _entries(directory: nodes.Directory) -> Iterator[tuple[bytes, nodes.Node]]:
     """The entries whose names a path can contain. The log reports how many others were left out: a tree may report any
     name."""
     left_out: list[str] = []
-    for name, node in directory.entries():
+    for name, node in directory.listing_entries():
         if not isinstance(name, str):
             raise TypeError(f"{type(directory).__name__}.entries() has the name {name!r}, and names are str")
         if is_entry(name):

@@ -59,6 +59,16 @@ class OverlayDirectory(Keeper):
             if node is not None:
                 yield name, node
 
+    def listing_entries(self) -> Iterable[tuple[str, Node]]:
+        """The same with the nodes below where they are not hidden: they have the same kinds and inode numbers."""
+        names = self.names.copy()
+        for name, found in self._lower_entries():
+            if name not in names:
+                yield name, found
+        for name, node in names.items():
+            if node is not None:
+                yield name, node
+
     def above(self) -> Directory | None:
         return self.home[0] if self.home is not None else None
 
@@ -97,6 +107,8 @@ class OverlayDirectory(Keeper):
         made.home = self, name
         made.key = key
         state.add(where if key is None else key, made)
+        if isinstance(made, OverlayDirectory):
+            state.recent.append(made)
         return made
 
     # -- changing --------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ Rules of this file: it knows nodes only as objects with a number.
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Protocol, TypeAlias
@@ -17,6 +18,9 @@ from wasihost.vfs.quota import Quota
 
 NEW_INODES: Final = 1 << 62
 """Inode numbers of what guests make begin here, which file systems of the host do not reach."""
+
+RECENT: Final = 64
+"""Directories that are kept in use, as many as `vfs.host_tree` has open."""
 
 FileKey: TypeAlias = tuple[int, int, int, int]
 """Device, inode number, size and modification time of a file below that has several names."""
@@ -67,6 +71,7 @@ class OverlayState(Quota):
     """The limits of an overlay, and what its nodes share.
 
     `seen`: the nodes in use that are as below, by the number of their directory and their name, or by their key.
+    `recent`: the directories found last, which are kept in use, since paths lead through the same ones again.
     `linked`: the changed files that have several names below. `copying` is held while a slow store copies a file.
     `opens` counts open files, `bases` those that are kept open below for their pages. `recording`: the store keeps
     records, which are collected in `pending`.
@@ -82,6 +87,7 @@ class OverlayState(Quota):
         "opens",
         "pending",
         "prune_at",
+        "recent",
         "recording",
         "seen",
         "store",
@@ -107,6 +113,7 @@ class OverlayState(Quota):
         """Start anew, with nothing changed."""
         self.seen: dict[tuple[int, str] | FileKey, weakref.ref[Node]] = {}
         self.linked: dict[FileKey, Node] = {}
+        self.recent: deque[Node] = deque(maxlen=RECENT)
         self.prune_at: int = 1024
         self.pending: list[list[object]] = []
         self.depth: int = 0

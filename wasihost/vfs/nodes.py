@@ -166,6 +166,10 @@ class Directory(Node):
         """Return all names with their nodes, in any order, without `.` and `..`."""
         raise unsupported("entries")
 
+    def listing_entries(self) -> Iterable[tuple[str, Node]]:
+        """As `entries`; only inode numbers and kinds of the nodes are used. Overridden only by our own trees."""
+        return self.entries()
+
     def above(self) -> Directory | None:
         """Return the directory that has this one in it, for the inode of `..` in listings. Default: None, unknown."""
         return None
