@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from tests.support.guests import GUESTS, build_with_lines
 from wasihost.binary.function_names import FunctionNames, with_indices
 from wasihost.engines.wasmtime import profiler
 from wasihost.engines.wasmtime.engine import compile_mode
@@ -73,6 +74,17 @@ def test_names_are_found_by_index() -> None:
     assert indexed.find(range(5)) == {number: str(number) for number in range(5)}
     assert FunctionNames(b"\0asm\x01\0\0\0\x00\x05\x04name\x01").find([1]) == {}
     assert FunctionNames(b"").find([1]) == {}
+
+
+def test_places_are_found_by_index() -> None:
+    code = build_with_lines("frames.cpp").read_bytes()
+    names = FunctionNames(code)
+    (main,) = (index for index, name in names.find(range(100)).items() if name in ("main", "__original_main"))
+    source = (GUESTS / "frames.cpp").read_text().splitlines()
+    place = names.places([main, 99_999])[main]
+    assert place.file.endswith("guests/frames.cpp")
+    assert "main(" in source[place.line - 1] or "main(" in source[place.line - 2]
+    assert FunctionNames(CODE).places([SPIN]) == {}
 
 
 def test_a_version_that_is_not_known_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 
 import wasihost
-from tests.support.guests import GUESTS
+from tests.support.guests import GUESTS, build_with_lines
 from tests.support.wheels import python
 from wasihost import ConfigError, ExitError, Profile, TimeoutExpired, TrapError
+from wasihost.binary.function_names import FunctionNames
 from wasihost.engines.wasmtime import profiler
 from wasihost.profile import recorder as recording
 from wasihost.profile import timeline
@@ -118,6 +119,22 @@ def test_deep_stacks_are_cut_and_that_is_said(profile: Profile) -> None:
     assert (labels[0], labels[-1]) == ("_start", "spin")
     assert "(frames left out)" in labels
     assert any("deep stacks" in note for note in profile.notes)
+
+
+def test_functions_have_their_place_in_the_source() -> None:
+    profile = Profile()
+    code = build_with_lines("frames.cpp")
+    with pytest.raises(TrapError):
+        wasihost.run(code, args=["one"], profile=profile)
+    names = FunctionNames(code.read_bytes()).find(range(100))
+    main = next(index for index, name in names.items() if name in ("main", "__original_main"))
+    profile.recorder._note(profile.recorder.began + 10**9, 10**9, "", (main,))  # as if a sample had found it
+    busiest = profile.functions[0]
+    assert busiest.place is not None
+    assert busiest.place.file.endswith("guests/frames.cpp")
+    assert f"guests/frames.cpp:{busiest.place.line}" in profile.to_html()
+    (thread,) = json.loads(profile.to_json())["threads"]
+    assert busiest.place.line in thread["funcTable"]["lineNumber"]
 
 
 # -- JSON --------------------------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def demangled(name: str | None) -> str | None:
 
 def _places(origin: Origin, offsets: set[int]) -> dict[int, tuple[Place, ...]]:
     if isinstance(origin, bytes):
-        return _places_in(origin, offsets)
+        return places_in(origin, offsets)
     path, before = origin
     try:
         with open(path, "rb") as file:
@@ -77,7 +77,7 @@ def _places(origin: Origin, offsets: set[int]) -> dict[int, tuple[Place, ...]]:
             if _identity(about) != _identity(before):
                 return {}  # replaced or changed meanwhile
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                return _places_in(content, offsets)
+                return places_in(content, offsets)
     except (OSError, ValueError):  # gone, or empty
         return {}
 
@@ -86,7 +86,8 @@ def _identity(about: os.stat_result) -> tuple[int, ...]:
     return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
 
 
-def _places_in(content: bytes | mmap.mmap, offsets: set[int]) -> dict[int, tuple[Place, ...]]:
+def places_in(content: bytes | mmap.mmap, offsets: set[int]) -> dict[int, tuple[Place, ...]]:
+    """The places of offsets in a module, innermost first, as far as its debug information has them."""
     code, debug = sections(content)
     if not code or ".debug_line" not in debug:
         return {}

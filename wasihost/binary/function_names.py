@@ -1,4 +1,4 @@
-"""The names of a module's functions by their index, and a module with indices in their place.
+"""The names of a module's functions by their index, where they are in the source, and a module with indices as names.
 
 The engine's profiler makes every name of a module readable before the guest runs, without limit: 400 bytes of a mangled
 name can become terabytes. So a module that is profiled is compiled with other names, and those that a profile needs are
@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from wasihost.binary.backtrace import demangled
+from wasihost.binary.backtrace import demangled, places_in, sections
 from wasihost.binary.sections import SectionReader, Sections
-from wasihost.errors import ModuleError
+from wasihost.errors import ModuleError, Place
 
-_CUSTOM, _EXPORT, _FUNCTIONS = 0, 7, 1
-"""The sections with names, and the part of the name section that has those of functions."""
+_CUSTOM, _EXPORT, _CODE, _FUNCTIONS = 0, 7, 10, 1
+"""Sections, and the part of the name section that has the names of functions."""
 _NAMES = b"name"
 _HIDDEN = b"n\xc3\xa4m"  # another name of the same length: every offset in the module stays
 _LONGEST = 4096
 """Bytes of a mangled name that are read."""
+_LARGEST = 64 << 20
+"""Bytes of a module that is kept for its debug information."""
 
 
 def with_indices(code: bytes) -> bytes:
@@ -44,6 +46,23 @@ class FunctionNames:
         # Copies: a view would keep the whole module.
         self._names = [bytes(content) for _, content in _name_sections(code)]
         self._exports = [bytes(content) for number, content in _sections(code) if number == _EXPORT]
+
+        self._code = code if len(code) <= _LARGEST and ".debug_line" in sections(code)[1] else None
+        self._places: dict[int, Place | None] = {}
+
+    def places(self, wanted: Iterable[int]) -> dict[int, Place]:
+        """Return where functions begin in the source, by index: of those for which the module says it (DWARF).
+
+        The first time it takes some seconds of processor time at most.
+        """
+        wanted = set(wanted)
+        missing = wanted - self._places.keys()
+        if missing and self._code is not None:
+            self._places.update(dict.fromkeys(missing))
+            starts = {index: at for index, at in _bodies(self._code) if index in missing}
+            found = places_in(self._code, set(starts.values()))
+            self._places.update((index, found[at][-1]) for index, at in starts.items() if found.get(at))
+        return {index: place for index in wanted if (place := self._places.get(index)) is not None}
 
     def find(self, wanted: Iterable[int]) -> dict[int, str]:
         """Return the readable names of functions by index: the module's own, or that of an export. Without those that
@@ -82,6 +101,27 @@ def _sections(code: bytes) -> Iterator[tuple[int, memoryview]]:
         reader.take(8)
         while reader.at < len(code):
             yield reader.byte(), reader.take(reader.number())
+    except ModuleError:
+        return
+
+
+def _bodies(code: bytes) -> Iterator[tuple[int, int]]:
+    """The index of each function that the module defines, and the offset of its body in the module."""
+    reader = SectionReader(code)
+    try:
+        reader.take(8)
+        while reader.at < len(code):
+            number = reader.byte()
+            size = reader.number()
+            end = reader.at + size
+            if number == _CODE:
+                count = reader.number()
+                first = Sections(code).function_count - count
+                for index in range(first, first + count):
+                    size = reader.number()
+                    yield index, reader.at
+                    reader.take(size)
+            reader.at = end
     except ModuleError:
         return
 

@@ -40,6 +40,8 @@ class _Stacks:
         self._frames: dict[Part, int] = {}
         self._known: dict[tuple[int | None, int], int] = {}
         self.names: list[int] = []
+        self.files: list[int | None] = []
+        self.lines: list[int | None] = []
         self.categories: list[int] = []
 
     def frame(self, part: Part) -> int:
@@ -47,6 +49,9 @@ class _Stacks:
         if number is None:
             number = self._frames[part] = len(self._frames)
             self.names.append(self._strings[_text(self._report.label(part))])
+            place = self._report.places.get(part) if isinstance(part, int) else None
+            self.files.append(None if place is None else self._strings[_text(place.file)])
+            self.lines.append(None if place is None else place.line)
             kind = GUEST if isinstance(part, int) else category(part)
             self.categories.append(0 if isinstance(part, str) and part.startswith("(") else _FIRST + kind)
         return number
@@ -66,8 +71,8 @@ class _Stacks:
                 "isJS": [False] * count,
                 "relevantForJS": [False] * count,
                 "resource": [-1] * count,
-                "fileName": nothing,
-                "lineNumber": nothing,
+                "fileName": self.files,
+                "lineNumber": self.lines,
                 "columnNumber": nothing,
             },
             "frameTable": {

@@ -177,9 +177,11 @@ def _line(name: str, values: Sequence[int], most: int) -> str:
 
 def _functions(profile: Profile) -> str:
     total = sum(one.seconds for one in profile.functions) or 1
+    placed = any(one.place for one in profile.functions)
     rows = [
         (
             _name(one.name),
+            *([_cell("path", str(one.place or ""))] if placed else []),
             _cell("", "" if one.name.startswith("(") else "host" if one.host else "guest"),
             _number(one.seconds, seconds(one.seconds)),
             _number(one.seconds, f"{100 * one.seconds / total:.1f} %"),
@@ -188,7 +190,7 @@ def _functions(profile: Profile) -> str:
         )
         for one in profile.functions[:_ROWS]
     ]
-    heads = "function", "of", "#own time", "#share", "#with what it called", "#samples"
+    heads = "function", *(["in"] if placed else []), "of", "#own time", "#share", "#with what it called", "#samples"
     return _table(
         f"{len(profile.functions):,} functions that samples found; own time is the time in the function itself",
         heads,

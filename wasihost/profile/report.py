@@ -13,11 +13,14 @@ from wasihost.profile.recorder import ELSEWHERE, NO_CALL
 
 if TYPE_CHECKING:
     from wasihost.binary.function_names import FunctionNames
+    from wasihost.errors import Place
     from wasihost.profile.recorder import Recorder
     from wasihost.profile.timeline import Slice
 
 LEFT_OUT: Final = "(frames left out)"
 NOT_SAMPLED: Final = "(not sampled)"
+_PLACED: Final = 100
+"""Functions whose place in the source is looked up: those with the most time."""
 
 Part: TypeAlias = int | str
 """A frame of a stack: the index of a guest's function, or the name of the host's function that it called."""
@@ -27,7 +30,8 @@ class FunctionTime(NamedTuple):
     """A function of the guest, or of the host in the guest's stacks.
 
     `seconds` is the time in the function itself, `total` includes what it called. `samples` is how many samples found
-    it at the end of a stack. A name in parentheses, such as "(not sampled)", is not a function.
+    it at the end of a stack. `place` is where it begins in the source, if the module has debug information. A name in
+    parentheses, such as "(not sampled)", is not a function.
     """
 
     name: str
@@ -35,6 +39,7 @@ class FunctionTime(NamedTuple):
     seconds: float
     total: float
     samples: int
+    place: Place | None = None
 
 
 class CallTime(NamedTuple):
@@ -78,6 +83,8 @@ class Report(NamedTuple):
     slices: list[Slice]
     width: int
     notes: tuple[str, ...]
+    places: dict[int, Place]
+    """Of the functions with the most time, by index, in the source."""
 
     def label(self, part: Part) -> str:
         """The readable name of a frame."""
@@ -106,6 +113,7 @@ def make(recorder: Recorder, names: FunctionNames) -> Report:
         recorder.timeline.slices(),
         recorder.timeline.width,
         _notes(recorder),
+        {},
     )
     nameless = len(indices) - len(report.names)
     if nameless:
@@ -115,10 +123,10 @@ def make(recorder: Recorder, names: FunctionNames) -> Report:
                 f"{nameless:,} functions have no name in the module: link it without stripping it (-s) to see names",
             )
         )
-    return report._replace(functions=_functions(report, samples))
+    return _with_functions(report, samples, names)
 
 
-def _functions(report: Report, samples: list[int]) -> tuple[FunctionTime, ...]:
+def _with_functions(report: Report, samples: list[int], names: FunctionNames) -> Report:
     own: dict[Part, int] = {}
     total: dict[Part, int] = {}
     count: dict[Part, int] = {}
@@ -128,18 +136,21 @@ def _functions(report: Report, samples: list[int]) -> tuple[FunctionTime, ...]:
         count[last] = count.get(last, 0) + number
         for part in set(stack):
             total[part] = total.get(part, 0) + weight
-    made = [
+    order = sorted(total, key=lambda part: (-own.get(part, 0), -total[part], report.label(part)))
+    places = names.places([part for part in order if isinstance(part, int)][:_PLACED])
+    functions = tuple(
         FunctionTime(
             report.label(part),
             isinstance(part, str) and part[0] != "(",
             own.get(part, 0) / 1e9,
-            time / 1e9,
+            total[part] / 1e9,
             count.get(part, 0),
+            places.get(part) if isinstance(part, int) else None,
         )
-        for part, time in total.items()
+        for part in order
         if part != CUT
-    ]
-    return tuple(sorted(made, key=lambda one: (-one.seconds, -one.total, one.name)))
+    )
+    return report._replace(functions=functions, places=places)
 
 
 def _calls(recorder: Recorder) -> tuple[CallTime, ...]:
