@@ -34,7 +34,7 @@ def main() -> None:
 def program(module: str, options: Sequence[str] = (), name: str | None = None) -> NoReturn:
     """Run a module with fixed options of `run`, and the arguments of this process, as a command of its own.
 
-    What `wasihost build` and `wasihost wheel` make calls it, so it takes at least this for ever.
+    What `wasihost build` and `wasihost wheel` make calls it, so later versions take these parameters too.
 
     Args:
         module: The path of the module, or of a folder with the option `--precompiled`.

@@ -10,7 +10,7 @@ Every option of `run` stands in one table (`options.OPTIONS`), which both parser
     click_options the options that several commands have, for click
     launch        from options to a config, a run, and an exit status
     fast_path     a plain run, which imports as little as it can
-    shipping      the commands that make what is shipped: `compile`, `build`
+    shipping      the commands that make what is shipped: `compile`, `build`, `wheel`
     map_command   the command that runs a program for many files: `map`
     batch         its runs: a file in, a file out
     records       what it has done in a folder, for the next one

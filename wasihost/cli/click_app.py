@@ -41,6 +41,7 @@ _ELSEWHERE: Final = {
     "map": "wasihost.cli.map_command",
     "compile": "wasihost.cli.shipping",
     "build": "wasihost.cli.shipping",
+    "wheel": "wasihost.cli.shipping",
 }
 """Commands that are imported when they are used."""
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 STDIN: Final = "-"
 """As MODULE: read the module from standard input."""
-COMMANDS: Final = ("run", "map", "inspect", "cache", "compile", "build")
+COMMANDS: Final = ("run", "map", "inspect", "cache", "compile", "build", "wheel")
 
 
 class RunArguments(NamedTuple):

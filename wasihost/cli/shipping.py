@@ -1,4 +1,4 @@
-"""The commands that make what is shipped: `compile`, `build`.
+"""The commands that make what is shipped: `compile`, `build`, `wheel`.
 
 Rules of this file: arguments in, printed text out; the work is done in `wasihost.packaging`. It is imported only for
 these commands.
@@ -143,3 +143,58 @@ def build(
             on_compile=_progress(),
         )
     click.echo(f"{printable(os.path.basename(module))}: {printable(output)}, {_mib(size)}")
+
+
+@click.command(short_help="Make a wheel of a module.")
+@click.option("--name", required=True, metavar="NAME", help="The project, and the package to import.")
+@click.option("--version", default="0.1.0", show_default=True, metavar="VERSION", help="Of the project.")
+@click.option("--summary", default="", metavar="TEXT", help="What it is, in one line.")
+@click.option("-o", "--output", default="dist", show_default=True, type=click.Path(file_okay=False), metavar="DIR")
+@click.option("--commands", metavar="NAMES", help="Names of its commands, with commas between. Default: NAME.")
+@click.option("--typed", type=_FILE, metavar="FILE", help="A TOML file that describes its Python functions.")
+@click.option("--stub", "stubs", multiple=True, metavar="NAME", help="As for run, for commands and functions.")
+@click.option("--license", "expression", metavar="SPDX", help="Its licence, such as MIT OR Apache-2.0.")
+@click.option("--license-file", "licences", multiple=True, type=_FILE, metavar="FILE", help="A file to carry along.")
+@click.argument("module", type=_FILE)
+@_RUN_OPTIONS
+def wheel(
+    module: str,
+    name: str,
+    version: str,
+    summary: str,
+    output: str,
+    commands: str | None,
+    typed: str | None,
+    stubs: tuple[str, ...],
+    expression: str | None,
+    licences: tuple[str, ...],
+    options: tuple[str, ...],
+) -> None:
+    """Make a wheel of MODULE, for all systems: with commands, and a typed Python function for each of them.
+
+    What follows `--` are options of `wasihost run` that the commands always have. Licences beside MODULE are carried
+    along.
+
+    \b
+    Examples:
+      wasihost wheel tool.wasm --name tool
+      wasihost wheel graphviz.wasm --name my-graphviz --commands dot,neato -- --dir .
+    """
+    from wasihost.packaging.wheel import wheel as make_wheel
+
+    _check_run_options(options)
+    with _messages():
+        made = make_wheel(
+            module,
+            output,
+            name=name,
+            version=version,
+            summary=summary,
+            commands=None if commands is None else [one.strip() for one in commands.split(",") if one.strip()],
+            typed=typed,
+            options=options,
+            stubs=stubs,
+            license_expression=expression,
+            license_files=licences,
+        )
+    click.echo(f"{printable(made.path)}: {_mib(made.size)}, functions: {', '.join(made.functions)}")

@@ -6,6 +6,9 @@ become names of files, Python or metadata. The same input makes the same bytes.
 
     precompiled      a folder with a module and its compiled code: what is in it, and loading it
     ahead            makes such folders, and fills the cache
+    wheel            a module as a wheel
+    api              the functions of a wheel, as a TOML file describes them
+    source           the Python of a wheel
     archive          zip files with the same bytes for the same content
     executable       a program as one file
     unpacking        what that file does before it runs

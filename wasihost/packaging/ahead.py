@@ -75,7 +75,7 @@ def precompile(
         OSError: The module cannot be read, or the folder not be written.
         ConfigError: A feature that the engine cannot switch, or a `cpu` that is neither.
     """
-    code, name = _content(source)
+    code, name = read_module(source)
     chosen = "" if features is None else canonical_features(features)
     files: dict[str, bytes] = {}
     for kind in KINDS if fuel else list(KINDS)[:2]:
@@ -109,7 +109,7 @@ def fill_cache(
         OSError: The module cannot be read.
         ConfigError: There is no cache that can be written to; or as for `precompile`.
     """
-    code, name = _content(source)
+    code, name = read_module(source)
     chosen = "" if features is None else canonical_features(features)
     kept = []
     for counted in (False, True)[: 1 + fuel]:
@@ -127,7 +127,7 @@ def _mode(interruptible: bool, fuel: bool, features: str, cpu: str) -> CompileMo
     return mode._replace(baseline=cpu == "baseline")
 
 
-def _content(source: str | os.PathLike[str]) -> tuple[bytes, str]:
+def read_module(source: str | os.PathLike[str]) -> tuple[bytes, str]:
     """Return the bytes of a module's file, and its name."""
     path = os.fspath(source)
     name = printable(os.path.basename(path))
