@@ -53,7 +53,7 @@ class StubsInC(Protocol):
 
 def bind(
     package: GeneratedPackage[H],
-    handlers: H | Callable[[], H],
+    handlers: H | type[H],
     *,
     errno_of: Callable[[OSError], int] | None = None,
     stubs: StubsInC | None = None,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,23 @@ def test_a_renamed_directory_is_learnt_with_all_that_is_in_it() -> None:
         folder = held.open("d", rights=2, oflags=DIRECTORY)
         assert held.two("path_rename", 3, "d", 3, "f") == 0
         assert held.opening("x", fd=folder) == 0
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems have names in UTF-8 only")
+def test_names_that_are_not_text_stand_for_their_directory(tmp_path: Path) -> None:
+    """A guest cannot say such a name, and can be led to it by a link."""
+    learner, odd = Learner(), os.fsencode(tmp_path) + b"/d/\xff"
+    (tmp_path / "d").mkdir()
+    Path(os.fsdecode(odd)).write_bytes(b"")
+    os.symlink(b"d/\xff", os.fsencode(tmp_path / "link"))
+    folder = ModuleConfig().with_host_directory_preopen("/", tmp_path)
+    with learn(folder, learner) as raw:
+        raw.open("link", rights=2)
+    learner.save(tmp_path / "p.toml")
+    policy = Policy.load(tmp_path / "p.toml")
+    assert policy.read == ("/d/",)
+    with Held(folder, policy) as held:
+        assert held.opening("link") == 0
 
 
 def test_a_policy_is_written_for_a_guest_that_traps_too(tmp_path: Path) -> None:

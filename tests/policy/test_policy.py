@@ -54,6 +54,14 @@ def test_reading_and_writing_by_prefix(held: Held) -> None:
         assert len(held.refused) == len(set(held.refused)) == 9
 
 
+def test_a_refusal_is_one_line_whatever_the_name(held: Held) -> None:
+    with held:
+        assert held.opening('a\n"wasihost: all is well') == ACCES
+        (refusal,) = held.enforcer.refusals
+    assert refusal.rule == r"""read = ["/a\n\"wasihost: all is well"]"""
+    assert str(refusal).isprintable()
+
+
 def test_a_rule_without_a_slash_is_for_one_name() -> None:
     with Held(tree(), read=["/in", "/in/d/b"]) as held:
         assert [held.opening(path) for path in ("in", "in/d/b", "in/a", "in/d")] == [OK, OK, ACCES, ACCES]

@@ -14,6 +14,7 @@ from wasi_preview1.types import Errno, Lookupflags
 
 from wasihost.descriptors.host_directory import HostDirectory
 from wasihost.policy import needs
+from wasihost.policy.files import quoted
 from wasihost.policy.places import Mounts, Place, is_directory, mounts_of, named, note_rename
 from wasihost.policy.rules import CLOCKS, Policy, normal
 from wasihost.stats import Refusal
@@ -94,7 +95,7 @@ class Enforcer:
             return proceed(call._replace(**changed))
         old, new = places
         if not self.policy.may_write(old.path, below=True) and is_directory(old):
-            raise self._refuse(call.function, old.path, f'write = ["{old.path}/"]')
+            raise self._refuse(call.function, old.path, f"write = [{quoted(old.path + '/')}]")
         result = proceed(call._replace(**changed))
         note_rename(host, old.path, new.path, new.mount)
         return result
@@ -106,13 +107,13 @@ class Enforcer:
         ):
             raise self._refuse(function, path, "none is possible: another mount lies over this path")
         if not (self.policy.may_write(path) if write else self.policy.may_read(path)):
-            raise self._refuse(function, path, f'{"write" if write else "read"} = ["{path}"]')
+            raise self._refuse(function, path, f"{'write' if write else 'read'} = [{quoted(path)}]")
 
     def _open(self, call: Any, proceed: Any) -> Any:
         assert self._host is not None
         path, write = named(self._host, call.fd), needs.OPEN[call.function]
         if path is not None and not (self.policy.may_write(path) if write else self.policy.may_read(path)):
-            raise self._refuse(call.function, path, f'{"write" if write else "read"} = ["{path}"]')
+            raise self._refuse(call.function, path, f"{'write' if write else 'read'} = [{quoted(path)}]")
         return proceed()
 
     def _clocks(self, call: Any, proceed: Any) -> Any:
@@ -129,10 +130,10 @@ class Enforcer:
         assert self._host is not None
         name = needs.socket_name(self._host, call.fd)
         if name is not None and name not in self.policy.sockets:
-            raise self._refuse(call.function, name, f'sockets = ["{name}"]')
+            raise self._refuse(call.function, name, f"sockets = [{quoted(name)}]")
         return proceed()
 
     def _environment(self, call: Any, proceed: Any) -> Any:
         for name in self._hidden:
-            self._refuse(call.function, name, f'env = ["{name}"]')  # it is not there, and the call succeeds
+            self._refuse(call.function, name, f"env = [{quoted(name)}]")  # it is not there, and the call succeeds
         return proceed()

@@ -102,21 +102,21 @@ def text_of(policy: Rules, notes: Iterable[str] = ()) -> str:
     lines += [f"{name} = {_listed(getattr(policy, name))}\n" for name in _FILES]
     if policy.limits:
         lines.append(_LIMITS_HEAD)
-        lines += [f"{name} = {_quoted(value)}\n" for name, value in policy.limits.items() if value is not None]
+        lines += [f"{name} = {quoted(value)}\n" for name, value in policy.limits.items() if value is not None]
     return "".join(lines)
 
 
-def _quoted(value: Any) -> str:
-    """A text or number as TOML. Its texts are those of JSON, but for DEL and what is no character."""
+def quoted(value: Any) -> str:
+    """Return a text or a number as TOML has it, in one line. Its texts are those of JSON, but for DEL."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _inline(texts: Iterable[str]) -> str:
-    return f"[{', '.join(map(_quoted, texts))}]"
+    return f"[{', '.join(map(quoted, texts))}]"
 
 
 def _listed(texts: Sequence[str]) -> str:
-    return "".join(("[\n", *(f"  {_quoted(text)},\n" for text in texts), "]")) if texts else "[]"
+    return "".join(("[\n", *(f"  {quoted(text)},\n" for text in texts), "]")) if texts else "[]"
 
 
 def save(text: str, path: str | os.PathLike[str]) -> None:

@@ -55,9 +55,10 @@ class Learner:
     @property
     def policy(self) -> Policy:
         """What was needed so far, as a policy that allows it."""
-        write = _covering(self._write, self._below, self._passing, self._roots)
+        write = _covering(*_writable(self._write, self._below), self._passing, self._roots)
         allowed = Policy(write=write)
-        read = _covering({path for path in self._read if not allowed.may_write(path)}, (), (), self._roots)
+        left = {path for path in self._read if not allowed.may_write(path)}
+        read = _covering(*_writable(left, set()), (), self._roots)
         limits: dict[str, Any] = {}
         if self._memory:
             limits["memory"] = f"{_room(self._memory, 1 << 20) >> 20}MiB"
@@ -176,6 +177,19 @@ def _kind(place: Place) -> Filetype | None:
         return place.directory.stat_path(place.passed.rstrip("/") or ".", False).filetype
     except (OSError, WasiError):
         return None
+
+
+def _writable(paths: set[str], below: set[str]) -> tuple[set[str], set[str]]:
+    """Return paths and whole directories that a file can hold.
+
+    A name that is not UTF-8, to which only a link on the host leads, stands for the directory that it is in.
+    """
+    odd = {path for path in paths | below if not _is_text(path)}
+    return paths - odd, (below - odd) | {next(filter(_is_text, ancestors(path))) for path in odd}
+
+
+def _is_text(path: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in path)
 
 
 def _covering(paths: set[str], below: Iterable[str], passing: Iterable[str], roots: set[str]) -> list[str]:
