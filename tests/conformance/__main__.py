@@ -2,6 +2,7 @@
 
     python -m tests.conformance            run it on every back end and print what is not as it says
     python -m tests.conformance docs       write docs/errnos.md
+    python -m tests.conformance --through  run it through hooks, or record and replay it
     python -m tests.conformance --native   run it on wasmtime's own WASI and print where that differs
 
 from the root of the repository.
@@ -16,9 +17,10 @@ from pathlib import Path
 
 from tests.conformance.backends import comparable, problems
 from tests.conformance.table import CASES, PAGE, page
+from tests.support.through import CASSETTE, THROUGH
 
 
-def _run(native: bool, prefix: str) -> int:
+def _run(native: bool, prefix: str, through: str) -> int:
     """Print the problems by case; how many cases have some."""
     wrong = ran = 0
     with tempfile.TemporaryDirectory(prefix="wasihost-conformance-") as folder:
@@ -27,7 +29,7 @@ def _run(native: bool, prefix: str) -> int:
                 continue
             found: dict[str, list[str]] = {}
             for back_end in (("native",) if comparable(case) else ()) if native else case.only:
-                for problem in problems(case, back_end, Path(folder)):
+                for problem in problems(case, back_end, Path(folder), through):
                     found.setdefault(problem, []).append(back_end)
             ran += 1
             wrong += bool(found)
@@ -43,11 +45,13 @@ def main() -> int:
     parser.add_argument("what", nargs="?", choices=["run", "docs"], default="run", help="run it (default) or write it")
     parser.add_argument("--native", action="store_true", help="compare with wasmtime's own WASI instead")
     parser.add_argument("--only", default="", metavar="PREFIX", help="functions whose name begins so")
+    between = (*THROUGH, CASSETTE)
+    parser.add_argument("--through", choices=between, default="nothing", help="what lies between guest and host")
     options = parser.parse_args()
     if options.what == "docs":
         PAGE.write_text(page(), "utf-8")
         return 0
-    return int(bool(_run(options.native, options.only)) and not options.native)
+    return int(bool(_run(options.native, options.only, options.through)) and not options.native)
 
 
 if __name__ == "__main__":
