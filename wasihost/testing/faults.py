@@ -10,8 +10,6 @@ is counted over all guests that have it.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Collection
 from fnmatch import fnmatchcase
 from functools import partial
@@ -21,6 +19,7 @@ from typing import Any, Final
 from wasi_preview1.errors import WasiError
 from wasi_preview1.types import Errno
 
+from wasihost.common.unpatched import threading, time
 from wasihost.errors import ConfigError
 from wasihost.hooks import Proceed, patterns_of
 from wasihost.testing.clock import FakeClock
