@@ -60,7 +60,7 @@ class Item:
         self.part = ""  # where its output is while it is written
         self.fds: list[int] = []
         self.written: MemoryFS | None = None
-        self.begun = 0.0
+        self.begun: float = 0.0
 
     def close(self) -> None:
         """Close what the run used."""

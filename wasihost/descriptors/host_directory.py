@@ -288,6 +288,8 @@ class Preopen(HostDirectory):
     """Closes its fd when it is deleted: a signal handler may raise before it has reached the guest's table."""
 
     __slots__ = ()
+    fd: int
+    bounds: Bounds
 
     def __init__(self, path: str, guest_path: str, read_only: bool, kernel_files: bool, one_file_system: bool) -> None:
         super().__init__(-1, read_only, Bounds((0, 0)), guest_path)

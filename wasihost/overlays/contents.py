@@ -26,6 +26,7 @@ class MemoryContent(MemoryFile, Content):
     """A file of which all is in memory."""
 
     __slots__ = ()
+    ctime: int
 
     def status_changed(self) -> None:
         """Set the time of the last change of status."""
@@ -39,6 +40,7 @@ class Pages(MemoryNode, Content):
     """
 
     __slots__ = ("base", "charged", "data", "opens", "original")
+    ctime: int
 
     def __init__(self, quota: OverlayState, base: File, size: int) -> None:
         super().__init__(quota)

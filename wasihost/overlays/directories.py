@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import ClassVar, Final
 
 from wasihost.overlays.files import OverlayFile
 from wasihost.overlays.nodes import Keeper, OverlayLink, OverlayNode
@@ -20,7 +20,10 @@ class OverlayDirectory(Keeper):
     """A merged directory. `removed`: it was removed while it was open, and nothing can be created in it."""
 
     __slots__ = ("removed",)
-    KIND = "directory"
+    KIND: ClassVar[str] = "directory"
+    delta: int
+    device: int
+    times: tuple[int, int, int] | None
 
     def __init__(self, state: OverlayState, lower: Node | None, origin: str | None) -> None:
         super().__init__(state, lower, origin)

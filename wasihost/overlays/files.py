@@ -8,6 +8,7 @@ closed, for a thread that is reading it at that moment.
 from __future__ import annotations
 
 import errno
+from typing import ClassVar
 
 from wasihost.overlays.nodes import OverlayNode
 from wasihost.overlays.state import Content, OverlayState
@@ -19,7 +20,9 @@ class OverlayFile(OverlayNode, File):
     """A regular file. `content` is what it contains since it was first changed, `source` the open file below."""
 
     __slots__ = ("content", "opens", "source", "was")
-    KIND = "file"
+    KIND: ClassVar[str] = "file"
+    device: int
+    times: tuple[int, int, int] | None
 
     def __init__(
         self, state: OverlayState, lower: Node | None, origin: str | None, content: Content | None = None

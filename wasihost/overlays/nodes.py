@@ -134,7 +134,7 @@ class OverlayLink(OverlayNode, Link):
     """A symbolic link. `content` is that of a link that a guest made; None for one below."""
 
     __slots__ = ("content",)
-    KIND = "link"
+    KIND: ClassVar[str] = "link"
 
     def __init__(self, state: OverlayState, lower: Node | None, origin: str | None, content: str | None = None) -> None:
         super().__init__(state, lower, origin)

@@ -19,6 +19,8 @@ class PrecompiledModule(Module):
     """A module whose compiled code is taken from a folder. Nothing is compiled; runs that this code does not serve are
     a ModuleError. It pickles as the path of the folder."""
 
+    name: str
+
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._found = read(os.path.abspath(folder))
         self._take(self._found.module, False, None)

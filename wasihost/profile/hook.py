@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from wasihost.profile.recorder import Recorder, Row
 
-perf_counter_ns = time.perf_counter_ns
+perf_counter_ns: Callable[[], int] = time.perf_counter_ns
 
 _WASI = "wasi_snapshot_preview1"
 _FDS = "fd", "old_fd"

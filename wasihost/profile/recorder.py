@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from wasihost.engines.base import CancelCheck, EngineInstance, StackProfiler
 
-get_ident = threading.get_ident
-perf_counter_ns, thread_time_ns = time.perf_counter_ns, time.thread_time_ns
+get_ident: Callable[[], int] = threading.get_ident
+perf_counter_ns: Callable[[], int] = time.perf_counter_ns
+thread_time_ns: Callable[[], int] = time.thread_time_ns
 
 INTERVAL: Final = 1_000_000
 """ns between two samples of a guest that computes."""
@@ -64,10 +65,16 @@ class Row:
     __slots__ = ("calls", "category", "failed", "function", "longest", "moves", "path", "read", "time", "written")
 
     def __init__(self, function: str, path: str) -> None:
-        self.function, self.path = function, path
-        self.category = category(function)
-        self.moves = _MOVES.get(function)
-        self.calls = self.failed = self.time = self.longest = self.read = self.written = 0
+        self.function: str = function
+        self.path: str = path
+        self.category: int = category(function)
+        self.moves: bool | None = _MOVES.get(function)
+        self.calls: int = 0
+        self.failed: int = 0
+        self.time: int = 0
+        self.longest: int = 0
+        self.read: int = 0
+        self.written: int = 0
 
 
 Span: TypeAlias = tuple[int, int, str, str]
@@ -104,8 +111,9 @@ class Recorder:
         self.short_calls: int = 0
         """How many those are."""
         self.stacks: dict[Stack, int] = {}
-        self.times, self.weights = array("q"), array("q")
-        self.stack_of = array("l")
+        self.times: array[int] = array("q")
+        self.weights: array[int] = array("q")
+        self.stack_of: array[int] = array("l")
         """Of each sample."""
         self.stacks_omitted: int = 0
         """Samples whose stack is not in `stacks`, but as an empty one."""

@@ -19,13 +19,13 @@ from wasihost.profile.hook import ProfileHook
 from wasihost.profile.recorder import Recorder, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from wasihost.config import ModuleConfig
     from wasihost.engines.base import CancelCheck, EngineInstance, Stub
     from wasihost.errors import Frame
 
-perf_counter_ns = time.perf_counter_ns
+perf_counter_ns: Callable[[], int] = time.perf_counter_ns
 
 
 class Session:

@@ -22,6 +22,8 @@ from wasihost.scale.signature import Signature, check_export, declared, export_o
 from wasihost.scale.warm import WarmInstances, new_instance
 
 if TYPE_CHECKING:
+    import inspect
+
     from typing_extensions import Unpack
 
     from wasihost.config import ModuleConfig
@@ -73,7 +75,7 @@ class GuestFunction(Generic[P, R]):
         self._convert = _CONVERSIONS.get(signature.returns)
         self._pickled: tuple[str, bytes] | None = None
         if signature.of is not None:
-            self.__signature__ = signature.of
+            self.__signature__: inspect.Signature = signature.of
         self._warm = WarmInstances(partial(new_instance, module, config, options), keep)
 
     def __call__(self, *arguments: P.args, **named: P.kwargs) -> R:

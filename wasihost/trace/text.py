@@ -53,7 +53,7 @@ class Text:
 
     def __init__(self, traced: CallFacts) -> None:
         self.traced = traced
-        self.most = traced.length
+        self.most: int = traced.length
 
     def line(self) -> str:
         """The whole call, without its duration."""

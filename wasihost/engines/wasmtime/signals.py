@@ -41,7 +41,7 @@ _noted_functions = b""
 _others = False
 _inside = 0
 
-changes = 0
+changes: int = 0
 """Grows with each handler that is set after the engine has started; see `has_started`."""
 
 if _BY_SIGNAL:
