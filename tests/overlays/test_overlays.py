@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import os
 import shutil
 import subprocess
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,8 @@ from wasihost.common.cache_folder import SEALED
 from wasihost.overlays import contents
 from wasihost.vfs import nodes, operations
 from wasihost.vfs.resolve import node_at
+
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -215,6 +219,37 @@ def test_open_files_keep_from_applying(folder: Path) -> None:
         opened.close()
         overlay.drop()
         assert overlay.read_bytes("a.txt") == b"one\ntwo\n"
+
+
+def test_permissions_below_hold_above(folder: Path) -> None:
+    (folder / "a.txt").chmod(0o444)
+    (folder / "docs").chmod(0o555)
+    with contextlib.ExitStack() as stack:
+        overlay = stack.enter_context(Overlay(folder))
+        root = overlay.root
+        if os.geteuid() == 0:
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+            os.seteuid(NOBODY)
+            stack.callback(os.seteuid, 0)
+        calls: list[Callable[[], None]] = [
+            lambda: write(root, "a.txt", b"x"),
+            lambda: write(root, "docs/new", b"x"),
+            lambda: operations.mkdir(root, "docs/made"),
+            lambda: operations.unlink(root, "docs/b.txt"),
+            lambda: operations.rename(root, "docs/b.txt", root, "b.txt"),
+            lambda: operations.rename(root, "picture", root, "docs/b.txt"),
+            lambda: node_at(root, "a.txt", follow=False).set_times(1, 1),
+        ]
+        for call in calls:
+            with pytest.raises(PermissionError):
+                call()
+        assert overlay.changes() == ()
+        write(root, "docs/b.txt", b"allowed")
+        operations.unlink(root, "a.txt")
+        assert str(overlay.changes()) == "D a.txt\nM docs/b.txt"
+        assert overlay._state.entries == 2
+    (folder / "docs").chmod(0o755)
 
 
 def test_a_link_in_the_way_of_apply_is_not_followed(folder: Path, tmp_path: Path) -> None:

@@ -155,6 +155,7 @@ class OverlayDirectory(Keeper):
             node = self._existing(name)
             if isinstance(node, OverlayDirectory):
                 raise os_error(errno.EISDIR, name)
+            self.check_permission(errno.EACCES)
             self._changed()
             self._take_out(name)
             self._drop(node, name)
@@ -167,6 +168,7 @@ class OverlayDirectory(Keeper):
                 raise os_error(errno.ENOTDIR, name)
             if not node.is_empty():
                 raise os_error(errno.ENOTEMPTY, name)
+            self.check_permission(errno.EACCES)
             self._changed()
             self._take_out(name)
             self._drop(node, name)
@@ -189,6 +191,8 @@ class OverlayDirectory(Keeper):
                 raise os_error(errno.EISDIR, new_name)
             if isinstance(replaced, OverlayDirectory) and not replaced.is_empty():
                 raise os_error(errno.ENOTEMPTY, new_name)
+            self.check_permission(errno.EACCES)
+            target.check_permission(errno.EACCES)
             self._changed()
             target._changed()
             if target.names.get(new_name) is None:
@@ -237,6 +241,7 @@ class OverlayDirectory(Keeper):
     def _add(self, name: str, node: OverlayNode) -> None:
         """Add a name that is free."""
         try:
+            self.check_permission(errno.EACCES)
             self.keep()
             self.state.charge_entry(name)
         except OSError:

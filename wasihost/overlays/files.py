@@ -82,7 +82,12 @@ class OverlayFile(OverlayNode, File):
         return self.content is not None or not self.state.store.slow
 
     def open(self, *, writing: bool) -> File:
-        """Open the content, or the file below, which may be read as a whole for that."""
+        """Open the content, or the file below, which may be read as a whole for that.
+
+        Raises: EACCES for writing to a file that this process may not write to below.
+        """
+        if writing and self.content is None:
+            self.check_permission(errno.EACCES)
         if self.content is None and self.source is None:
             assert isinstance(self.lower, File)
             source = self.lower.open(writing=False)

@@ -138,6 +138,7 @@ class FolderStore:
         if len(fds) > 3:
             with suppress(OSError):
                 os.fsync(self._journal)
+        self._folder = self._files = self._journal = -1  # another file may get these numbers
         list(map(os.close, fds))
 
     # -- files ---------------------------------------------------------------------------------------------------------

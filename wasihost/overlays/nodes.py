@@ -13,9 +13,11 @@ Rules of this file, and of `files` and `directories`:
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 from wasihost.overlays.state import NEW_INODES, FileKey, OverlayState
+from wasihost.sandbox.names import os_error
 from wasihost.vfs.nodes import Directory, Link, Node, Stat
 from wasihost.vfs.quota import name_size
 
@@ -77,6 +79,7 @@ class OverlayNode(Node):
             return 1 + self.delta
 
     def set_times(self, atime_ns: int | None, mtime_ns: int | None) -> None:
+        self.check_permission(errno.EPERM)
         with self.state.changing:
             atime, mtime, _ = self._times()
             self.keep()
@@ -86,6 +89,11 @@ class OverlayNode(Node):
 
     def now(self) -> int:
         return self.state.clock()
+
+    def check_permission(self, code: int) -> None:
+        """Raise this errno if the process may not change the file below: `apply` would do it for the guest."""
+        if self.lower is not None and not self.lower.may_write():
+            raise os_error(code, self.origin or ".")
 
     def status_changed(self) -> None:
         """Set the time of the last change of status."""

@@ -32,6 +32,7 @@ HANDLES: Final = 64
 """Directories that one tree has open at once, besides the folder itself."""
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_EFFECTIVE: Final = os.access in os.supports_effective_ids
 _UNFOLLOWED: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -159,6 +160,14 @@ class HostTreeNode(Node):
 
     def stat(self) -> Stat:
         return stat_of(self.status())
+
+    def may_write(self) -> bool:
+        """access(2). That its file system is mounted read-only does not count."""
+        with self.tree.lock:
+            fd, name = (self.tree.fd, ".") if self.parent is None else (self.tree.handle(self.parent), self.name)
+            if os.access(name, os.W_OK, dir_fd=fd, effective_ids=_EFFECTIVE, follow_symlinks=False):
+                return True
+            return bool(os.fstatvfs(self.tree.fd).f_flag & os.ST_RDONLY)
 
 
 class HostTreeDirectory(HostTreeNode, Directory):

@@ -62,6 +62,10 @@ class Node:
         """utimensat(2), in nanoseconds since 1970; None keeps a time as it is."""
         raise unsupported("set_times")
 
+    def may_write(self) -> bool:
+        """Whether this process has the permission to change it. Overridden only by our own trees."""
+        return True
+
     def now(self) -> int:
         """Return the current time of this tree, in nanoseconds since 1970. Default: the system's clock."""
         return time.time_ns()
