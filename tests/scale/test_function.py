@@ -90,6 +90,7 @@ def test_types_are_those_of_a_decorated_function(library: Module) -> None:
         ("add", {"keep": -1}, ConfigError, "keep cannot be -1"),
         ("add", {"capture_output": True}, ConfigError, "returns no output"),
         ("add", {"isolation": "process"}, ConfigError, "isolation"),
+        ("add", {"profile": "all.html"}, ConfigError, "a profile is that of one instance"),
     ],
 )
 def test_what_cannot_work_is_an_error_when_it_is_made(

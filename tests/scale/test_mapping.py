@@ -87,6 +87,7 @@ def test_an_input_that_is_nothing_of_these_is_named(echo: Module, bad: object) -
         ({"progress": 1}, "progress cannot be 1"),
         ({"jobs": 2, "executor": ThreadPoolExecutor(1)}, "jobs is the number of threads"),
         ({"timeout": -1}, "timeout"),
+        ({"profile": "all.html"}, "a profile is that of one run"),
     ],
 )
 def test_wrong_options_are_errors_of_the_call(echo: Module, wrong: dict[str, object], message: str) -> None:

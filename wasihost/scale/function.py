@@ -265,6 +265,8 @@ def function(
         raise ConfigError("a function returns no output: leave out capture_output, or pass stdout a function")
     if options.get("isolation") is not None:
         raise ConfigError("isolation is for run, run_async and start: an instance is in this process")
+    if options.get("profile") is not None:
+        raise ConfigError("a profile is that of one instance, and a function may have many: profile an instance")
     if not isinstance(keep, int) or isinstance(keep, bool) or keep < 0:
         raise ConfigError(f"keep cannot be {keep!r}: pass a whole number, 0 or more")
     RunSetup(module, config, options)  # ConfigError now, not at the first call

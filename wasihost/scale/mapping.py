@@ -103,6 +103,10 @@ def map(
         if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < least):
             raise ConfigError(f"{name} cannot be {number!r}: pass a whole number, {least} or more")
     common: dict[str, Any] = dict(options)
+    if common.get("profile") is not None:
+        raise ConfigError(
+            "a profile is that of one run: let `each` return a profile for its input, with a name of its own"
+        )
     if not _OUTPUTS & common.keys():
         common["capture_output"] = True
     RunSetup(module, config, common)  # ConfigError now, not with the first input
