@@ -162,7 +162,9 @@ def test_a_folder_that_a_guest_could_have_made_is_refused(tmp_path: Path, own_ca
     with pytest.raises(unpacking.Unpackable, match="is in the way, and was not unpacked by you: remove it"):
         unpacking.start(str(tmp_path / "program"), digest)
     folder.rmdir()
+    (own_cache / "programs" / ".unpacking-killed").mkdir()
     assert (Path(unpacking.start(str(tmp_path / "program"), digest)) / "one").read_bytes() == b"1"
+    assert os.listdir(own_cache / "programs") == [digest]
     (own_cache / "programs").chmod(0o777)
     with pytest.raises(unpacking.Unpackable, match="no other user may write to"):
         unpacking.start(str(tmp_path / "program"), digest)

@@ -54,6 +54,8 @@ try:
     folder = start(os.path.dirname(os.path.abspath(__file__)), "{digest}")
 except Unpackable as error:
     sys.exit("{name}: " + str(error))
+except KeyboardInterrupt:
+    sys.exit(130)
 sys.path[0] = os.path.join(folder, "lib")
 from wasihost.__main__ import program
 

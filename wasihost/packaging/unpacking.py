@@ -102,6 +102,9 @@ def unpack(archive: str, digest: str, cache: str) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _sealed(os.path.join(place, digest)):
+            for name in os.listdir(place):  # left by processes that were killed
+                if name.startswith(".unpacking-") or name.endswith(".old"):
+                    _remove(os.path.join(place, name))
             remove_programs(cache, unused_for=_UNUSED)
             _unpack(archive, digest, place)
     finally:
