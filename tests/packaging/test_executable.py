@@ -17,7 +17,7 @@ import wasihost
 from tests.support.guests import build_c
 from wasihost.cli.click_app import main
 from wasihost.common import cache_folder
-from wasihost.packaging import unpacking
+from wasihost.packaging import unpacked, unpacking
 from wasihost.packaging.archive import Packed, write_archive
 
 ISOLATED = (sys.executable, "-I", "-S")
@@ -69,15 +69,15 @@ def test_many_first_starts_at_once_unpack_it_once(program: Path, cache: Path, he
     for one in started:
         output, _ = one.communicate(timeout=120)
         assert (one.returncode, output) == (0, "tool\nargs\n-x\n\n")
-    (unpacked,) = (cache / "programs").iterdir()
-    assert stat.S_IMODE(unpacked.stat().st_mode) == unpacking.SEALED
-    licences = {path.parts[-3].partition("-")[0] for path in (unpacked / "lib").glob("*.dist-info/licenses/LICENSE*")}
+    (folder,) = (cache / "programs").iterdir()
+    assert stat.S_IMODE(folder.stat().st_mode) == unpacked.SEALED
+    licences = {path.parts[-3].partition("-")[0] for path in (folder / "lib").glob("*.dist-info/licenses/LICENSE*")}
     assert licences == {"click", "demangle", "pyelftools", "wasihost", "wasmtime"}
-    before = unpacked.stat().st_ino
+    before = folder.stat().st_ino
     assert call(program, cache, "files", "/data/x") == (0, "", "")
     assert (here / "data" / "x").read_text() == "written"
     assert call(program, cache, "exit", "7") == (7, "", "")
-    assert unpacked.stat().st_ino == before
+    assert folder.stat().st_ino == before
 
 
 def test_a_folder_that_is_missing_is_named(
@@ -135,12 +135,12 @@ def test_what_is_damaged_is_not_unpacked(tmp_path: Path, own_cache: Path) -> Non
             files.pop(f"program/{name}", None)
         files.update({f"program/{name}": Packed(content) for name, content in changed.items()})
         write_archive(str(tmp_path / "damaged"), files)
-        with pytest.raises(unpacking.Unpackable, match="is damaged: "):
+        with pytest.raises(unpacked.Unpackable, match="is damaged: "):
             unpacking.start(str(tmp_path / "damaged"), digest)
-    with pytest.raises(unpacking.Unpackable, match="its list of files has changed"):
+    with pytest.raises(unpacked.Unpackable, match="its list of files has changed"):
         unpacking.start(str(archive), "0" * 64)
     archive.write_bytes(archive.read_bytes()[:-30])
-    with pytest.raises(unpacking.Unpackable, match="is damaged: "):
+    with pytest.raises(unpacked.Unpackable, match="is damaged: "):
         unpacking.start(str(archive), digest)
     assert os.listdir(own_cache / "programs") == []
 
@@ -148,7 +148,7 @@ def test_what_is_damaged_is_not_unpacked(tmp_path: Path, own_cache: Path) -> Non
 def test_a_name_that_leads_out_is_refused(tmp_path: Path, own_cache: Path) -> None:
     for name in ("../x", "a/../../x", "/x", "a//x", "."):
         digest = small(tmp_path / "program", **{name: b"1"})
-        with pytest.raises(unpacking.Unpackable, match="it has a file named"):
+        with pytest.raises(unpacked.Unpackable, match="it has a file named"):
             unpacking.start(str(tmp_path / "program"), digest)
     assert not (tmp_path / "x").exists()
     assert os.listdir(own_cache / "programs") == []
@@ -159,14 +159,14 @@ def test_a_folder_that_a_guest_could_have_made_is_refused(tmp_path: Path, own_ca
     folder = own_cache / "programs" / digest
     folder.mkdir(parents=True, mode=0o700)
     own_cache.chmod(0o700)
-    with pytest.raises(unpacking.Unpackable, match="is in the way, and was not unpacked by you: remove it"):
+    with pytest.raises(unpacked.Unpackable, match="is in the way, and was not unpacked by you: remove it"):
         unpacking.start(str(tmp_path / "program"), digest)
     folder.rmdir()
     (own_cache / "programs" / ".unpacking-killed").mkdir()
     assert (Path(unpacking.start(str(tmp_path / "program"), digest)) / "one").read_bytes() == b"1"
     assert os.listdir(own_cache / "programs") == [digest]
     (own_cache / "programs").chmod(0o777)
-    with pytest.raises(unpacking.Unpackable, match="no other user may write to"):
+    with pytest.raises(unpacked.Unpackable, match="no other user may write to"):
         unpacking.start(str(tmp_path / "program"), digest)
 
 
@@ -174,15 +174,15 @@ def test_a_cache_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: pytes
     digest = small(tmp_path / "program", one=b"1")
     (tmp_path / "file").touch()
     monkeypatch.setenv("WASIHOST_CACHE_DIR", str(tmp_path / "file" / "below"))
-    with pytest.raises(unpacking.Unpackable, match="set WASIHOST_CACHE_DIR to a folder of yours"):
+    with pytest.raises(unpacked.Unpackable, match="set WASIHOST_CACHE_DIR to a folder of yours"):
         unpacking.start(str(tmp_path / "program"), digest)
 
 
 def test_an_old_python_can_read_the_first_lines(program: Path) -> None:
     with zipfile.ZipFile(program) as packed:
         ast.parse(packed.read("__main__.py"), feature_version=(3, 4))
-        assert b"unpacking" in packed.read("__main__.py")
-    assert unpacking.PROGRAMS == cache_folder.PROGRAMS
+        assert "unpacker/unpacked.py" in packed.namelist()
+    assert unpacked.PROGRAMS == cache_folder.PROGRAMS
 
 
 def test_options_are_checked_when_it_is_built(tmp_path: Path) -> None:

@@ -150,6 +150,7 @@ COMMAND: Final = (
     "packaging.archive",
     "packaging.executable",
     "packaging.source",
+    "packaging.unpacked",
     "packaging.unpacking",
     "packaging.wheel",
     "packaging.module",

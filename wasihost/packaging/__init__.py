@@ -11,6 +11,7 @@ become names of files, Python or metadata. The same input makes the same bytes.
     source           the Python of a wheel
     archive          zip files with the same bytes for the same content
     executable       a program as one file
-    unpacking        what that file does before it runs
+    unpacked         what that file looks for first
+    unpacking        what it does if that is not there
     module           a precompiled module as a `Module`
 """

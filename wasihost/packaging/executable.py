@@ -1,6 +1,7 @@
 """`wasihost build`: a program as one executable file, with the module, its compiled code, the host and the engine.
 
-The file is a zip archive that Python runs (PEP 441): `__main__.py` and `unpacking.py`, which unpack the rest once. It
+The file is a zip archive that Python runs (PEP 441): `__main__.py` and the package
+`unpacker`, which unpacks the rest once. It
 needs a Python on the machine, of any version that wasihost supports, and the same system and kind of processor.
 
 Rules of this file: what goes in is read from where this process has it installed, and nothing is fetched.
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from wasihost.engines import default_engine
 from wasihost.errors import ConfigError
 from wasihost.outcomes import printable
-from wasihost.packaging import unpacking
+from wasihost.packaging import unpacked, unpacking
 from wasihost.packaging.ahead import precompile
 from wasihost.packaging.archive import Packed, write_archive
 
@@ -48,10 +49,14 @@ import os
 if (sys.platform, os.uname().machine) != {machine!r}:
     sys.exit("{name}: is for {machine[0]} on {machine[1]}")
 
-from unpacking import Unpackable, start
+from unpacker.unpacked import Unpackable, find
 
 try:
-    folder = start(os.path.dirname(os.path.abspath(__file__)), "{digest}")
+    folder = find("{digest}")
+    if folder is None:
+        from unpacker.unpacking import start
+
+        folder = start(os.path.dirname(os.path.abspath(__file__)), "{digest}")
 except Unpackable as error:
     sys.exit("{name}: " + str(error))
 except KeyboardInterrupt:
@@ -113,7 +118,9 @@ def build(
     )
     packed = {_PROGRAM + name: one for name, one in files.items()}
     packed["__main__.py"] = Packed(main.encode())
-    packed["unpacking.py"] = Packed(Path(unpacking.__file__).read_bytes())
+    packed["unpacker/__init__.py"] = Packed(b"")
+    for path in (Path(unpacked.__file__), Path(unpacking.__file__)):
+        packed[f"unpacker/{path.name}"] = Packed(path.read_bytes())
     packed[unpacking.FILES] = Packed(listed)
     write_archive(target, packed, before=f"#!{python}\n".encode(), executable=True, last=_PROGRAM)
     return os.stat(target).st_size

@@ -1,84 +1,35 @@
-"""What an executable does before it runs: it unpacks itself, once, into the user's cache.
+"""Unpacks an executable into the user's cache, at its first start.
 
-Rules of this file: it goes into each executable and runs there before anything of `wasihost` can be imported, so it
-uses the standard library alone. A program is unpacked into a folder named by the digest of its content, under another
-name that is then changed, so it is whole or not there; of several that start at once, one unpacks. It is used only if
-the folder belongs to this user and is read-only with the sticky bit, which no call of WASI can set: a guest that may
-write to the cache cannot put a folder there, or change one (a guest of root's can). A program that runs holds a lock,
-which keeps its folder.
+Rules of this file: as in `unpacked`, the standard library alone, and relative imports, as both lie in a package of
+another name there. A program is unpacked into a folder named by the digest
+of its content, under another name that is then changed, so it is whole or not there; of several that start at once, one
+unpacks.
 """
 
 import os
-import stat
-import sys
 
-PROGRAMS = "programs"
-"""The folder in the cache."""
-LOCK = ".lock"
-SEALED = 0o1500
-"""Permissions of the folder of a program; below it, nothing may be written."""
+from .unpacked import LOCK, PROGRAMS, SEALED, Unpackable, cache_folder, find, sealed, unusable, usable
+
 FILES = "files.txt"
 """In the archive: digest, permissions, size and name of each file of the program."""
 _UNUSED = 90 * 24 * 3600
 """Seconds after which a program that nobody has started is removed when another one is unpacked."""
 COMPILED = ("wasihost", "wasi_preview1")
 """Packages whose bytecode is kept."""
-_held: "list[int]" = []
-
-
-class Unpackable(Exception):
-    """The program cannot be unpacked; the message is one line."""
 
 
 def start(archive: str, digest: str) -> str:
-    """Return the folder of the program in `archive`, unpacked."""
-    cache = os.environ.get("WASIHOST_CACHE_DIR") or _users_cache()
-    place = os.path.join(cache, PROGRAMS)
-    target = os.path.join(place, digest)
-    try:
-        if not (_usable(cache, place) and _sealed(target)):
-            unpack(archive, digest, cache)
-        hold(target)
-    except OSError as error:
-        raise Unpackable(
-            f"cannot be unpacked into {place}: {error.strerror or error}: set WASIHOST_CACHE_DIR to a folder of yours"
-        ) from None
-    return target
-
-
-def _users_cache() -> str:
-    home = os.path.expanduser("~")
-    base = os.path.join(home, "Library", "Caches") if sys.platform == "darwin" else os.environ.get("XDG_CACHE_HOME")
-    base = base or os.path.join(home, ".cache")
-    if not os.path.isabs(base):
-        raise Unpackable("there is no folder for it to be unpacked into: set WASIHOST_CACHE_DIR, or HOME")
-    return os.path.join(base, "wasihost")
-
-
-def _sealed(folder: str) -> bool:
-    """Whether the folder is there, and we have made it."""
-    try:
-        about = os.lstat(folder)
-    except FileNotFoundError:
-        return False
-    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid() or stat.S_IMODE(about.st_mode) != SEALED:
-        raise Unpackable(f"{folder} is in the way, and was not unpacked by you: remove it")
-    return True
-
-
-def _usable(*folders: str) -> bool:
-    """Whether all of these are there, belong to this user, and no other user may write to them."""
-    for folder in folders:
+    """Return the folder of the program in `archive`, which is unpacked if it is not there."""
+    if (found := find(digest)) is None:
+        cache = cache_folder()
         try:
-            about = os.stat(folder)
-        except FileNotFoundError:
-            return False
-        if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o022:
-            raise Unpackable(
-                f"{folder} has to be a folder that belongs to you, and that no other user may write to: what is in it "
-                "is run; remove it, or set WASIHOST_CACHE_DIR to another folder"
-            )
-    return True
+            unpack(archive, digest, cache)
+        except OSError as error:
+            raise unusable(cache, error) from None
+        found = find(digest)
+    if found is None:
+        raise Unpackable("was removed while it started: start it again")
+    return found
 
 
 def unpack(archive: str, digest: str, cache: str) -> None:
@@ -97,11 +48,11 @@ def unpack(archive: str, digest: str, cache: str) -> None:
             os.mkdir(place, 0o700)
         except FileExistsError:
             pass
-    _usable(cache, place)
+    usable(cache, place)
     lock = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _sealed(os.path.join(place, digest)):
+        if not sealed(os.path.join(place, digest)):
             for name in os.listdir(place):  # left by processes that were killed
                 if name.startswith(".unpacking-") or name.endswith(".old"):
                     _remove(os.path.join(place, name))
@@ -179,24 +130,11 @@ def _parts(name: str) -> "list[str]":
     return parts
 
 
-def hold(folder: str) -> None:
-    """Keep the folder from being removed while this process lives, and note that it is in use."""
-    import fcntl
-
-    fd = os.open(os.path.join(folder, LOCK), os.O_RDONLY | os.O_CLOEXEC)
-    fcntl.flock(fd, fcntl.LOCK_SH)
-    _held.append(fd)
-    try:
-        os.utime(fd)
-    except OSError:  # a read-only file system
-        pass
-
-
 def programs(cache: str) -> "list[str]":
     """Return the folders of the programs that are unpacked in this cache."""
     place = os.path.join(cache, PROGRAMS)
     try:
-        if not _usable(cache, place):
+        if not usable(cache, place):
             return []
         names = os.listdir(place)
     except (OSError, Unpackable):
