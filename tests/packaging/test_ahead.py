@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 import wasihost
 from tests.support.guests import GUESTS
+from tests.support.wheels import python
 from wasihost.cli.click_app import main
 from wasihost.config.limits import STACK
 from wasihost.engines import default_engine
@@ -191,6 +192,27 @@ def test_the_command_compiles_several_and_stops_at_a_mistake(tmp_path: Path) -> 
     assert done.exit_code == 1
     assert (tmp_path / "out" / "empty.precompiled" / LIST).exists()
     assert "Error: bad.wasm: not WebAssembly" in done.output
+
+
+def test_two_modules_of_one_name_are_refused_before_anything_is_compiled(tmp_path: Path) -> None:
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.wat").write_bytes(EXIT)
+    both = [str(tmp_path / "a" / "same.wat"), str(tmp_path / "b" / "same.wat")]
+    done = CliRunner().invoke(main, ["compile", "-o", str(tmp_path / "out"), *both])
+    assert done.exit_code == 2
+    assert "two modules would be same.precompiled" in done.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_loading_code_is_an_audit_event(made: Path) -> None:
+    code = f"""
+import sys
+sys.addaudithook(lambda event, args: event == "wasihost.cache" and print(*args))
+import wasihost
+wasihost.load_precompiled({str(made)!r})
+"""
+    assert python(code).stdout == f"load {made / 'plain.cwasm'}\n"
 
 
 def test_run_names_the_option_that_is_missing_or_too_much(made: Path) -> None:

@@ -20,6 +20,7 @@ from wasihost.errors import WasihostError
 from wasihost.outcomes import printable
 from wasihost.packaging.executable import PYTHON
 from wasihost.packaging.executable import build as make
+from wasihost.packaging.precompiled import SUFFIX
 
 if TYPE_CHECKING:
     from wasihost.packaging.ahead import Cpu
@@ -80,6 +81,10 @@ def compile(
     """
     from wasihost.packaging import ahead
 
+    stems = [ahead.stem(os.path.basename(module)) for module in modules]
+    if output is not None and len(set(stems)) < len(stems):
+        twice = next(one for one in stems if stems.count(one) > 1)
+        raise click.UsageError(f"two modules would be {printable(twice)}{SUFFIX}: compile them into different folders")
     for module in modules:
         with _messages():
             name = printable(os.path.basename(module))

@@ -35,7 +35,11 @@ _LOOKS_LIKE: Final = (
     (b"\x28\xb5\x2f\xfd", "compressed by zstd: unpack it with unzstd"),
     (b"PK\x03\x04", "a zip archive: unpack it and give the module in it"),
     (b"#!", "a script: give the module that it runs"),
-    (b"\x7fELF", "a program of a machine's own kind, or one compiled by an engine: give the .wasm file"),
+    (
+        b"\x7fELF",
+        "a program of a machine's own kind, or one compiled by an engine: give the .wasm file, or "
+        "the folder that `wasihost compile -o` made, with --precompiled",
+    ),
     (b"MZ", "a program for Windows: build it for wasm32-wasip1"),
     (b"\xcf\xfa\xed\xfe", "a program for macOS: build it for wasm32-wasip1"),
     (b"BC\xc0\xde", "LLVM bitcode: link it for wasm32-wasip1"),

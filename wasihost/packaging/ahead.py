@@ -83,7 +83,7 @@ def precompile(
             code, name, _mode(*KINDS[kind], chosen, cpu), on_compile=on_compile
         )
         files[MODULE] = binary
-    target = os.path.join(os.fspath(folder), _stem(name) + SUFFIX)
+    target = os.path.join(os.fspath(folder), stem(name) + SUFFIX)
     listed = {name: Listed(len(content), zlib.crc32(content)) for name, content in files.items()}
     made = Precompiled(target, name, default_engine().code_kind(), cpu, chosen, listed)
     _write(target, files | {LIST: text_of(made).encode()})
@@ -138,7 +138,8 @@ def read_module(source: str | os.PathLike[str]) -> tuple[bytes, str]:
     return code, name
 
 
-def _stem(name: str) -> str:
+def stem(name: str) -> str:
+    """Return the name of a module's file without its ending."""
     return name.removesuffix(".wasm").removesuffix(".wat") or "module"
 
 

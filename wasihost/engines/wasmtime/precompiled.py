@@ -11,6 +11,7 @@ import ctypes
 import os
 import sys
 
+from wasihost.common import auditing
 from wasihost.common.cache_folder import folder, private_folder
 from wasihost.engines.values import CompileMode, OnCompile
 from wasihost.engines.wasmtime import cache as disk
@@ -54,6 +55,7 @@ def precompile(
 def load_code(path: str, module: str, mode: CompileMode, label: str) -> WasmtimeModule:
     """Return the module of a file with compiled code; `module` is the path of its binary form."""
     owner, ptr = engine(mode), ctypes.c_void_p()
+    auditing.cached("load", path)
     with open(module, "rb") as file:
         about = os.fstat(file.fileno())
         if error := c.wasmtime_module_deserialize_file(owner.ptr, os.fsencode(path), ctypes.byref(ptr)):
