@@ -244,8 +244,18 @@ def wrong(_call: Any, proceed: Proceed) -> Any:
 
 
 def test_other_mistakes_say_what_to_do() -> None:
-    with pytest.raises(ConfigError, match="is asynchronous or a generator"):
-        ModuleConfig().with_hooks(asynchronous)
+    class Later:
+        async def __call__(self, _call: Any, proceed: Proceed) -> Any:
+            return proceed()
+
+        def short(self, call: Any) -> Any:
+            return call
+
+    for wrong_kind in (asynchronous, Later()):
+        with pytest.raises(ConfigError, match="is asynchronous or a generator"):
+            ModuleConfig().with_hooks(wrong_kind)
+    with pytest.raises(ConfigError, match=r"takes \(self, call\), and is called with \(self, call, proceed\)"):
+        ModuleConfig().with_hooks(Later().short)  # type: ignore[arg-type]  # the mistake
     with pytest.raises(ConfigError, match="cannot be limited to"):
         hook(proceeding, on=())
     with Raw(hooks=[forgetful]) as raw, pytest.raises(TypeError, match="hook forgetful returned None for fd_read"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Sequence
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any, TypeAlias
 
 from wasi_preview1 import handlers
@@ -100,8 +100,13 @@ def _parameters(name: str) -> tuple[str, ...]:
 
 def _unfit(function: Any, parameters: tuple[str, ...]) -> str:
     """Return why a function cannot be called with these parameters, as the end of "it ..."; empty if it can."""
+    if not isinstance(function, (FunctionType, MethodType)):
+        function = getattr(type(function), "__call__", None)  # noqa: B004  # the function is wanted, not whether it is
+        parameters = ("self", *parameters)
+    elif isinstance(function, MethodType):
+        function, parameters = function.__func__, ("self", *parameters)
     if not isinstance(function, FunctionType):
-        return ""
+        return ""  # in C: its call says what is wrong
     code = function.__code__
     if code.co_flags & _ASYNC:
         return "is asynchronous or a generator: a guest waits for its calls, so write a plain function"

@@ -131,6 +131,7 @@ _WORKERS: Final = (
 """What a process that forks workers for guests needs, too: the workers import nothing."""
 
 COMMAND: Final = (
+    "cli.batch",
     "cli.calls",
     "cli.bytecode",
     "cli.launch",
