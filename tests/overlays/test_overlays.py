@@ -6,6 +6,7 @@ import contextlib
 import errno
 import gc
 import os
+import random
 import shutil
 import subprocess
 import zipfile
@@ -133,6 +134,24 @@ def test_the_diff_is_one_that_git_reads(folder: Path, tmp_path: Path) -> None:
         assert {path: node for path, node in left.items() if path not in ("made", "papers/old", "picture")} == {
             path: node for path, node in host_tree(str(patched)) if path != "picture"
         }
+
+
+def test_a_diff_of_lines_that_are_hard_to_match_ends_soon(folder: Path, tmp_path: Path) -> None:
+    choose = random.Random(1)
+    texts = ["".join(f"line {choose.randrange(110)} x\n" for _ in range(30_000)) for _ in range(2)]
+    old, new = (f"1\n2\n3\n4\n{text}5\n6\n7\n8\n" for text in texts)
+    (folder / "hard").write_text(old)
+    with Overlay(folder) as overlay:
+        write(overlay.root, "hard", new.encode())
+        text = overlay.diff()
+    assert text.startswith(
+        "diff --git a/hard b/hard\n--- a/hard\n+++ b/hard\n@@ -2,30006 +2,30006 @@\n 2\n 3\n 4\n-line"
+    )
+    git = shutil.which("git")
+    assert git, "the tests need git"
+    (tmp_path / "hard").write_text(old)
+    subprocess.run([git, "apply", "-"], cwd=tmp_path, input=text, text=True, check=True)
+    assert (tmp_path / "hard").read_text() == new
 
 
 def test_names_that_a_guest_chose_cannot_forge_a_diff(folder: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
@@ -16,6 +17,9 @@ from wasihost.vfs.nodes import Directory, File, Link, Node
 
 LARGEST: Final = 1 << 20
 """Bytes up to which a file is compared line by line."""
+MOST_PAIRS: Final = 2_000_000
+"""Pairs of equal lines up to which lines are matched, which takes a second or less."""
+_CONTEXT: Final = 3
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -69,11 +73,43 @@ def _edited(origin: str, path: str, before: Node | None, after: Node | None) -> 
     if first is None or second is None:
         yield f"Binary files {old} and {new} differ\n"
         return
-    for number, line in enumerate(difflib.unified_diff(_lines(first), _lines(second), old, new, lineterm="")):
+    for number, line in enumerate(_unified(_lines(first), _lines(second), old, new)):
         if line.endswith("\n"):
             yield line
         else:
             yield f"{line}\n" if number < 2 or line[0] == "@" else f"{line}\n\\ No newline at end of file\n"
+
+
+def _unified(first: list[str], second: list[str], old: str, new: str) -> Iterator[str]:
+    """As `difflib.unified_diff`. Where that could take minutes, all lines between the first and the last difference are
+    one change: a guest chooses the lines."""
+    if _pairs(first, second) <= MOST_PAIRS:
+        yield from difflib.unified_diff(first, second, old, new, lineterm="")
+        return
+    begin = next((at for at, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), None)
+    if begin is None:
+        begin = min(len(first), len(second))
+    same = 0
+    while same < min(len(first), len(second)) - begin and first[-1 - same] == second[-1 - same]:
+        same += 1
+    start, after = max(0, begin - _CONTEXT), min(same, _CONTEXT)
+    ends = len(first) - same, len(second) - same
+    yield f"--- {old}"
+    yield f"+++ {new}"
+    yield f"@@ -{start + 1},{ends[0] + after - start} +{start + 1},{ends[1] + after - start} @@"
+    yield from (f" {line}" for line in first[start:begin])
+    yield from (f"-{line}" for line in first[begin : ends[0]])
+    yield from (f"+{line}" for line in second[begin : ends[1]])
+    yield from (f" {line}" for line in first[ends[0] : ends[0] + after])
+
+
+def _pairs(first: list[str], second: list[str]) -> int:
+    """Return how many pairs of equal lines difflib would look at: not those of lines that it finds too frequent."""
+    counts = Counter(second)
+    if len(second) >= 200:
+        most = len(second) // 100 + 1
+        counts = Counter({line: count for line, count in counts.items() if count <= most})
+    return sum(counts[line] for line in first)
 
 
 def _mode(node: Node | None) -> str:
