@@ -179,7 +179,7 @@ def test_the_same_input_makes_the_same_bytes(tmp_path: Path, monkeypatch: pytest
         (["--name", "x", "--commands", "a/b"], "a/b: not a name of a command"),
         (["--name", "x", "--commands", "a = x:y"], "not a name of a command"),
         (["--name", "x", "--commands", "-x"], "not a name of a command"),
-        (["--name", "x", "--commands", "a-b,a.b"], "two of them have the same name in Python"),
+        (["--name", "x", "--commands", "a-b", "--commands", "c, a.b"], "two of them have the same name in Python"),
         (["--name", "x", "--summary", "a\nName: y"], "printable text of one line"),
         (["--name", "x", "--license-file", "odd\nname"], "rename it"),
         (["--name", "x", "--license-file", "big"], "not a file of at most"),

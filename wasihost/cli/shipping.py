@@ -155,7 +155,9 @@ def build(
 @click.option("--version", default="0.1.0", show_default=True, metavar="VERSION", help="Of the project.")
 @click.option("--summary", default="", metavar="TEXT", help="What it is, in one line.")
 @click.option("-o", "--output", default="dist", show_default=True, type=click.Path(file_okay=False), metavar="DIR")
-@click.option("--commands", metavar="NAMES", help="Names of its commands, with commas between. Default: NAME.")
+@click.option(
+    "--commands", multiple=True, metavar="NAMES", help="Names of its commands, with commas between. Default: NAME."
+)
 @click.option("--typed", type=_FILE, metavar="FILE", help="A TOML file that describes its Python functions.")
 @click.option("--stub", "stubs", multiple=True, metavar="NAME", help="As for run, for commands and functions.")
 @click.option("--license", "expression", metavar="SPDX", help="Its licence, such as MIT OR Apache-2.0.")
@@ -168,7 +170,7 @@ def wheel(
     version: str,
     summary: str,
     output: str,
-    commands: str | None,
+    commands: tuple[str, ...],
     typed: str | None,
     stubs: tuple[str, ...],
     expression: str | None,
@@ -195,7 +197,7 @@ def wheel(
             name=name,
             version=version,
             summary=summary,
-            commands=None if commands is None else [one.strip() for one in commands.split(",") if one.strip()],
+            commands=[one.strip() for one in ",".join(commands).split(",") if one.strip()] if commands else None,
             typed=typed,
             options=options,
             stubs=stubs,

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 class PrecompiledModule(Module):
     """A module whose compiled code is taken from a folder. Nothing is compiled; runs that this code does not serve are
-    a ModuleError. It pickles as the path of the folder."""
+    a ModuleError. It pickles as the path of the folder. `map` and `function` take the module itself to other processes,
+    which compile it through the cache: there, nobody has said that the folder may be trusted."""
 
     name: str
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._found = read(os.path.abspath(folder))
-        self._take(self._found.module, False, None)
+        self._take(self._found.module, True, None)
         self.name = self._found.name
         self._features = self._found.features
         self.compiled()
