@@ -424,6 +424,29 @@ def test_a_profile_has_the_calls(binding: Any) -> None:
     }
 
 
+def test_calls_are_traced_recorded_and_replayed(abi: Any, kind: Any, tmp_path: Path) -> None:
+    lines: list[Any] = []
+    mine = kind()
+    mine.raises = {3: abi.WasiError(abi.Errno.NOENT)}
+
+    def calls(handlers: Any, **options: Any) -> list[int]:
+        with instantiate(GUEST, imports=bind(abi, handlers), **options) as guest:
+            call = guest.exports
+            return [call.text_len(16, 5, 64), call.centre(0, 2, 64), call.fd_read(3), call.next(1)]
+
+    assert calls(mine, trace=lines.append) == [0, 0, 3, 0]
+    assert [str(line).rpartition(" <")[0] for line in lines] == [
+        'text_len("café") = 4',
+        "centre([{{x=1, y=2}}, {{x=3, y=4}}]) = {x=2, y=3}",
+        "fd_read(3) = NOENT",
+        "next(GREEN) = 0",
+    ]
+    cassette = tmp_path / "of.cassette"
+    assert calls(mine, record=cassette) == [0, 0, 3, 0]
+    mine.raises = {}
+    assert calls(mine, replay=cassette) == [0, 0, 3, 0]
+
+
 def test_a_hook_changes_no_exception_of_a_function_without_an_errno(binding: Any) -> None:
     served, mine = binding
     error = FileNotFoundError(2, "as noent, in a function that returns none")

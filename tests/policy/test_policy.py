@@ -232,7 +232,7 @@ def test_clocks_and_randomness_and_environment() -> None:
             ("thread_cputime_id", 'clocks = ["thread_cputime_id"]'),
             ("realtime", 'clocks = ["realtime"]'),
             ("realtime", 'clocks = ["realtime"]'),
-            ("8 bytes", "random = true"),
+            ("random bytes", "random = true"),
             ("A", 'env = ["A"]'),
         ]
 

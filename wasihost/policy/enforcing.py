@@ -102,9 +102,7 @@ class Enforcer:
 
     def _judge(self, function: str, place: Place, write: bool) -> None:
         path = place.path
-        if place.hidden and not (
-            function == "path_filestat_get" and any(normal(mount) == path for mount in self._mounts)
-        ):
+        if place.hidden and not (function == "path_filestat_get" and path in self._roots):
             raise self._refuse(function, path, "none is possible: another mount lies over this path")
         if not (self.policy.may_write(path) if write else self.policy.may_read(path)):
             raise self._refuse(function, path, f"{'write' if write else 'read'} = [{quoted(path)}]")
@@ -124,7 +122,7 @@ class Enforcer:
         return proceed()
 
     def _random(self, call: Any, _proceed: Any) -> Any:
-        raise self._refuse(call.function, f"{len(call.buf)} bytes", "random = true")
+        raise self._refuse(call.function, "random bytes", "random = true")
 
     def _socket(self, call: Any, proceed: Any) -> Any:
         assert self._host is not None

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 12
 """Names of one directory in a policy; if a run needs more, the whole directory is allowed."""
-_MADE: Final = ("path_create_directory", "path_symlink", "path_link", "path_open")
-_GONE: Final = ("path_remove_directory", "path_unlink_file", "path_rename")
+_REMOVE: Final = ("path_remove_directory", "path_unlink_file")
 
 
 class Learner:
@@ -136,9 +135,10 @@ class LearningHook:
             host.names[result] = last.path, last.mount  # without links
         if function == "path_rename":
             note_rename(host, places[0].path, last.path, last.mount)
-        if function in _GONE and places[0].path in learner._made:
+        if function in (*_REMOVE, "path_rename") and places[0].path in learner._made:
             learner._passing.add(places[0].path)
-        if there[-1] is None and (function != "path_open" or call.oflags & Oflags.CREAT) and function not in _GONE[:2]:
+        makes = call.oflags & Oflags.CREAT if function == "path_open" else function not in _REMOVE
+        if makes and there[-1] is None:
             learner._made.add(last.path)
             learner._passing.discard(last.path)
         learner._files = max(learner._files, len(host.table.open))
