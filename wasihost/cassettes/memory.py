@@ -38,7 +38,7 @@ def inputs(call: Any, scrub: Scrub) -> dict[str, Any]:
     for (name, kind), value in zip(type(call).__annotations__.items(), call, strict=True):
         if isinstance(value, ConstPointer):
             raise ValueError(f"{call.function} has a pointer, and a cassette cannot tell what lies behind it")
-        if isinstance(value, (list, memoryview)):
+        if _is_buffers(value):
             made[name] = _size(value) if _only_filled(call, kind) else encoded_bytes(scrub(_content(value)))
         else:
             text = isinstance(value, str)
@@ -58,7 +58,7 @@ def effects(call: Any, result: Any, before: dict[str, Any], sizes: dict[str, Any
             return {"events": encoded(call.out.read(result))}
     made: dict[str, Any] = {}
     for (name, kind), value in zip(type(call).__annotations__.items(), call, strict=True):
-        if not isinstance(value, (list, memoryview)):
+        if not _is_buffers(value):
             continue
         if _only_filled(call, kind):
             used = (result if isinstance(result, int) else result[0]) if call.function in _FILLED else _size(value)
@@ -85,6 +85,13 @@ def repeat(call: Any, made: dict[str, Any]) -> None:
 
 def _only_filled(call: Any, kind: str) -> bool:
     return call.module == _WASI and kind in ("memoryview", "types.IovecArray")
+
+
+def _is_buffers(value: Any) -> bool:
+    """Whether it is memory of the guest; a list of other values is a copy."""
+    return isinstance(value, memoryview) or (
+        isinstance(value, list) and all(isinstance(one, memoryview) for one in value)
+    )
 
 
 def _size(value: Any) -> int:
