@@ -77,6 +77,10 @@ that is compiled; a call of a guest that only makes calls, and the same beside a
 Python's through a guest to another, and by `readinto` and `write`; the CPU time of CPython that computes, without a
 timeout and with one; the bytes by which a copy of 1 GiB raises the peak of memory."""
 
+SCALE: Final = ("map_one", "map_threads", "map_processes", "call_export", "call_function", "call_text", "function_text")
+"""Runs per second of a guest that computes for about a millisecond: one after the other, in two threads, in two
+processes; a call of an export that adds two numbers, and of the same as `wasihost.function`; the same with text."""
+
 SIZES: Final = (100, 1000, 10_000, 100_000)
 
 GROWTH: Final = {
@@ -94,6 +98,7 @@ def growth_cases(kind: str) -> tuple[str, ...]:
     return (*(f"{kind}_{size}" for size in SIZES), f"{kind}_slope")
 
 
+MANY: Final = "many runs and many calls"
 WAITS, EMBEDDING, SERVING, GROWING = "waits", "embedding", "an echo server, per MiB and per message", "growth with N"
 HOOKING: Final = "hooks, a read of one byte"
 
@@ -107,15 +112,20 @@ GROUPS: Final = {
     "whole programs": PROGRAMS,
     EMBEDDING: EMBEDDED,
     SERVING: SERVERS,
+    MANY: SCALE,
     HOOKING: tuple(HOOKED),
     GROWING: tuple(case for kind in GROWTH for case in growth_cases(kind)),
     "every function": FUNCTIONS,
 }
 
-MIXED: Final = (WAITS, EMBEDDING, SERVING, HOOKING, GROWING)
+MIXED: Final = (WAITS, EMBEDDING, SERVING, MANY, HOOKING, GROWING)
 """Groups of different things: the mean of their ratios means nothing."""
 
-UNITS: Final[dict[str, str]] = {f"{kind}_slope": "" for kind in GROWTH} | {"copy_peak": "bytes"}
+UNITS: Final[dict[str, str]] = {
+    **{f"{kind}_slope": "" for kind in GROWTH},
+    "copy_peak": "bytes",
+    **dict.fromkeys(("map_one", "map_threads", "map_processes"), "runs/s"),
+}
 """Of the cases whose number is no time."""
 
 

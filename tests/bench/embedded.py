@@ -27,6 +27,8 @@ BOTH: Final = (*OURS, "wasmtime-py")
 PARTS: Final = {
     "runs": Part(("empty_run", "proc_exit()"), BOTH, 5),
     "threads": Part(("threads_1", "threads_2"), BOTH, 5),
+    "many": Part(("map_one", "map_threads", "map_processes"), BOTH, 3),
+    "warm": Part(("call_export", "call_function", "call_text", "function_text"), OURS, 3),
     "streams": Part(("python_stream", "python_stream_plain"), OURS, 3),
     "timeouts": Part(("busy", "busy_timeout"), OURS, 5),
     "copy": Part(("copy_peak",), OURS, 1),

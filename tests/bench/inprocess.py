@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import multiprocessing
 import resource
 import statistics
 import sys
@@ -18,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -117,6 +119,59 @@ def threads(column: str, quick: bool) -> None:
         report("threads_2", in_threads(2))
 
 
+COMPUTES: Final = """(module (memory (export "memory") 1) (func (export "_start") (local $n i32)
+  (loop $again (br_if $again (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const COUNT))))))"""
+"""A guest that counts to COUNT."""
+
+
+def many(column: str, quick: bool) -> None:
+    """Runs per second: one after the other, in two threads, in two processes."""
+    text, count = COMPUTES.replace("COUNT", "1000" if quick else "1500000"), 10 if quick else 400
+    run = runner(column, text)
+
+    def rate(work: Callable[[], object]) -> float:
+        work()
+        return count / took(work) * 1e9
+
+    report("map_one", rate(lambda: [run() for _ in range(count)]))
+    if column == "wasmtime-py":
+        with ThreadPoolExecutor(2) as pool:
+            report("map_threads", rate(lambda: list(pool.map(lambda _: run(), range(count)))))
+        return
+    import wasihost
+
+    module = wasihost.Module(text)
+    report("map_threads", rate(lambda: list(wasihost.map(module, [[]] * count, jobs=2))))
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as processes:
+        report("map_processes", rate(lambda: list(wasihost.map(module, [[]] * count, executor=processes))))
+
+
+CALLED: Final = """(module (memory (export "memory") 1) (global $free (mut i32) (i32.const 1024))
+  (func (export "malloc") (param i32) (result i32) (global.get $free)
+    (global.set $free (i32.add (global.get $free) (local.get 0))))
+  (func (export "free") (param i32) (global.set $free (i32.const 1024)))
+  (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+  (func (export "echo") (param i32 i32) (result i64)
+    (i64.or (i64.shl (i64.extend_i32_u (local.get 0)) (i64.const 32)) (i64.extend_i32_u (local.get 1)))))"""
+
+
+def warm(_column: str, quick: bool) -> None:
+    """A call of an export, and of the same function as `wasihost.function`."""
+    import wasihost
+
+    count = 10 if quick else 20_000
+    module = wasihost.Module(CALLED)
+    add = wasihost.function(module, "add", params=[int, int], returns=int)
+    echo = wasihost.function(module, "echo", params=[str], returns=str)
+    with wasihost.instantiate(module) as instance, add.warm_up(), echo.warm_up():
+        export, texts = instance.exports.add, instance.exports.echo
+        for _ in range(1 if quick else 3):
+            report("call_export", took(lambda: [export(1, 2) for _ in range(count)]) / count)
+            report("call_function", took(lambda: [add(1, 2) for _ in range(count)]) / count)
+            report("call_text", took(lambda: [texts("some text", returns=str) for _ in range(count)]) / count)
+            report("function_text", took(lambda: [echo("some text") for _ in range(count)]) / count)
+
+
 class Source(io.RawIOBase):
     """An endless stream of Python's own."""
 
@@ -199,6 +254,8 @@ def copy(_column: str, quick: bool) -> None:
 PARTS: Final = {
     "runs": runs,
     "threads": threads,
+    "many": many,
+    "warm": warm,
     "streams": streams,
     "timeouts": timeouts,
     "copy": copy,

@@ -249,7 +249,9 @@ def test_processes_return_the_same(echo: Module, processes: ProcessPoolExecutor)
     assert sorted(one.index for one in unordered) == [0, 1, 2]
 
 
-def test_a_module_travels_to_a_process_once(processes: ProcessPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_travels_to_processes_that_miss_it(
+    processes: ProcessPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     module = Module(ECHO + " ")  # which no process has yet
     sent: list[bool] = []
     submit = processes.submit
@@ -261,7 +263,8 @@ def test_a_module_travels_to_a_process_once(processes: ProcessPoolExecutor, monk
     monkeypatch.setattr(processes, "submit", watched)
     for _ in range(30):
         list(wasihost.map(module, [b"x"], executor=processes))
-    assert 1 <= sum(sent) <= 2  # one for each process, at most
+    # Once for each process, and again where another process than the one that asked for it got the task.
+    assert 1 <= sum(sent) <= 10
     sent.clear()
     assert next(wasihost.map(TOOL, ["x"], args=["args"], executor=processes)).ok
     assert sent == [False]  # a file is read where it is

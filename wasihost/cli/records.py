@@ -9,12 +9,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Iterator
 from typing import Any, Final
 
 from wasihost.errors import WasihostError
 
 FOLDER: Final = ".wasihost-map"
 _VERSION: Final = 1
+_KEPT: Final = ("size", "mtime_ns", "bytes")
+"""What is kept in memory of a record: size and time of the input, size of the output."""
 
 
 class Records:
@@ -44,21 +47,25 @@ class Records:
 
     def _open(self, out: str, recipe: dict[str, Any], resume: bool) -> None:
         path = os.path.join(self.folder, "records.jsonl")
-        self._done: dict[str, dict[str, Any]] = {}
-        lines = _read(path) if resume else []
-        if lines and lines[0] != recipe:
-            other = [name for name in recipe if lines[0].get(name) != recipe[name]]
+        self._done: dict[str, tuple[Any, ...]] = {}
+        lines = _read(path) if resume else iter(())
+        first = next(lines, None)
+        if first is not None and first != recipe:
+            other = [name for name in recipe if first.get(name) != recipe[name]]
             raise WasihostError(
                 f"the outputs in {out} were made with a different {' and different '.join(other)}: leave out --resume "
                 "to make all of them again"
             )
-        for line in lines[1:]:
-            self._done[line.get("input", "")] = line
+        for line in lines:  # the last one of an input counts
+            if line.get("ok"):
+                self._done[line.get("input", "")] = tuple(line.get(name) for name in _KEPT)
+            else:
+                self._done.pop(line.get("input", ""), None)
         for name in os.listdir(self.folder):  # of a command that was killed
             if name.endswith(".part"):
                 os.unlink(os.path.join(self.folder, name))
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        if not lines:
+        if first is None:
             os.ftruncate(self._file, 0)
             self._write(recipe)
         else:
@@ -67,10 +74,10 @@ class Records:
     def done(self, input: str, facts: dict[str, Any], output: str) -> bool:
         """Whether the output of this input was made from a file with these facts, and is still there."""
         record = self._done.get(input)
-        if record is None or not record.get("ok") or any(record.get(name) != facts[name] for name in facts):
+        if record is None or record[:-1] != (facts["size"], facts["mtime_ns"]):
             return False
         try:
-            return os.stat(output).st_size == record.get("bytes")
+            return bool(os.stat(output).st_size == record[-1])
         except OSError:
             return False
 
@@ -87,18 +94,15 @@ class Records:
         os.close(self._lock)
 
 
-def _read(path: str) -> list[dict[str, Any]]:
+def _read(path: str) -> Iterator[dict[str, Any]]:
     try:
         with open(path, "rb") as file:
-            content = file.read()
+            for line in file:
+                try:
+                    record = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(record, dict):
+                    yield record
     except FileNotFoundError:
-        return []
-    found = []
-    for line in content.split(b"\n"):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            found.append(record)
-    return found
+        return

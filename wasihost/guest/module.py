@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeAlias, runtime_checkable
 
 from wasihost.common.forking import renew_in_child
@@ -13,9 +13,11 @@ from wasihost.engines import default_engine
 from wasihost.engines.values import CompileBounds
 
 if TYPE_CHECKING:
+    from wasihost.config import ModuleConfig
     from wasihost.config.features import FeatureChoice
     from wasihost.engines.base import CompiledModule
     from wasihost.engines.values import CompileMode, Item, OnCompile
+    from wasihost.scale.pools import Pool
 
 
 @runtime_checkable
@@ -179,6 +181,27 @@ class Module:
                 )
                 made.name, made._features, made._limits = self.name, self._features, self._limits
             return self._indexed, code
+
+    def pool(
+        self,
+        size: int,
+        config: ModuleConfig | None = None,
+        *,
+        init: Callable[[Any], object] | str | None = None,
+        **options: Any,
+    ) -> Pool:
+        """Make a pool of instances that are ready, each for one use.
+
+        One instance is initialized: by `_initialize`, if the module exports that, and by `init`, the name of an export
+        or a function that is called with the instance. All instances of the pool begin with a copy of its memory and
+        its globals. Without either they are new instances.
+
+        `size` is how many instances wait. `config` and `options` are those of `instantiate`. Raises what that raises;
+        ModuleError for a module with state that cannot be copied, ConfigError if `init` left a descriptor open.
+        """
+        from wasihost.scale.pools import Pool
+
+        return Pool(self, size, config, init, options)
 
     def _any(self) -> CompiledModule:
         with self._lock:

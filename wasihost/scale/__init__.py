@@ -8,6 +8,8 @@
     function    `function`: an export as a Python function
     signature   its types, as they are declared and as the export has them
     warm        instances that are kept between its calls
+    pools       `Module.pool`: instances that are ready, each for one use
+    snapshot    an initialized instance's state, and new ones that begin with it
     progress    what shows how far it is: tqdm, or a function of the caller's
 
 Rules of this room:

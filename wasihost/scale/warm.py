@@ -69,7 +69,7 @@ class WarmInstances:
 
     def fill(self) -> None:
         """Make as many as may wait."""
-        while len(self._ready) < self._most:
+        while len(self._ready) < self._most and not self._closed:
             self.keep(self._make())
 
     def close(self) -> None:
