@@ -107,8 +107,8 @@ bench-docs: $(NATIVE)  ## The same; writes the numbers into docs/ and the README
 bench-shapes: $(NATIVE)  ## Measure other forms of the generated stubs: why they look as they do
 	$(BIN)/python tests/bench/stub_shapes.py
 
-testsuite: $(NATIVE)  ## Run the public wasi-testsuite on this host: make testsuite SUITE=DIR (THROUGH=hooks: through hooks that change nothing)
-	$(BIN)/python -m tests.testsuite $(if $(THROUGH),--through $(THROUGH)) $(if $(SUITE),$(SUITE),$(error say where it is: make testsuite SUITE=DIR; git clone --branch prod/testsuite-base https://github.com/WebAssembly/wasi-testsuite DIR gets it))
+testsuite: $(NATIVE)  ## Run the public wasi-testsuite on this host: make testsuite SUITE=DIR (THROUGH=hooks: through hooks that change nothing; ENGINE=pywasm: on that engine)
+	$(BIN)/python -m tests.testsuite $(if $(THROUGH),--through $(THROUGH)) $(if $(ENGINE),--engine $(ENGINE) --timeout 300) $(if $(SUITE),$(SUITE),$(error say where it is: make testsuite SUITE=DIR; git clone --branch prod/testsuite-base https://github.com/WebAssembly/wasi-testsuite DIR gets it))
 
 go-tests: $(NATIVE)  ## Run Go's own tests of files on wasmtime's WASI and on this host, and tests with an HTTP server in Go
 	$(BIN)/python -m tests.suites go
@@ -141,8 +141,8 @@ bench-isolation: $(NATIVE)  ## Measure how long a guest in a process of its own 
 	$(BIN)/python -m tests.bench.isolation
 
 SECONDS ?= 60
-escape: $(NATIVE)  ## A guest tries to leave its folder while other processes swap files and links: a minute of races
-	$(BIN)/python -m tests.escape --seconds $(SECONDS)
+escape: $(NATIVE)  ## A guest tries to leave its folder while other processes swap files and links: a minute of races (ENGINE=pywasm: on that engine)
+	$(BIN)/python -m tests.escape --seconds $(SECONDS) $(if $(ENGINE),--engine $(ENGINE))
 
 storm: $(NATIVE)  ## Stress runs: signals, forks, threads, cancellations, few descriptors, a full disk, kill -9 (SECONDS=N in all)
 	$(BIN)/python -m tests.storms --seconds $(SECONDS)

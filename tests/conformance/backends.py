@@ -28,9 +28,7 @@ from tests.conformance.wire import Image, Report, reports
 from tests.sandbox.trees import STRATEGIES
 from tests.support.guests import build_c
 from tests.support.through import CASSETTE, THROUGH, plainly, twice
-from wasihost import MemoryFS, ModuleConfig, State
-from wasihost.engines.wasmtime.module import WasmtimeModule, load
-from wasihost.engines.wasmtime.run import execute
+from wasihost import MemoryFS, ModuleConfig, State, engines
 from wasihost.overlays import Overlay
 from wasihost.sandbox import resolve
 from wasihost.vfs import nodes
@@ -38,17 +36,24 @@ from wasihost.vfs import nodes
 if TYPE_CHECKING:
     import wasmtime
 
+    from wasihost.engines.base import CompiledModule
+
 MOUNT = "/data"
 SECRET = {"secret": b"not yours"}
 _numbers = itertools.count()
 
 
-def problems(case: Case, back_end: str, folder: Path, through: str = "nothing") -> list[str]:
+def problems(case: Case, back_end: str, folder: Path, through: str = "nothing", engine: str | None = None) -> list[str]:
     """What is not as the case says.
 
-    `folder` is where folders for cases may be made; `through` is what lies between guest and host, of `THROUGH`.
+    `folder` is where folders for cases may be made; `through` is what lies between guest and host, of `THROUGH`,
+    and `engine` what runs the guest.
     """
-    between, run = (plainly, replayed_guest) if through == CASSETTE else (THROUGH[through], guest)
+    between, run = (
+        (plainly, replayed_guest)
+        if through == CASSETTE
+        else (THROUGH[through], functools.partial(guest, engine=engine))
+    )
     images = [Image(step) for step in case.steps]
     script = b"".join(image.script() for image in images)
     if back_end == "memory":
@@ -114,15 +119,15 @@ def _config(case: Case, source: MemoryFS | Overlay | Path, limits: dict[str, Any
 
 
 @functools.cache
-def _module() -> WasmtimeModule:
-    return load(build_c("calls"))
+def _module(name: str | None = None) -> CompiledModule:
+    return engines.engine(name).load(build_c("calls"))
 
 
-def guest(config: ModuleConfig, script: bytes) -> list[Report]:
+def guest(config: ModuleConfig, script: bytes, engine: str | None = None) -> list[Report]:
     """Run a script on this host."""
     output = bytearray()
     with State(config=config.with_stdin(script).with_stdout(output.extend)) as state:
-        execute(_module(), state)
+        engines.engine(engine).execute(_module(engine), state)
     return list(reports(bytes(output)))
 
 
@@ -133,10 +138,10 @@ def replayed_guest(config: ModuleConfig, script: bytes) -> list[Report]:
     with tempfile.TemporaryDirectory(prefix="wasihost-conformance-") as folder:
         recorded, replayed = twice(config, Path(folder))
         with State(config=recorded) as state:
-            execute(_module(), state)
+            engines.default_engine().execute(_module(), state)
         output.clear()
         with State(config=replayed()) as state:
-            execute(_module(), state)
+            engines.default_engine().execute(_module(), state)
     return list(reports(bytes(output)))
 
 

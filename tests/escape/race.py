@@ -28,7 +28,13 @@ class Outcome(NamedTuple):
 
 
 def race(
-    root: Path, strategy: resolve.Strategy, seconds: float, seed: int = 1, *, through_overlay: bool = False
+    root: Path,
+    strategy: resolve.Strategy,
+    seconds: float,
+    seed: int = 1,
+    *,
+    through_overlay: bool = False,
+    engine: str | None = None,
 ) -> Outcome:
     """Let the guest try for `seconds` seconds with this way of resolving paths, or through an overlay over the base."""
     base, outside = root / "base", root / "outside"
@@ -50,7 +56,7 @@ def race(
         )
         for way in WAYS
     ]
-    module = Module(build_c("escape"))
+    module = Module(build_c("escape"), engine=engine)
     try:
         with resolve.using(strategy), contextlib.ExitStack() as opened:
             args = [str(seconds), str(seed), *map(str, inodes)]

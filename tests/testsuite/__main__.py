@@ -20,6 +20,7 @@ from pathlib import Path
 from tests.support.through import CASSETTE, THROUGH
 from tests.testsuite.cases import Case, SuiteError, find
 from tests.testsuite.child import BACKENDS, Order
+from wasihost.engines import names
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,12 +32,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--through", choices=(*THROUGH, CASSETTE), default="nothing", help="what lies between guest and host"
     )
+    parser.add_argument("--engine", choices=names(), help="what runs the guest")
     parser.add_argument("-k", default="", metavar="NAME", help="only the tests with NAME in their name")
     parser.add_argument("--timeout", type=float, default=30, metavar="S", help="time limit for each (default 30)")
     return parser.parse_args()
 
 
-def failures(case: Case, backend: str, timeout: float, through: str = "nothing") -> list[str]:
+def failures(
+    case: Case, backend: str, timeout: float, through: str = "nothing", engine: str | None = None
+) -> list[str]:
     """Run one test: what was expected and what came, a line for each thing that is wrong."""
     if case.unclear:
         return [case.unclear]
@@ -48,7 +52,7 @@ def failures(case: Case, backend: str, timeout: float, through: str = "nothing")
             shutil.copytree(case.root, root, symlinks=True, ignore=shutil.ignore_patterns("*.cleanup"))
         order = Order(
             module=str(case.module.absolute()), args=case.args, env=case.env, root=str(root) if root else None,
-            backend=backend, through=through, report=str(report),
+            backend=backend, through=through, engine=engine, report=str(report),
         )  # fmt: skip
         command = [sys.executable, "-m", "tests.testsuite.child", json.dumps(order)]
         try:
@@ -87,7 +91,9 @@ def main() -> int:
         return 2
     passed = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(lambda case: failures(case, options.backend, options.timeout, options.through), cases)
+        results = pool.map(
+            lambda case: failures(case, options.backend, options.timeout, options.through, options.engine), cases
+        )
         for case, wrong in zip(cases, results, strict=True):
             passed += not wrong
             for line in wrong:

@@ -20,7 +20,8 @@ from wasihost.vfs.memoryfs import DEFAULT_MAX_BYTES
 
 
 class Order(TypedDict):
-    """What is to be run: `root` is a folder that may be changed, mounted as `/`; `through` is of `support.through`."""
+    """What is to be run: `root` is a folder that may be changed, mounted as `/`; `through` is of `support.through`,
+    `engine` is what runs it, None for the default one."""
 
     module: str
     args: list[str]
@@ -28,6 +29,7 @@ class Order(TypedDict):
     root: str | None
     backend: str
     through: str
+    engine: str | None
     report: str
 
 
@@ -52,6 +54,7 @@ def in_memory(root: Path, max_bytes: int | None = DEFAULT_MAX_BYTES) -> MemoryFS
 
 def _run(order: Order, config: ModuleConfig, output: Any, **options: Any) -> int:
     options |= {"args": order["args"], "env": order["env"], "stdin": INHERIT, "stdout": output, "stderr": output}
+    options["engine"] = order["engine"]
     returncode: int = run(order["module"], config, **options).returncode
     return returncode
 

@@ -11,7 +11,7 @@ import os
 
 from wasihost.common import auditing
 from wasihost.config import ModuleConfig
-from wasihost.engines import default_engine
+from wasihost.engines import engine as engine_of
 from wasihost.engines.values import CompileBounds, EngineLimits, OnCompile
 from wasihost.errors import ExitError, TimeoutExpired
 from wasihost.host.state import State
@@ -31,6 +31,7 @@ def execute(
     on_compile: OnCompile | None = None,
     features: str = "",
     precompiled: Precompiled | None = None,
+    engine_name: str | None = None,
 ) -> int:
     """Run a command module exactly as `config` says. Returns its exit status; raises what `run` raises.
 
@@ -42,7 +43,7 @@ def execute(
     if precompiled is not None:
         name, features = precompiled.name, features or precompiled.features
     auditing.begins(name, config.args, None)
-    engine = default_engine()
+    engine = engine_of(engine_name)
     mode = engine.compile_mode(timeout is not None, limits.fuel is not None, limits.stack, features)
     if precompiled is None:
         compiled = engine.load(module, cache=cache, mode=mode, on_compile=on_compile, bounds=CompileBounds.of(limits))

@@ -165,6 +165,8 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
         from wasihost.cli.progress import Progress
 
         progress = Progress()
+    if arguments.precompiled and arguments.engine:
+        raise WasihostError("--precompiled has the code of one engine: leave out --engine")
     features = _features(arguments)
     if arguments.isolate:
         gc.enable()
@@ -180,6 +182,7 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
             on_compile=progress,
             features=features,
             precompiled=_precompiled(arguments.module) if arguments.precompiled else None,
+            engine_name=arguments.engine,
         )
     gc.enable()
     import contextlib
@@ -207,6 +210,7 @@ def _run(arguments: RunArguments, config: ModuleConfig) -> int:
                     imports=(*imports, *provided),
                     on_compile=progress,
                     features=features or None,
+                    engine=arguments.engine,
                     **own,
                 )
             )
@@ -239,7 +243,7 @@ def _features(arguments: RunArguments) -> str:
         return ""
     from wasihost.guest.module import canonical_features
 
-    return canonical_features(",".join(arguments.features))
+    return canonical_features(",".join(arguments.features), arguments.engine)
 
 
 def _run_isolated(arguments: RunArguments, config: ModuleConfig, progress: OnCompile | None, features: str) -> int:
@@ -268,6 +272,7 @@ def _run_isolated(arguments: RunArguments, config: ModuleConfig, progress: OnCom
             stats=arguments.stats,
             on_compile=progress,
             features=features or None,
+            engine=arguments.engine,
             isolation="process",
         )
         stats = done.stats

@@ -68,6 +68,7 @@ class RunArguments(NamedTuple):
     max_output: int | None = None
     max_open_files: int | None = None
     features: tuple[str, ...] = ()
+    engine: str | None = None
     no_cache: bool = False
     precompiled: bool = False
     stats: bool = False
@@ -245,6 +246,12 @@ OPTIONS: Final[dict[str, Option]] = {
         name,
         "LIST",
         repeated=True,
+    ),
+    "--engine": Option(
+        "engine",
+        "What runs the guest: wasmtime, the default, or pywasm, an interpreter in Python.",
+        name,
+        "NAME",
     ),
     "--no-cache": Option("no_cache", "Compile the module without the cache of compiled modules on disk."),
     "--precompiled": Option(

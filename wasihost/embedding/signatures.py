@@ -137,6 +137,7 @@ if TYPE_CHECKING:
             max_output: int | str | None = ...,
             on_compile: OnCompile | None = ...,
             features: FeatureChoice | None = ...,
+            engine: str | None = ...,
             cache: bool = ...,
             stats: bool = ...,
             profile: str | os.PathLike[str] | Profile | None = ...,

@@ -178,6 +178,14 @@ class StackProfiler(Protocol):
 class Engine(Protocol):
     """An engine: a package with these functions. ConfigError is raised by each where the engine cannot be loaded."""
 
+    @property
+    def NAME(self) -> str:  # a constant of the engine's package
+        """Its name, as users write it. It is that of the package, and of the extra that installs what it needs."""
+
+    @property
+    def LACKS(self) -> Mapping[str, str]:  # the same
+        """Options of a run that it does not have -> why not, and what to do instead."""
+
     # What every run needs.
 
     def compile_mode(self, interruptible: bool, fuel: bool, stack: int | None, features: str) -> CompileMode:
@@ -304,7 +312,7 @@ class Engine(Protocol):
     # For processes that fork processes for guests, or receive a module.
 
     def load_library(self) -> None:
-        """Load what forked processes would otherwise load each."""
+        """Load what forked processes would otherwise load each. ConfigError if it is not installed."""
 
     def start_engines(self) -> None:
         """Start what the first run would start."""

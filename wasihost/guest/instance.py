@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from warnings import warn
 
 from wasihost.common import auditing
-from wasihost.engines import default_engine
 from wasihost.engines.values import EngineLimits
 from wasihost.errors import ConfigError, ExitError, LimitExceeded, TimeoutExpired
 from wasihost.guest.exports import Exports, Globals
@@ -53,7 +52,7 @@ class Instance(GuestResults):
         made: Callable[[Instance], None] | None = None,
     ) -> None:
         for_runs()
-        config, engine = setup.config, default_engine()
+        config, engine = setup.config, module.engine
         limits = EngineLimits(config.limits.memory, config.limits.fuel)
         self._session = session = setup.session
         if session is not None:
@@ -95,7 +94,7 @@ class Instance(GuestResults):
                 compiled, host, start, scope=scope, limits=limits, label=module.name, offered=offered
             )
             if session is not None:
-                session.attach(self._engine)
+                session.attach(self._engine, engine)
             if made is not None:
                 made(self)
             self._begun = time.monotonic_ns()
@@ -216,7 +215,7 @@ class Instance(GuestResults):
                 It ends when it next waits.
         """
         self._scope.cancel(reason, permanently=permanently or for_good)
-        default_engine().interrupt()
+        self.module.engine.interrupt()
         self._engine.check_ended()
 
     def _within(self, timeout: float | None, begun: int | None, call: Callable[..., T], *args: Any) -> T:
@@ -286,7 +285,7 @@ class Instance(GuestResults):
         self._setup.attach_outcome(error, self._stats, self._owner, begun=begun, read_files=read_files)
 
     def _look_again(self) -> None:
-        default_engine().deadline_changed()
+        self.module.engine.deadline_changed()
 
     def as_imports(self, module: str) -> GuestExports:
         """The exported functions as imports for other guests, which import them from `module`.

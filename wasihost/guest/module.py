@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeAlias, ru
 from wasihost.common.forking import renew_in_child
 from wasihost.common.unpatched import threading
 from wasihost.config.limits import DEFAULT_LIMITS, STACK, Limits, changed
-from wasihost.engines import default_engine
+from wasihost.engines import engine
 from wasihost.engines.values import CompileBounds
+from wasihost.errors import ConfigError
 
 if TYPE_CHECKING:
     from wasihost.config import ModuleConfig
     from wasihost.config.features import FeatureChoice
-    from wasihost.engines.base import CompiledModule
+    from wasihost.engines.base import CompiledModule, Engine
     from wasihost.engines.values import CompileMode, Item, OnCompile
     from wasihost.scale.pools import Pool
 
@@ -48,6 +49,7 @@ class Recipe(NamedTuple):
     compile_timeout: float | None
     compile_memory: int | None
     features: str
+    engine: str
 
 
 class Module:
@@ -67,6 +69,8 @@ class Module:
     one which is off is a ModuleError that names it. What is not named is as the engine has it. A run with `features` of
     its own has those, and the module is compiled once more for it.
 
+    `engine` is the name of the engine that compiles and runs it: "wasmtime", which is the default, or "pywasm".
+
     Raises ModuleError for what cannot be used, OSError for a file that cannot be read, ConfigError where there is no
     engine. A Module may be used from many threads at once; it pickles as its source, without `on_compile`.
     """
@@ -81,28 +85,34 @@ class Module:
         compile_timeout: float | None = None,
         compile_memory: int | str | None = None,
         features: FeatureChoice | None = None,
+        engine: str | None = None,
     ) -> None:
-        self._take(source, cache, on_compile)
+        self._take(source, cache, on_compile, engine)
         if features is not None:
-            self._features = canonical_features(features)
+            self._features = self.engine.canonical_features(features)
         self._limits: Limits = changed(
             DEFAULT_LIMITS, {"compile_timeout": compile_timeout, "compile_memory": compile_memory}
         )
-        self.compiled(interruptible=signals_may_interrupt() if interruptible is None else interruptible)
+        self.compiled(interruptible=self.engine.signals_may_interrupt() if interruptible is None else interruptible)
 
     @classmethod
-    def for_one_run(cls, source: ModuleSource, *, cache: bool, on_compile: OnCompile | None) -> Self:
+    def for_one_run(
+        cls, source: ModuleSource, *, cache: bool, on_compile: OnCompile | None, engine: str | None = None
+    ) -> Self:
         """A module that is compiled when its run says how."""
         module = cls.__new__(cls)
-        module._take(source, cache, on_compile)
+        module._take(source, cache, on_compile, engine)
         return module
 
-    def _take(self, source: ModuleSource, cache: bool, on_compile: OnCompile | None) -> None:
+    def _take(self, source: ModuleSource, cache: bool, on_compile: OnCompile | None, engine_name: str | None) -> None:
         self._features = ""
         if isinstance(source, Module):
             self._features = source._features
+            engine_name = engine_name or source.engine.NAME
             source = source._source
         self.name: str = name_of(source)
+        self.engine: Engine = engine(engine_name)
+        self._others: dict[str, Module] = {}
         if isinstance(source, str) and source.lstrip()[:1] == "(":
             source = source.encode()
         elif isinstance(source, _BYTES):
@@ -143,7 +153,7 @@ class Module:
         """
         if features is None:
             features = self._features
-        engine = default_engine()
+        engine = self.engine
         mode = engine.compile_mode(interruptible, fuel, stack, features)
         with self._lock:
             found = self._compiled.get(mode)
@@ -163,21 +173,31 @@ class Module:
                 self._compiled[mode] = found
             return found
 
+    def on(self, name: str | None) -> Module:
+        """The same module for the engine of this name; None for its own."""
+        if name is None or name == self.engine.NAME:
+            return self
+        with self._lock:
+            if name not in self._others:
+                made = Module.for_one_run(self._source, cache=self._cache, on_compile=self._on_compile, engine=name)
+                made.name = self.name
+                self._others[name] = made
+            return self._others[name]
+
     def with_indices(self) -> tuple[Module, bytes]:
         """The same module with indices as names of functions, for a profile, and its code in the binary format."""
         from wasihost.binary.function_names import with_indices
-        from wasihost.engines import default_engine
 
         code = self._source
         if not isinstance(code, bytes):
             with open(code, "rb") as file:
                 code = file.read()
         if not code.startswith(b"\0asm"):
-            code = default_engine().assemble(code, self.name)
+            code = self.engine.assemble(code, self.name)
         with self._lock:
             if self._indexed is None:
                 self._indexed = made = Module.for_one_run(
-                    with_indices(code), cache=self._cache, on_compile=self._on_compile
+                    with_indices(code), cache=self._cache, on_compile=self._on_compile, engine=self.engine.NAME
                 )
                 made.name, made._features, made._limits = self.name, self._features, self._limits
             return self._indexed, code
@@ -226,9 +246,8 @@ class Module:
     def recipe(self) -> Recipe:
         """What another process makes the same module of."""
         limits = self._limits
-        return Recipe(
-            self._source, self._cache, self.name, limits.compile_timeout, limits.compile_memory, self._features
-        )
+        bounds = limits.compile_timeout, limits.compile_memory
+        return Recipe(self._source, self._cache, self.name, *bounds, self._features, self.engine.NAME)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _unpickled, tuple(self.recipe)
@@ -244,24 +263,46 @@ def _unpickled(
     compile_timeout: float | None,
     compile_memory: int | None,
     features: str,
+    engine: str,
 ) -> Module:
     module = Module(
-        source, cache=cache, compile_timeout=compile_timeout, compile_memory=compile_memory, features=features
+        source,
+        cache=cache,
+        compile_timeout=compile_timeout,
+        compile_memory=compile_memory,
+        features=features,
+        engine=engine,
     )
     module.name = name
     return module
 
 
-def canonical_features(features: FeatureChoice) -> str:
+def canonical_features(features: FeatureChoice, engine_name: str | None = None) -> str:
     """What of the choice differs from what the engine does by itself. ConfigError for what cannot be."""
-    return default_engine().canonical_features(features)
+    return engine(engine_name).canonical_features(features)
 
 
 def as_module(module: ModuleSource, options: Mapping[str, Any]) -> Module:
     """The module itself, or one made of its source, which its first run compiles."""
+    name = options.get("engine")
     if isinstance(module, Module):
-        return module
-    return Module.for_one_run(module, cache=options.get("cache", True), on_compile=options.get("on_compile"))
+        return module.on(name)
+    return Module.for_one_run(
+        module, cache=options.get("cache", True), on_compile=options.get("on_compile"), engine=name
+    )
+
+
+def engine_for(module: ModuleSource, options: Mapping[str, Any]) -> Engine:
+    """The engine that runs a module: that of the options, or the module's own, or the default one.
+
+    ConfigError for an unknown name, and for an option that this engine does not have.
+    """
+    name = options.get("engine")
+    found = module.engine if name is None and isinstance(module, Module) else engine(name)
+    for option, why in found.LACKS.items():
+        if options.get(option) is not None:
+            raise ConfigError(f"{option}={options[option]!r:.60}: the engine {found.NAME} does not have that: {why}")
+    return found
 
 
 def name_of(source: ModuleSource) -> str:
@@ -277,8 +318,3 @@ def name_of(source: ModuleSource) -> str:
 
         raise not_a_module(source)
     return source.name
-
-
-def signals_may_interrupt() -> bool:
-    """Return whether a Python signal handler (Ctrl-C) could run in this thread: a guest must then be interruptible."""
-    return default_engine().signals_may_interrupt()

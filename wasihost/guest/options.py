@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 from wasihost.config import Inherit, ModuleConfig, mistakes
 from wasihost.errors import ConfigError, TrapError
 from wasihost.guest.capture import CapturedOutput, TextMode
-from wasihost.guest.module import ModuleSource, canonical_features, name_of
+from wasihost.guest.module import ModuleSource, engine_for, name_of
 from wasihost.outcomes import Outcome, attach
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class CommonOptions(TypedDict, total=False):
     max_output: int | str | None
     on_compile: OnCompile | None
     features: FeatureChoice | None
+    engine: str | None
     cache: bool
     stats: bool
     profile: str | os.PathLike[str] | Profile | None
@@ -107,6 +108,7 @@ class Options(CommonOptions, total=False):
     - `compile_timeout` (seconds), `compile_memory` (bytes): limits on compiling a module that is passed as its source.
       A `Module` has its own.
     - `features`: WebAssembly features to switch on or off, as `Module` takes them; by default those of the module.
+    - `engine`: what runs the guest: "wasmtime" (the default, if the module has no other), or "pywasm".
     - `on_compile`: called when compiling begins and when it ends, as `Module` does.
     - `cache`: False leaves the compiled modules on disk alone.
     - `isolation`: "process" runs the guest in a process of its own that has given up every right that the guest does
@@ -153,8 +155,8 @@ class RunSetup:
         self.imports: ImportsOption | None = given.get("imports")
         self.on_compile: OnCompile | None = given.get("on_compile")
         self.allocator: tuple[str | None, str | None] = given.get("malloc"), given.get("free")
-        features: FeatureChoice | None = given.get("features")
-        self.features: str | None = None if features is None else canonical_features(features)
+        engine, features = engine_for(module, given), given.get("features")
+        self.features: str | None = None if features is None else engine.canonical_features(features)
         self.cache: bool = given.get("cache", True)
         self.stats: bool = given.get("stats", False)
         self.isolation: str | None = _isolation(given.get("isolation"))
@@ -314,8 +316,7 @@ class RunSetup:
         attach(error, made, begun=begun, note=not isinstance(error, TrapError))
 
 
-_OTHERS: Final = ("check", "config")
-"""What callers of ours take besides `Options`."""
+_OTHERS: Final = ("check", "config")  # what callers of ours take besides `Options`
 _NAMES = frozenset(Options.__annotations__)
 _LIMITS = {
     "max_memory": "memory",
@@ -343,9 +344,9 @@ def _is_mountable(given: object) -> bool:
 
 
 def _isolation(given: str | None) -> str | None:
-    if given not in (None, "process", "strict"):
-        raise ConfigError(f'isolation cannot be {given!r}: give "process", "strict" or None')
-    return given
+    if given in (None, "process", "strict"):
+        return given
+    raise ConfigError(f'isolation cannot be {given!r}: give "process", "strict" or None')
 
 
 def _with_arguments(
@@ -392,8 +393,8 @@ def _own_descriptor(fd: int, name: str, other: str) -> Inherit:
 def check_seconds(name: str, seconds: Any) -> None:
     """ConfigError for what is no number of seconds from 0 on: a text, a negative number, NaN."""
     try:
-        good = not isinstance(seconds, (str, bytes, bool)) and float(seconds) >= 0
+        if not isinstance(seconds, (str, bytes, bool)) and float(seconds) >= 0:
+            return
     except (TypeError, ValueError, OverflowError):
-        good = False
-    if not good:
-        raise mistakes.not_seconds(name, seconds)
+        pass
+    raise mistakes.not_seconds(name, seconds)

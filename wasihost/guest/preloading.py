@@ -206,6 +206,7 @@ def preload(*modules: Module) -> None:
     preload_backtraces()
     default_engine().start_engines()
     for module in modules:
+        _bring((*module.engine.WHEN_RUN, *module.engine.WHEN_ASKED))
         module.compiled(interruptible=True)
 
 

@@ -266,7 +266,8 @@ class _Received(Module):
 
     def __init__(self, parcel: Parcel, fds: list[int]) -> None:
         self.name = parcel.name
-        self._made = default_engine().from_artifact(parcel.artifact, fds[parcel.module])
+        self.engine = default_engine()
+        self._made = self.engine.from_artifact(parcel.artifact, fds[parcel.module])
 
     @property
     def compiles_later(self) -> bool:

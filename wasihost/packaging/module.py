@@ -24,7 +24,7 @@ class PrecompiledModule(Module):
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._found = read(os.path.abspath(folder))
-        self._take(self._found.module, True, None)
+        self._take(self._found.module, True, None, None)
         self.name = self._found.name
         self._features = self._found.features
         self.compiled()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from wasihost.config import ModuleConfig
-    from wasihost.engines.base import CancelCheck, EngineInstance, Stub
+    from wasihost.engines.base import CancelCheck, Engine, EngineInstance, Stub
     from wasihost.errors import Frame
 
 perf_counter_ns: Callable[[], int] = time.perf_counter_ns
@@ -62,11 +62,9 @@ class Session:
         """What the engine is to ask instead of `scope`."""
         return Watch(scope, self.recorder)
 
-    def attach(self, instance: EngineInstance) -> None:
+    def attach(self, instance: EngineInstance, engine: Engine) -> None:
         """The engine's instance is there."""
-        from wasihost.engines import default_engine
-
-        self.recorder.attach(instance, default_engine().stack_profiler(instance, self.recorder.interval))
+        self.recorder.attach(instance, engine.stack_profiler(instance, self.recorder.interval))
 
     def around(self, module: str, name: str, stub: Stub) -> Stub:
         """A stub that records the calls of another one, which the embedder's own function is behind."""

@@ -34,17 +34,18 @@ class ModuleReference(NamedTuple):
     compile_timeout: float | None
     compile_memory: int | None
     features: str
+    engine: str
 
     @classmethod
     def of(cls, module: Module) -> ModuleReference:
         """The reference to a module; this process keeps the module for it. OSError if its file cannot be read."""
-        source, cache, name, timeout, memory, features = module.recipe
+        source, cache, name, timeout, memory, features, engine = module.recipe
         if isinstance(source, bytes):
             digest, path = hashlib.sha256(source).hexdigest(), None
         else:
             path = os.path.abspath(os.fspath(source))
             digest = digest_of(path)
-        made = cls(digest, path, name, cache, timeout, memory, features)
+        made = cls(digest, path, name, cache, timeout, memory, features, engine)
         with _kept.lock:
             _kept.add(made, module)
         return made
@@ -78,6 +79,7 @@ class ModuleReference(NamedTuple):
                 compile_timeout=self.compile_timeout,
                 compile_memory=self.compile_memory,
                 features=self.features,
+                engine=self.engine,
             )
             made.name = self.name
             _kept.add(self, made)
@@ -137,6 +139,7 @@ def shared_module(source: ModuleSource, options: dict[str, object]) -> Module:
         compile_timeout=options.get("compile_timeout"),  # type: ignore[arg-type]
         compile_memory=options.get("compile_memory"),  # type: ignore[arg-type]
         features=options.get("features"),  # type: ignore[arg-type]
+        engine=options.get("engine"),  # type: ignore[arg-type]
     )
     made.name = name_of(source)
     return made

@@ -69,6 +69,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CACHE_LIMIT",
+    "LACKS",
+    "NAME",
     "WHEN_ASKED",
     "WHEN_RUN",
     "assemble",
@@ -125,6 +127,8 @@ _WHERE: Final = {
     "to_artifact": "artifact.to_artifact",
 }
 
+NAME: str = "wasmtime"
+LACKS: dict[str, str] = {}
 WHEN_RUN: tuple[str, ...] = tuple(
     f"{__name__}.{name}"
     for name in (

@@ -13,10 +13,11 @@ from functools import partial
 from wasihost.common.names import shown
 from wasihost.common.unpatched import check
 from wasihost.engines.checks import match
+from wasihost.engines.limits import too_much
 from wasihost.engines.values import NO_LIMITS, EngineLimits, Usage
 from wasihost.engines.wasmtime import memory
 from wasihost.engines.wasmtime.ffi import Extern, c, new_memorytype, take_error
-from wasihost.engines.wasmtime.memory_limits import Room, nearly_full, too_much, usage
+from wasihost.engines.wasmtime.memory_limits import Room, nearly_full, usage
 from wasihost.engines.wasmtime.module import WasmtimeModule
 from wasihost.errors import LinkError
 from wasihost.outcomes import printable

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from wasi_preview1.light_typing import NamedTuple
 
+from wasihost.engines.limits import ELEMENT, FREE, shown, too_much
 from wasihost.engines.values import Usage
 from wasihost.engines.wasmtime.ffi import Extern, c
-from wasihost.engines.wasmtime.outline import ELEMENT, FREE, Extent
-from wasihost.errors import LimitExceeded
+from wasihost.engines.wasmtime.outline import Extent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ _FOR_TABLES = 8
 _HEAP = Extent(0)
 _NEARLY_ALL = 16
 """A memory with less than 1/16 of its share left has met the limit: the engine does not report what it refused."""
-_MIB = 1 << 20
 
 
 class Room(NamedTuple):
@@ -119,14 +118,3 @@ def usage(module: WasmtimeModule, room: Room | None, given: Sequence[Extern], ex
         or (storage.growing and any(nearly_full(size, room.elements * ELEMENT) for size in tables))
     )
     return Usage(sum(memories) + max(0, sum(tables) - FREE), full)
-
-
-def too_much(why: str, limit: int | None) -> LimitExceeded:
-    """Return the error for a module that needs more memory than its limit."""
-    given = "" if limit is None else f", and may have {shown(limit)}: give more by max_memory, or --max-memory"
-    return LimitExceeded("memory", f"the module asks for more memory than it is given: {why}{given}")
-
-
-def shown(size: int) -> str:
-    """Return a size in bytes as text, in KiB or MiB."""
-    return f"{size / _MIB:,.6g} MiB" if size >= _MIB else f"{size / 1024:.4g} KiB"

@@ -12,12 +12,13 @@ import os
 from collections import OrderedDict
 
 from wasihost.common.cached import cached_property
+from wasihost.engines.limits import FREE
 from wasihost.engines.values import CompileMode, Item, OnCompile
 from wasihost.engines.wasmtime import cache as disk
 from wasihost.engines.wasmtime import file_keys
 from wasihost.engines.wasmtime.engine import PLAIN, WasmtimeEngine, engine
 from wasihost.engines.wasmtime.ffi import Vec, c, functype_at, memorytype_at, name_at, take_error
-from wasihost.engines.wasmtime.outline import FREE, Outline, Storage, outline
+from wasihost.engines.wasmtime.outline import Outline, Storage, outline
 from wasihost.errors import ModuleError, Place
 from wasihost.outcomes import printable
 

@@ -13,6 +13,7 @@ import os
 
 from wasi_preview1.light_typing import NamedTuple
 
+from wasihost.engines.limits import ELEMENT
 from wasihost.engines.wasmtime.function_types import (
     HARMLESS,
     TAGS,
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 PAGE = 1 << 16
-ELEMENT = 8
-"""Bytes per table element."""
-FREE = PAGE
-"""Bytes of tables that do not count against the memory limit."""
 
 _TYPES, _TABLES, _MEMORIES, _EXPORTS, _START = 1, 4, 5, 7, 8
 _BEFORE_CODE = frozenset((*range(9), TAGS))
