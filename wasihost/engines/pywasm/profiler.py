@@ -19,6 +19,7 @@ class StackProfiler:
 
     def __init__(self, instance: PywasmInstance, interval: int) -> None:
         self.interval = interval
+        self.readable: bool = True
         self._instance = instance
         self._taken: list[tuple[int, ...]] = []
 
