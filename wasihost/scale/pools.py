@@ -91,9 +91,9 @@ class Pool:
 
     def _refill(self) -> None:
         filling = self._filling
-        filling.append(True)
-        if len(filling) > 1:  # a thread looks for more
+        if filling:  # that thread looks again when it is done
             return
+        filling.append(True)
         try:
             start_thread("wasihost pool", partial(_fill, self._warm, filling))
         except RuntimeError:
@@ -113,7 +113,9 @@ class Pool:
 def _fill(warm: WarmInstances, filling: list[bool]) -> None:
     try:
         while filling:
-            filling.clear()
             warm.fill()
+            filling.clear()
+            if warm.lacks:  # one was taken just now
+                filling.append(True)
     except Exception:
         filling.clear()  # the next one to take an instance makes it, and sees why that fails

@@ -67,9 +67,14 @@ class WarmInstances:
         with suppress(Exception):
             instance.close()
 
+    @property
+    def lacks(self) -> bool:
+        """Whether fewer wait than may."""
+        return len(self._ready) < self._most and not self._closed
+
     def fill(self) -> None:
         """Make as many as may wait."""
-        while len(self._ready) < self._most and not self._closed:
+        while self.lacks:
             self.keep(self._make())
 
     def close(self) -> None:
