@@ -40,6 +40,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Let all of it end as without that: before modules are emptied, which destructors need."""
+    gc.unfreeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The others stay in their order; so do the tests of each file."""
     root = Path(__file__).parents[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -110,7 +111,7 @@ def test_a_guest_uses_the_clock_of_its_config() -> None:
 
 def test_imports_of_the_embedder_leave_the_calls_plain(config: ModuleConfig) -> None:
     with State(config=config) as state:
-        caller: Any = None  # nothing is bound to it
+        caller: Any = SimpleNamespace(around=None)  # nothing is bound to it
         joined = StateWithImports(state, Imports(), [], caller)
         assert joined.plain is state.plain is not None
 
