@@ -10,7 +10,7 @@ PREVIEW1 := witx/preview1/wasi_snapshot_preview1.witx
 PREVIEW0 := witx/preview0/wasi_unstable.witx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native format generate check-spec lint types imports drift check guests test docs demo bench bench-check bench-docs bench-shapes bench-ends bench-isolation testsuite go-tests suites rust languages nn packages escape storm sanitize fuzz differential plain-differential soak interrupts wheel spelling site coverage browser clean
+.PHONY: help setup native format generate check-spec lint types imports drift check guests test docs demo bench bench-check bench-docs bench-shapes bench-ends bench-isolation testsuite go-tests suites rust languages nn packages cluster escape storm sanitize fuzz differential plain-differential soak interrupts wheel spelling site coverage browser clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -126,6 +126,10 @@ languages: $(NATIVE)  ## Run the examples for Rust and AssemblyScript in docs/gu
 nn: $(NATIVE)  ## Run the examples of docs/wasi-nn.md, also those over ONNX Runtime, which it installs
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group nn
 	$(BIN)/python -m pytest tests/docs/neural.py
+
+INPUTS ?= 10000
+cluster: $(NATIVE)  ## Map a module over many inputs on a Dask cluster of processes, one of which is killed half-way (INPUTS=N)
+	$(BIN)/python -m tests.scale.cluster --inputs $(INPUTS)
 
 packages: $(NATIVE)  ## Build wheels of five published modules, install each in a clean environment, and run it
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --group packages

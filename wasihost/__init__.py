@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from wasihost.packaging.module import load_precompiled
     from wasihost.policy.rules import Policy
     from wasihost.profile import Profile
+    from wasihost.scale.cluster import publish
     from wasihost.scale.function import GuestFunction, function
     from wasihost.scale.mapping import map
     from wasihost.scale.results import MapResult
@@ -174,6 +175,7 @@ __all__ = [
     "outcome",
     "precompile",
     "preload",
+    "publish",
     "run",
     "run_async",
     "start",
@@ -220,6 +222,7 @@ _ON_FIRST_USE = {
     "load_precompiled": ".packaging.module",
     "precompile": ".packaging.ahead",
     "preload": ".guest.preloading",
+    "publish": ".scale.cluster",
     "run": ".embedding.run",
     "run_async": ".embedding.run_async",
     "start": ".embedding.start",

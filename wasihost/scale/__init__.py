@@ -7,6 +7,8 @@
     mapping     `map`: inputs in, results out, a bounded number between them
     function    `function`: an export as a Python function
     signature   its types, as they are declared and as the export has them
+    cluster     `publish`: a module on all workers of a Dask cluster
+    cluster_plugin  what each of its workers runs for that
     warm        instances that are kept between its calls
     pools       `Module.pool`: instances that are ready, each for one use
     snapshot    an initialized instance's state, and new ones that begin with it

@@ -122,6 +122,11 @@ class GuestFunction(Generic[P, R]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def module(self) -> Module:
+        """The module, compiled."""
+        return self._module
+
     def _key(self) -> tuple[str, bytes]:
         if self._pickled is None:
             reference = ModuleReference.of(self._module)

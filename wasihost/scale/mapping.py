@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -19,7 +19,7 @@ from wasihost.guest.options import RunSetup
 from wasihost.scale.progress import Progress, Reporter
 from wasihost.scale.references import ModuleReference, content_of, shared_module
 from wasihost.scale.results import MapResult, short
-from wasihost.scale.tasks import Task, run_elsewhere, run_here
+from wasihost.scale.tasks import Ran, Task, run_elsewhere, run_here
 from wasihost.scale.threads import Guests, Threads, processors
 
 if TYPE_CHECKING:
@@ -189,6 +189,10 @@ class _Runner:
             self.guests = Guests()
         else:
             self._reference = ModuleReference.of(self.module)
+            if (client := _client_of(self.executor)) is not None:
+                from wasihost.scale.cluster import publish
+
+                publish(client, self.module)
 
     def submit(self, options: Mapping[str, Any], *, with_content: bool = False) -> Future[Any]:
         if self._reference is None:
@@ -220,10 +224,15 @@ def is_here(executor: Executor) -> bool:
 def workers_of(executor: Executor) -> int:
     """How many tasks an executor runs at once, if it says so; else the number of processors."""
     count: Any = getattr(executor, "_max_workers", None)
-    client: Any = getattr(executor, "_client", None)
-    if not isinstance(count, int) and hasattr(client, "ncores"):  # of Dask
+    if not isinstance(count, int) and (client := _client_of(executor)) is not None:
         count = sum(client.ncores().values())
     return count if isinstance(count, int) and count else processors()
+
+
+def _client_of(executor: Executor) -> Any:
+    """The client whose executor it is, if it is one of Dask's, as `Client.get_executor()` makes them."""
+    client: Any = getattr(executor, "_client", None)
+    return client if hasattr(client, "ncores") and hasattr(client, "register_plugin") else None
 
 
 def _results(
@@ -256,12 +265,12 @@ def _results(
             if not waiting:
                 break
             future = next(iter(waiting)) if ordered else finished.get()
-            ran = _outcome(future, *waiting[future][:2])
+            ran = _outcome(future, *waiting[future][:2], raises)
             if ran == "missing":  # it was the first run of its process
                 future = submit(waiting.pop(future), with_content=True)
                 if not ordered:
                     continue
-                ran = _outcome(future, *waiting[future][:2])
+                ran = _outcome(future, *waiting[future][:2], raises)
             index, input, _ = waiting.pop(future)
             if ran.error is not None and raises:
                 ran.error.add_note(_about(index, input))
@@ -276,12 +285,14 @@ def _results(
         reporter.close()
 
 
-def _outcome(future: Future[Any], index: int, input: Any) -> Any:
+def _outcome(future: Future[Any], index: int, input: Any, raises: bool) -> Any:
     try:
         return future.result()
     except Exception as error:  # of the executor: its worker died, or what was sent does not pickle
-        error.add_note(_about(index, input))
-        raise
+        if raises or future.cancelled() or isinstance(error, BrokenExecutor):  # nothing more can come of it
+            error.add_note(_about(index, input))
+            raise
+        return Ran(None, error, 1)
 
 
 def _about(index: int, input: Any) -> str:

@@ -69,6 +69,7 @@ class ModuleReference(NamedTuple):
                 raise ModuleMissing(
                     f"{shown(self.name)} (sha256 {self.digest[:12]}...) is not on this machine"
                     + (f": there is no such file at {self.path}" if self.path else "")
+                    + "; on a Dask cluster, wasihost.publish(client, module) sends it to all workers"
                 )
             if content is not None and hashlib.sha256(content).hexdigest() != self.digest:
                 raise ModuleError(f"{shown(self.name)}: what came as its content has another digest")
