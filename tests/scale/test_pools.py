@@ -62,6 +62,19 @@ def test_every_instance_begins_where_the_first_one_was_initialized() -> None:
         assert "_initialize" not in guest.module.exports
 
 
+def test_the_second_engine_has_pools_too() -> None:
+    from wasihost.engines import default_engine
+
+    text = """(module (memory (export "memory") 1) (global $g (mut i32) (i32.const 0))
+      (func (export "_initialize") (global.set $g (i32.const 5)) (drop (memory.grow (i32.const 1))))
+      (func (export "g") (result i32) (i32.add (global.get $g) (memory.size))))"""
+    module = Module(default_engine().assemble(text.encode(), "guest"), engine="pywasm")
+    with module.pool(1) as pool:
+        assert pool.snapshot is not None
+        assert pool.snapshot.module.engine is module.engine
+        assert [pool.call("g"), pool.call("g")] == [7, 7]
+
+
 def test_init_may_be_a_function_and_may_be_missing() -> None:
     def init(guest: Instance) -> None:
         guest.memory.write_bytes(200, b"from Python")

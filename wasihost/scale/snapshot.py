@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from wasihost.binary.exposed import GROW, INITIALIZE, exposed
-from wasihost.engines import default_engine
 from wasihost.errors import ConfigError, LimitExceeded, ModuleError
 from wasihost.guest.module import Module
 from wasihost.scale.warm import new_instance
@@ -53,6 +52,7 @@ class Snapshot:
             compile_timeout=recipe.compile_timeout,
             compile_memory=recipe.compile_memory,
             features=recipe.features,
+            engine=recipe.engine,
         )
         self.module.name = module.name
         self._config = config
@@ -128,4 +128,4 @@ def _binary(module: Module) -> bytes:
     if not isinstance(source, bytes):
         with open(os.fspath(source), "rb") as file:
             source = file.read()
-    return source if source.startswith(b"\0asm") else default_engine().assemble(source, module.name)
+    return source if source.startswith(b"\0asm") else module.engine.assemble(source, module.name)
