@@ -48,7 +48,7 @@ def wheel(dist: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def python(shared: Path, wheel: Path) -> Path:
-    """The interpreter of a new environment with the wheel, its extra and its dependencies."""
+    """The interpreter of a new environment with the wheel, extras and dependencies."""
 
     def make(home: Path) -> None:
         venv.create(home, with_pip=False)  # the one of the tests does as well, and sooner
@@ -57,7 +57,7 @@ def python(shared: Path, wheel: Path) -> Path:
             "--quiet",
             "--no-compile",
             "--disable-pip-version-check",
-            f"{wheel}[witxgen]",
+            f"{wheel}[witxgen,pywasm]",
             "basedpyright==1.40.2",
         ]
         subprocess.run(command, check=True, capture_output=True)

@@ -104,10 +104,19 @@ def load_library() -> None:
 
 
 def start_engines() -> None:
-    """There is nothing to be started, ended or told: every guest looks at its scope about each millisecond."""
+    """There is nothing to be started."""
 
 
-stop_threads = interrupt = deadline_changed = start_engines
+def stop_threads() -> None:
+    """There are none."""
+
+
+def interrupt() -> None:
+    """Every guest looks at its scope about each millisecond."""
+
+
+def deadline_changed() -> None:
+    """The same."""
 
 
 def compile_mode(interruptible: bool, fuel: bool, stack: int | None, features: str) -> CompileMode:

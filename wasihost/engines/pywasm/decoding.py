@@ -70,7 +70,7 @@ class Decoded:
         self.exports: list[core.ExportDesc] = []
         self.elements: list[core.ElemDesc] = []
         self.data: list[core.DataDesc] = []
-        self.start = -1
+        self.start: int = -1
         reader = Reader(code, 8, len(code))
         last = 0
         while reader.at < len(code):

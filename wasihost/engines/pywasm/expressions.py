@@ -44,7 +44,7 @@ _MENDED = (
     opcode.f32_convert_i64_u,
     *(number for number, name in opcode.name.items() if name[:4] in ("f32.", "f64.") and name[4:] in _ROUNDED),
 )
-MENDED = {number: place for place, number in enumerate(_MENDED)}
+MENDED: dict[int, int] = {number: place for place, number in enumerate(_MENDED)}
 """Instructions that `mended` does, and where in its functions."""
 
 
@@ -55,7 +55,7 @@ class Instruction(core.Inst):
         self.opcode = code
         self.args = args
         self.offset = offset
-        self.written = code if written is None else written
+        self.written: int = code if written is None else written
 
 
 _BLOCKS = {opcode.block, opcode.loop, opcode.if_then}

@@ -45,8 +45,8 @@ class Labels(list[Any]):
 
     def __init__(self, grant: Callable[[Labels], None]) -> None:
         super().__init__()
-        self.left = 0
-        self.grant = grant
+        self.left: int = 0
+        self.grant: Callable[[Labels], None] = grant
 
     def __getitem__(self, index: Any) -> Any:
         if not self.left:
@@ -82,17 +82,18 @@ class Machine(core.Machine):
 
     def __init__(self, module: Decoded, scope: CancelCheck | None, limit: int | None, fuel: int | None) -> None:
         super().__init__()
-        self.store = _Store(self)
+        self.store: core.Store = _Store(self)
+        self.stack: core.Stack = self.new_stack()
         self.decoded = module
         self._scope = scope
         self._limit = limit
         self._fuel = fuel
         self._tables = 0
-        self.full = False
+        self.full: bool = False
         """Whether something was refused because of the limit."""
         self.memory: LinearMemory = reserve(0, 0)
         self._instance: core.MemInst | None = None
-        self.depth = 0
+        self.depth: int = 0
         self.raised: BaseException | None = None
         """What a function of the host raised last."""
         self.failed: core.Stack | None = None

@@ -13,9 +13,9 @@ from pywasm import core
 from wasihost.errors import ModuleError
 
 VALUE_TYPES = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref", 0x6F: "externref"}
-TYPES = {code: core.ValType(code) for code in VALUE_TYPES}
+TYPES: dict[int, core.ValType] = {code: core.ValType(code) for code in VALUE_TYPES}
 """One object for each type: comparing an object with itself is quick."""
-ZEROS = {code: core.ValInst.zero(type) for code, type in TYPES.items()}
+ZEROS: dict[int, core.ValInst] = {code: core.ValInst.zero(type) for code, type in TYPES.items()}
 """The value that a local variable of each type begins with. The interpreter never changes a value."""
 NOT_HERE = "a feature that this engine (pywasm) does not have"
 _PAGES = 1 << 16
@@ -27,9 +27,9 @@ class Reader:
     """The bytes of a module from `at` to `end`, read in order. Positions are those in the module."""
 
     def __init__(self, code: bytes, at: int, end: int) -> None:
-        self.code = code
-        self.at = at
-        self.end = end
+        self.code: bytes = code
+        self.at: int = at
+        self.end: int = end
 
     def part(self, size: int) -> Reader:
         """The next `size` bytes, as a reader of their own."""
