@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,10 +31,20 @@ def twice(call, proceed):
         proceed()
     return proceed()
 
+def broken(call, proceed):
+    return {}["missing"]
+
+def forgetful(call, proceed):
+    proceed()
+
 class Silent:
     on = "fd_write"
     def __call__(self, call, proceed):
         return sum(map(len, call.iovs)) if call.fd == 2 else proceed()
+
+class Unlucky(FdFunctions):
+    def __init__(self):
+        raise ValueError("no luck")
 """
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -106,3 +118,56 @@ def test_options_of_a_trace_need_one(command: Command) -> None:
     done = command("--isolate", "--trace", "tool.wasm")
     assert done.returncode == 2
     assert "run in this process, and an isolated guest runs in another" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "message"),
+    [
+        ("--hooks", "broken", "own.py, line 14, in broken: KeyError: 'missing'"),
+        ("--hooks", "forgetful", "TypeError: the hook forgetful returned None for args_sizes_get: let it return"),
+        ("--handlers", "Unlucky", "in __init__: ValueError: no luck"),
+    ],
+)
+def test_an_error_in_own_code_is_one_line_with_its_place(
+    command: Command, option: str, name: str, message: str
+) -> None:
+    done = command("run", option, f"own:{name}", "tool.wasm", "both")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert message in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT to one process is of POSIX systems")
+def test_ctrl_c_keeps_what_is_made_at_the_end(command: Command, tmp_path: Path) -> None:
+    at_the_end = ["--record", "c.cassette", "--profile", "p.json", "--trace-summary", "--overlay", ".", "--diff"]
+    for options in (at_the_end, ["--learn", "l.toml"], ["--overlay", "."]):
+        line = [sys.executable, "-m", "wasihost", "run", *options, "tool.wasm", "spin"]
+        with subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as guest:
+            try:
+                assert guest.stdout
+                assert guest.stdout.readline() == "spinning\n"
+                guest.send_signal(signal.SIGINT)
+                errors = guest.communicate(timeout=20)[1]
+                assert guest.returncode == -signal.SIGINT, errors
+                assert ("total" in errors) is (options is at_the_end)
+            finally:
+                guest.kill()
+    assert '"end"' in (tmp_path / "c.cassette").read_text()
+    assert json.loads((tmp_path / "p.json").read_text())
+    assert "version = 1" in (tmp_path / "l.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--learn", "d"], "learn cannot be d: it is a folder; give a file in it"),
+        (["--record", "d"], "the cassette d cannot be used: it is a folder; give a file"),
+        (["--trace=%faild"], "the filter of a trace cannot have '%faild': give %failed, or names of functions"),
+        (["--replay", "none"], "there is no cassette none: record it first, with record= or --record"),
+    ],
+)
+def test_what_cannot_be_made_at_the_end_is_said_before_the_guest_runs(
+    command: Command, tmp_path: Path, options: list[str], message: str
+) -> None:
+    (tmp_path / "d").mkdir()
+    done = command("run", *options, "tool.wasm", "both")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"wasihost: {message}\n")

@@ -84,6 +84,8 @@ class Cassette:
             CassetteError: There is nothing to replay, or the file is damaged.
             OSError: The file cannot be read or written.
         """
+        if os.path.isdir(self.path):
+            raise CassetteError(f"the cassette {self.path} cannot be used: it is a folder; give a file")
         args = [encoded_bytes(self._scrub(arg)) for arg in config.args[1:]]
         episode = self._take(args)
         if episode is not None:
@@ -103,7 +105,9 @@ class Cassette:
             if self._episodes is None:
                 if not os.path.exists(self.path):
                     if self.mode == "none":
-                        raise CassetteError(f"there is no cassette {self.path}: record it first, record={self.path!r}")
+                        raise CassetteError(
+                            f"there is no cassette {self.path}: record it first, with record= or --record"
+                        )
                     self._records = True
                     return None
                 self._episodes = store.episodes(self.path)

@@ -52,6 +52,22 @@ def bindings(arguments: RunArguments) -> list[Binding]:
     return made
 
 
+def failure(error: Exception) -> str:
+    """Return an error of a hook or of handlers as one line, with the place in their own source."""
+    import os
+    import sysconfig
+    import traceback
+
+    import wasihost
+
+    others = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib")), os.path.dirname(wasihost.__file__), "<")
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(others)]
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if not frames:
+        return text
+    return f"{os.path.relpath(frames[-1].filename)}, line {frames[-1].lineno}, in {frames[-1].name}: {text}"
+
+
 def _load(option: str, reference: str) -> Any:
     """Return what `MODULE:NAME` means. `option` is what messages begin with."""
     name, _, attribute = reference.partition(":")

@@ -41,18 +41,20 @@ LIMIT_STATUS = 125
 TRAP_STATUS = 134
 USAGE_STATUS = 2
 _REFUSALS = 20  # that are printed
-_NEED_INSTANCE = ("stats", "profile", "invoke", "preload", "stub", "bind", "policy", "learn", "record", "replay")
+_MADE_AT_THE_END = ("stats", "profile", "policy", "learn", "record", "overlays", "trace_summary")
+"""Options with which something is printed or written when the guest has ended, also by Ctrl-C."""
+_NEED_INSTANCE = (*_MADE_AT_THE_END, "invoke", "preload", "stub", "bind", "replay")
 """Options of a run that is not plain."""
 
 
 def launch(arguments: RunArguments) -> int:
     """Run the module. Returns the exit status; errors become messages on standard error."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # where Ctrl-C is ignored, it stays ignored
-        # Python's handler acts at the guest's next call of the host; the system's default also stops a guest that only
-        # computes.
+    kept = any(getattr(arguments, option) for option in _MADE_AT_THE_END)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler and not kept:  # ignored Ctrl-C stays ignored
+        # The system's default costs nothing; with Python's handler, guests run code that can be interrupted.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     _occupy_standard_descriptors()
-    hint = False
+    hint = interrupted = False
     try:
         if arguments.overlays or arguments.diff or arguments.apply or arguments.upper:
             from wasihost.cli.overlays import Overlays
@@ -78,6 +80,18 @@ def launch(arguments: RunArguments) -> int:
     except WasihostError as error:
         _print(str(error))
         status = USAGE_STATUS
+    except KeyboardInterrupt:
+        interrupted, status = True, 128 + signal.SIGINT
+    except Exception as error:
+        if not (arguments.handlers or arguments.hooks or arguments.bind):
+            raise
+        from wasihost.cli.calls import failure
+
+        _print(failure(error))
+        status = USAGE_STATUS
+    if interrupted:  # a shell stops its script only if the process was ended by the signal
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
     if hint and arguments.args and arguments.invoke is None:
         from wasihost.cli.hints import unreachable
 

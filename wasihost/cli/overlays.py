@@ -56,9 +56,7 @@ class Overlays:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._arguments.diff and not isinstance(error, WasihostError | None):
-            return  # Ctrl-C, or the command line is wrong
-        if self._arguments.diff:
+        if self._arguments.diff and isinstance(error, WasihostError | KeyboardInterrupt | None):
             for _, host, overlay in self._opened:
                 self._print_diff(host, overlay)
         if self._arguments.apply and error is None:

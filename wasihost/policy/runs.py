@@ -42,6 +42,10 @@ class PolicyRun:
                 self._file = os.path.abspath(learn)
                 if not Path(self._file).parent.is_dir():
                     raise ConfigError(f"learn cannot be {shown(os.fspath(learn))}: there is no such folder")
+                if Path(self._file).is_dir():
+                    raise ConfigError(f"learn cannot be {shown(os.fspath(learn))}: it is a folder; give a file in it")
+                if not os.access(Path(self._file).parent, os.W_OK | os.X_OK):
+                    raise ConfigError(f"learn cannot be {shown(os.fspath(learn))}: its folder cannot be written to")
                 learn = Learner()
             if not isinstance(learn, Learner):
                 raise ConfigError(f"learn cannot be {shown(repr(learn))}: give the path of a file, or a Learner")

@@ -100,6 +100,9 @@ class Trace:
         if summary and self._lines is None:
             raise ConfigError("a function gets calls, and a summary is text: let the trace go to a file or a logger")
         patterns = [part.strip() for part in filter.split(",") if part.strip()]
+        for part in patterns:
+            if part[0] == "%" and part != FAILED:
+                raise ConfigError(f"the filter of a trace cannot have {part!r}: give {FAILED}, or names of functions")
         self._failed = FAILED in patterns
         self.on: tuple[str, ...] = tuple(part for part in patterns if part != FAILED) or ("*",)
         self._json = format == "json"
