@@ -137,7 +137,8 @@ def test_an_error_in_own_code_is_one_line_with_its_place(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGINT to one process is of POSIX systems")
-def test_ctrl_c_keeps_what_is_made_at_the_end(command: Command, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("command")
+def test_ctrl_c_keeps_what_is_made_at_the_end(tmp_path: Path) -> None:
     at_the_end = ["--record", "c.cassette", "--profile", "p.json", "--trace-summary", "--overlay", ".", "--diff"]
     for options in (at_the_end, ["--learn", "l.toml"], ["--overlay", "."]):
         line = [sys.executable, "-m", "wasihost", "run", *options, "tool.wasm", "spin"]
