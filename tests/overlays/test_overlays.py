@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import subprocess
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -433,3 +434,57 @@ def test_a_fifo_can_be_moved_but_not_opened(folder: Path) -> None:
         overlay.apply()
     assert (folder / "moved").is_fifo()
     assert not (folder / "fifo").exists()
+
+
+LOST: dict[str, tuple[Callable[[nodes.Directory], object], str]] = {
+    "removed": (lambda root: operations.unlink(root, "a.txt"), "a.txt"),
+    "created": (lambda root: write(root, "new.txt", b"guest"), "new.txt"),
+    "moved onto": (lambda root: operations.rename(root, "a.txt", root, "new.txt"), "new.txt"),
+    "moved": (lambda root: operations.rename(root, "a.txt", root, "new.txt"), "a.txt"),
+    "a directory made": (lambda root: operations.mkdir(root, "new.txt"), "new.txt"),
+    "a directory moved": (lambda root: operations.rename(root, "docs", root, "old"), "old"),
+}
+
+
+@pytest.mark.parametrize("upper", [None, "kept"])
+@pytest.mark.parametrize("what", LOST)
+def test_apply_loses_nothing_that_another_process_wrote_meanwhile(
+    folder: Path, tmp_path: Path, what: str, upper: str | None
+) -> None:
+    """Also where the guest removed, created or moved the file, so the overlay has no copy of what was there."""
+    change, path = LOST[what]
+    kept = None if upper is None else tmp_path / upper
+    overlay = Overlay(folder, kept)
+    change(overlay.root)
+    time.sleep(0.02)  # what the system takes for the time of a file may be a hundredth of a second late
+    if upper is not None:
+        overlay.close()
+        overlay = Overlay(folder, kept)
+    (folder / path).write_text("precious")
+    before = dict(host_tree(str(folder)))
+    with overlay:
+        with pytest.raises(OverlayError, match=f"changed meanwhile by another process: {path}"):
+            overlay.apply()
+        assert dict(host_tree(str(folder))) == before
+        overlay.apply(overwrite=True)
+        assert overlay.changes() == ()
+
+
+def test_apply_leaves_no_file_behind_in_a_directory_that_a_guest_removed(folder: Path) -> None:
+    with Overlay(folder) as overlay:
+        operations.unlink(overlay.root, "docs/old/c.txt")
+        operations.rmdir(overlay.root, "docs/old")
+        time.sleep(0.02)
+        (folder / "docs" / "old" / "mine").write_text("precious")
+        with pytest.raises(OverlayError, match="docs/old/mine"):
+            overlay.apply()
+        assert (folder / "docs" / "old" / "mine").read_text() == "precious"
+
+
+def test_a_file_that_was_moved_and_dated_is_applied(folder: Path) -> None:
+    with Overlay(folder) as overlay:
+        operations.rename(overlay.root, "a.txt", overlay.root, "b.txt")
+        node_at(overlay.root, "b.txt", follow=False).set_times(1, 2)
+        overlay.apply()
+        assert overlay.changes() == ()
+    assert ((folder / "b.txt").stat().st_mtime_ns, (folder / "a.txt").exists()) == (2, False)

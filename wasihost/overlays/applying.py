@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Protocol
 
 from wasihost.overlays.changes import Difference, joined, walk
+from wasihost.overlays.directories import OverlayDirectory
 from wasihost.overlays.files import OverlayFile
 from wasihost.overlays.nodes import OverlayNode
-from wasihost.vfs.nodes import Directory, Node
+from wasihost.vfs.host_tree import HostTreeNode
+from wasihost.vfs.nodes import Directory, Node, Stat
 from wasihost.vfs.resolve import node_at
 
 
@@ -55,7 +57,8 @@ class Target(Protocol):
 class Plan:
     """What is to be done for a list of differences."""
 
-    def __init__(self, found: Iterable[Difference]) -> None:
+    def __init__(self, found: Sequence[Difference]) -> None:
+        self._found = found
         self.put: dict[str, Node] = {}
         self.gone: dict[str, Node] = {}
         self.touched: dict[str, Node] = {}
@@ -85,24 +88,33 @@ class Plan:
         if isinstance(node, Directory):
             plan.update((joined(path, below), inner) for below, inner in walk(node))
 
-    def conflicts(self, lower: Directory) -> list[str]:
-        """Return the paths of changed files that another process changed below since a guest first changed them."""
+    def conflicts(self, root: OverlayDirectory) -> list[str]:
+        """Return the paths of what another process changed or made below since a guest first changed or hid it.
+
+        What a guest removed or replaced is known by its time only, so this looks at folders of the host alone.
+        """
+        assert isinstance(root.lower, Directory)
         found = []
         for node in self.put.values():
             if isinstance(node, OverlayFile) and node.was is not None and node.origin is not None:
-                try:
-                    status = node_at(lower, node.origin, follow=False).stat()
-                except OSError as error:
-                    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-                        raise
+                status = _status(root.lower, node.origin)
+                if status is None or (status.size, status.mtime_ns) != node.was:
                     found.append(node.origin)
-                    continue
-                if (status.size, status.mtime_ns) != node.was:
-                    found.append(node.origin)
+        for one in self._found:
+            path = one.old_path or one.path
+            if not isinstance(one.below, HostTreeNode) or isinstance(one.below, Directory):
+                continue
+            if one.kind == "touched" or (one.kind == "changed" and one.node and one.node.lower is one.below):
+                continue
+            status = _status(root.lower, path)
+            since = _since(root, path)
+            if status is None or (since is not None and max(status.ctime_ns, status.mtime_ns) > since):
+                found.append(path)
         return sorted(set(found))
 
     def carry_out(self, target: Target) -> None:
         """Make the changes. Raises: OSError; before the first step of `place` nothing was changed."""
+        touched = {path: node.stat() for path, node in self.touched.items()}  # before files below are moved
         staged: dict[str, str] = {}
         first: dict[Node, str] = {}
         for path in sorted(self.put):
@@ -125,8 +137,7 @@ class Plan:
             target.place(staged[path], path)
         for path in sorted(self.gone.keys() - self.put.keys(), reverse=True):
             target.remove(path)
-        for path, node in self.touched.items():
-            status = node.stat()
+        for path, status in touched.items():
             target.set_times(path, status.atime_ns, status.mtime_ns)
         target.finish()
 
@@ -136,6 +147,28 @@ class Plan:
             if below.startswith(f"{path}/"):
                 target.remove(below)
         target.remove(path)
+
+
+def _status(lower: Directory, path: str) -> Stat | None:
+    """Return the status of what is below at a path; None if it is gone."""
+    try:
+        return node_at(lower, path, follow=False).stat()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE):
+            raise
+        return None
+
+
+def _since(root: OverlayDirectory, path: str) -> int | None:
+    """Return when a guest first changed or hid what is below at a path, or a directory that it is in."""
+    found, here = None, root
+    for name in path.split("/"):
+        found = here.since.get(name, found)
+        node = here.lookup(name)
+        if not isinstance(node, OverlayDirectory):
+            break
+        here = node
+    return found
 
 
 def _parents(path: str) -> list[str]:

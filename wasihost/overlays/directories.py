@@ -215,6 +215,7 @@ class OverlayDirectory(Keeper):
     def forget(self) -> None:
         """Show the directory below as it is; one that a guest made is removed."""
         self.names.clear()
+        self.since.clear()
         if self.lower is None:
             self.removed = True
         else:
@@ -262,7 +263,9 @@ class OverlayDirectory(Keeper):
             self.state.release_entry(name)
         if self.lower_entry(name) is not None:
             self.enter(name, None)
-        elif self.names.pop(name, None) is not None and self.state.recording:
+            return
+        self.since.pop(name, None)
+        if self.names.pop(name, None) is not None and self.state.recording:
             self.state.pending.append(["name", self.number, name, -1])
 
     def _drop(self, node: OverlayNode, name: str) -> None:

@@ -3,8 +3,9 @@
 The first line has the version. Each other line is a list of records, which hold together or not at all:
 
     ["node", number, kind, origin, times, delta, detail]   a node that a directory keeps: see `OverlayNode.record`
-    ["name", number, name, node]    in the directory with that number, `name` is the node with the number `node`; if it
-                                    is null the name below is hidden (a whiteout), if it is -1 it is as below
+    ["name", number, name, node, since]    in the directory with that number, `name` is the node with the number `node`;
+                                    if it is null the name below is hidden (a whiteout), if it is -1 it is as below, and
+                                    `since` is left out
 
 The root has the number 1. Later records replace earlier ones. A last line without its end was not written whole, and
 does not count. Whatever else is not as described here is damage, and a ConfigError.
@@ -16,7 +17,7 @@ are looked up name by name, without following links.
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from wasihost.common.logs import warn
 from wasihost.errors import ConfigError
@@ -28,6 +29,9 @@ from wasihost.vfs.names import is_entry
 from wasihost.vfs.nodes import Directory, File, Link, Node
 
 _ROOT: Final = 1
+
+Names: TypeAlias = dict[str, tuple[int | None, int | None]]
+"""The records of the names in one directory: the node, and since when."""
 
 
 class _Damaged(Exception):
@@ -55,7 +59,7 @@ def resume(store: FolderStore, root: OverlayDirectory) -> None:
     store.state.pending.clear()
 
 
-def _read(text: bytes) -> tuple[dict[int, list[Any]], dict[int, dict[str, int | None]]]:
+def _read(text: bytes) -> tuple[dict[int, list[Any]], dict[int, Names]]:
     first, *lines = text[: text.rfind(b"\n") + 1].splitlines()
     try:
         version = json.loads(first)["wasihost-overlay"]
@@ -64,7 +68,7 @@ def _read(text: bytes) -> tuple[dict[int, list[Any]], dict[int, dict[str, int | 
     if version != VERSION:
         raise _Damaged(f"its version is {version!r}, and this wasihost reads {VERSION}")
     nodes: dict[int, list[Any]] = {}
-    names: dict[int, dict[str, int | None]] = {}
+    names: dict[int, Names] = {}
     for number, content in enumerate(lines, 2):
         try:
             for record in json.loads(content):
@@ -74,7 +78,7 @@ def _read(text: bytes) -> tuple[dict[int, list[Any]], dict[int, dict[str, int | 
     return nodes, names
 
 
-def _take(record: list[Any], nodes: dict[int, list[Any]], names: dict[int, dict[str, int | None]]) -> None:
+def _take(record: list[Any], nodes: dict[int, list[Any]], names: dict[int, Names]) -> None:
     kind, number, *rest = record
     if type(number) is not int or number < 1:
         raise ValueError
@@ -88,13 +92,17 @@ def _take(record: list[Any], nodes: dict[int, list[Any]], names: dict[int, dict[
             raise ValueError
         nodes[number] = rest
     elif kind == "name":
-        name, node = rest
-        if not is_entry(name) or not (node is None or type(node) is int):
+        name, node, *since = rest
+        if (
+            not is_entry(name)
+            or not (node is None or type(node) is int)
+            or any(type(time) is not int for time in since)
+        ):
             raise ValueError
         if node == -1:
             names.get(number, {}).pop(name, None)
         else:
-            names.setdefault(number, {})[name] = node
+            names.setdefault(number, {})[name] = node, since[0] if since else None
     else:
         raise ValueError
 
@@ -107,7 +115,7 @@ class _Tree:
         store: FolderStore,
         root: OverlayDirectory,
         nodes: dict[int, list[Any]],
-        names: dict[int, dict[str, int | None]],
+        names: dict[int, Names],
     ) -> None:
         self._store, self._root, self._records = store, root, nodes
         self._made: dict[int, OverlayNode] = {_ROOT: root}
@@ -117,7 +125,9 @@ class _Tree:
             root.times = tuple(times) if times is not None else None
         pending: list[Keeper] = [root]
         for directory in pending:
-            for name, number in names.get(directory.number, {}).items():
+            for name, (number, since) in names.get(directory.number, {}).items():
+                if since is not None:
+                    directory.since[name] = since
                 if number is None:
                     directory.names[name] = None
                     continue
@@ -143,7 +153,13 @@ class _Tree:
         for directory in self._made.values():
             if isinstance(directory, OverlayDirectory):
                 out += [
-                    ["name", directory.number, name, node.number if node is not None else None]
+                    [
+                        "name",
+                        directory.number,
+                        name,
+                        node.number if node is not None else None,
+                        *([directory.since[name]] if name in directory.since else []),
+                    ]
                     for name, node in directory.names.items()
                 ]
         return out

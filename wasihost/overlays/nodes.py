@@ -14,6 +14,7 @@ Rules of this file, and of `files` and `directories`:
 from __future__ import annotations
 
 import errno
+import time
 from typing import ClassVar
 
 from wasihost.overlays.state import NEW_INODES, FileKey, OverlayState
@@ -173,19 +174,22 @@ class OverlayLink(OverlayNode, Link):
 
 
 class Keeper(OverlayNode, Directory):
-    """A directory as its entries see it: it keeps those that differ from below, in `names`."""
+    """A directory as its entries see it: it keeps those that differ from below, in `names`, and in `since` the time by
+    the system's clock, in ns, at which each of them began to hide what is below."""
 
-    __slots__ = ("names",)
+    __slots__ = ("names", "since")
 
     def __init__(self, state: OverlayState, lower: Node | None, origin: str | None) -> None:
         super().__init__(state, lower, origin)
         self.names: dict[str, OverlayNode | None] = {}
+        self.since: dict[str, int] = {}
 
     def enter(self, name: str, node: OverlayNode | None) -> None:
         """Set an entry that is already charged; None hides the one below."""
         self.names[name] = node
+        since = self.since.setdefault(name, time.time_ns())
         state = self.state
         if state.recording:
             if node is not None:
                 state.pending.append(node.record())
-            state.pending.append(["name", self.number, name, node.number if node is not None else None])
+            state.pending.append(["name", self.number, name, node.number if node is not None else None, since])

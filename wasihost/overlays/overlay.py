@@ -178,7 +178,7 @@ class Overlay(FileSystem):
                 self._check_unused("apply")
             found = differences(self.root)
             plan = Plan(found)
-            if to is None and not overwrite and (paths := plan.conflicts(self.lower)):
+            if to is None and not overwrite and (paths := plan.conflicts(self.root)):
                 more = f" and {len(paths) - 3} more" * (len(paths) > 3)
                 raise OverlayError(
                     f"changed meanwhile by another process: {', '.join(paths[:3])}{more}; overwrite=True replaces them"
