@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pickle
 import signal
@@ -291,6 +292,16 @@ def test_a_module_is_for_an_engine(code: bytes, module: wasihost.Module) -> None
     assert wasihost.run(wasihost.Module(code), imports=OWN, engine="pywasm", capture_output=True).returncode == 7
     assert pickle.loads(pickle.dumps(module)).engine is module.engine
     assert wasihost.Module(module).engine is module.engine
+
+
+def test_every_way_to_run_takes_it() -> None:
+    tool = build_c("tool")
+    module = wasihost.Module(tool, engine="pywasm")
+    expected = wasihost.run(tool, args=["a"], capture_output=True).stdout
+    assert asyncio.run(wasihost.run_async(module, args=["a"], capture_output=True)).stdout == expected
+    with wasihost.start(tool, args=["a"], engine="pywasm") as process:
+        assert process.stdout.read() == expected
+    assert [one.stdout for one in wasihost.map(module, [["a"], ["a"]], capture_output=True)] == [expected] * 2
 
 
 LACKING = [
