@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,26 @@ def test_a_descriptor_that_somebody_holds_is_not_used_again(tmp_path: Path) -> N
         assert kept.fd == -1
         assert guest.open("d/x") == 4
         assert guest.table.open[4] is not kept
+
+
+def test_closed_files_take_no_more_memory_in_any_order(tmp_path: Path) -> None:
+    with Guest(tmp_path) as guest:
+
+        def open_and_close() -> None:
+            for number in reversed([guest.open("d/x") for _ in range(17)]):  # one more than are kept
+                assert number is not None
+                guest.quick("fd_close", number)
+
+        for _ in range(20):
+            open_and_close()
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            for _ in range(300):
+                open_and_close()
+            assert tracemalloc.get_traced_memory()[0] - before < 300 * 40
+        finally:
+            tracemalloc.stop()
 
 
 def test_numbers_are_the_lowest_free_ones(tmp_path: Path) -> None:

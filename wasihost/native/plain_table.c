@@ -150,14 +150,17 @@ static void exchange(PlainCalls *calls, PlainTable *table, uint32_t number, Plai
     }
 }
 
-/* A file to use: one that nothing but `spare` holds, or a new one. */
+/* A file to use: one that nothing but `spare` holds, or a new one. All are looked at, so that there are at most as many
+ * files as were in use at once. */
 static PlainFile *take_file(PlainCalls *calls)
 {
-    PlainFile *file = calls->spare;
-    if (file != NULL && Py_REFCNT((PyObject *)file) == 1) {
-        calls->spare = file->next_spare;
-        file->is_spare = 0;
-        return file;
+    for (PlainFile **link = &calls->spare; *link != NULL; link = &(*link)->next_spare) {
+        PlainFile *file = *link;
+        if (Py_REFCNT((PyObject *)file) == 1) {
+            *link = file->next_spare;
+            file->is_spare = 0;
+            return file;
+        }
     }
     allocfunc allocate = (allocfunc)PyType_GetSlot(plain_file_type, Py_tp_alloc);
     return (PlainFile *)allocate(plain_file_type, 0);
