@@ -172,6 +172,8 @@ int witx_add_values(void);
 PyObject *witx_new_codec(const WitxShape *shape, PyObject *python);
 PyObject *witx_look_up(WitxTable *table, uint64_t bits);
 PyObject *witx_make(PyTypeObject *type);
+PyObject *witx_begin_record(PyObject *class, Py_ssize_t count);
+PyObject *witx_end_record(PyObject *class, PyObject *items);
 void witx_free(PyObject *self);
 
 #include "witx_call.h"

@@ -14,6 +14,32 @@ PyObject *witx_make(PyTypeObject *type)
     return ((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
 }
 
+/* Whether a tuple keeps its hash. Zeros are one, so only tuple.__new__ makes a record whose hash is right. */
+static int tuples_keep_hashes(void)
+{
+    return Py_Version >= 0x030e0000;
+}
+
+/* A tuple of `count` items that are still to be set, to be made a record of this class by `witx_end_record`. */
+PyObject *witx_begin_record(PyObject *class, Py_ssize_t count)
+{
+    if (tuples_keep_hashes())
+        return PyTuple_New(count);
+    return ((allocfunc)PyType_GetSlot((PyTypeObject *)class, Py_tp_alloc))((PyTypeObject *)class, count);
+}
+
+/* The record with these items, which are released. */
+PyObject *witx_end_record(PyObject *class, PyObject *items)
+{
+    if (!tuples_keep_hashes())
+        return items;
+    PyObject *fields = PyTuple_Pack(1, items);
+    PyObject *record = fields != NULL ? witx_new_tuple((PyTypeObject *)class, fields, NULL) : NULL;
+    Py_XDECREF(fields);
+    Py_DECREF(items);
+    return record;
+}
+
 /* The end of an object of such a type. */
 void witx_free(PyObject *self)
 {

@@ -270,6 +270,8 @@ def _plain(value: object) -> object:
     if isinstance(value, float):
         return float, struct.pack("<d", value)
     if isinstance(value, tuple | list):
+        with suppress(TypeError):  # what cannot be hashed
+            return type(value), [_plain(one) for one in value], hash(value)
         return type(value), [_plain(one) for one in value]
     return type(value), value
 

@@ -49,6 +49,7 @@ def test_filestat_is_that_of_python(tree: int, known: set[int], name: str) -> No
         fd = os.open(name, os.O_RDONLY, dir_fd=tree)
         try:
             assert calls.filestat(fd) == expected
+            assert hash(calls.filestat(fd)) == hash(expected)
         finally:
             os.close(fd)
 

@@ -2,6 +2,7 @@
  * eight are needed.
  */
 #include "syscalls.h"
+#include "witx.h"
 
 static PyTypeObject *record;     /* wasi_preview1.types.Filestat, a tuple of eight fields */
 static PyObject *kinds;          /* tuple: the Filetype for each of the sixteen values of the type bits in st_mode */
@@ -32,7 +33,7 @@ PyObject *wasihost_filestat(const struct stat *status)
         PyErr_SetString(PyExc_RuntimeError, "set_filestat() has to be called first");
         return NULL;
     }
-    PyObject *made = PyType_GenericAlloc(record, 8);
+    PyObject *made = witx_begin_record((PyObject *)record, 8);
     if (made == NULL)
         return NULL;
     PyObject *kind = PyTuple_GetItem(kinds, status->st_mode >> 12 & 15);
@@ -52,9 +53,11 @@ PyObject *wasihost_filestat(const struct stat *status)
         complete = complete && fields[i] != NULL;
         PyTuple_SetItem(made, i, fields[i]);
     }
-    if (!complete)
-        Py_CLEAR(made);
-    return made;
+    if (!complete) {
+        Py_DECREF(made);
+        return NULL;
+    }
+    return witx_end_record((PyObject *)record, made);
 }
 
 /* set_filestat(record, kinds, exact): what the records are made of. */

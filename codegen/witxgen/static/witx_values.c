@@ -19,16 +19,6 @@ static PyObject *view_name, *get_name, *put_name;
 
 static PyObject *get_value(const WitxShape *shape, const char *at);
 
-/* A new tuple, or record, of `count` items that are still to be set. */
-static PyObject *new_record(PyObject *const *class, Py_ssize_t count)
-{
-    PyTypeObject *type = class != NULL ? (PyTypeObject *)*class : NULL;
-    if (type == NULL)
-        return PyTuple_New(count);
-    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    return allocate(type, count);
-}
-
 /* As the two below: a new value; NULL without an exception if there is no value of the type at this place. */
 static PyObject *get_number(char character, WitxTable *table, const char *at)
 {
@@ -81,13 +71,13 @@ static PyObject *get_value(const WitxShape *shape, const char *at)
         members = shape->cases[tag].member;
         count = members != NULL;
     }
-    PyObject *value = new_record(class, (Py_ssize_t)count);
+    PyObject *value = class != NULL ? witx_begin_record(*class, (Py_ssize_t)count) : PyTuple_New((Py_ssize_t)count);
     for (uint32_t i = 0; value != NULL && i < count; i++) {
         PyObject *item = get_member(&members[i], at);
         if (item == NULL || PyTuple_SetItem(value, (Py_ssize_t)i, item) < 0)
             Py_CLEAR(value);
     }
-    return value;
+    return class != NULL && value != NULL ? witx_end_record(*class, value) : value;
 }
 
 /* -- to memory ---------------------------------------------------------------------------------------------------- */
