@@ -201,3 +201,22 @@ def test_a_long_copy_ends_with_its_guest(folder: Path, kept: Path, monkeypatch: 
         assert node.write(5, b"x") == 1
         assert node.writes_at_once()
         assert overlay.read_bytes("large") == bytes(5) + b"x" + bytes((1 << 20) - 6)
+
+
+def test_a_journal_does_not_grow_with_changes_that_replace_each_other(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guest that renames a file to and fro would otherwise fill the disk of the host."""
+    monkeypatch.setattr("wasihost.overlays.folder.COMPACT", 4096)
+    kept = tmp_path / "kept"
+    with Overlay(folder, kept) as overlay:
+        operations.mkdir(overlay.root, "made")
+        operations.unlink(overlay.root, "docs/b.txt")
+        for _ in range(50):
+            operations.rename(overlay.root, "a.txt", overlay.root, "b.txt")
+            operations.rename(overlay.root, "b.txt", overlay.root, "a.txt")
+        operations.rename(overlay.root, "a.txt", overlay.root, "b.txt")
+        assert (kept / "journal").stat().st_size < 16_384
+        before = overlay.changes()
+    with Overlay(folder, kept) as overlay:
+        assert overlay.changes() == before

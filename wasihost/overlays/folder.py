@@ -14,7 +14,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from itertools import starmap
 from typing import Final
@@ -31,6 +31,8 @@ from wasihost.vfs.quota import check_growth, fitting
 VERSION: Final = 1
 """That of the journal."""
 JOURNAL: Final = "journal"
+COMPACT: Final = 1 << 20
+"""How many bytes a journal has beyond twice those with which it began, before it begins again."""
 _FILES: Final = "files"
 _LOCK: Final = "lock"
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -45,12 +47,15 @@ class FolderStore:
         ConfigError: It cannot be used: another overlay uses it, or something else lies in it.
     """
 
-    __slots__ = ("_fds", "_files", "_folder", "_journal", "path", "state")
+    __slots__ = ("_fds", "_files", "_folder", "_journal", "_most", "path", "records", "state")
     slow: bool = True
 
     def __init__(self, state: OverlayState, path: str | os.PathLike[str]) -> None:
         self.state: OverlayState = state
         self.path: str = os.path.abspath(path)
+        self.records: Callable[[], list[list[object]]] = list
+        """Returns records of all that is different now, with which the journal begins again when it is long."""
+        self._most: int = COMPACT
         self._fds: list[int] = []
         try:
             self._open()
@@ -100,6 +105,7 @@ class FolderStore:
             while rest:
                 rest = rest[os.write(fd, rest) :]
             os.fsync(fd)
+            self._most = 2 * os.fstat(fd).st_size + COMPACT
             os.rename("journal.new", JOURNAL, src_dir_fd=self._folder, dst_dir_fd=self._folder)
             fd, self._journal = self._journal, fd
             self._fds[self._fds.index(fd)] = self._journal
@@ -107,9 +113,15 @@ class FolderStore:
             os.close(fd)
 
     def note(self, records: list[list[object]]) -> None:
-        """Add records in one line. Raises: ENOSPC; the line is not there then."""
+        """Add records in one line. Raises: ENOSPC; the line is not there then.
+
+        A guest can make the same changes again and again, so a journal that has become long is replaced by what holds.
+        """
         text = line(records)
         before = os.fstat(self._journal).st_size
+        if before > self._most:
+            self.replace(line(self.records()))
+            return
         written = 0
         try:
             written = os.write(self._journal, text)

@@ -17,6 +17,7 @@ are looked up name by name, without following links.
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from wasihost.common.logs import warn
@@ -49,14 +50,35 @@ def resume(store: FolderStore, root: OverlayDirectory) -> None:
         if text:
             nodes, names = _read(text)
             made = _Tree(store, root, nodes, names)
-            store.replace(line(made.records()))
+            store.replace(line(records_of(root)))
             store.remove_others(made.contents)
         else:
             store.replace()
     except _Damaged as damage:
         raise ConfigError(f"the journal of the overlay in {store.path!r} is damaged: {damage}") from None
+    store.records = partial(records_of, root)
     store.state.recording = True
     store.state.pending.clear()
+
+
+def records_of(root: OverlayDirectory) -> list[list[object]]:
+    """Return records of all that is different from the tree below."""
+    out: list[list[object]] = []
+    noted: set[int] = set()
+    pending: list[OverlayNode] = [root, *(node for node in root.state.linked.values() if isinstance(node, OverlayNode))]
+    for node in pending:
+        if node.number in noted:
+            continue
+        noted.add(node.number)
+        out.append(node.record())
+        if not isinstance(node, OverlayDirectory):
+            continue
+        for name, inner in node.names.items():
+            since = [node.since[name]] if name in node.since else []
+            out.append(["name", node.number, name, inner.number if inner is not None else None, *since])
+            if inner is not None:
+                pending.append(inner)
+    return out
 
 
 def _read(text: bytes) -> tuple[dict[int, list[Any]], dict[int, Names]]:
@@ -146,23 +168,6 @@ class _Tree:
         for number in nodes.keys() - self._made.keys():
             self._linked(number)
         store.state.next_number = max([store.state.next_number, *nodes])
-
-    def records(self) -> list[list[object]]:
-        """Return records of the whole tree."""
-        out = [node.record() for node in self._made.values()]
-        for directory in self._made.values():
-            if isinstance(directory, OverlayDirectory):
-                out += [
-                    [
-                        "name",
-                        directory.number,
-                        name,
-                        node.number if node is not None else None,
-                        *([directory.since[name]] if name in directory.since else []),
-                    ]
-                    for name, node in directory.names.items()
-                ]
-        return out
 
     def _linked(self, number: int) -> None:
         """Make the node of a file that only names below have: it has lost others, or its content was changed by one."""
