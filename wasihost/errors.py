@@ -277,7 +277,7 @@ class LimitExceeded(GuestError):
 
 
 class OverlayError(WasihostError):
-    """The changes of an `Overlay` cannot be applied or dropped now; nothing was changed."""
+    """The changes of an `Overlay` cannot be applied or dropped now, or it is closed; nothing was changed."""
 
 
 class TimeoutExpired(GuestError):

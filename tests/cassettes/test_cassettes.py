@@ -241,6 +241,7 @@ def test_what_a_cassette_cannot_be() -> None:
     for wrong, message in (
         ({"mode": "some"}, "the mode of a cassette cannot be 'some'"),
         ({"scrub": [""]}, "secrets are texts or bytes"),
+        ({"scrub": 3}, "secrets are texts or bytes"),
         ({"max_bytes": "much"}, "max_bytes of a cassette cannot be 'much'"),
     ):
         with pytest.raises(ConfigError, match=message):

@@ -488,3 +488,13 @@ def test_a_file_that_was_moved_and_dated_is_applied(folder: Path) -> None:
         overlay.apply()
         assert overlay.changes() == ()
     assert ((folder / "b.txt").stat().st_mtime_ns, (folder / "a.txt").exists()) == (2, False)
+
+
+@pytest.mark.parametrize(
+    "use", [Overlay.changes, Overlay.diff, Overlay.apply, Overlay.drop, lambda overlay: overlay.read_bytes("a.txt")]
+)
+def test_a_closed_overlay_is_reported_as_that(folder: Path, use: Callable[[Overlay], object]) -> None:
+    with Overlay(folder) as overlay:
+        write(overlay.root, "a.txt", b"changed")
+    with pytest.raises(OverlayError, match="the overlay is closed"):
+        use(overlay)

@@ -146,7 +146,7 @@ def scrubber(secrets: Secrets) -> Callable[[bytes], bytes]:
             return scrubbed
 
         return checked
-    several = [secrets] if isinstance(secrets, (str, bytes)) else list(secrets)
+    several = list(secrets) if isinstance(secrets, Iterable) and not isinstance(secrets, (str, bytes)) else [secrets]
     found = [one.encode() if isinstance(one, str) else one for one in several]
     if not all(isinstance(one, bytes) and one for one in found):
         raise ConfigError(f"secrets are texts or bytes, and not empty: scrub cannot be {secrets!r:.60}")

@@ -59,7 +59,7 @@ class Overlay(FileSystem):
             is damaged, or lies in `lower`; a limit is not a size or number of 0 or more.
     """
 
-    __slots__ = ("_source", "_state", "_tree", "lower", "root")
+    __slots__ = ("_closed", "_source", "_state", "_tree", "lower", "root")
 
     def __init__(
         self,
@@ -80,6 +80,7 @@ class Overlay(FileSystem):
         )
         self._source: str | os.PathLike[str] | VirtualSource = lower
         self._tree: HostTree | None = None
+        self._closed: bool = False
         self.lower: Directory = self._opened(lower, kernel_files, one_file_system)
         self._state: OverlayState = OverlayState(*limits, clock, self.lower.stat().device)
         store = None if upper is None else FolderStore(self._state, self._apart(upper))
@@ -127,6 +128,7 @@ class Overlay(FileSystem):
     def changes(self) -> OverlayChanges:
         """Return what is different from the tree below, sorted by path."""
         with self._state.lock:
+            self._check_open()
             return _public(differences(self.root))
 
     def diff(self) -> str:
@@ -136,6 +138,7 @@ class Overlay(FileSystem):
         differs; differences of times are left out.
         """
         with self._state.lock:
+            self._check_open()
             return as_text(differences(self.root))
 
     def read_bytes(self, path: str) -> bytes:
@@ -144,6 +147,7 @@ class Overlay(FileSystem):
         Raises:
             OSError: There is no such file (FileNotFoundError), it is a directory (IsADirectoryError), ...
         """
+        self._check_open()
         node = node_at(self.root, path.removeprefix("/") or ".", follow=True)
         if not isinstance(node, File):
             raise os_error(errno.EISDIR, path)
@@ -174,6 +178,7 @@ class Overlay(FileSystem):
             OSError: The system refused a step, as in a full disk.
         """
         with self._state.lock:
+            self._check_open()
             if to is None:
                 self._check_unused("apply")
             found = differences(self.root)
@@ -200,11 +205,13 @@ class Overlay(FileSystem):
             OverlayError: Guests have files open.
         """
         with self._state.lock:
+            self._check_open()
             self._check_unused("drop")
             self._forget()
 
     def close(self) -> None:
         """Close the folders. Changes in memory are lost, those in an `upper` are kept. Can be called twice."""
+        self._closed = True
         self._state.store.close()
         if self._tree is not None:
             self._tree.close()
@@ -230,6 +237,10 @@ class Overlay(FileSystem):
         if self._tree is None:
             raise OverlayError(f"{source!r:.80} cannot be changed: give apply(to=...) a folder or a MemoryFS")
         return FolderTarget(os.dup(self._tree.fd), own=True)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise OverlayError("the overlay is closed: look at its changes, and apply them, before it is closed")
 
     def _check_unused(self, what: str) -> None:
         if count := self._state.opens:
