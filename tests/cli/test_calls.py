@@ -117,7 +117,7 @@ def test_options_of_a_trace_need_one(command: Command) -> None:
     assert done.stderr.endswith("add --trace or --trace-summary\n")
     done = command("--isolate", "--trace", "tool.wasm")
     assert done.returncode == 2
-    assert "run in this process, and an isolated guest runs in another" in done.stderr
+    assert "--trace looks at a guest in this process: leave out --isolate" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -162,6 +162,7 @@ def test_ctrl_c_keeps_what_is_made_at_the_end(tmp_path: Path) -> None:
     [
         (["--learn", "d"], "learn cannot be d: it is a folder; give a file in it"),
         (["--record", "d"], "the cassette d cannot be used: it is a folder; give a file"),
+        (["--trace", "--isolate"], "--trace looks at a guest in this process: leave out --isolate"),
         (["--trace=%faild"], "the filter of a trace cannot have '%faild': give %failed, or names of functions"),
         (["--replay", "none"], "there is no cassette none: record it first, with record= or --record"),
     ],

@@ -498,3 +498,20 @@ def test_a_closed_overlay_is_reported_as_that(folder: Path, use: Callable[[Overl
         write(overlay.root, "a.txt", b"changed")
     with pytest.raises(OverlayError, match="the overlay is closed"):
         use(overlay)
+
+
+def test_what_failed_to_be_applied_can_be_applied_later(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first attempt links the file that was moved, which is not a change by another process."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with Overlay(folder) as overlay:
+        operations.rename(overlay.root, "a.txt", overlay.root, "b.txt")
+        time.sleep(0.02)
+        with monkeypatch.context() as failing:
+            failing.setattr("wasihost.overlays.folder_target.FolderTarget.place", full)
+            with pytest.raises(OSError, match="No space left"):
+                overlay.apply()
+        assert overlay.apply().renamed
+    assert (folder / "b.txt").read_text() == "one\ntwo\n"

@@ -270,9 +270,9 @@ def _run_isolated(arguments: RunArguments, config: ModuleConfig, progress: OnCom
         raise WasihostError(
             "--isolate is for a program that stands alone: leave out --invoke, --preload, --bind and --stub"
         )
-    for option in ("profile", "policy", "learn", "record", "replay"):
-        if getattr(arguments, option):
-            raise WasihostError(f"--{option} looks at a guest in this process: leave out --isolate")
+    for option in ("profile", "policy", "learn", "record", "replay", "handlers", "hooks", "trace", "trace_summary"):
+        if getattr(arguments, option) not in (None, (), [], False):
+            raise WasihostError(f"--{option.replace('_', '-')} looks at a guest in this process: leave out --isolate")
     from wasihost.cli.stats_table import table
     from wasihost.embedding.run import run
 

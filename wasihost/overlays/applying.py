@@ -108,7 +108,9 @@ class Plan:
                 continue
             status = _status(root.lower, path)
             since = _since(root, path)
-            if status is None or (since is not None and max(status.ctime_ns, status.mtime_ns) > since):
+            if status is not None:  # an `apply` that failed may have changed the status of what is moved, by a link
+                last = status.mtime_ns if one.kind == "renamed" else max(status.ctime_ns, status.mtime_ns)
+            if status is None or (since is not None and last > since):
                 found.append(path)
         return sorted(set(found))
 
