@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,12 @@ def test_an_own_clock_is_asked_every_time() -> None:
     assert clocks_of(clock.configure(ModuleConfig())) == [False, False, True, True, False]
     assert clocks_of(ModuleConfig().with_walltime(time.time_ns, 1)) == [True, True, True, True, False]
     assert clocks_of(ModuleConfig().with_walltime(time.monotonic_ns, 1)) == [False, True, True, True, False]
+
+
+def test_a_clock_that_is_a_builtin_method_is_not_tried() -> None:
+    times = deque([5, 6])
+    assert clocks_of(ModuleConfig().with_nanotime(times.popleft, 1)) == [True, False, True, True, False]
+    assert list(times) == [5, 6]
 
 
 def test_resolutions_are_those_of_the_config() -> None:
