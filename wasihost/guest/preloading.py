@@ -104,6 +104,7 @@ _PRELOADED: Final = (
     "functools",
     *(f"wasihost.{name}" for name in ("config.handling", "hooks", "host.hooking", "host.naming", "host.own_handlers")),
     "wasihost.trace",
+    "wasihost.scale.pools",
     *default_engine().WHEN_ASKED,
     "wasihost.config.features",
     "wasihost.descriptors.limited",
@@ -156,6 +157,8 @@ COMMAND: Final = (
     "packaging.wheel",
     "packaging.module",
     "packaging.precompiled",
+    "scale.cluster",
+    "scale.cluster_plugin",
     "testing",
     "testing.world",
 )
