@@ -62,3 +62,45 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def abi(folder: Path) -> Any:
     """The package of `SPEC`."""
     return made(folder, SPEC, "binding_abi")
+
+
+@pytest.fixture(scope="session")
+def kind(abi: Any) -> Any:
+    """A class of handlers, whose instances keep what they are told."""
+
+    class Mine(abi.Handlers):  # type: ignore[misc]  # the base is made while the tests run
+        def __init__(self) -> None:
+            self.raises: dict[int, BaseException] = {}
+            self.heard: list[str] = []
+
+        def text_len(self, text: str) -> int:
+            return len(text)
+
+        def fill(self, to: memoryview, value: int) -> None:
+            to[:] = bytes([value]) * len(to)
+
+        def centre(self, points: list[Any]) -> Any:
+            if not points:
+                raise abi.WasiError(abi.Errno.INVAL)
+            return abi.Point(sum(p.x for p in points) // len(points), sum(p.y for p in points) // len(points))
+
+        def area(self, rows: list[Any]) -> int:
+            return sum(map(len, rows))
+
+        def paint(self, board: Any) -> None:
+            self.heard += [colour.name for colour in board.colours]
+
+        def fd_read(self, value: int) -> None:
+            if value in self.raises:
+                raise self.raises[value]
+
+        def next(self, colour: Any) -> int:
+            return 1 - int(colour)
+
+        def say(self, text: str) -> None:
+            self.heard.append(text)
+
+        def twice(self, value: float) -> float:
+            return 2 * value
+
+    return Mine
