@@ -15,7 +15,7 @@ import pytest
 
 import wasihost
 from tests.conformance.backends import host_tree
-from tests.overlays.test_overlays import CHANGED, change_everything, folder, write
+from tests.overlays.changing import CHANGED, change_everything, write
 from tests.support.guests import build_c
 from wasihost import ConfigError, Overlay
 from wasihost.overlays import copying

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import os
 import random
 import shutil
 import subprocess
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 
 import wasihost
 from tests.conformance.backends import host_tree
+from tests.overlays.changing import CHANGED, change_everything, write
 from tests.support.guests import build_c
 from wasihost import ConfigError, MemoryFS, Overlay, OverlayError
 from wasihost.common.cache_folder import SEALED
@@ -26,55 +25,6 @@ from wasihost.vfs import nodes, operations
 from wasihost.vfs.resolve import node_at
 
 NOBODY = 65534
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder to lay overlays over."""
-    base = tmp_path / "base"
-    (base / "docs" / "old").mkdir(parents=True)
-    (base / "a.txt").write_text("one\ntwo\n")
-    (base / "docs" / "b.txt").write_text("bee\n")
-    (base / "docs" / "old" / "c.txt").write_text("sea")
-    (base / "picture").write_bytes(b"\0\1\2")
-    (base / "link").symlink_to("a.txt")
-    return base
-
-
-def write(root: nodes.Directory, path: str, content: bytes) -> None:
-    """Replace the content of a file, as a guest does that opens it with O_CREAT and O_TRUNC."""
-    node = operations.open_node(root, path, follow=True, create=True, writing=True)
-    assert isinstance(node, nodes.File)
-    opened = node.open(writing=True)
-    opened.truncate(0)
-    assert opened.write(0, content) == len(content)
-    opened.close()
-
-
-def change_everything(root: nodes.Directory) -> None:
-    """One change of each kind."""
-    write(root, "a.txt", b"one\n2\nthree")
-    write(root, "new.txt", b"new\n")
-    write(root, "picture", b"\0\1\3")
-    operations.mkdir(root, "made")
-    operations.rename(root, "docs", root, "papers")
-    write(root, "papers/b.txt", b"bee\nsee\n")
-    operations.unlink(root, "papers/old/c.txt")
-    operations.unlink(root, "link")
-    operations.mkdir(root, "link")
-    write(root, "link/inner", b"a directory now\n")
-
-
-CHANGED = """\
-M a.txt
-D docs/old/c.txt
-M link/
-A link/inner
-A made/
-A new.txt
-R docs -> papers/
-M papers/b.txt
-M picture"""
 
 
 def test_a_guest_changes_nothing_below(folder: Path) -> None:
@@ -165,19 +115,6 @@ def test_names_that_a_guest_chose_cannot_forge_a_diff(folder: Path) -> None:
         )
 
 
-def test_directories_are_replaced(folder: Path) -> None:
-    (folder / "empty").mkdir()
-    with Overlay(folder) as overlay:
-        operations.rmdir(overlay.root, "empty")
-        operations.symlink("a.txt", overlay.root, "empty")
-        operations.rename(overlay.root, "docs", overlay.root, "papers")
-        write(overlay.root, "docs", b"a file now")
-        assert str(overlay.apply()) == "A docs\nM empty\nR docs -> papers/"
-    assert (folder / "empty").is_symlink()
-    assert (folder / "docs").read_bytes() == b"a file now"
-    assert (folder / "papers" / "old" / "c.txt").read_bytes() == b"sea"
-
-
 def test_permissions_stay_but_for_those_that_vouch_for_the_content(folder: Path) -> None:
     for name, mode in (("a.txt", 0o750), ("setuid", 0o4755), ("module", SEALED)):
         (folder / name).touch()
@@ -191,54 +128,6 @@ def test_permissions_stay_but_for_those_that_vouch_for_the_content(folder: Path)
     modes = {name: (folder / name).stat().st_mode & 0o7777 for name in ("a.txt", "setuid", "module", "new")}
     usual = 0o666 & ~umask
     assert modes == {"a.txt": 0o750, "setuid": 0o755, "module": usual, "new": usual}
-
-
-def test_nothing_is_changed_if_something_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = dict(host_tree(str(folder)))
-    with Overlay(folder) as overlay:
-        change_everything(overlay.root)
-        changes, count = overlay.changes(), 0
-
-        def full(_fd: int) -> None:
-            nonlocal count
-            count += 1
-            if count == 3:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "fsync", full)
-            with pytest.raises(OSError, match="No space left"):
-                overlay.apply()
-        assert dict(host_tree(str(folder))) == before
-        assert overlay.changes() == changes
-        overlay.apply()
-        assert overlay.changes() == ()
-
-
-def test_a_file_that_another_process_changed_is_not_overwritten(folder: Path) -> None:
-    with Overlay(folder) as overlay:
-        write(overlay.root, "a.txt", b"the guest's")
-        write(overlay.root, "docs/b.txt", b"the guest's too")
-        (folder / "a.txt").write_text("a person's")
-        with pytest.raises(OverlayError, match=r"changed meanwhile by another process: a\.txt;"):
-            overlay.apply()
-        assert (folder / "docs" / "b.txt").read_text() == "bee\n"
-        overlay.apply(overwrite=True)
-    assert (folder / "a.txt").read_text() == "the guest's"
-
-
-def test_open_files_keep_from_applying(folder: Path) -> None:
-    with Overlay(folder) as overlay:
-        node = node_at(overlay.root, "a.txt", follow=False)
-        assert isinstance(node, nodes.File)
-        opened = node.open(writing=True)
-        opened.write(0, b"ONE")
-        for call in (overlay.apply, overlay.drop):
-            with pytest.raises(OverlayError, match="guests have 1 files open"):
-                call()
-        opened.close()
-        overlay.drop()
-        assert overlay.read_bytes("a.txt") == b"one\ntwo\n"
 
 
 def test_permissions_below_hold_above(folder: Path) -> None:
@@ -270,19 +159,6 @@ def test_permissions_below_hold_above(folder: Path) -> None:
         assert str(overlay.changes()) == "D a.txt\nM docs/b.txt"
         assert overlay._state.entries == 2
     (folder / "docs").chmod(0o755)
-
-
-def test_a_link_in_the_way_of_apply_is_not_followed(folder: Path, tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    (outside / "old").mkdir(parents=True)
-    with Overlay(folder) as overlay:
-        write(overlay.root, "docs/old/c.txt", b"changed")
-        shutil.rmtree(folder / "docs")
-        (folder / "docs").symlink_to(outside)
-        with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
-            overlay.apply(overwrite=True)
-    assert list(outside.rglob("*")) == [outside / "old"]
-    assert not list(folder.glob(".wasihost*"))
 
 
 def test_links_of_the_folder_lead_nowhere(folder: Path) -> None:
@@ -436,60 +312,6 @@ def test_a_fifo_can_be_moved_but_not_opened(folder: Path) -> None:
     assert not (folder / "fifo").exists()
 
 
-LOST: dict[str, tuple[Callable[[nodes.Directory], object], str]] = {
-    "removed": (lambda root: operations.unlink(root, "a.txt"), "a.txt"),
-    "created": (lambda root: write(root, "new.txt", b"guest"), "new.txt"),
-    "moved onto": (lambda root: operations.rename(root, "a.txt", root, "new.txt"), "new.txt"),
-    "moved": (lambda root: operations.rename(root, "a.txt", root, "new.txt"), "a.txt"),
-    "a directory made": (lambda root: operations.mkdir(root, "new.txt"), "new.txt"),
-    "a directory moved": (lambda root: operations.rename(root, "docs", root, "old"), "old"),
-}
-
-
-@pytest.mark.parametrize("upper", [None, "kept"])
-@pytest.mark.parametrize("what", LOST)
-def test_apply_loses_nothing_that_another_process_wrote_meanwhile(
-    folder: Path, tmp_path: Path, what: str, upper: str | None
-) -> None:
-    """Also where the guest removed, created or moved the file, so the overlay has no copy of what was there."""
-    change, path = LOST[what]
-    kept = None if upper is None else tmp_path / upper
-    overlay = Overlay(folder, kept)
-    change(overlay.root)
-    time.sleep(0.02)  # what the system takes for the time of a file may be a hundredth of a second late
-    if upper is not None:
-        overlay.close()
-        overlay = Overlay(folder, kept)
-    (folder / path).write_text("precious")
-    before = dict(host_tree(str(folder)))
-    with overlay:
-        with pytest.raises(OverlayError, match=f"changed meanwhile by another process: {path}"):
-            overlay.apply()
-        assert dict(host_tree(str(folder))) == before
-        overlay.apply(overwrite=True)
-        assert overlay.changes() == ()
-
-
-def test_apply_leaves_no_file_behind_in_a_directory_that_a_guest_removed(folder: Path) -> None:
-    with Overlay(folder) as overlay:
-        operations.unlink(overlay.root, "docs/old/c.txt")
-        operations.rmdir(overlay.root, "docs/old")
-        time.sleep(0.02)
-        (folder / "docs" / "old" / "mine").write_text("precious")
-        with pytest.raises(OverlayError, match="docs/old/mine"):
-            overlay.apply()
-        assert (folder / "docs" / "old" / "mine").read_text() == "precious"
-
-
-def test_a_file_that_was_moved_and_dated_is_applied(folder: Path) -> None:
-    with Overlay(folder) as overlay:
-        operations.rename(overlay.root, "a.txt", overlay.root, "b.txt")
-        node_at(overlay.root, "b.txt", follow=False).set_times(1, 2)
-        overlay.apply()
-        assert overlay.changes() == ()
-    assert ((folder / "b.txt").stat().st_mtime_ns, (folder / "a.txt").exists()) == (2, False)
-
-
 @pytest.mark.parametrize(
     "use", [Overlay.changes, Overlay.diff, Overlay.apply, Overlay.drop, lambda overlay: overlay.read_bytes("a.txt")]
 )
@@ -498,20 +320,3 @@ def test_a_closed_overlay_is_reported_as_that(folder: Path, use: Callable[[Overl
         write(overlay.root, "a.txt", b"changed")
     with pytest.raises(OverlayError, match="the overlay is closed"):
         use(overlay)
-
-
-def test_what_failed_to_be_applied_can_be_applied_later(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first attempt links the file that was moved, which is not a change by another process."""
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with Overlay(folder) as overlay:
-        operations.rename(overlay.root, "a.txt", overlay.root, "b.txt")
-        time.sleep(0.02)
-        with monkeypatch.context() as failing:
-            failing.setattr("wasihost.overlays.folder_target.FolderTarget.place", full)
-            with pytest.raises(OSError, match="No space left"):
-                overlay.apply()
-        assert overlay.apply().renamed
-    assert (folder / "b.txt").read_text() == "one\ntwo\n"
