@@ -256,6 +256,10 @@ class AllocationFailed(TrapError, MemoryError):
 class OutputError(GuestError, UnicodeDecodeError):
     """The guest's output, or the result of an export, is not text. It is a UnicodeDecodeError with all its fields."""
 
+    # Its own: tblib, which Dask uses, restores exceptions without calling the __init__ that sets those fields.
+    def __reduce__(self) -> tuple[type[OutputError], tuple[Any, ...], dict[str, object]]:
+        return OutputError, self.args, self.__dict__
+
 
 class IsolationError(GuestError):
     """The process of a guest that was run with `isolation` failed.

@@ -23,8 +23,6 @@ from wasihost.vfs import nodes, operations
 from wasihost.vfs.interruption import interrupted_by
 from wasihost.vfs.resolve import node_at
 
-__all__ = ["folder"]  # the fixture
-
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:

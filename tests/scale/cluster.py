@@ -54,7 +54,7 @@ def cluster(workers: int, folder: Path) -> Iterator[distributed.Client]:
     os.environ["XDG_CACHE_HOME"] = str(folder)
     with (
         distributed.LocalCluster(  # type: ignore[no-untyped-call]  # distributed declares few types
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, local_directory=str(folder)
+            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0", local_directory=str(folder)
         ) as made,
         distributed.Client(made) as client,  # type: ignore[no-untyped-call]  # the same
     ):

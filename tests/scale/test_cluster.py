@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Iterator
 
 import distributed
@@ -48,10 +49,18 @@ class _Bomb:
 
 def test_an_input_that_kills_every_worker_is_an_error_of_its_own(client: distributed.Client) -> None:
     inputs = [{"input": b"input 0"}, {"stdin": _Bomb()}, {"input": b"input 2"}]
-    results = list(wasihost.map(cluster.ECHO, inputs, executor=cluster.executor_of(client), on_error="return"))
+    results = list(
+        wasihost.map(cluster.ECHO, inputs, executor=cluster.executor_of(client), on_error="return", buffersize=1)
+    )
     assert [cluster.found(one) for one in results] == ["input 0", "KilledWorker", "input 2"]
 
 
 def test_what_is_no_client_is_refused() -> None:
     with pytest.raises(ConfigError, match="a module cannot be published to 3: pass a distributed"):
         wasihost.publish(3, DOUBLE)  # type: ignore[arg-type]  # that is the point
+
+
+def test_errors_come_back_with_all_that_they_have() -> None:
+    """Importing distributed changes how exceptions are pickled."""
+    error = wasihost.OutputError("utf-8", b"\xff", 0, 1, "invalid start byte")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)

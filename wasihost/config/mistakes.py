@@ -18,6 +18,7 @@ _ELSEWHERE: Final = {
     "argv": "give args=[...]",
     "bufsize": "output goes to a stream as the guest writes it",
     "cwd": "a guest's working directory is what is mounted at '.': dirs={'.': PATH}",
+    "environ": "did you mean env?",
     "executable": "the guest's own name is ModuleConfig().with_name(NAME)",
     "memory": "give max_memory=...",
     "mounts": "give dirs={GUEST_PATH: HOST_PATH}",

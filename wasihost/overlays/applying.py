@@ -106,12 +106,13 @@ class Plan:
                 continue
             if one.kind == "touched" or (one.kind == "changed" and one.node and one.node.lower is one.below):
                 continue
-            status = _status(root.lower, path)
+            low = _path_below(one.below)
+            status = _status(root.lower, low)
             since = _since(root, path)
             if status is not None:  # an `apply` that failed may have changed the status of what is moved, by a link
                 last = status.mtime_ns if one.kind == "renamed" else max(status.ctime_ns, status.mtime_ns)
             if status is None or (since is not None and last > since):
-                found.append(path)
+                found.append(low)
         return sorted(set(found))
 
     def carry_out(self, target: Target) -> None:
@@ -159,6 +160,16 @@ def _status(lower: Directory, path: str) -> Stat | None:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE):
             raise
         return None
+
+
+def _path_below(node: HostTreeNode) -> str:
+    """Return the path of a node in the folder below. In the overlay it is another one, if its directory was moved."""
+    names: list[str] = []
+    here: HostTreeNode | None = node
+    while here is not None and here.parent is not None:
+        names.append(here.name)
+        here = here.parent
+    return "/".join(reversed(names))
 
 
 def _since(root: OverlayDirectory, path: str) -> int | None:
