@@ -77,9 +77,19 @@ that is compiled; a call of a guest that only makes calls, and the same beside a
 Python's through a guest to another, and by `readinto` and `write`; the CPU time of CPython that computes, without a
 timeout and with one; the bytes by which a copy of 1 GiB raises the peak of memory."""
 
-SCALE: Final = ("map_one", "map_threads", "map_processes", "call_export", "call_function", "call_text", "function_text")
+SCALE: Final = (
+    "map_one",
+    "map_threads",
+    "map_processes",
+    "map_dask",
+    "call_export",
+    "call_function",
+    "call_text",
+    "function_text",
+)
 """Runs per second of a guest that computes for about a millisecond: one after the other, in two threads, in two
-processes; a call of an export that adds two numbers, and of the same as `wasihost.function`; the same with text."""
+processes, in two workers of a Dask cluster; a call of an export that adds two numbers, and of the same as
+`wasihost.function`; the same with text."""
 
 SIZES: Final = (100, 1000, 10_000, 100_000)
 
@@ -124,7 +134,7 @@ MIXED: Final = (WAITS, EMBEDDING, SERVING, MANY, HOOKING, GROWING)
 UNITS: Final[dict[str, str]] = {
     **{f"{kind}_slope": "" for kind in GROWTH},
     "copy_peak": "bytes",
-    **dict.fromkeys(("map_one", "map_threads", "map_processes"), "runs/s"),
+    **dict.fromkeys(("map_one", "map_threads", "map_processes", "map_dask"), "runs/s"),
 }
 """Of the cases whose number is no time."""
 

@@ -28,6 +28,7 @@ PARTS: Final = {
     "runs": Part(("empty_run", "proc_exit()"), BOTH, 5),
     "threads": Part(("threads_1", "threads_2"), BOTH, 5),
     "many": Part(("map_one", "map_threads", "map_processes"), BOTH, 3),
+    "dask": Part(("map_dask",), ("native",), 2),
     "warm": Part(("call_export", "call_function", "call_text", "function_text"), OURS, 3),
     "streams": Part(("python_stream", "python_stream_plain"), OURS, 3),
     "timeouts": Part(("busy", "busy_timeout"), OURS, 5),

@@ -146,6 +146,28 @@ def many(column: str, quick: bool) -> None:
         report("map_processes", rate(lambda: list(wasihost.map(module, [[]] * count, executor=processes))))
 
 
+def dask(_column: str, quick: bool) -> None:
+    """Runs per second on a Dask cluster of two processes, of the same guest."""
+    import distributed
+
+    import wasihost
+
+    text, count = COMPUTES.replace("COUNT", "1000" if quick else "1500000"), 4 if quick else 200
+    with (
+        distributed.LocalCluster(  # type: ignore[no-untyped-call]  # distributed declares few types
+            n_workers=2, threads_per_worker=1, dashboard_address=":0"
+        ) as cluster,
+        distributed.Client(cluster) as client,  # type: ignore[no-untyped-call]  # the same
+    ):
+        executor = client.get_executor()
+
+        def work() -> None:
+            list(wasihost.map(text, [[]] * count, executor=executor))
+
+        work()
+        report("map_dask", count / took(work) * 1e9)
+
+
 CALLED: Final = """(module (memory (export "memory") 1) (global $free (mut i32) (i32.const 1024))
   (func (export "malloc") (param i32) (result i32) (global.get $free)
     (global.set $free (i32.add (global.get $free) (local.get 0))))
@@ -255,6 +277,7 @@ PARTS: Final = {
     "runs": runs,
     "threads": threads,
     "many": many,
+    "dask": dask,
     "warm": warm,
     "streams": streams,
     "timeouts": timeouts,

