@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from wasihost.binary.sections import Import, Room, Rooms, SectionReader, Sections
+from wasihost.binary.sections import Import, Room, Rooms, SectionReader, Sections, sections_of
 from wasihost.errors import ModuleError
 
 _LEVELS: Final = 8
@@ -55,10 +55,7 @@ def read_component(code: bytes) -> Component:
 
 
 def _read(code: bytes | memoryview, found: Component, level: int) -> None:
-    whole = SectionReader(code)
-    whole.take(8)
-    while whole.at < len(code):
-        number, content = whole.byte(), whole.take(whole.number())
+    for number, _, content in sections_of(code):
         if number == 1:
             _module(content, found)
         elif number == 4:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from wasihost.binary.sections import SectionReader
+from wasihost.binary.sections import SectionReader, leb128, sections_of, sized
 from wasihost.errors import ModuleError
 
 PREFIX: Final = "wasihost:"
@@ -60,26 +60,23 @@ def exposed(code: bytes) -> Exposed:
         count, types = _counted(found.get(_TYPE))
         functions, indices = _counted(found.get(_FUNCTION))
         bodies, code_ = _counted(found.get(_CODE))
-        exports.append(_name(GROW) + b"\x00" + leb128(imported.functions + functions))
+        exports.append(sized(GROW.encode()) + b"\x00" + leb128(imported.functions + functions))
         found[_TYPE] = leb128(count + 1) + types + _GROW_TYPE
         found[_FUNCTION] = leb128(functions + 1) + indices + leb128(_type_count(count, types))
-        found[_CODE] = leb128(bodies + 1) + code_ + leb128(len(_GROW_BODY)) + _GROW_BODY
+        found[_CODE] = leb128(bodies + 1) + code_ + sized(_GROW_BODY)
     found[_EXPORT] = leb128(len(exports)) + b"".join(exports)
     made = [code[:8]]
-    made += [bytes([number]) + leb128(len(found[number])) + found[number] for number in _ORDER if number in found]
-    made += [b"\0" + leb128(len(content)) + content for number, content in sections if not number]
+    made += [bytes([number]) + sized(found[number]) for number in _ORDER if number in found]
+    made += [b"\0" + sized(content) for number, content in sections if not number]
     return Exposed(b"".join(made), names, memory, initializes, _START in found)
 
 
 def _sections(code: bytes) -> list[tuple[int, memoryview]]:
-    reader = SectionReader(code)
-    reader.take(8)
     found = []
-    while reader.at < len(code):
-        number = reader.byte()
+    for number, _, content in sections_of(code):
         if number and number not in _ORDER:
             raise ModuleError(f"the module has a section {number}, which is not known")
-        found.append((number, reader.take(reader.number())))
+        found.append((number, content))
     return found
 
 
@@ -173,24 +170,10 @@ def _exports(
             name, initializes = INITIALIZE, True
         if kind == 2:
             memory = name
-        made.append(_name(name) + bytes([kind]) + leb128(index))
+        made.append(sized(name.encode()) + bytes([kind]) + leb128(index))
     if has_memory and memory is None:
         memory = MEMORY
-        made.append(_name(memory) + b"\x02\x00")
+        made.append(sized(memory.encode()) + b"\x02\x00")
     names = tuple(f"{PREFIX}global{index}" for index in changing)
-    made += [_name(name) + b"\x03" + leb128(index) for name, index in zip(names, changing, strict=True)]
+    made += [sized(name.encode()) + b"\x03" + leb128(index) for name, index in zip(names, changing, strict=True)]
     return made, names, memory, initializes
-
-
-def _name(text: str) -> bytes:
-    encoded = text.encode()
-    return leb128(len(encoded)) + encoded
-
-
-def leb128(number: int) -> bytes:
-    """An unsigned LEB128."""
-    made = bytearray()
-    while number > 0x7F:
-        made.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes((*made, number))

@@ -10,9 +10,10 @@ Rules of this file: modules are not trusted. What does not parse has no names, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from wasihost.binary.backtrace import demangled, places_in, sections
-from wasihost.binary.sections import SectionReader, Sections
+from wasihost.binary.sections import SectionReader, Sections, leb128, sections_of, sized
 from wasihost.errors import ModuleError, Place
 
 _CUSTOM, _EXPORT, _CODE, _FUNCTIONS = 0, 7, 10, 1
@@ -34,9 +35,9 @@ def with_indices(code: bytes) -> bytes:
     for at, _ in _name_sections(code):
         made[at : at + len(_NAMES)] = _HIDDEN
     count = Sections(code).function_count
-    names = b"".join(_leb128(index) + _sized(str(index).encode()) for index in range(count))
-    part = bytes([_FUNCTIONS]) + _sized(_leb128(count) + names)
-    return bytes(made) + bytes([_CUSTOM]) + _sized(_sized(_NAMES) + part)
+    names = b"".join(leb128(index) + sized(str(index).encode()) for index in range(count))
+    part = bytes([_FUNCTIONS]) + sized(leb128(count) + names)
+    return bytes(made) + bytes([_CUSTOM]) + sized(sized(_NAMES) + part)
 
 
 class FunctionNames:
@@ -45,7 +46,7 @@ class FunctionNames:
     def __init__(self, code: bytes) -> None:
         # Copies: a view would keep the whole module.
         self._names = [bytes(content) for _, content in _name_sections(code)]
-        self._exports = [bytes(content) for number, content in _sections(code) if number == _EXPORT]
+        self._exports = [bytes(content) for number, _, content in _sections(code) if number == _EXPORT]
 
         self._code = code if len(code) <= _LARGEST and ".debug_line" in sections(code)[1] else None
         self._places: dict[int, Place | None] = {}
@@ -81,67 +82,35 @@ class FunctionNames:
         return {index: name for index, name in found.items() if name}
 
 
-def _sized(content: bytes) -> bytes:
-    return _leb128(len(content)) + content
-
-
-def _leb128(number: int) -> bytes:
-    made = bytearray()
-    while number > 0x7F:
-        made.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes((*made, number))
-
-
-def _sections(code: bytes) -> Iterator[tuple[int, memoryview]]:
-    if code[:4] != b"\0asm":
-        return
-    reader = SectionReader(code)
-    try:
-        reader.take(8)
-        while reader.at < len(code):
-            yield reader.byte(), reader.take(reader.number())
-    except ModuleError:
-        return
+def _sections(code: bytes) -> Iterator[tuple[int, int, memoryview]]:
+    """What `sections_of` returns, up to a place that does not parse."""
+    if code[:4] == b"\0asm":
+        with suppress(ModuleError):
+            yield from sections_of(code)
 
 
 def _bodies(code: bytes) -> Iterator[tuple[int, int]]:
     """The index of each function that the module defines, and the offset of its body in the module."""
-    reader = SectionReader(code)
-    try:
-        reader.take(8)
-        while reader.at < len(code):
-            number = reader.byte()
-            size = reader.number()
-            end = reader.at + size
-            if number == _CODE:
+    for number, at, content in _sections(code):
+        if number == _CODE:
+            reader = SectionReader(content)
+            with suppress(ModuleError):
                 count = reader.number()
                 first = Sections(code).function_count - count
                 for index in range(first, first + count):
                     size = reader.number()
-                    yield index, reader.at
+                    yield index, at + reader.at
                     reader.take(size)
-            reader.at = end
-    except ModuleError:
-        return
 
 
 def _name_sections(code: bytes) -> Iterator[tuple[int, memoryview]]:
     """Where the name of each section with names is in the module, and what follows it."""
-    reader = SectionReader(code)
-    if code[:4] != b"\0asm":
-        return
-    try:
-        reader.take(8)
-        while reader.at < len(code):
-            number = reader.byte()
-            size = reader.number()
-            end = reader.at + size
-            if number == _CUSTOM and reader.take(reader.number()) == _NAMES and reader.at <= end:
-                yield reader.at - len(_NAMES), reader.data[reader.at : end]
-            reader.at = end
-    except ModuleError:
-        return
+    for number, at, content in _sections(code):
+        if number == _CUSTOM:
+            reader = SectionReader(content)
+            with suppress(ModuleError):
+                if reader.take(reader.number()) == _NAMES:
+                    yield at + reader.at - len(_NAMES), content[reader.at :]
 
 
 def _named(section: SectionReader) -> Iterator[tuple[int, memoryview]]:

@@ -150,6 +150,29 @@ _LARGEST = 0xFFFF_FFFF
 _ENTRIES = ("_start", "_initialize")
 
 
+def sections_of(code: bytes | memoryview) -> Iterator[tuple[int, int, memoryview]]:
+    """The number of each section, the offset of its content, and that content. ModuleError where the bytes end."""
+    reader = SectionReader(code)
+    reader.take(8)
+    while reader.at < len(code):
+        number, size = reader.byte(), reader.number()
+        yield number, reader.at, reader.take(size)
+
+
+def leb128(number: int) -> bytes:
+    """An unsigned LEB128."""
+    made = bytearray()
+    while number > 0x7F:
+        made.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes((*made, number))
+
+
+def sized(content: bytes) -> bytes:
+    """A name or the content of a section, behind its size."""
+    return leb128(len(content)) + content
+
+
 class Sections:
     """The contents of a module's sections.
 
@@ -177,10 +200,7 @@ class Sections:
         self.features: list[str] = []
         self.producers: dict[str, list[str]] = {}
         self.starts: bool = False
-        whole = SectionReader(code)
-        whole.take(8)
-        while whole.at < len(code):
-            number, content = whole.byte(), SectionReader(whole.take(whole.number()))
+        for number, _, content in sections_of(code):
             read = {
                 0: self.custom,
                 1: self.type,
@@ -191,7 +211,7 @@ class Sections:
                 8: self.start,
             }
             if number in read:
-                read[number](content)
+                read[number](SectionReader(content))
 
     def type(self, section: SectionReader) -> None:
         """Read all types. Each has an index, also those that are not functions.

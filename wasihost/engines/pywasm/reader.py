@@ -52,33 +52,29 @@ class Reader:
         self._step(size)
         return self.code[self.at - size : self.at]
 
-    def number(self) -> int:
-        """An unsigned number of 32 bits, in LEB128."""
+    def _leb128(self, bits: int) -> tuple[int, int]:
+        """A number in LEB128 as if it had no sign, and the size of its encoding in bits."""
         value = shift = 0
         while True:
             byte = self.byte()
             value |= (byte & 0x7F) << shift
             shift += 7
             if not byte & 0x80:
-                break
-            if shift > 28:
+                return value, shift
+            if shift >= bits:
                 raise ModuleError("a number is too long")
+
+    def number(self) -> int:
+        """An unsigned number of 32 bits, in LEB128."""
+        value, _ = self._leb128(32)
         if value >> 32:
             raise ModuleError("a number is too large")
         return value
 
     def signed(self, bits: int) -> int:
         """A signed number of so many bits, in LEB128."""
-        value = shift = 0
-        while True:
-            byte = self.byte()
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if not byte & 0x80:
-                break
-            if shift >= bits:
-                raise ModuleError("a number is too long")
-        if byte & 0x40:
+        value, shift = self._leb128(bits)
+        if value >> shift - 1:  # the sign
             value -= 1 << shift
         if not -(1 << bits - 1) <= value < 1 << bits - 1:
             raise ModuleError("a number is too large")
