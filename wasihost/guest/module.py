@@ -51,6 +51,20 @@ class Recipe(NamedTuple):
     features: str
     engine: str
 
+    def module(self, *, interruptible: bool | None = None) -> Module:
+        """The module, compiled."""
+        made = Module(
+            self.source,
+            cache=self.cache,
+            interruptible=interruptible,
+            compile_timeout=self.compile_timeout,
+            compile_memory=self.compile_memory,
+            features=self.features,
+            engine=self.engine,
+        )
+        made.name = self.name
+        return made
+
 
 class Module:
     """A compiled module.
@@ -188,12 +202,7 @@ class Module:
         """The same module with indices as names of functions, for a profile, and its code in the binary format."""
         from wasihost.binary.function_names import with_indices
 
-        code = self._source
-        if not isinstance(code, bytes):
-            with open(code, "rb") as file:
-                code = file.read()
-        if not code.startswith(b"\0asm"):
-            code = self.engine.assemble(code, self.name)
+        code = self.binary()
         with self._lock:
             if self._indexed is None:
                 self._indexed = made = Module.for_one_run(
@@ -232,6 +241,18 @@ class Module:
         """Its source, if that was bytes or text."""
         return self._source if isinstance(self._source, bytes) else None
 
+    def content(self) -> bytes:
+        """Its source; a file is read. Raises OSError."""
+        if isinstance(self._source, bytes):
+            return self._source
+        with open(self._source, "rb") as file:
+            return file.read()
+
+    def binary(self) -> bytes:
+        """Its source in the binary format. Raises OSError, ModuleError."""
+        content = self.content()
+        return content if content.startswith(b"\0asm") else self.engine.assemble(content, self.name)
+
     @property
     def imports(self) -> tuple[Item, ...]:
         """What the module wants from its host: (module, name, kind, params, results) each."""
@@ -256,25 +277,8 @@ class Module:
         return f"<wasihost.Module {self.name!r}>"
 
 
-def _unpickled(
-    source: str | bytes | os.PathLike[str],
-    cache: bool,
-    name: str,
-    compile_timeout: float | None,
-    compile_memory: int | None,
-    features: str,
-    engine: str,
-) -> Module:
-    module = Module(
-        source,
-        cache=cache,
-        compile_timeout=compile_timeout,
-        compile_memory=compile_memory,
-        features=features,
-        engine=engine,
-    )
-    module.name = name
-    return module
+def _unpickled(*fields: Any) -> Module:
+    return Recipe(*fields).module()
 
 
 def canonical_features(features: FeatureChoice, engine_name: str | None = None) -> str:

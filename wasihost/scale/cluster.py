@@ -12,7 +12,7 @@ from wasihost.common.names import shown
 from wasihost.errors import ConfigError
 from wasihost.guest.module import Module
 from wasihost.scale.function import GuestFunction
-from wasihost.scale.references import ModuleReference, content_of, shared_module
+from wasihost.scale.references import ModuleReference, shared_module
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -58,7 +58,7 @@ def publish(client: Client, module: ModuleSource | GuestFunction[..., Any]) -> s
     reference = ModuleReference.of(made)
     sent = _published.setdefault(client, set())
     if reference not in sent:
-        plugin = plugin_of(reference, content_of(made))
+        plugin = plugin_of(reference, made.content())
         for worker, result in client.register_plugin(plugin, name=f"wasihost-{reference.digest}").items():
             if result.get("status") == "error":
                 failure: Exception = result["exception"]

@@ -17,7 +17,7 @@ from wasihost.common.forking import Locked
 from wasihost.common.names import shown
 from wasihost.errors import ConfigError
 from wasihost.guest.options import PIPE, RunSetup
-from wasihost.scale.references import ModuleReference, content_of, shared_module
+from wasihost.scale.references import ModuleReference, shared_module
 from wasihost.scale.signature import Signature, check_export, declared, export_of
 from wasihost.scale.warm import WarmInstances, new_instance
 
@@ -130,7 +130,7 @@ class GuestFunction(Generic[P, R]):
     def _key(self) -> tuple[str, bytes]:
         if self._pickled is None:
             reference = ModuleReference.of(self._module)
-            content = content_of(self._module) if reference.path is None else None
+            content = self._module.content() if reference.path is None else None
             what = self.name, self._signature, self._config, self._options, *self._how, self._keep, self.__doc__
             try:
                 data = pickle.dumps((reference, content, *what))

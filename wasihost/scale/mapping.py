@@ -17,7 +17,7 @@ from wasihost.errors import ConfigError
 from wasihost.guest.module import name_of
 from wasihost.guest.options import RunSetup
 from wasihost.scale.progress import Progress, Reporter
-from wasihost.scale.references import ModuleReference, content_of, shared_module
+from wasihost.scale.references import ModuleReference, shared_module
 from wasihost.scale.results import MapResult, short
 from wasihost.scale.tasks import Ran, Task, run_elsewhere, run_here
 from wasihost.scale.threads import Guests, Threads, processors
@@ -198,7 +198,7 @@ class _Runner:
         if self._reference is None:
             return self.executor.submit(run_here, self.module, self._task, options, self.guests)
         if with_content and self._content is None:
-            self._content = content_of(self.module)
+            self._content = self.module.content()
         content = self._content if with_content else None
         return self.executor.submit(run_elsewhere, self._reference, content, self._task, options)
 

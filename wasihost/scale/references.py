@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from wasihost.common.forking import Locked
 from wasihost.common.names import shown
 from wasihost.errors import ModuleError
-from wasihost.guest.module import Module, ModuleSource, name_of
+from wasihost.guest.module import Module, ModuleSource, Recipe, name_of
 
 _KEPT: Final = 64
 """How many modules a process keeps for tasks. The one that was used longest ago is dropped first."""
@@ -29,23 +29,19 @@ class ModuleReference(NamedTuple):
 
     digest: str
     path: str | None
-    name: str
-    cache: bool
-    compile_timeout: float | None
-    compile_memory: int | None
-    features: str
-    engine: str
+    recipe: Recipe  # without its source
 
     @classmethod
     def of(cls, module: Module) -> ModuleReference:
         """The reference to a module; this process keeps the module for it. OSError if its file cannot be read."""
-        source, cache, name, timeout, memory, features, engine = module.recipe
+        recipe = module.recipe
+        source = recipe.source
         if isinstance(source, bytes):
             digest, path = hashlib.sha256(source).hexdigest(), None
         else:
             path = os.path.abspath(os.fspath(source))
             digest = digest_of(path)
-        made = cls(digest, path, name, cache, timeout, memory, features, engine)
+        made = cls(digest, path, recipe._replace(source=b""))
         with _kept.lock:
             _kept.add(made, module)
         return made
@@ -67,22 +63,13 @@ class ModuleReference(NamedTuple):
                 source = self.path
             if source is None:
                 raise ModuleMissing(
-                    f"{shown(self.name)} (sha256 {self.digest[:12]}...) is not on this machine"
+                    f"{shown(self.recipe.name)} (sha256 {self.digest[:12]}...) is not on this machine"
                     + (f": there is no such file at {self.path}" if self.path else "")
                     + "; on a Dask cluster, wasihost.publish(client, module) sends it to all workers"
                 )
             if content is not None and hashlib.sha256(content).hexdigest() != self.digest:
-                raise ModuleError(f"{shown(self.name)}: what came as its content has another digest")
-            made = Module(
-                source,
-                cache=self.cache,
-                interruptible=True,
-                compile_timeout=self.compile_timeout,
-                compile_memory=self.compile_memory,
-                features=self.features,
-                engine=self.engine,
-            )
-            made.name = self.name
+                raise ModuleError(f"{shown(self.recipe.name)}: what came as its content has another digest")
+            made = self.recipe._replace(source=source).module(interruptible=True)
             _kept.add(self, made)
             return made
 
@@ -109,15 +96,6 @@ def digest_of(path: str) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def content_of(module: Module) -> bytes:
-    """The source of a module, for a process that does not have it."""
-    source = module.recipe.source
-    if isinstance(source, bytes):
-        return source
-    with open(source, "rb") as file:
-        return file.read()
 
 
 def _has(path: str, digest: str) -> bool:

@@ -6,7 +6,6 @@ descriptors of its own, as its config says; so the first one must have none open
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,20 +40,10 @@ class Snapshot:
         init: Callable[[Instance], object] | str | None,
     ) -> None:
         try:
-            self._exposed = exposed(_binary(module))
+            self._exposed = exposed(module.binary())
         except ModuleError as error:
             raise ModuleError(f"{module.name}: its state cannot be copied: {error}") from None
-        recipe = module.recipe
-        self.module: Module = Module(
-            self._exposed.code,
-            cache=recipe.cache,
-            interruptible=True,
-            compile_timeout=recipe.compile_timeout,
-            compile_memory=recipe.compile_memory,
-            features=recipe.features,
-            engine=recipe.engine,
-        )
-        self.module.name = module.name
+        self.module: Module = module.recipe._replace(source=self._exposed.code).module(interruptible=True)
         self._config = config
         self._options = options
         with new_instance(self.module, config, options) as first:
@@ -121,11 +110,3 @@ def _changes(before: bytes, after: memoryview) -> list[tuple[int, bytes]]:
         else:
             found.append((at, bytearray(block)))
     return [(at, bytes(content)) for at, content in found]
-
-
-def _binary(module: Module) -> bytes:
-    source = module.recipe.source
-    if not isinstance(source, bytes):
-        with open(os.fspath(source), "rb") as file:
-            source = file.read()
-    return source if source.startswith(b"\0asm") else module.engine.assemble(source, module.name)
