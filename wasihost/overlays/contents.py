@@ -12,7 +12,7 @@ from typing import Final, cast
 
 from wasihost.overlays.state import Content, OverlayState
 from wasihost.sandbox.names import os_error
-from wasihost.vfs.memory_file import MemoryFile, MemoryNode
+from wasihost.vfs.memory_file import CountedFile, MemoryFile
 from wasihost.vfs.nodes import File
 from wasihost.vfs.quota import LimitError, exceeded
 from wasihost.vfs.sparse import PAGE, WHOLE, Sparse
@@ -26,21 +26,15 @@ class MemoryContent(MemoryFile, Content):
     """A file of which all is in memory."""
 
     __slots__ = ()
-    ctime: int
-
-    def status_changed(self) -> None:
-        """Set the time of the last change of status."""
-        self.ctime = self.quota.clock()
 
 
-class Pages(MemoryNode, Content):
+class Pages(CountedFile, Content):
     """A large file: the pages that were written, and for all others the file below.
 
     Charged are each written page of the original size, and all bytes beyond that size, also those of holes.
     """
 
-    __slots__ = ("base", "charged", "data", "opens", "original")
-    ctime: int
+    __slots__ = ("base", "charged", "data", "original")
 
     def __init__(self, quota: OverlayState, base: File, size: int) -> None:
         super().__init__(quota)
@@ -48,31 +42,10 @@ class Pages(MemoryNode, Content):
         self.data: Sparse = Sparse(cast(bytes, _BytesOf(base, size)))
         self.original: int = size
         self.charged: int = 0
-        self.opens: int = 0
         quota.bases += 1
 
     def size(self) -> int:
         return self.data.size
-
-    def open(self, *, writing: bool) -> File:
-        with self.quota.lock:
-            self.opens += 1
-        return self
-
-    def close(self) -> None:
-        """Release the content with the last name and the last open."""
-        with self.quota.lock:
-            self.opens -= 1
-            self._release()
-
-    def dropped(self) -> None:
-        """Release the content with the last name and the last open."""
-        super().dropped()
-        self._release()
-
-    def status_changed(self) -> None:
-        """Set the time of the last change of status."""
-        self.ctime = self.quota.clock()
 
     def read(self, offset: int, size: int) -> bytes:
         with self.quota.lock:

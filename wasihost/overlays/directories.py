@@ -11,7 +11,7 @@ from wasihost.overlays.nodes import Keeper, OverlayLink, OverlayNode
 from wasihost.overlays.state import FileKey, OverlayState
 from wasihost.sandbox.names import os_error
 from wasihost.vfs.names import PATH_MAX
-from wasihost.vfs.nodes import Directory, File, Link, Node, Stat
+from wasihost.vfs.nodes import Directory, File, Link, Node, Stat, check_rename
 
 _UNSET: Final = object()
 
@@ -182,13 +182,7 @@ class OverlayDirectory(Keeper):
             target._check_alive(new_name)
             if node is replaced:
                 return
-            if isinstance(node, OverlayDirectory):
-                if node.holds(target):
-                    raise os_error(errno.EINVAL, new_name)
-                if replaced is not None and not isinstance(replaced, OverlayDirectory):
-                    raise os_error(errno.ENOTDIR, new_name)
-            elif isinstance(replaced, OverlayDirectory):
-                raise os_error(errno.EISDIR, new_name)
+            check_rename(node, replaced, target, new_name)
             if isinstance(replaced, OverlayDirectory) and not replaced.is_empty():
                 raise os_error(errno.ENOTEMPTY, new_name)
             self.check_permission(errno.EACCES)
@@ -220,13 +214,6 @@ class OverlayDirectory(Keeper):
             self.removed = True
         else:
             self.times, self.delta = None, 0
-
-    def holds(self, other: OverlayDirectory) -> bool:
-        """Whether `other` is this directory or lies below it."""
-        here: Keeper | None = other
-        while here is not None and here is not self:
-            here = here.home[0] if here.home is not None else None
-        return here is self
 
     def is_empty(self) -> bool:
         """Whether it has no entries."""

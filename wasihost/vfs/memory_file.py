@@ -44,13 +44,45 @@ class MemoryNode(Node):
         """Set the times of a change of content."""
         self.mtime = self.ctime = self.quota.clock()
 
+    def status_changed(self) -> None:
+        """Set the time of the last change of status."""
+        self.ctime = self.quota.clock()
+
     def dropped(self) -> None:
         """Remove one name; called with the lock held."""
         self.links -= 1
-        self.ctime = self.quota.clock()
+        self.status_changed()
 
 
-class MemoryFile(MemoryNode, File):
+class CountedFile(MemoryNode, File):
+    """A file that counts how often it is open: its content is released with the last name and the last open."""
+
+    __slots__ = ("opens",)
+
+    def __init__(self, quota: Quota) -> None:
+        super().__init__(quota)
+        self.opens: int = 0
+
+    def open(self, *, writing: bool) -> File:
+        with self.quota.lock:
+            self.opens += 1
+        return self
+
+    def close(self) -> None:
+        with self.quota.lock:
+            self.opens -= 1
+            self._release()
+
+    def dropped(self) -> None:
+        super().dropped()
+        self._release()
+
+    def _release(self) -> None:
+        """Release the content if there is neither a name nor an open; called with the lock held."""
+        raise NotImplementedError
+
+
+class MemoryFile(CountedFile):
     """A regular file.
 
     `data` is the given object until the first write, then a `bytearray`, to which appending is O(1) amortized. No view
@@ -58,12 +90,11 @@ class MemoryFile(MemoryNode, File):
     hole, is `Sparse`. A hole is charged as if it were written: reading the file as `bytes` needs memory for it.
     """
 
-    __slots__ = ("data", "opens", "version")
+    __slots__ = ("data", "version")
 
     def __init__(self, quota: Quota, data: bytes | Lazy | Sparse = b"") -> None:
         super().__init__(quota)
         self.data: bytes | bytearray | Lazy | Sparse = b""
-        self.opens: int = 0
         self.version: int = 0
         self._fit(_size(data))
         self.data = data
@@ -89,19 +120,7 @@ class MemoryFile(MemoryNode, File):
                 self.links <= 0 and self.opens <= 0
             ):  # its last name was removed after the lookup, so nothing is charged for it
                 self.quota.charge(self.size())
-            self.opens += 1
-        return self
-
-    def close(self) -> None:
-        """Release the content with the last name and the last open."""
-        with self.quota.lock:
-            self.opens -= 1
-            self._release()
-
-    def dropped(self) -> None:
-        """Release the content with the last name and the last open."""
-        super().dropped()
-        self._release()
+            return super().open(writing=writing)
 
     def load(self) -> None:
         """Fetch lazy content. Called without the lock, so that other threads can use the tree meanwhile.

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from wasihost.sandbox.names import os_error
 from wasihost.vfs.memory_file import MemoryFile, MemoryNode
-from wasihost.vfs.nodes import Directory, File, Link, Node
+from wasihost.vfs.nodes import Directory, File, Link, Node, check_rename
 from wasihost.vfs.quota import Lazy, Quota, name_size
 
 
@@ -148,13 +148,7 @@ class MemoryDirectory(MemoryNode, Directory):
             target._alive(new_name)
             if node is replaced:
                 return
-            if isinstance(node, MemoryDirectory):
-                if node.holds(target):
-                    raise os_error(errno.EINVAL, new_name)
-                if replaced is not None and not isinstance(replaced, MemoryDirectory):
-                    raise os_error(errno.ENOTDIR, new_name)
-            elif isinstance(replaced, MemoryDirectory):
-                raise os_error(errno.EISDIR, new_name)
+            check_rename(node, replaced, target, new_name)
             if isinstance(replaced, MemoryDirectory) and replaced.children:
                 raise os_error(errno.ENOTEMPTY, new_name)
             if replaced is None:
@@ -168,16 +162,9 @@ class MemoryDirectory(MemoryNode, Directory):
                 node.parent = target
                 self.links -= 1
                 target.links += 1
-            node.ctime = self.quota.clock()
+            node.status_changed()
             self.changed()
             target.changed()
-
-    def holds(self, other: MemoryDirectory) -> bool:
-        """Whether `other` is this directory or lies below it."""
-        ancestor: MemoryDirectory | None = other
-        while ancestor is not None and ancestor is not self:
-            ancestor = ancestor.parent
-        return ancestor is self
 
     def _alive(self, name: str) -> None:
         if self.links == 0:

@@ -19,6 +19,8 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple, Self
 
+from wasihost.sandbox.names import os_error
+
 _inodes = itertools.count(1)
 
 
@@ -209,3 +211,20 @@ class Directory(Node):
         ENOTEMPTY to replace a directory that has entries, EINVAL to move a directory into itself.
         """
         raise unsupported("rename")
+
+
+def check_rename(node: Node, replaced: Node | None, target: Directory, new_name: str) -> None:
+    """The checks of renameat(2) that need no look into directories, for trees that know what is `above` each of theirs.
+
+    Raises: EINVAL for a directory that would lie in itself; ENOTDIR, EISDIR where a directory and another kind meet.
+    """
+    if isinstance(node, Directory):
+        here: Directory | None = target
+        while here is not None:
+            if here is node:
+                raise os_error(errno.EINVAL, new_name)
+            here = here.above()
+        if replaced is not None and not isinstance(replaced, Directory):
+            raise os_error(errno.ENOTDIR, new_name)
+    elif isinstance(replaced, Directory):
+        raise os_error(errno.EISDIR, new_name)
