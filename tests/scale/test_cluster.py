@@ -11,6 +11,7 @@ import pytest
 
 import wasihost
 from tests.scale import cluster
+from tests.scale.echo import ECHO
 from wasihost import ConfigError
 
 DOUBLE = b"""(module (func (export "double") (param i32) (result i32) (i32.mul (local.get 0) (i32.const 2))))"""
@@ -49,9 +50,7 @@ class _Bomb:
 
 def test_an_input_that_kills_every_worker_is_an_error_of_its_own(client: distributed.Client) -> None:
     inputs = [{"input": b"input 0"}, {"stdin": _Bomb()}, {"input": b"input 2"}]
-    results = list(
-        wasihost.map(cluster.ECHO, inputs, executor=cluster.executor_of(client), on_error="return", buffersize=1)
-    )
+    results = list(wasihost.map(ECHO, inputs, executor=cluster.executor_of(client), on_error="return", buffersize=1))
     assert [cluster.found(one) for one in results] == ["input 0", "KilledWorker", "input 2"]
 
 
