@@ -66,7 +66,7 @@ def abi(folder: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def kind(abi: Any) -> Any:
-    """A class of handlers, whose instances keep what they are told."""
+    """A class of handlers, whose instances keep what guests pass to `say`."""
 
     class Mine(abi.Handlers):  # type: ignore[misc]  # the base is made while the tests run
         def __init__(self) -> None:

@@ -25,7 +25,7 @@ _HEAD = """\
 
 What the functions on files and directories answer a guest, by function. The page is written from a table of tests by
 `make docs`: each line of it is run by a guest on a folder of the host, resolved by `openat2` and by single steps, on
-a `MemoryFS` and on an `Overlay` over a folder, and has the same answer there unless it says otherwise.
+a `MemoryFS` and on an `Overlay` over a folder, and has the same result there unless it says otherwise.
 
 - A pointer that is outside the guest's memory or not aligned is no errno: it ends the run with a trap.
 - A call that fails has written nothing into the guest's memory.

@@ -23,13 +23,13 @@ def main() -> int:
     for name, strategy in sorted(STRATEGIES.items()):
         fds = open_files()
         with tempfile.TemporaryDirectory() as folder:
-            calls, swaps, answers, escapes = race(
+            calls, swaps, results, escapes = race(
                 Path(folder), strategy, options.seconds / len(STRATEGIES), engine=options.engine
             )
         left = open_files() - fds
-        told = ", ".join(f"{name} {count:,}" for name, count in answers.most_common(8))
+        shown = ", ".join(f"{name} {count:,}" for name, count in results.most_common(8))
         print(f"{name}: {calls:,} calls, {swaps:,} swaps, {len(escapes)} escapes, {len(left)} descriptors left open")
-        print(f"    {told}")
+        print(f"    {shown}")
         for escape in [*escapes[:10], *sorted(left)]:
             print(f"    {escape}")
         bad = bad or bool(escapes) or bool(left)

@@ -23,7 +23,7 @@ class Outcome(NamedTuple):
 
     calls: int
     swaps: int
-    answers: Counter[str]
+    results: Counter[str]
     escapes: list[str]
 
 
@@ -71,14 +71,14 @@ def race(
     found = sorted(path.name for path in root.iterdir())
     if found != ["base", "outside"]:
         escapes.append(f"beside the base: {found}")
-    answers, calls = Counter[str](), 0
+    results, calls = Counter[str](), 0
     for line in done.stdout.splitlines():
         what, *numbers = line.split()
         if what == "calls":
             calls = int(numbers[0])
         elif what == "errno":
-            answers[Errno(int(numbers[0])).name] += int(numbers[1])
-    return Outcome(calls, swaps, answers, escapes)
+            results[Errno(int(numbers[0])).name] += int(numbers[1])
+    return Outcome(calls, swaps, results, escapes)
 
 
 def _picture(outside: Path) -> dict[str, tuple[object, ...]]:

@@ -23,8 +23,8 @@ def test_no_guest_gets_out(tmp_path: Path, strategy: resolve.Strategy) -> None:
     assert outcome.escapes == []
     assert outcome.calls > 1000
     assert outcome.swaps > 1000
-    assert outcome.answers["PERM"] > 100, "the links outwards were never met"
-    assert outcome.answers["SUCCESS"] > 100
+    assert outcome.results["PERM"] > 100, "the links outwards were never met"
+    assert outcome.results["SUCCESS"] > 100
     assert open_files() <= before
 
 
@@ -34,8 +34,8 @@ def test_no_guest_gets_out_through_an_overlay(tmp_path: Path) -> None:
     assert outcome.escapes == []
     assert outcome.calls > 500
     assert outcome.swaps > 500
-    assert outcome.answers["PERM"] > 50, "the links outwards were never met"
-    assert outcome.answers["SUCCESS"] > 50
+    assert outcome.results["PERM"] > 50, "the links outwards were never met"
+    assert outcome.results["SUCCESS"] > 50
     assert open_files() <= before
 
 

@@ -30,9 +30,9 @@ NOBODY = 65534
 def test_a_guest_changes_nothing_below(folder: Path) -> None:
     before = dict(host_tree(str(folder)))
     overlay = Overlay(folder)
-    run = wasihost.run(build_c("tool"), args=["files", "/work/a.txt"], dirs={"/work": overlay})
+    run = wasihost.run(build_c("tool"), args=["files", "/data/a.txt"], dirs={"/data": overlay})
     assert run.returncode == 0
-    again = wasihost.run(build_c("tool"), args=["show", "/work/a.txt"], dirs={"/work": overlay}, capture_output=True)
+    again = wasihost.run(build_c("tool"), args=["show", "/data/a.txt"], dirs={"/data": overlay}, capture_output=True)
     assert again.stdout == overlay.read_bytes("/a.txt") == b"written"
     assert dict(host_tree(str(folder))) == before
     assert overlay.changes().changed == ("a.txt",)

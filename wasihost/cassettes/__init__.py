@@ -1,4 +1,4 @@
-"""Record what a guest was told by its host, and tell it the same again, without files, clock, network or randomness.
+"""Record the results of a guest's calls and return them again, without files, clock, network or randomness.
 
     run("tool.wasm", record="tool.cassette", dirs={"/": "data"})
     run("tool.wasm", replay="tool.cassette")                            # no folder is needed

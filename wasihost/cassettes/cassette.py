@@ -34,7 +34,7 @@ _parts = itertools.count()
 
 
 class Cassette:
-    """A file with what guests were told by their host: results, errors and bytes of each call.
+    """A file with what the calls of guests returned: results, errors and bytes of each call.
 
     It may be used for any number of runs, one after another or at once; each is an episode. A run is replayed from the
     first episode with the same arguments (`argv[0]` left out) that this object has not replayed yet.

@@ -294,7 +294,7 @@ OPTIONS: Final[dict[str, Option]] = {
         "PACKAGE=MODULE:NAME",
         repeated=True,
     ),
-    "--record": Option("record", "Write everything that the guest is told by its host to this file.", name, "FILE"),
+    "--record": Option("record", "Write the results of all calls of the guest to this file.", name, "FILE"),
     "--replay": Option(
         "replay", "Tell the guest what is in such a file, without files, clocks or network.", name, "FILE"
     ),

@@ -99,7 +99,7 @@ class Options(CommonOptions, total=False):
     - `policy`: what the guest may do of all that, a `Policy` or the path of its file; what was refused is in the
       result's `stats.refusals`. `learn`: the path of the file to write such a policy to, of what this run needed, or a
       `wasihost.policy.Learner`.
-    - `record`, `replay`, `cassette`: a file with what the guest is told by its host: to record it, to replay it, or to
+    - `record`, `replay`, `cassette`: a file with the results of the guest's calls: to record it, to replay it, or to
       do the latter if there is one. A `wasihost.cassettes.Cassette` has more modes, and removes secrets.
     - `malloc`, `free`: names of the guest's allocator, where `engines.allocator` does not find it by itself.
     - `timeout`: seconds, from the end of compilation on, until a guest is ended that computes, sleeps or waits.

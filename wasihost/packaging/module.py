@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class PrecompiledModule(Module):
     """A module whose compiled code is taken from a folder. Nothing is compiled; runs that this code does not serve are
     a ModuleError. It pickles as the path of the folder. `map` and `function` take the module itself to other processes,
-    which compile it through the cache: there, nobody has said that the folder may be trusted."""
+    which compile it through the cache: there, no caller has said that the folder may be trusted."""
 
     name: str
 

@@ -144,7 +144,7 @@ def _listed(entry: str) -> Listed:
 
 
 def _check(path: str, listed: Listed | None, label: str, *, executable: bool = False, content: bool = True) -> None:
-    """ModuleError for a file that is damaged, or that somebody else may have written."""
+    """ModuleError for a file that is damaged, or that another user may have written."""
     name = os.path.basename(path)
     try:
         with open(path, "rb") as file:

@@ -13,7 +13,7 @@ from .unpacked import LOCK, PROGRAMS, SEALED, Unpackable, cache_folder, find, se
 FILES = "files.txt"
 """In the archive: digest, permissions, size and name of each file of the program."""
 _UNUSED = 90 * 24 * 3600
-"""Seconds after which a program that nobody has started is removed when another one is unpacked."""
+"""Seconds after which a program that was not started is removed when another one is unpacked."""
 COMPILED = ("wasihost", "wasi_preview1")
 """Packages whose bytecode is kept."""
 

@@ -1,4 +1,4 @@
-"""`FaultyFS`: a file system that fails where it is told to.
+"""`FaultyFS`: a file system that fails where a test wants it to.
 
 Rule of this file: operations are those of `wasihost.vfs`, on trees of Python objects. `faults` has faults of any call.
 """
@@ -194,7 +194,7 @@ class _FaultyDirectory(_FaultyNode, Directory):
 
 
 class FaultyFS(_FaultyDirectory):
-    """A file system that fails where it is told to. All other calls go through to `source`.
+    """A file system that fails where a test wants it to. All other calls go through to `source`.
 
         fs = FaultyFS(MemoryFS())
         fs.fail("write", errno.ENOSPC, after=3)          # the fourth write and all after it
